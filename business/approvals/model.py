@@ -1,0 +1,115 @@
+"""A proposal: something that would change the world outside, waiting for a person's yes.
+
+A tool with an effect never acts. It returns a `Change`; the runner keeps it as a proposal row with its exact
+canonical form, hash and preview. A yes runs exactly that change once, by the handler of its kind.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class ProposalState(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"  # a person said yes; it has not begun to run
+    EXECUTING = "executing"  # a process has claimed it and may have sent it
+    EXECUTED = "executed"  # done, and read back
+    UNKNOWN = "unknown"  # sent, the answer was lost; it is being looked at
+    FAILED = "failed"  # it did not happen, and the reason is kept
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One exact effect on the world. `kind` names its handler, `target` the object, `data` everything it needs.
+
+    `data` holds only JSON values (money as {"amount": "12.34", "currency": "BRL"}); it includes the state before.
+    """
+
+    kind: str
+    target: str
+    data: dict[str, Any]
+
+    def canonical(self) -> str:
+        return json.dumps(
+            {"kind": self.kind, "target": self.target, "data": self.data},
+            sort_keys=True,
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
+
+    def hash(self) -> str:
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What the approver sees: a title, the lines of before → after, and warnings. Text in the user's language."""
+
+    title: str
+    lines: list[tuple[str, str]]
+    """(label, value): account, object, human amount, raw amount, change in percent, evidence."""
+    warnings: list[str] = field(default_factory=list)
+
+
+class ReadBack(StrEnum):
+    APPLIED = "applied"  # the world is as the change wanted it
+    NOT_APPLIED = "not_applied"  # the world is as it was before
+    OTHER = "other"  # the world is neither: somebody else changed it
+
+
+class ChangeHandler(Protocol):
+    """How one kind of change is shown, re-checked, done, looked at and undone. One per kind, in the module it belongs to."""
+
+    kind: str
+    area: str
+    """The area of the permission matrix that the approver needs RW on, such as "ads"."""
+
+    async def preview(self, tenant_id: str, change: Change, language: str) -> Preview: ...
+
+    async def recheck(self, tenant_id: str, change: Change) -> None:
+        """Raise Refused when the world has moved on since the proposal (other budget, deleted, cap reached)."""
+        ...
+
+    async def apply(self, tenant_id: str, change: Change) -> None:
+        """Do it, once. Refused / Unavailable: it certainly did not happen. OutcomeUnknown: it may have."""
+        ...
+
+    async def read_back(self, tenant_id: str, change: Change) -> ReadBack: ...
+
+    def inverse(self, change: Change) -> Change | None:
+        """The change that undoes this one, None when there is none."""
+        ...
+
+    def edit(self, change: Change, edits: dict[str, str]) -> Change:
+        """The same change with the values a person typed over it (for example {"amount": "120,00"})."""
+        ...
+
+
+@dataclass(frozen=True)
+class Proposal:
+    id: str
+    tenant_id: str
+    conversation_id: str | None
+    turn_id: str | None
+    tool: str
+    effect: str  # WRITE, SEND or SPEND
+    change: Change
+    change_hash: str
+    preview: Preview
+    evidence: list[str]
+    state: ProposalState
+    door: str  # where it was proposed
+    proposed_by: str  # user id
+    created_at: datetime
+    expires_at: datetime
+    decided_by: str | None = None
+    decided_door: str | None = None
+    decided_at: datetime | None = None
+    finished_at: datetime | None = None
+    outcome: str = ""  # one sentence, or an error code
+    undo_of: str | None = None

@@ -1,0 +1,146 @@
+"""What a turn carries while it runs: who asks what, what has been found, what it may still spend.
+
+The turn is made by the supervisor, handed to crews, tools and the model router, and read by the door
+when it is over. It is never parsed out of a prompt.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from core.errors import Refused
+from core.tenancy import Identity
+
+LANGUAGES = ("pt-BR", "en", "es")
+
+Door = Literal["chat", "terminal", "mcp", "evals"]
+
+# --- what a door may show while the turn runs -------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """A piece of work begins. `kind` is route, crew, tool or model; `name` is the code name; `title` is for people."""
+
+    step_id: str
+    kind: Literal["route", "crew", "tool", "model"]
+    name: str
+    title: str
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True)
+class StepFinished:
+    step_id: str
+    seconds: float
+    ok: bool
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class TextChunk:
+    """A piece of the reply that has passed the checks and may be shown."""
+
+    text: str
+
+
+Event = StepStarted | StepFinished | TextChunk
+Progress = Callable[[Event], None]
+"""Called from the event loop's thread; must not block."""
+
+
+def silent(_: Event) -> None:
+    """A progress for doors that show nothing while a turn runs."""
+
+
+# --- limits and use ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Hard caps of one turn. Reaching one ends the turn with what is there, in a plain sentence."""
+
+    steps: int = 12  # tool calls
+    model_calls: int = 8
+    tokens: int = 60_000  # prompt + completion
+    cost_usd: Decimal = Decimal("0.50")
+    seconds: float = 90.0
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One answered or failed request to a model. `cost_usd` is None where the price is unknown (never 0)."""
+
+    provider: str
+    model: str
+    role: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    cost_usd: Decimal | None
+    seconds: float
+    failure: str | None = None  # the error's code and short text when the call failed
+    prompt_hash: str = ""
+
+
+@dataclass
+class ToolRecord:
+    """One tool call of the turn, as it ran. `result` is the typed result as plain data, None when it failed."""
+
+    name: str
+    arguments: dict[str, Any]
+    effect: str
+    result: dict[str, Any] | None
+    origin: str  # user, account data, file, web, contact
+    error: str | None = None
+    seconds: float = 0.0
+    proposal_id: str | None = None
+
+
+@dataclass
+class Turn:
+    id: str
+    identity: Identity
+    conversation_id: str
+    door: Door
+    text: str
+    language: str
+    now: datetime
+    """Aware, UTC: the moment the message was accepted. Every relative date of the turn is reckoned from it."""
+    session: dict[str, Any] = field(default_factory=dict)
+    """Short-term memory of the conversation: plain data, loaded before and saved after the turn."""
+    limits: Limits = field(default_factory=Limits)
+    progress: Progress = silent
+    results: list[ToolRecord] = field(default_factory=list)
+    model_calls: list[ModelCall] = field(default_factory=list)
+    proposals: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def tokens(self) -> int:
+        return sum(call.prompt_tokens + call.completion_tokens for call in self.model_calls)
+
+    @property
+    def cost_usd(self) -> Decimal:
+        """What is known to have been spent. Calls of unknown price are told apart in the usage, not counted as 0."""
+        return sum((call.cost_usd for call in self.model_calls if call.cost_usd is not None), Decimal(0))
+
+    def check_limits(self) -> None:
+        """Raise Refused("turn_stopped" | "turn_limit", limit=…) when the turn may not go on."""
+        if self.stopped.is_set():
+            raise Refused("turn_stopped", "the user stopped this turn")
+        used = {
+            "steps": len(self.results) >= self.limits.steps,
+            "model_calls": sum(c.failure is None for c in self.model_calls) >= self.limits.model_calls,
+            "tokens": self.tokens >= self.limits.tokens,
+            "cost_usd": self.cost_usd >= self.limits.cost_usd,
+            "seconds": time.monotonic() - self.started >= self.limits.seconds,
+        }
+        for name, reached in used.items():
+            if reached:
+                raise Refused("turn_limit", f"the turn's limit of {name} is reached", limit=name)

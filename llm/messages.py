@@ -1,0 +1,64 @@
+"""What goes to a model and what comes back, in one form for every provider.
+
+Messages and tools are in OpenAI's chat format (role/content/tool_calls/tool_call_id; type function), which is
+what CrewAI produces; each provider translates from it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Usage:
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call that a model asks for. `arguments` is parsed: an answer whose tool JSON cannot be read is a failure."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    role: str
+    """A role of catalog.toml: ads_analyst, router, …"""
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    response_schema: dict[str, Any] | None = None
+    """JSON schema the answer must follow, None for free text."""
+    max_tokens: int = 2_000
+    temperature: float = 0.2
+
+
+@dataclass(frozen=True)
+class ModelAnswer:
+    text: str
+    tool_calls: list[ToolCall]
+    provider: str
+    """`offline` when the playbook answered and no model took part."""
+    model: str
+    usage: Usage = Usage()
+    cost_usd: Decimal | None = None
+    seconds: float = 0.0
+
+
+class Playbook(Protocol):
+    """What a crew does without a model: it holds the turn and decides the next step from it.
+
+    `next_step` returns the tool calls to make now, or the final text when nothing is left to call.
+    It reads the typed turn (request, results so far), never the prompt.
+    """
+
+    def next_step(self) -> list[ToolCall] | str: ...
+
+
+OnText = Callable[[str], None]
+"""Receives pieces of text as the model writes them. Called from the event loop's thread."""

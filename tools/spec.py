@@ -1,0 +1,98 @@
+"""How a tool is declared: once, typed, with its docstring as the prompt.
+
+    @tool(effect=Effect.READ, area="ads")
+    async def ads_report(ctx: ToolContext, args: ReportArgs) -> ReportResult:
+        '''When to use it, units, ranges, what it will not do.'''
+
+A READ or DRAFT tool returns its result. A WRITE, SEND or SPEND tool returns a `Change` (and does nothing):
+the runner makes a proposal of it. Tenant, user, clock and amounts the user named come from the context.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from business.approvals.model import Change
+from core.turn import Turn
+
+Origin = Literal["user", "account data", "file", "web", "contact"]
+S = TypeVar("S")
+
+
+class Effect(StrEnum):
+    READ = "READ"  # looks
+    DRAFT = "DRAFT"  # writes something that only we see
+    WRITE = "WRITE"  # changes something outside
+    SEND = "SEND"  # speaks for the business
+    SPEND = "SPEND"  # costs money, or lets it be spent
+
+
+class ToolArgs(BaseModel):
+    """Base of every tool's arguments: unknown ones are refused, so that a slip of the model is told, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class ToolResult(BaseModel):
+    """Base of every tool's result. `origin` says whose words it carries; anything but `user` is data, never orders."""
+
+    origin: Origin = "account data"
+
+
+class ProposedChange(ToolResult):
+    """What a tool with an effect returns: the exact change, and the sentences that justify it."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    change: Change
+    evidence: list[str] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """What a tool may use: the turn (who, when, language, session) and the services of the business modules."""
+
+    turn: Turn
+    services: Mapping[type, Any]
+
+    def service(self, kind: type[S]) -> S:
+        return self.services[kind]
+
+
+Run = Callable[[ToolContext, Any], Awaitable[ToolResult]]
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    name: str
+    description: str
+    args: type[ToolArgs]
+    result: type[ToolResult]
+    effect: Effect
+    area: str
+    run: Run
+
+    @property
+    def proposes(self) -> bool:
+        return self.effect in (Effect.WRITE, Effect.SEND, Effect.SPEND)
+
+
+def tool(*, effect: Effect, area: str) -> Callable[[Run], ToolSpec]:
+    """Declare a tool. `area` is a row of the permission matrix; reading needs R on it, approving needs RW."""
+
+    def declare(run: Run) -> ToolSpec:
+        hints = get_type_hints(run)
+        name = getattr(run, "__name__", "")
+        description = inspect.cleandoc(run.__doc__ or "")
+        if not description:
+            raise TypeError(f"tool {name} has no docstring: it is its prompt")
+        spec = ToolSpec(name, description, hints["args"], hints["return"], effect, area, run)
+        if spec.proposes and not issubclass(spec.result, ProposedChange):
+            raise TypeError(f"tool {name} has effect {effect} and must return ProposedChange")
+        return spec
+
+    return declare
