@@ -1,0 +1,48 @@
+"""What every crew is given at kickoff and what it brings back."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.door import Chart, Table
+from core.turn import Turn
+from llm.messages import OnText
+from llm.router import Router
+from prompts.prompt import Prompts
+from prompts.texts import Texts
+from tools.runner import ToolRunner
+
+
+@dataclass(frozen=True)
+class CrewTask:
+    """One thing a crew is asked to do: a part of the user's message, with the intent it was routed by."""
+
+    intent: str
+    text: str
+
+
+@dataclass(frozen=True)
+class CrewDeps:
+    """What every crew uses, built once by app.py."""
+
+    router: Router
+    runner: ToolRunner
+    prompts: Prompts
+    texts: Texts
+
+
+@dataclass
+class CrewResult:
+    """`text` is the crew's answer. `reworded` words the same tool results without a model, for when a model's own
+    wording may not leave. `footer` names what the numbers are of; it is added after the checks."""
+
+    text: str
+    by_model: bool
+    reworded: Callable[[], str]
+    footer: str = ""
+    tables: list[Table] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    session: dict[str, Any] = field(default_factory=dict)
+
+
+RunCrew = Callable[[Turn, list[CrewTask], CrewDeps, OnText | None], Awaitable[CrewResult]]

@@ -1,0 +1,34 @@
+"""The one list of crews. Routing, starters, help texts, tools and MCP entries come from it.
+
+To add a crew: a folder in crews/ with crew.py and playbook.py, and one entry here (docs/guides/add-a-crew.md).
+"""
+
+from dataclasses import dataclass
+
+from crews.ads.crew import run as run_ads
+from crews.contract import RunCrew
+from tools.ads import TOOLS as ADS_TOOLS
+from tools.spec import ToolSpec
+
+
+@dataclass(frozen=True)
+class CrewEntry:
+    name: str
+    """Also the prefix of the intents it serves: `ads` serves ads.overview, ads.pause, …"""
+    area: str
+    """Its row of the permission matrix: who may not read it is not routed to it."""
+    tools: list[ToolSpec]
+    run: RunCrew
+    starters: list[str]
+    """Text keys of what a newcomer may click first."""
+
+
+CREWS = [
+    CrewEntry(
+        name="ads",
+        area="ads",
+        tools=ADS_TOOLS,
+        run=run_ads,
+        starters=["starter.overview", "starter.compare", "starter.pause", "starter.ranking"],
+    ),
+]

@@ -1,0 +1,45 @@
+"""Prompts for models: Markdown files with strict variables, one per language, each with the hash that is recorded.
+
+`prompts/<name>.<language>.md`; the language falls back to pt-BR where a translation is missing.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt ready to send. `hash` names the file's text before filling in: same hash, same words."""
+
+    text: str
+    hash: str
+
+
+class Prompts:
+    def __init__(self, folder: Path = _FOLDER) -> None:
+        self._folder = folder
+        self._environment = Environment(
+            undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False
+        )
+        self._templates: dict[tuple[str, str], tuple[Any, str]] = {}
+
+    def fill(self, name: str, language: str, /, **variables: Any) -> Prompt:
+        """The prompt `name` in `language`. A missing variable is jinja2.UndefinedError, a missing file FileNotFoundError."""
+        template, digest = self._template(name, language)
+        return Prompt(template.render(variables).strip(), digest)
+
+    def _template(self, name: str, language: str) -> tuple[Any, str]:
+        if (name, language) not in self._templates:
+            file = self._folder / f"{name}.{language}.md"
+            if not file.exists():
+                file = self._folder / f"{name}.pt-BR.md"
+            source = file.read_text(encoding="utf-8")
+            digest = hashlib.sha256(source.encode()).hexdigest()[:12]
+            self._templates[name, language] = (self._environment.from_string(source), digest)
+        return self._templates[name, language]
