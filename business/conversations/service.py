@@ -1,0 +1,175 @@
+"""Conversations, their messages and turns: what was asked, what was answered, and what became of it.
+
+A message is committed before any work on it begins, so a killed process loses no question.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.clock import Clock
+from core.db import Database
+from core.errors import Refused
+from core.ids import new_id
+from core.tenancy import Identity
+
+_TITLE_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message as it stands in the conversation."""
+
+    id: str
+    role: str  # user or assistant
+    text: str
+    at: datetime
+    extra: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ConversationState:
+    language: str | None
+    session: dict[str, Any]
+    session_version: int
+
+
+class Conversations:
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    async def accept(
+        self, identity: Identity, conversation_id: str, door: str, text: str, turn_id: str, attachments: list[dict[str, Any]]
+    ) -> datetime:
+        """Commit a person's message and the turn that will answer it; make the conversation if it is new.
+
+        Returns the moment of acceptance. Refused("conversation_not_yours") for somebody else's conversation.
+        """
+        now = self._clock.now()
+        async with self._db.tenant(identity.tenant_id) as conn:
+            await conn.execute(
+                """insert into conversations (id, tenant_id, user_id, door, title, language, created_at, updated_at)
+                   values (%s, %s, %s, %s, %s, null, %s, %s) on conflict (id) do nothing""",
+                (conversation_id, identity.tenant_id, identity.user_id, door, _title(text), now, now),
+            )
+            await self._check_owner(conn, identity, conversation_id)
+            await conn.execute(
+                """insert into turns (id, tenant_id, conversation_id, user_id, door, state, record, started_at)
+                   values (%s, %s, %s, %s, %s, 'running', '{}', %s)""",
+                (turn_id, identity.tenant_id, conversation_id, identity.user_id, door, now),
+            )
+            await conn.execute(
+                """insert into messages (id, tenant_id, conversation_id, turn_id, role, text, extra, created_at)
+                   values (%s, %s, %s, %s, 'user', %s, %s, %s)""",
+                (
+                    new_id("msg"),
+                    identity.tenant_id,
+                    conversation_id,
+                    turn_id,
+                    text,
+                    json.dumps({"attachments": attachments} if attachments else {}),
+                    now,
+                ),
+            )
+            await conn.execute(
+                """update conversations set updated_at = %s, title = coalesce(nullif(title, ''), %s) where id = %s""",
+                (now, _title(text), conversation_id),
+            )
+        return now
+
+    async def _check_owner(self, conn: Any, identity: Identity, conversation_id: str) -> None:
+        # Row-level security hides another tenant's conversation: the insert above then did nothing and no row is seen.
+        row = await (
+            await conn.execute("select user_id from conversations where id = %s", (conversation_id,))
+        ).fetchone()
+        if row is None or row["user_id"] != identity.user_id:
+            raise Refused("conversation_not_yours", "the conversation belongs to somebody else")
+
+    async def state(self, tenant_id: str, conversation_id: str) -> ConversationState:
+        async with self._db.tenant(tenant_id) as conn:
+            row = await (
+                await conn.execute(
+                    "select language, session, session_version from conversations where id = %s", (conversation_id,)
+                )
+            ).fetchone()
+        if row is None:
+            return ConversationState(None, {}, 0)
+        return ConversationState(row["language"], row["session"], row["session_version"])
+
+    async def said(self, tenant_id: str, conversation_id: str, *, last: int, before_turn: str | None = None) -> list[Said]:
+        """The newest `last` messages, oldest first, without those of `before_turn`."""
+        async with self._db.tenant(tenant_id) as conn:
+            rows = await (
+                await conn.execute(
+                    """select id, role, text, created_at, extra from messages
+                       where conversation_id = %s and turn_id is distinct from %s order by id desc limit %s""",
+                    (conversation_id, before_turn, last),
+                )
+            ).fetchall()
+        return [Said(r["id"], r["role"], r["text"], r["created_at"], r["extra"]) for r in reversed(rows)]
+
+    async def finish(
+        self,
+        identity: Identity,
+        conversation_id: str,
+        turn_id: str,
+        *,
+        text: str,
+        language: str,
+        extra: dict[str, Any],
+        record: dict[str, Any],
+        state: str,
+        conn: Any,
+    ) -> str:
+        """Write the answer and close the turn, in the caller's transaction. Returns the message's id."""
+        message_id, now = new_id("msg"), self._clock.now()
+        await conn.execute(
+            """insert into messages (id, tenant_id, conversation_id, turn_id, role, text, extra, created_at)
+               values (%s, %s, %s, %s, 'assistant', %s, %s, %s)""",
+            (message_id, identity.tenant_id, conversation_id, turn_id, text, json.dumps(extra, default=str), now),
+        )
+        await conn.execute(
+            "update turns set state = %s, record = %s, finished_at = %s where id = %s",
+            (state, json.dumps(record, default=str), now, turn_id),
+        )
+        await conn.execute(
+            "update conversations set language = %s, updated_at = %s where id = %s", (language, now, conversation_id)
+        )
+        return message_id
+
+    async def announce(self, tenant_id: str, conversation_id: str, text: str, extra: dict[str, Any] | None = None) -> str:
+        """Say something in a conversation outside a turn: the result of a job that ran in the background."""
+        message_id = new_id("msg")
+        async with self._db.tenant(tenant_id) as conn:
+            await conn.execute(
+                """insert into messages (id, tenant_id, conversation_id, turn_id, role, text, extra, created_at)
+                   values (%s, %s, %s, null, 'assistant', %s, %s, %s)""",
+                (message_id, tenant_id, conversation_id, text, json.dumps(extra or {}), self._clock.now()),
+            )
+        return message_id
+
+    async def close_interrupted(self, tenant_id: str, older_than: timedelta, notice: str) -> int:
+        """Turns whose process died: marked, and `notice` is said in their conversations, so that nobody waits."""
+        limit = self._clock.now() - older_than
+        async with self._db.tenant(tenant_id) as conn:
+            rows = await (
+                await conn.execute(
+                    """update turns set state = 'interrupted', finished_at = %s
+                       where state = 'running' and started_at < %s returning id, conversation_id""",
+                    (self._clock.now(), limit),
+                )
+            ).fetchall()
+            for row in rows:
+                await conn.execute(
+                    """insert into messages (id, tenant_id, conversation_id, turn_id, role, text, extra, created_at)
+                       values (%s, %s, %s, %s, 'assistant', %s, '{}', %s)""",
+                    (new_id("msg"), tenant_id, row["conversation_id"], row["id"], notice, self._clock.now()),
+                )
+        return len(rows)
+
+
+def _title(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1] + "…"
