@@ -1,0 +1,349 @@
+"""The supervisor: one message in, one reply out, the same for every door.
+
+    accept → lock the conversation → route → crews and talk, each at most once → checked text → saved → reply
+
+The graph below is LangGraph's; a turn is one run of it, without a checkpointer (docs/decisions/0003).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import structlog
+
+from agents.approvals import proposal_card
+from agents.guards import SentenceGate
+from agents.language import detect_language
+from agents.routing import Classifier, RoutePart, RoutePlan, parse_route_answer, route, router_messages
+from agents.state import Answer, TurnState
+from agents.talk import Talk
+from business.approvals.service import Approvals
+from business.conversations.service import Conversations
+from core.clock import Clock
+from core.db import Database
+from core.door import IncomingMessage, ProposalCard, Reply, UsageTotals
+from core.errors import MutiraoError, Refused
+from core.ids import new_id
+from core.messages import clean
+from core.permissions import Permissions, Scope
+from core.turn import Limits, Progress, StepFinished, StepStarted, TextChunk, Turn
+from crews.contract import CrewDeps, CrewTask
+from crews.registry import CrewEntry
+from llm.messages import ModelRequest
+from memory.session import SessionStore
+from prompts.texts import Texts
+
+log = structlog.get_logger(__name__)
+
+_HISTORY = 6  # messages of the conversation that a model is shown
+_LOCK_SECONDS = 120.0  # how long a message waits for the one before it
+
+
+@dataclass
+class Supervisor:
+    """Built once by app.py. `handle` is what doors call."""
+
+    db: Database
+    conversations: Conversations
+    sessions: SessionStore
+    permissions: Permissions
+    approvals: Approvals
+    deps: CrewDeps
+    crews: list[CrewEntry]
+    classifier: Classifier
+    talk: Talk
+    clock: Clock
+    limits: Limits = field(default_factory=Limits)
+    _graph: Any = None
+
+    @property
+    def texts(self) -> Texts:
+        return self.deps.texts
+
+    # --- a turn -----------------------------------------------------------------------------
+
+    async def handle(self, message: IncomingMessage, progress: Progress) -> Reply:
+        """Answer one message. Raises only what concerns the message itself (empty, too long, not your conversation);
+        everything that goes wrong while answering becomes a sentence in the reply."""
+        identity = message.identity
+        text = clean(message.text) if message.text or not message.attachments else ""
+        turn_id = new_id("turn")
+        accepted = await self.conversations.accept(
+            identity,
+            message.conversation_id,
+            message.door,
+            text or ", ".join(a.name for a in message.attachments),
+            turn_id,
+            [asdict(a) for a in message.attachments],
+        )
+        async with self.db.lock(f"conversation:{message.conversation_id}", timeout=_LOCK_SECONDS):
+            before = await self.conversations.state(identity.tenant_id, message.conversation_id)
+            session = await self.sessions.load(identity.tenant_id, message.conversation_id)
+            language = detect_language(text, before.language, identity.language)
+            turn = Turn(
+                id=turn_id,
+                identity=identity,
+                conversation_id=message.conversation_id,
+                door=message.door,
+                text=text,
+                language=language,
+                now=accepted,
+                session=session,
+                limits=self.limits,
+                progress=progress,
+            )
+            said = await self.conversations.said(
+                identity.tenant_id, message.conversation_id, last=_HISTORY, before_turn=turn_id
+            )
+            turn.session["history"] = [(s.role, s.text) for s in said]
+            turn.session["attachments"] = [asdict(a) for a in message.attachments]
+            stopped: asyncio.CancelledError | None = None
+            try:
+                state = await self._run(turn)
+            except asyncio.CancelledError as error:  # the person pressed stop: keep what is there, then let it go on
+                stopped, state = error, {"ended": "stopped"}
+                turn.stopped.set()
+            reply = await asyncio.shield(self._close(turn, state))
+        if stopped and (task := asyncio.current_task()) is not None:
+            task.uncancel()  # the stop has been served: the door gets the reply of a stopped turn
+        return reply
+
+    async def _run(self, turn: Turn) -> TurnState:
+        """The graph under the turn's time limit. Failures end in a state that says so, never in an exception."""
+        state: TurnState = {"turn": turn, "answers": {}, "session": {}, "ended": "done"}
+        try:
+            async with asyncio.timeout(turn.limits.seconds):
+                async for update in self.graph.astream(state, stream_mode="values"):
+                    state = update
+        except TimeoutError:
+            turn.stopped.set()
+            state["ended"] = "limit:seconds"
+        except MutiraoError as error:
+            state["ended"] = f"error:{error.code}"
+            state["answers"]["error"] = Answer(self.texts.error(turn.language, error))
+        except Exception:
+            state["ended"] = "error:bug"
+            log.exception("turn_failed", turn=turn.id)
+            state["answers"]["error"] = Answer(self.texts.say(turn.language, "error.bug", id=turn.id))
+        return state
+
+    # --- the graph --------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> Any:
+        if self._graph is None:
+            self._graph = self._build()
+        return self._graph
+
+    def _build(self) -> Any:
+        from langgraph.graph import END, START, StateGraph
+        from langgraph.types import Command
+
+        crews = {crew.name: crew for crew in self.crews}
+
+        async def route_message(state: TurnState) -> Any:
+            plan = await self._route(state["turn"])
+            parts: dict[str, list[RoutePart]] = {}
+            for part in plan.parts:
+                parts.setdefault(part.crew or "talk", []).append(part)
+            todo = list(parts)
+            return Command(goto=todo[0], update={"plan": plan, "parts": parts, "todo": todo})
+
+        def next_of(state: TurnState, name: str) -> str:
+            rest = state["todo"][state["todo"].index(name) + 1 :]
+            return rest[0] if rest else END
+
+        async def talk(state: TurnState) -> Any:
+            answer = await self.talk.answer(state["turn"], state["parts"]["talk"])
+            return Command(goto=next_of(state, "talk"), update=_served(state, "talk", answer, {}))
+
+        def crew_node(crew: CrewEntry) -> Any:
+            async def run_crew(state: TurnState) -> Any:
+                answer, session = await self._run_crew(crew, state["turn"], state["parts"][crew.name])
+                return Command(goto=next_of(state, crew.name), update=_served(state, crew.name, answer, session))
+
+            return run_crew
+
+        graph = StateGraph(TurnState)
+        graph.add_node("route", route_message)
+        graph.add_node("talk", talk)
+        for crew in crews.values():
+            graph.add_node(crew.name, crew_node(crew))
+        graph.add_edge(START, "route")
+        return graph.compile()
+
+    async def _route(self, turn: Turn) -> RoutePlan:
+        """The local classifier decides where it is sure; a model is asked only where it is not and one is there."""
+        async with _step(turn, "route", "route", self.texts.say(turn.language, "step.route")) as step:
+            plan = route(turn.text, turn.session, self.classifier)
+            if not plan.sure and self.deps.router.has_model("router"):
+                plan = await self._ask_router(turn, plan) or plan
+            step.summary = ", ".join(part.intent for part in plan.parts)
+        return plan
+
+    async def _ask_router(self, turn: Turn, guess: RoutePlan) -> RoutePlan | None:
+        try:
+            answer = await self.deps.router.complete(
+                turn,
+                ModelRequest(role="router", messages=router_messages(turn, self.deps.prompts), max_tokens=300),
+                playbook=None,
+            )
+        except MutiraoError:
+            return None  # no model answered: the classifier's best guess stands
+        return parse_route_answer(answer.text, guess)
+
+    async def _run_crew(self, crew: CrewEntry, turn: Turn, parts: list[RoutePart]) -> tuple[Answer, dict[str, Any]]:
+        if self.permissions.acting_scope(turn.identity.role, crew.area) is Scope.NONE:
+            raise Refused("role_may_not", f"{turn.identity.role} may not read {crew.area}", area=crew.area)
+        gate = SentenceGate(lambda: _facts(turn), turn.language)
+
+        def show(piece: str) -> None:
+            if released := gate.feed(piece):
+                turn.progress(TextChunk(released))
+
+        async with _step(turn, "crew", crew.name, self.texts.say(turn.language, f"step.crew.{crew.name}")):
+            tasks = [CrewTask(part.intent, part.text) for part in parts]
+            result = await crew.run(turn, tasks, self.deps, show)
+        text = result.text
+        if result.by_model:
+            check = SentenceGate(lambda: _facts(turn), turn.language)
+            check.feed(text)
+            check.finish()
+            if check.blocked:
+                log.warning("untraceable_numbers", turn=turn.id, numbers=check.blocked)
+                reworded = result.reworded()
+                text = "\n\n".join([self.texts.say(turn.language, "guard.reworded"), reworded])
+        return Answer(text, result.footer, result.by_model, result.tables, result.charts), result.session
+
+    # --- the end of a turn ------------------------------------------------------------------
+
+    async def _close(self, turn: Turn, state: TurnState) -> Reply:
+        answers = list(state.get("answers", {}).values())
+        text = self._compose(turn, answers, state["ended"])
+        cards = await self._cards(turn)
+        plan = state.get("plan")
+        usage = _usage(turn)
+        reply_parts: dict[str, Any] = {
+            "route": [
+                {
+                    "to": part.crew or "talk",
+                    "intent": part.intent,
+                    "confidence": round(part.confidence, 3),
+                    "why": self.texts.say(turn.language, part.why[0], **part.why[1]),
+                }
+                for part in (plan.parts if plan else [])
+            ],
+            "tools": [{"name": r.name, "arguments": r.arguments, "effect": r.effect} for r in turn.results],
+            "timing": self._timing(turn),
+        }
+        tables = [table for answer in answers for table in answer.tables]
+        charts = [chart for answer in answers for chart in answer.charts]
+        async with self.db.tenant(turn.identity.tenant_id) as conn:
+            message_id = await self.conversations.finish(
+                turn.identity,
+                turn.conversation_id,
+                turn.id,
+                text=text,
+                language=turn.language,
+                extra={
+                    "tables": [asdict(t) for t in tables],
+                    "charts": [asdict(c) for c in charts],
+                    "proposals": turn.proposals,
+                },
+                record={
+                    **reply_parts,
+                    "results": [asdict(r) for r in turn.results],
+                    "model_calls": [asdict(c) for c in turn.model_calls],
+                    "proposals": turn.proposals,
+                    "ended": state["ended"],
+                },
+                state={"done": "done", "stopped": "stopped"}.get(state["ended"].split(":")[0], "failed"),
+                conn=conn,
+            )
+            session = {**turn.session, **state.get("session", {}), "last_text": turn.text}
+            for passing in ("history", "attachments"):
+                session.pop(passing, None)
+            await self.sessions.save(conn, turn.identity.tenant_id, turn.conversation_id, session)
+        return Reply(
+            turn_id=turn.id,
+            conversation_id=turn.conversation_id,
+            text=text,
+            language=turn.language,
+            proposals=cards,
+            tables=tables,
+            charts=charts,
+            usage=usage,
+            message_id=message_id,
+            ended=state["ended"],
+            **reply_parts,
+        )
+
+    def _compose(self, turn: Turn, answers: list[Answer], ended: str) -> str:
+        """The answers in the order of the message, what their numbers are of, and how the turn ended if not well."""
+        lines = [answer.text for answer in answers if answer.text]
+        lines += [f"_{footer}_" for footer in dict.fromkeys(a.footer for a in answers if a.footer)]
+        kind, _, detail = ended.partition(":")
+        if kind == "stopped":
+            lines.append(self.texts.say(turn.language, "turn.stopped"))
+        elif kind == "limit":
+            lines.append(self.texts.say(turn.language, "turn.limit", limit=detail))
+        without_model = any(r.result is not None for r in turn.results) and not any(a.by_model for a in answers)
+        if without_model and kind == "done":
+            failed = any(c.failure for c in turn.model_calls)
+            lines.append("_" + self.texts.say(turn.language, "turn.models_down" if failed else "turn.no_model") + "_")
+        return "\n\n".join(lines)
+
+    async def _cards(self, turn: Turn) -> list[ProposalCard]:
+        cards = []
+        for proposal_id in turn.proposals:
+            proposal = await self.approvals.get(turn.identity, proposal_id)
+            cards.append(proposal_card(proposal, self.texts, turn.language, turn.identity.time_zone))
+        return cards
+
+    def _timing(self, turn: Turn) -> dict[str, float]:
+        return {
+            "total": round(time.monotonic() - turn.started, 3),
+            "tools": round(sum(r.seconds for r in turn.results), 3),
+            "model": round(sum(c.seconds for c in turn.model_calls), 3),
+        }
+
+
+def _served(state: TurnState, name: str, answer: Answer, session: dict[str, Any]) -> dict[str, Any]:
+    return {"answers": {**state["answers"], name: answer}, "session": {**state["session"], **session}}
+
+
+def _facts(turn: Turn) -> list[Any]:
+    """Everything a number in the reply may come from: results of tools, the person's own words, what was said before."""
+    results = [record.result for record in turn.results if record.result is not None]
+    return [*results, turn.text, turn.session.get("entities", []), [text for _, text in turn.session.get("history", [])]]
+
+
+def _usage(turn: Turn) -> UsageTotals:
+    answered = [call for call in turn.model_calls if call.failure is None]
+    unknown = any(call.cost_usd is None for call in answered)
+    return UsageTotals(
+        model_calls=len(turn.model_calls),
+        prompt_tokens=sum(call.prompt_tokens for call in turn.model_calls),
+        completion_tokens=sum(call.completion_tokens for call in turn.model_calls),
+        cost_usd=None if unknown else turn.cost_usd,
+        models=list(dict.fromkeys(f"{call.provider}/{call.model}" for call in answered)),
+    )
+
+
+@dataclass
+class _Step:
+    summary: str = ""
+
+
+@asynccontextmanager
+async def _step(turn: Turn, kind: Literal["route", "crew"], name: str, title: str) -> AsyncIterator[_Step]:
+    step, step_id, begun, ok = _Step(), new_id("step"), time.monotonic(), False
+    turn.progress(StepStarted(step_id, kind, name, title))
+    try:
+        yield step
+        ok = True
+    finally:
+        turn.progress(StepFinished(step_id, time.monotonic() - begun, ok, step.summary))
