@@ -118,6 +118,8 @@ class Turn:
     results: list[ToolRecord] = field(default_factory=list)
     model_calls: list[ModelCall] = field(default_factory=list)
     proposals: list[str] = field(default_factory=list)
+    calls: dict[str, "asyncio.Future[Any]"] = field(default_factory=dict)
+    """Tool calls of this turn by name and arguments, running or done: the runner does each of them once."""
     started: float = field(default_factory=time.monotonic)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -136,7 +138,8 @@ class Turn:
             raise Refused("turn_stopped", "the user stopped this turn")
         used = {
             "steps": len(self.results) >= self.limits.steps,
-            "model_calls": sum(c.failure is None for c in self.model_calls) >= self.limits.model_calls,
+            "model_calls": sum(c.failure is None and c.provider != "offline" for c in self.model_calls)
+            >= self.limits.model_calls,
             "tokens": self.tokens >= self.limits.tokens,
             "cost_usd": self.cost_usd >= self.limits.cost_usd,
             "seconds": time.monotonic() - self.started >= self.limits.seconds,

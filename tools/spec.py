@@ -12,12 +12,15 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from business.approvals.model import Change
 from core.turn import Turn
+
+if TYPE_CHECKING:
+    from core.permissions import Scope
 
 Origin = Literal["user", "account data", "file", "web", "contact"]
 S = TypeVar("S")
@@ -58,6 +61,8 @@ class ToolContext:
 
     turn: Turn
     services: Mapping[type, Any]
+    scope: "Scope"
+    """How much of the tool's area this user may see: ALL, or OWN (the accounts of `turn.identity.accounts`)."""
 
     def service(self, kind: type[S]) -> S:
         return self.services[kind]
