@@ -60,5 +60,10 @@ class Playbook(Protocol):
     def next_step(self) -> list[ToolCall] | str: ...
 
 
-OnText = Callable[[str], None]
-"""Receives pieces of text as the model writes them. Called from the event loop's thread."""
+OnText = Callable[[str | None], None]
+"""Receives pieces of an answer's text as the model writes them; None takes back all pieces given so far.
+
+None comes when what was written turns out not to be the answer: the model broke off and the next one begins
+afresh, or it asked for tools after some words of preparation. So the pieces after the last None are the text of
+the answer, once each. Called from the event loop's thread; must not block.
+"""
