@@ -69,6 +69,10 @@ class ChangeHandler(Protocol):
     area: str
     """The area of the permission matrix that the approver needs RW on, such as "ads"."""
 
+    def effect(self, change: Change) -> str:
+        """WRITE, SEND or SPEND: what this change does to the world. Undoing a pause, for example, is SPEND."""
+        ...
+
     async def preview(self, tenant_id: str, change: Change, language: str) -> Preview: ...
 
     async def recheck(self, tenant_id: str, change: Change) -> None:
