@@ -1,0 +1,42 @@
+"""What a door may use, built once by app.py and handed to every door."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from business.ads.imports import Imports
+from business.ads.service import AdsService
+from business.approvals.service import Approvals
+from business.conversations.service import Conversations
+from business.people.service import People
+from core.clock import Clock
+from core.db import Database
+from core.doctor import Finding
+from core.door import Handle
+from core.files import Files
+from core.jobs import Jobs
+from core.settings import Settings
+from core.vault import Vault
+from prompts.texts import Texts
+from tools.runner import ToolRunner
+
+
+@dataclass
+class Services:
+    settings: Settings
+    clock: Clock
+    texts: Texts
+    db: Database
+    vault: Vault
+    files: Files
+    jobs: Jobs
+    people: People
+    conversations: Conversations
+    approvals: Approvals
+    ads: AdsService
+    imports: Imports
+    runner: ToolRunner
+    handle: Handle
+    checks: Callable[[bool], Awaitable[list[Finding]]]
+    """The doctor's findings; True also asks the real services."""
+    banner: list[str] = field(default_factory=list)
+    """What `serve` tells the person who started it: address, demo login, which model is used."""

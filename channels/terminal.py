@@ -1,0 +1,379 @@
+"""The terminal door: the `mutirao` command. Each command parses, calls, prints; the rules are elsewhere.
+
+Every foreseeable failure is one sentence on stderr and exit code 1 (2 for a wrong command line).
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agents.approvals import proposal_card
+from business.approvals.model import ProposalState
+from business.people.service import People
+from channels.services import Services
+from core import backup as backups
+from core.doctor import Finding
+from core.door import IncomingMessage, ProposalCard, Reply
+from core.errors import ArgumentsWrong, MutiraoError
+from core.ids import new_id
+from core.settings import Settings, load_settings
+from core.tenancy import Identity, Role
+from core.turn import Event, StepFinished, StepStarted, silent
+from prompts.texts import Texts
+
+OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
+
+
+def commands(
+    open_services: OpenServices,
+    serve: Callable[[Settings], None],
+    mcp: Callable[[Services, Identity], Awaitable[None]],
+    play_evals: Callable[[list[str]], int],
+) -> click.Group:
+    """The command line, over what app.py has built."""
+
+    def run(settings: Settings, work: Callable[[Services], Awaitable[int | None]]) -> None:
+        async def inside() -> int:
+            async with open_services(settings) as services:
+                return await work(services) or 0
+
+        sys.exit(asyncio.run(inside()))
+
+    @click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+    @click.version_option(package_name="mutirao")
+    def cli() -> None:
+        """Mutirão: agentes de IA que leem e cuidam dos seus anúncios, com a sua aprovação."""
+
+    @cli.command("serve")
+    @click.option("--port", type=click.IntRange(1, 65535), help="Porta do servidor (padrão: MUTIRAO_PORT ou 8000).")
+    @click.option("--host", help="Endereço em que atende (padrão: só esta máquina).")
+    def _serve(port: int | None, host: str | None) -> None:
+        """Sobe o chat no navegador e o trabalhador de tarefas."""
+        serve(_settings(port=port, host=host))
+
+    @cli.command("ask")
+    @click.argument("question")
+    @click.option("--as", "role", type=click.Choice([r.value for r in Role]), default=Role.ADMIN.value)
+    @click.option("--tenant", help="Empresa (slug). Padrão: a única, ou a de exemplo.")
+    @click.option("--conversation", help="Conversa a continuar; uma que não existe é criada.")
+    @click.option("--json", "as_json", is_flag=True, help="Imprime a resposta como JSON.")
+    def _ask(question: str, role: str, tenant: str | None, conversation: str | None, as_json: bool) -> None:
+        """Faz uma pergunta e imprime a resposta."""
+
+        async def work(services: Services) -> None:
+            who = await _identity(services.people, tenant, role)
+            message = IncomingMessage(who, conversation or new_id("conv"), question, "terminal")
+            reply = await services.handle(message, silent if as_json else _show_steps)
+            print(json.dumps(reply_json(reply), ensure_ascii=False, indent=2) if as_json else _readable(reply, services))
+
+        run(_settings(), work)
+
+    # --- approvals ----------------------------------------------------------------------
+
+    @cli.group("approvals")
+    def approvals() -> None:
+        """Propostas que esperam o sim de uma pessoa."""
+
+    def approval_options(command: Any) -> Any:
+        command = click.option("--tenant")(command)
+        return click.option("--as", "role", type=click.Choice([r.value for r in Role]), default=Role.ADMIN.value)(command)
+
+    @approvals.command("list")
+    @click.option("--all", "every", is_flag=True, help="Também as já decididas.")
+    @approval_options
+    def _list(every: bool, role: str, tenant: str | None) -> None:
+        """Lista as propostas, as mais novas primeiro."""
+
+        async def work(services: Services) -> None:
+            who = await _identity(services.people, tenant, role)
+            found = await services.approvals.list(who, state=None if every else ProposalState.PENDING)
+            for proposal in found:
+                card = proposal_card(proposal, services.texts, who.language, who.time_zone)
+                print(f"{card.id}  {card.state:<9}  {card.title}")
+            if not found:
+                print(services.texts.say(who.language, "talk.pending", count=0, shown=0))
+
+        run(_settings(), work)
+
+    @approvals.command("show")
+    @click.argument("proposal_id")
+    @approval_options
+    def _show(proposal_id: str, role: str, tenant: str | None) -> None:
+        """Mostra uma proposta inteira."""
+
+        async def work(services: Services) -> None:
+            who = await _identity(services.people, tenant, role)
+            proposal = await services.approvals.get(who, proposal_id)
+            print(_card(proposal_card(proposal, services.texts, who.language, who.time_zone)))
+
+        run(_settings(), work)
+
+    def decision(name: str, help_text: str) -> None:
+        @approvals.command(name, help=help_text)
+        @click.argument("proposal_id")
+        @approval_options
+        def _decide(proposal_id: str, role: str, tenant: str | None) -> None:
+            async def work(services: Services) -> None:
+                who = await _identity(services.people, tenant, role)
+                decide = getattr(services.approvals, name)
+                proposal = await decide(who, proposal_id, door="terminal")
+                print(_card(proposal_card(proposal, services.texts, who.language, who.time_zone)))
+
+            run(_settings(), work)
+
+    decision("approve", "Aprova e executa, uma vez só, exatamente o que a proposta mostra.")
+    decision("reject", "Rejeita.")
+    decision("undo", "Propõe desfazer uma proposta executada (também precisa de aprovação).")
+
+    # --- people and connections -----------------------------------------------------------
+
+    @cli.group("tenant")
+    def tenants() -> None:
+        """Empresas."""
+
+    @tenants.command("add")
+    @click.argument("name")
+    @click.option("--slug", help="Nome curto; padrão: derivado do nome.")
+    def _tenant_add(name: str, slug: str | None) -> None:
+        """Cria uma empresa."""
+
+        async def work(services: Services) -> None:
+            tenant = await services.people.add_tenant(name, slug=slug)
+            print(f"{tenant.slug}  {tenant.id}")
+
+        run(_settings(), work)
+
+    @cli.group("user")
+    def users() -> None:
+        """Pessoas que entram no chat."""
+
+    @users.command("add")
+    @click.argument("email")
+    @click.option("--name", required=True)
+    @click.option("--role", type=click.Choice([r.value for r in Role]), required=True)
+    @click.option("--tenant", required=True)
+    @click.option("--password", prompt="Senha", hide_input=True, confirmation_prompt="Repita a senha")
+    def _user_add(email: str, name: str, role: str, tenant: str, password: str) -> None:
+        """Cria uma pessoa com papel e senha (pelo menos 10 caracteres)."""
+
+        async def work(services: Services) -> None:
+            found = await services.people.tenant(tenant)
+            user = await services.people.add_user(found.id, email, name, Role(role), password)
+            print(f"{user.email}  {user.role.value}  {found.slug}")
+
+        run(_settings(), work)
+
+    @cli.group("connect")
+    def connect() -> None:
+        """Liga uma conta de fora."""
+
+    @connect.command("meta")
+    @click.option("--tenant")
+    @click.option("--token", prompt="Token da Meta", hide_input=True)
+    @click.option("--accounts", help="Ids das contas (act_…), separados por vírgula; padrão: pergunta.")
+    def _connect_meta(tenant: str | None, token: str, accounts: str | None) -> None:
+        """Confere um token da Meta, deixa escolher as contas e o guarda cifrado."""
+
+        async def work(services: Services) -> None:
+            who = await _identity(services.people, tenant, Role.ADMIN.value)
+            checked = await services.ads.connections.check(token)
+            for account in checked.accounts:
+                print(f"  {account.id}  {account.name}  {account.currency}  {account.time_zone}")
+            chosen = accounts or click.prompt("Contas (ids separados por vírgula, ou 'todas')", default="todas")
+            ids = [a.id for a in checked.accounts] if chosen in ("todas", "all") else _ids(chosen)
+            await services.ads.connections.save(who, checked, ids)
+            print(services.texts.say(who.language, "connect.saved", count=len(ids), expires=checked.expires or ""))
+
+        run(_settings(), work)
+
+    @cli.group("import")
+    def imports() -> None:
+        """Traz arquivos para dentro."""
+
+    @imports.command("ads")
+    @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+    @click.option("--tenant")
+    @click.option("--as", "role", type=click.Choice([r.value for r in Role]), default=Role.ADMIN.value)
+    @click.option("--map", "mapping", multiple=True, help='Coluna do arquivo = campo, como "Valor gasto=spend".')
+    @click.option("--currency", help="Moeda, se o arquivo não diz (BRL, USD, …).")
+    def _import_ads(file: Path, tenant: str | None, role: str, mapping: tuple[str, ...], currency: str | None) -> None:
+        """Importa uma exportação do Gerenciador de Anúncios (CSV ou XLSX)."""
+
+        async def work(services: Services) -> None:
+            who = await _identity(services.people, tenant, role)
+            columns = dict(_pair(item) for item in mapping)
+            done = await services.imports.import_path(who, file, mapping=columns, currency=currency, progress=_rows_done)
+            print(services.texts.say(who.language, "import.done", **done.told()))
+            for problem in done.problems[:20]:
+                print("  " + services.texts.say(who.language, problem[0], **problem[1]), file=sys.stderr)
+
+        run(_settings(), work)
+
+    # --- running it -----------------------------------------------------------------------
+
+    @cli.command("worker")
+    def _worker() -> None:
+        """Um trabalhador de tarefas a mais, nesta ou em outra máquina."""
+
+        async def work(services: Services) -> None:
+            await services.jobs.run_worker(asyncio.Event())
+
+        run(_settings(), work)
+
+    @cli.command("mcp")
+    @click.option("--as", "role", type=click.Choice([r.value for r in Role]), default=Role.ADMIN.value)
+    @click.option("--tenant")
+    def _mcp(role: str, tenant: str | None) -> None:
+        """Oferece as ferramentas a outro cliente de IA, por MCP (stdio)."""
+
+        async def work(services: Services) -> None:
+            await mcp(services, await _identity(services.people, tenant, role))
+
+        run(_settings(), work)
+
+    @cli.command("doctor")
+    @click.option("--live", is_flag=True, help="Também pergunta aos serviços de verdade.")
+    @click.option("--json", "as_json", is_flag=True)
+    def _doctor(live: bool, as_json: bool) -> None:
+        """Diz o que está configurado, ao alcance, faltando ou por conferir."""
+
+        async def work(services: Services) -> int:
+            findings = await services.checks(live)
+            print(json.dumps([asdict(f) for f in findings], ensure_ascii=False, indent=2) if as_json else _findings(findings))
+            return 1 if any(f.state == "broken" for f in findings) else 0
+
+        run(_settings(), work)
+
+    @cli.command("backup")
+    @click.argument("target", type=click.Path(path_type=Path))
+    def _backup(target: Path) -> None:
+        """Guarda banco, chaves e arquivos num só arquivo .tar."""
+        print(backups.backup(_settings(), target))
+
+    @cli.command("restore")
+    @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+    @click.option("--force", is_flag=True, help="Substitui os dados que houver.")
+    def _restore(source: Path, force: bool) -> None:
+        """Volta um backup."""
+        print(backups.restore(_settings(), source, force=force))
+
+    @cli.command("reset")
+    @click.option("--yes", is_flag=True, help="Sem perguntar.")
+    def _reset(yes: bool) -> None:
+        """Apaga todos os dados desta pasta e começa de novo."""
+        settings = _settings()
+        if not yes:
+            click.confirm(f"Apagar tudo em {settings.data_dir}?", abort=True)
+        print(backups.reset(settings, yes=True))
+
+    @cli.command("evals", context_settings={"ignore_unknown_options": True})
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def _evals(arguments: tuple[str, ...]) -> None:
+        """Joga os cenários de avaliação: `mutirao evals run`."""
+        sys.exit(play_evals(list(arguments)))
+
+    return cli
+
+
+class _Sentences(click.Group):
+    """Says every known failure in one sentence instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MutiraoError as error:
+            click.echo(Texts.load().error(_language(), error), err=True)
+            sys.exit(1)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            sys.exit(130)
+
+
+def _language() -> str:
+    try:
+        return load_settings().language
+    except MutiraoError:
+        return "pt-BR"
+
+
+def _settings(**chosen: Any) -> Settings:
+    return load_settings(**{name: value for name, value in chosen.items() if value is not None})
+
+
+async def _identity(people: People, tenant: str | None, role: str) -> Identity:
+    """Who the terminal speaks as: a user of the tenant with that role. The terminal is trusted as far as the
+    operating system lets it read the data folder."""
+    return await people.identity_by_role((await people.tenant(tenant)).id, Role(role))
+
+
+def _ids(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _pair(item: str) -> tuple[str, str]:
+    column, equals, field = item.rpartition("=")
+    if not equals or not column.strip() or not field.strip():
+        raise ArgumentsWrong("import_map_wrong", f"{item!r} is not COLUMN=FIELD", item=item)
+    return column.strip(), field.strip()
+
+
+# --- printing -----------------------------------------------------------------------------
+
+
+def reply_json(reply: Reply) -> dict[str, Any]:
+    """What `ask --json` prints: exactly these keys."""
+    return {
+        "reply": reply.text,
+        "language": reply.language,
+        "route": reply.route,
+        "tools": reply.tools,
+        "proposals": [asdict(card) for card in reply.proposals],
+        "usage": {**asdict(reply.usage), "cost_usd": None if reply.usage.cost_usd is None else str(reply.usage.cost_usd)},
+        "timing": reply.timing,
+        "turn": reply.turn_id,
+    }
+
+
+def _readable(reply: Reply, services: Services) -> str:
+    lines = [reply.text]
+    for table in reply.tables:
+        widths = [max(len(row[i]) for row in [table.columns, *table.rows]) for i in range(len(table.columns))]
+        lines += ["", table.title]
+        for row in [table.columns, *table.rows]:
+            cells = zip(row, widths, table.align, strict=True)
+            lines.append("  ".join(c.rjust(w) if a == "right" else c.ljust(w) for c, w, a in cells).rstrip())
+    for card in reply.proposals:
+        lines += ["", _card(card)]
+        if card.state == ProposalState.PENDING:
+            lines.append(f"  → mutirao approvals approve {card.id}")
+    return "\n".join(lines)
+
+
+def _card(card: ProposalCard) -> str:
+    lines = [f"[{card.state}] {card.title}  ({card.id})"]
+    lines += [f"  {label}: {value}" for label, value in card.lines]
+    lines += [f"  ! {warning}" for warning in card.warnings]
+    lines += [f"  · {evidence}" for evidence in card.evidence]
+    return "\n".join(lines)
+
+
+def _findings(findings: list[Finding]) -> str:
+    marks = {"ok": "✓", "missing": "–", "broken": "✗", "unverified": "?", "note": "·"}
+    return "\n".join(f"{marks[f.state]} {f.area:<12} {f.text}" for f in findings)
+
+
+def _show_steps(event: Event) -> None:
+    if isinstance(event, StepStarted) and event.kind in ("crew", "tool"):
+        click.echo(click.style(f"… {event.title}", dim=True), err=True)
+    elif isinstance(event, StepFinished) and not event.ok:
+        click.echo(click.style(f"  ✗ {event.summary}", dim=True), err=True)
+
+
+def _rows_done(rows: int) -> None:
+    click.echo(f"\r{rows:,} linhas".replace(",", "."), nl=False, err=True)
