@@ -29,7 +29,7 @@ from core.errors import MutiraoError, Refused
 from core.ids import new_id
 from core.messages import clean
 from core.permissions import Permissions, Scope
-from core.turn import Limits, Progress, StepFinished, StepStarted, TextChunk, Turn
+from core.turn import Limits, Progress, StepFinished, StepStarted, TextChunk, TextWithdrawn, Turn
 from crews.contract import CrewDeps, CrewTask
 from crews.registry import CrewEntry
 from llm.messages import ModelRequest
@@ -179,7 +179,7 @@ class Supervisor:
         """The local classifier decides where it is sure; a model is asked only where it is not and one is there."""
         async with _step(turn, "route", "route", self.texts.say(turn.language, "step.route")) as step:
             plan = route(turn.text, turn.session, self.classifier)
-            if not plan.sure and self.deps.router.has_model("router"):
+            if not plan.sure and self.deps.router.chain("router"):
                 plan = await self._ask_router(turn, plan) or plan
             step.summary = ", ".join(part.intent for part in plan.parts)
         return plan
@@ -200,8 +200,11 @@ class Supervisor:
             raise Refused("role_may_not", f"{turn.identity.role} may not read {crew.area}", area=crew.area)
         gate = SentenceGate(lambda: _facts(turn), turn.language)
 
-        def show(piece: str) -> None:
-            if released := gate.feed(piece):
+        def show(piece: str | None) -> None:
+            if piece is None:
+                gate.reset()
+                turn.progress(TextWithdrawn())
+            elif released := gate.feed(piece):
                 turn.progress(TextChunk(released))
 
         async with _step(turn, "crew", crew.name, self.texts.say(turn.language, f"step.crew.{crew.name}")):
@@ -322,12 +325,13 @@ def _facts(turn: Turn) -> list[Any]:
 
 
 def _usage(turn: Turn) -> UsageTotals:
-    answered = [call for call in turn.model_calls if call.failure is None]
+    asked = [call for call in turn.model_calls if call.provider != "offline"]
+    answered = [call for call in asked if call.failure is None]
     unknown = any(call.cost_usd is None for call in answered)
     return UsageTotals(
-        model_calls=len(turn.model_calls),
-        prompt_tokens=sum(call.prompt_tokens for call in turn.model_calls),
-        completion_tokens=sum(call.completion_tokens for call in turn.model_calls),
+        model_calls=len(asked),
+        prompt_tokens=sum(call.prompt_tokens for call in asked),
+        completion_tokens=sum(call.completion_tokens for call in asked),
         cost_usd=None if unknown else turn.cost_usd,
         models=list(dict.fromkeys(f"{call.provider}/{call.model}" for call in answered)),
     )

@@ -48,7 +48,12 @@ class TextChunk:
     text: str
 
 
-Event = StepStarted | StepFinished | TextChunk
+@dataclass(frozen=True)
+class TextWithdrawn:
+    """What was shown of the reply so far is taken back: it was not the answer, or another model begins anew."""
+
+
+Event = StepStarted | StepFinished | TextChunk | TextWithdrawn
 Progress = Callable[[Event], None]
 """Called from the event loop's thread; must not block."""
 
