@@ -45,15 +45,28 @@ class Change:
     def hash(self) -> str:
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
+    def bound_hash(self, tenant_id: str, tool: str, effect: str) -> str:
+        """What an approval is bound to: this exact change, for this tenant, by this tool, with this effect."""
+        bound = json.dumps([tenant_id, tool, effect, self.canonical()], ensure_ascii=False)
+        return hashlib.sha256(bound.encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class Preview:
-    """What the approver sees: a title, the lines of before → after, and warnings. Text in the user's language."""
+    """What the approver sees, as keys of `prompts/texts` and values: it is worded in the language of who looks.
+
+    A value is a text of the data (a name), Money, Decimal, int, date, or a (key, params) pair that is a text itself.
+    """
 
     title: str
-    lines: list[tuple[str, str]]
-    """(label, value): account, object, human amount, raw amount, change in percent, evidence."""
-    warnings: list[str] = field(default_factory=list)
+    """Key of the title."""
+    lines: list[tuple[str, Any]]
+    """(label key, value): account, object, human amount, raw amount, change in percent, state before → after."""
+    title_params: dict[str, Any] = field(default_factory=dict)
+    warnings: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """(key, params)"""
+    editable: dict[str, str] = field(default_factory=dict)
+    """Fields that a person may type over, with their present text: {"amount": "150.00"}."""
 
 
 class ReadBack(StrEnum):
@@ -73,7 +86,7 @@ class ChangeHandler(Protocol):
         """WRITE, SEND or SPEND: what this change does to the world. Undoing a pause, for example, is SPEND."""
         ...
 
-    async def preview(self, tenant_id: str, change: Change, language: str) -> Preview: ...
+    async def preview(self, tenant_id: str, change: Change) -> Preview: ...
 
     async def recheck(self, tenant_id: str, change: Change) -> None:
         """Raise Refused when the world has moved on since the proposal (other budget, deleted, cap reached)."""
@@ -114,6 +127,9 @@ class Proposal:
     decided_by: str | None = None
     decided_door: str | None = None
     decided_at: datetime | None = None
+    claimed_at: datetime | None = None  # when a process last began to do it
+    attempts: int = 0
     finished_at: datetime | None = None
-    outcome: str = ""  # one sentence, or an error code
+    outcome: str = ""  # the code of a text: how it ended, or why it did not happen
+    outcome_params: dict[str, Any] = field(default_factory=dict)
     undo_of: str | None = None
