@@ -50,14 +50,14 @@ def origin_of(turn: Turn, value: str) -> str | None:
             if _said_by_user(turn, str(owner.get("name") or "")):
                 return "user"
             found = record.origin
-    if found is None and _folded(value) in _folded(json.dumps(turn.session.get("last_entities", ""), ensure_ascii=False)):
+    if found is None and _folded(value) in _folded(json.dumps(turn.session.get("entities", ""), ensure_ascii=False)):
         found = "account data"
     return found
 
 
 def _said_by_user(turn: Turn, value: str) -> bool:
     wanted = _folded(value)
-    said = (turn.text, str(turn.session.get("last_user_text") or ""))
+    said = (turn.text, str(turn.session.get("last_text") or ""))
     return bool(wanted) and any(re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", _folded(text)) for text in said)
 
 

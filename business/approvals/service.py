@@ -32,6 +32,10 @@ log = structlog.get_logger(__name__)
 PolicyCheck = Callable[[str, str, str, Change], Awaitable[None]]
 """(tenant id, tool, effect, change): raises Refused when the policy does not let the change be made."""
 
+Proposals = list[Proposal]
+Warnings = list[tuple[str, dict[str, Any]]]
+Sentences = list[str]
+
 LEASE = timedelta(seconds=30)
 """How long after a claim an unseen write may still be on its way; only then "not there" is taken for "not done"."""
 STALE = timedelta(minutes=15)
@@ -75,8 +79,8 @@ class Approvals:
         door: str,
         conversation_id: str | None = None,
         turn_id: str | None = None,
-        evidence: list[str] | None = None,
-        warnings: list[tuple[str, dict[str, Any]]] | None = None,
+        evidence: Sentences | None = None,
+        warnings: Warnings | None = None,
         undo_of: str | None = None,
     ) -> Proposal:
         """Keep `change` as a pending proposal.
@@ -183,15 +187,19 @@ class Approvals:
         self,
         identity: Identity,
         *,
-        states: list[ProposalState] | None = None,
+        state: ProposalState | None = None,
         conversation_id: str | None = None,
         limit: int = 100,
-    ) -> list[Proposal]:
+    ) -> Proposals:
         """Proposals that this user may see, newest first. Pending ones past their time are told as expired."""
         own = None if self._sees_all(identity) else identity.user_id
         async with self._db.tenant(identity.tenant_id) as conn:
             found = await store.find_all(
-                conn, states=states, conversation_id=conversation_id, proposed_by=own, limit=limit
+                conn,
+                states=None if state is None else [state],
+                conversation_id=conversation_id,
+                proposed_by=own,
+                limit=limit,
             )
         now = self._clock.now()
         seen = [
@@ -200,7 +208,7 @@ class Approvals:
             else one
             for one in found
         ]
-        return [one for one in seen if states is None or one.state in states]
+        return [one for one in seen if state is None or one.state is state]
 
     def may_approve(self, identity: Identity, proposal: Proposal, door: str) -> bool:
         """Whether a door should offer the button at all. `approve` asks the database again."""
@@ -353,7 +361,7 @@ class Approvals:
         settled = 0
         for proposal in open_ones:
             try:
-                async with self._db.lock(_lock_key(proposal.id), timeout=0.05):
+                async with self._db.lock(_lock_key(proposal.id), timeout=1.0):
                     await self._settle(await self._read(tenant_id, proposal.id))
             except Unavailable:
                 continue  # somebody is on it
@@ -419,7 +427,7 @@ class Approvals:
             return None
 
     async def _finish(
-        self, proposal: Proposal, state: ProposalState, why: MutiraoError, *, came_from: list[str] | None = None
+        self, proposal: Proposal, state: ProposalState, why: MutiraoError, *, came_from: Sentences | None = None
     ) -> None:
         async with self._db.tenant(proposal.tenant_id) as conn:
             if await store.finish(
