@@ -72,6 +72,8 @@ class ProposalCard:
     warnings: list[str]
     evidence: list[str]
     expires_at: str
+    outcome: str = ""
+    """How it ended, or why it did not happen, in one sentence; empty while it waits."""
     editable: dict[str, str] = field(default_factory=dict)
     """Fields a person may type over, with their present text: {"amount": "150,00"}."""
 

@@ -138,7 +138,7 @@ class Policies:
             return self.base.tightened(own)
         except (ValueError, ArithmeticError, AttributeError, KeyError) as error:
             # Rules that cannot be read must not be taken for no rules.
-            raise Refused("policy_broken", "the tenant's own policy cannot be read") from error
+            raise Refused("policy_unreadable", "the tenant's own policy cannot be read") from error
 
     async def check(self, tenant_id: str, tool: str, effect: str, change: Change) -> None:
         """Policy.check with the tenant's policy: for Approvals, at every proposal, edit and approval."""

@@ -139,7 +139,7 @@ class ToolRunner:
             scope = self._permissions.acting_scope(turn.identity.role, spec.area)
             if scope is Scope.NONE:
                 raise Refused(
-                    "not_allowed", f"the role {turn.identity.role} may not see {spec.area}", area=spec.area
+                    "role_may_not", f"the role {turn.identity.role} may not see {spec.area}", area=spec.area
                 )
             policy = await self._policies.of(turn.identity.tenant_id) if spec.proposes else self._policies.base
             if policy.decision(spec.name, spec.effect) is Decision.NEVER:
