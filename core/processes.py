@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,11 +33,11 @@ class Started:
 
 
 class SharedServer:
-    """One shared server, kept in `folder` (created 0755 if missing): its locks, and `server.json` saying how to reach it.
+    """One shared server, kept in `folder` (made if missing): its locks, and `server.json` saying how to reach it.
 
     `start` starts it detached (see `detached`) and returns at once; `answers(details)` says whether it can be used.
     `stop_signal` asks it to end; it is killed when it has not ended `stop_seconds` later.
-    `died(details)` may clean up after a server that is gone, and `log` names the file whose end explains a failed start.
+    `died(details)` may clean up after a server that is gone; `log` is the file whose end explains a failed start.
     """
 
     def __init__(
@@ -104,7 +103,9 @@ class SharedServer:
     def __enter__(self) -> dict[str, Any]:
         return self.acquire()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release()
 
     def pid(self) -> int | None:
@@ -256,7 +257,7 @@ def unwritable(path: Path, error: OSError) -> SetupError:
 
 def _born(pid: int) -> str | None:
     """When the process began, as a text to compare; None when it is gone or a zombie."""
-    if sys.platform == "linux":
+    if Path("/proc/self/stat").exists():  # Linux; elsewhere (macOS) ps says it
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
             boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -205,5 +205,3 @@ def _read(env_file: Path | None) -> Iterator[tuple[str, str | None]]:
 def _plain(message: str) -> str:
     """Pydantic's sentence without its "Value error, " in front."""
     return re.sub(r"^Value error, ", "", message)
-
-

@@ -1,0 +1,1 @@
+"""Tenants, their people, and how they log in."""
