@@ -60,7 +60,10 @@ class Entity:
     objective: str = ""
     """Of its campaign: OUTCOME_SALES, OUTCOME_LEADS, OUTCOME_TRAFFIC, OUTCOME_ENGAGEMENT, …; empty in many files."""
     destination: str = ""
-    """destination_type of the ad set (WHATSAPP for click-to-WhatsApp); empty when not told."""
+    """destination_type of the ad set (WHATSAPP for click-to-WhatsApp); of a campaign, when all its ad sets agree;
+    empty when not told."""
+    goal: str = ""
+    """optimization_goal of the ad set (CONVERSATIONS, LINK_CLICKS, …); of a campaign, when all its ad sets agree."""
     parent_id: str | None = None
     campaign_id: str | None = None
     daily_budget: Money | None = None
@@ -111,11 +114,17 @@ class Figures:
     """action_type → count, as sent by Meta (generic types include their parts: never add both)."""
     action_values: dict[str, Decimal] = field(default_factory=dict)
     """action_type → value in the account's currency."""
+    actions_known: bool = True
+    """False where the source does not tell actions at all (a file without such a column): an absent type is then no
+    data. Otherwise an absent type did not happen: Meta leaves zeros out."""
 
 
 class AdsSource(Protocol):
     """Where accounts and figures come from: Meta's Graph API, or an imported export. Two implementations:
     `integrations/meta_ads` (through `business/ads/graph_source.py`) and `business/ads/file_source.py`."""
+
+    kind: str
+    """`meta` or `file`, as in Account.source."""
 
     async def accounts(self) -> list[Account]: ...
 

@@ -26,7 +26,7 @@ from core.errors import ArgumentsWrong
 META_MONTHS = 37
 """Insights of Meta reach back at most 37 months (Marketing API, Insights, "Limits")."""
 
-_LONGEST_TEXT = 4_000
+_LONGEST_TEXT = 2_000
 """A period stands in the first sentences; a pasted novel is not searched to its end."""
 
 Unit = Literal["day", "days", "weekend", "week", "month", "quarter", "half", "year"]
