@@ -100,7 +100,9 @@ def visible(text: str) -> str:
     """
     shown, before = [], ""
     for character in text:
-        joins_emoji = character == "\u200d" and (before == "\ufe0f" or unicodedata.category(before or " ") in ("So", "Sk"))
+        joins_emoji = character == "\u200d" and (
+            before == "\ufe0f" or unicodedata.category(before or " ") in ("So", "Sk")
+        )
         shown.append(character if joins_emoji else _shown(character))
         before = character
     return "".join(shown)

@@ -129,18 +129,14 @@ class ToolRunner:
                     record.proposal_id = outcome.proposal.id
                     if outcome.proposal.id not in turn.proposals:
                         turn.proposals.append(outcome.proposal.id)
-            turn.progress(
-                StepFinished(step, record.seconds, record.error is None, self._summary(turn, outcome))
-            )
+            turn.progress(StepFinished(step, record.seconds, record.error is None, self._summary(turn, outcome)))
         return outcome
 
     async def _guarded(self, turn: Turn, spec: ToolSpec, args: ToolArgs) -> ToolOutcome:
         try:
             scope = self._permissions.acting_scope(turn.identity.role, spec.area)
             if scope is Scope.NONE:
-                raise Refused(
-                    "role_may_not", f"the role {turn.identity.role} may not see {spec.area}", area=spec.area
-                )
+                raise Refused("role_may_not", f"the role {turn.identity.role} may not see {spec.area}", area=spec.area)
             policy = await self._policies.of(turn.identity.tenant_id) if spec.proposes else self._policies.base
             if policy.decision(spec.name, spec.effect) is Decision.NEVER:
                 raise Refused("policy_forbids", f"the policy forbids {spec.name}", tool=spec.name)

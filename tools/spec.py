@@ -12,15 +12,13 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from business.approvals.model import Change
+from core.permissions import Scope
 from core.turn import Turn
-
-if TYPE_CHECKING:
-    from core.permissions import Scope
 
 Origin = Literal["user", "account data", "file", "web", "contact"]
 S = TypeVar("S")
@@ -61,7 +59,7 @@ class ToolContext:
 
     turn: Turn
     services: Mapping[type, Any]
-    scope: "Scope"
+    scope: Scope
     """How much of the tool's area this user may see: ALL, or OWN (the accounts of `turn.identity.accounts`)."""
 
     def service(self, kind: type[S]) -> S:

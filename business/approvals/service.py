@@ -239,7 +239,9 @@ class Approvals:
                 self._must_be_approvable(current, role, door)
             except Refused as refused:
                 refusal = refused
-                await audit(conn, identity, "proposal.approval_refused", proposal_id, {"code": refused.code, "door": door})
+                await audit(
+                    conn, identity, "proposal.approval_refused", proposal_id, {"code": refused.code, "door": door}
+                )
                 if refused.code == "proposal_expired":
                     await store.decide(conn, current, ProposalState.EXPIRED, by=None, door=None, at=now)
             else:
@@ -261,9 +263,7 @@ class Approvals:
         await self._must_take_part(identity, proposal)
         async with self._db.tenant(identity.tenant_id) as conn:
             now = self._clock.now()
-            if not await store.decide(
-                conn, proposal, ProposalState.REJECTED, by=identity.user_id, door=door, at=now
-            ):
+            if not await store.decide(conn, proposal, ProposalState.REJECTED, by=identity.user_id, door=door, at=now):
                 current = await store.find(conn, proposal_id)
                 state = current.state.value if current else ""
                 raise Refused("proposal_decided", "the proposal is decided already", state=state)
@@ -311,7 +311,9 @@ class Approvals:
             attempt = await store.claim(conn, proposal.id, self._clock.now())
             if attempt is None:
                 return
-            await audit(conn, _STEP, "proposal.executing", proposal.id, {"attempt": attempt, "hash": proposal.change_hash})
+            await audit(
+                conn, _STEP, "proposal.executing", proposal.id, {"attempt": attempt, "hash": proposal.change_hash}
+            )
         proposal = replace(proposal, attempts=attempt)
 
         lost: MutiraoError | None = None
@@ -524,5 +526,3 @@ def _bug(error: Exception, proposal: Proposal) -> MutiraoError:
     bug = new_id("bug")
     log.error("proposal_bug", bug=bug, proposal=proposal.id, exc_info=error)
     return MutiraoError("tool_bug", "a bug of ours", id=bug)
-
-

@@ -80,7 +80,9 @@ async def pending_of_target(conn: Conn, conversation_id: str | None, user_id: st
     Takes a lock that lasts until the transaction ends, so that two equal proposals cannot be made at once.
     """
     place = conversation_id or user_id
-    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{place} {change.kind} {change.target}"])
+    await conn.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{place} {change.kind} {change.target}"]
+    )
     rows = await conn.execute(
         """SELECT * FROM proposals
            WHERE state = 'pending' AND coalesce(conversation_id, proposed_by) = %s
@@ -92,7 +94,14 @@ async def pending_of_target(conn: Conn, conversation_id: str | None, user_id: st
 
 
 async def decide(
-    conn: Conn, proposal: Proposal, state: ProposalState, *, by: str | None, door: str | None, at: datetime, outcome: str = ""
+    conn: Conn,
+    proposal: Proposal,
+    state: ProposalState,
+    *,
+    by: str | None,
+    door: str | None,
+    at: datetime,
+    outcome: str = "",
 ) -> bool:
     """From pending to approved, rejected or expired. False when somebody else was first."""
     done = await conn.execute(
@@ -140,7 +149,14 @@ async def release(conn: Conn, proposal_id: str, attempt: int) -> bool:
 
 
 async def finish(
-    conn: Conn, proposal_id: str, state: ProposalState, *, came_from: list[str], attempt: int, at: datetime, outcome: str
+    conn: Conn,
+    proposal_id: str,
+    state: ProposalState,
+    *,
+    came_from: list[str],
+    attempt: int,
+    at: datetime,
+    outcome: str,
 ) -> bool:
     """To executed, failed or unknown. False when another process has taken the proposal over since `attempt`."""
     done = await conn.execute(
@@ -164,9 +180,7 @@ async def expire(conn: Conn, now: datetime) -> list[str]:
 
 async def approver_role(conn: Conn, user_id: str) -> str | None:
     """The role that this user has now; None when unknown or switched off. The row stays as it is until the commit."""
-    row = await (
-        await conn.execute("SELECT role FROM users WHERE id = %s AND active FOR SHARE", [user_id])
-    ).fetchone()
+    row = await (await conn.execute("SELECT role FROM users WHERE id = %s AND active FOR SHARE", [user_id])).fetchone()
     return str(row["role"]) if row else None
 
 
