@@ -141,5 +141,5 @@ class AdsSource(Protocol):
         daily: bool = False,
         entity_ids: list[str] | None = None,
     ) -> list[Figures]:
-        """One row per entity (and day when `daily`) that has data in the window; an entity without a row has no data."""
+        """One row per entity (and day when `daily`) with data in the window; an entity without a row has no data."""
         ...

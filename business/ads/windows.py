@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -143,10 +144,6 @@ for _number, _names in enumerate(
 ):
     _MONTHS |= dict.fromkeys(_names.split(), _number)
 _LONG_MONTHS = [name for name in _MONTHS if len(name) > 4 or name in ("maio", "mayo", "june", "july")]
-_ENGLISH_MONTHS = (
-    "january february march april may june july august september october november december "
-    "jan feb mar apr jun jul aug sept sep oct nov dec"
-).split()
 
 _WEEKDAYS: dict[str, int] = {}
 for _number, _names in enumerate(
@@ -163,13 +160,27 @@ for _number, _names in enumerate(
     _WEEKDAYS |= dict.fromkeys(_names.split(), _number)
 
 _NUMBERS = {
-    **{"um": 1, "uma": 1, "one": 1, "uno": 1, "una": 1, "dois": 2, "duas": 2, "two": 2, "dos": 2},
-    **{"tres": 3, "three": 3, "quatro": 4, "four": 4, "cuatro": 4, "cinco": 5, "five": 5, "seis": 6, "six": 6},
-    **{"sete": 7, "seven": 7, "siete": 7, "oito": 8, "eight": 8, "ocho": 8, "nove": 9, "nine": 9, "nueve": 9},
-    **{"dez": 10, "ten": 10, "diez": 10, "doze": 12, "twelve": 12, "doce": 12, "catorze": 14, "quatorze": 14},
-    **{"fourteen": 14, "catorce": 14, "quinze": 15, "fifteen": 15, "quince": 15, "vinte": 20, "twenty": 20},
-    **{"veinte": 20, "trinta": 30, "thirty": 30, "treinta": 30, "sessenta": 60, "sixty": 60, "sesenta": 60},
-    **{"noventa": 90, "ninety": 90},
+    word: number
+    for number, words in (
+        (1, "um uma one uno una"),
+        (2, "dois duas two dos"),
+        (3, "tres three"),
+        (4, "quatro four cuatro"),
+        (5, "cinco five"),
+        (6, "seis six"),
+        (7, "sete seven siete"),
+        (8, "oito eight ocho"),
+        (9, "nove nine nueve"),
+        (10, "dez ten diez"),
+        (12, "doze twelve doce"),
+        (14, "catorze quatorze fourteen"),
+        (15, "quinze fifteen quince"),
+        (20, "vinte twenty veinte"),
+        (30, "trinta thirty treinta"),
+        (60, "sessenta sixty sesenta"),
+        (90, "noventa ninety"),
+    )
+    for word in words.split()
 }
 
 
@@ -177,7 +188,11 @@ def _any(words: list[str] | dict[str, int]) -> str:
     return "(?:" + "|".join(sorted((re.escape(w) for w in words), key=len, reverse=True)) + ")"
 
 
-_MONTH, _LONG, _EN_MONTH, _WEEKDAY = _any(_MONTHS), _any(_LONG_MONTHS), _any(_ENGLISH_MONTHS), _any(_WEEKDAYS)
+_MONTH, _LONG, _WEEKDAY = _any(_MONTHS), _any(_LONG_MONTHS), _any(_WEEKDAYS)
+_EN_MONTH = (
+    r"(?:january|february|march|april|may|june|july|august|september|october|november|december"
+    r"|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)"
+)
 _COUNT = r"(?:\d{1,12}|" + _any(_NUMBERS) + ")"
 _YEAR = r"\d{4}"
 _TODAY = r"(?:hoje|today|hoy)"
@@ -207,7 +222,7 @@ def _day_reference(s: str) -> str:
 
 
 _NOT_DAYS = (  # "de 3 a 9 campanhas": what follows says that the numbers count something else
-    r"(?!\s*(?:%|reais|real|r\$|\$|mil|por cento|percent|dias?\b|days?\b|semanas?|weeks?|mes(?:es)?\b(?<!este mes)|months?"
+    r"(?!\s*(?:%|reais|real|r\$|\$|mil|por cento|percent|dias?\b|days?\b|semanas?|weeks?|mes(?:es)?\b|months?"
     r"|anos?\b|years?|horas?|hours?|minut|campanh|campaign|campan|anuncio|ads?\b|conjunt|leads?\b|result|vezes|veces|times"
     r"|contas?\b|accounts?|cuentas?|usd|brl|euros?|dolar|dollar|x\b|cliques?|clicks?|pessoas|people|pontos))"
 )
@@ -261,16 +276,15 @@ _RELATIVE = re.compile(
     rf"\s+(?:(?:do|da|del|de la|of|in|no|na|en|de|the)\s+)*"
     rf"(?:(?P<sunit>ano|mes|semana)\s+(?:passad[oa]|pasad[oa]|anterior)|last\s+(?P<sunit2>year|month|week)"
     rf"|(?:previous|prior)\s+(?P<sunit3>year|month|week))"
-    rf"|(?P<unit>semana|mes|dia|periodo|week|month|day|period|trimestre|quarter|ano|year|fim de semana|fin de semana|weekend)"
+    rf"|(?P<unit>semana|mes|dia|periodo|week|month|day|period|trimestre|quarter|ano|year|fi[mn] de semana|weekend)"
     rf"\s+{_BEFORE}"
     rf"|(?:previous|prior|preceding)\s+(?P<unit2>week|month|day|period|quarter|year|weekend|one)"
-    rf"|(?:o|a|os|as|el|la|los|las|ao|aos|the)\s+(?P<bare>anteriore?s?|passad[oa]s?|pasad[oa]s?|previous one|one before))\b"
+    rf"|(?:o|a|os|as|el|la|los|las|ao|aos|the)\s+"
+    rf"(?P<bare>anteriore?s?|passad[oa]s?|pasad[oa]s?|previous one|one before))\b"
 )
-_UNITS: dict[str, Unit] = {
-    **{"dia": "day", "day": "day", "semana": "week", "week": "week", "mes": "month", "month": "month"},
-    **{"trimestre": "quarter", "quarter": "quarter", "ano": "year", "year": "year"},
-    **{"fim de semana": "weekend", "fin de semana": "weekend", "weekend": "weekend"},
-}
+_UNITS: dict[str, Unit] = dict.fromkeys(("fim de semana", "fin de semana", "weekend"), "weekend")
+_UNITS |= {"dia": "day", "day": "day", "semana": "week", "week": "week", "mes": "month", "month": "month"}
+_UNITS |= {"trimestre": "quarter", "quarter": "quarter", "ano": "year", "year": "year"}
 
 
 @dataclass(frozen=True)
@@ -382,9 +396,7 @@ def _roles(found: list[_Found], text: str) -> tuple[_Found | None, _Found | None
         )
         if marker and verb_only and not re.search(r"\b(?:com|con|with|to|a|ao|aos|against)\s", marker.group()):
             marker = None
-        if marker and other is None:
-            other = period
-        elif period.relative is not None and main is not None and other is None:
+        if other is None and (marker or (period.relative is not None and main is not None)):
             other = period
         elif main is None and (period.absolute is not None or period.lone):
             main = period
@@ -452,15 +464,15 @@ def _since_then(found: _Found, text: str, today: date) -> _Found:
 def _candidates(text: str, today: date) -> Iterator[_Found]:
     for match in _RANGE.finditer(text):
         if _is_range(match, text):
-            yield _Found(*match.span(), "days", lambda m=match: _range(m, today))
+            yield _Found(*match.span(), "days", partial(_range, match, today))
     for match in _ISO_SLASH.finditer(text):
-        yield _Found(*match.span(), "days", lambda m=match: (_iso(m["a"]), _iso(m["b"])))
+        yield _Found(*match.span(), "days", partial(_iso_range, match))
     for match in _MONTH_RANGE.finditer(text):
-        yield _Found(*match.span(), "days", lambda m=match: _month_range(m, today))
+        yield _Found(*match.span(), "days", partial(_month_range, match, today))
     for match in _ONE_DAY.finditer(text):
         if _is_one_day(match, text):
             weak = _is_weak(match, text)
-            yield _Found(*match.span(), "day", lambda m=match: _twice(_one_day(m, today)), weak=weak)
+            yield _Found(*match.span(), "day", partial(_one_day, match, today), weak=weak)
     for match in _RELATIVE.finditer(text):
         yield _relative(match, today)
     for pattern, unit, build in _CALENDAR:
@@ -470,7 +482,7 @@ def _candidates(text: str, today: date) -> Iterator[_Found]:
             yield _Found(
                 *match.span(),
                 unit,
-                lambda m=match, b=build: b(m, today),
+                partial(build, match, today),
                 ends_yesterday=build in (_last_n, _last_unit),
                 weak=build is _named_month and not match["year"] and not _IN_MONTH.search(text[: match.start()][-12:]),
             )
@@ -504,6 +516,10 @@ def _date(year: int, month: int, day: int, said: str) -> date:
 def _iso(text: str) -> date:
     year, month, day = (int(part) for part in text.split("-"))
     return _date(year, month, day, text)
+
+
+def _iso_range(match: re.Match[str]) -> tuple[date, date]:
+    return _iso(match["a"]), _iso(match["b"])
 
 
 @dataclass(frozen=True)
@@ -659,7 +675,7 @@ _RAISES = re.compile(  # "aumenta o orçamento de 20 a 30" is about money
 
 # "na segunda" is a day, "e a segunda?" and "na segunda campanha" are not: after it, only words like these may come.
 _ON_WEEKDAY = re.compile(
-    r"(?:\b(?:n[ao]|nest[ae]|ness[ae]|dest[ae]|dess[ae]|est[ae]|ess[ae]|on|last|this|el|este|ultim[ao]|desde(?: a| o| el)?"
+    r"(?:\b(?:n[ao]|nest[ae]|ness[ae]|dest[ae]|dess[ae]|est[ae]|ess[ae]|on|last|this|el|ultim[ao]|desde(?: a| o| el)?"
     r"|since|a partir d[ae]|pel[ao])\s+)$"
 )
 _AFTER_WEEKDAY = re.compile(
@@ -698,11 +714,11 @@ def _is_weak(match: re.Match[str], text: str) -> bool:
     return bool(match["wd1"]) and not _ON_WEEKDAY.search(text[max(0, match.start() - 20) : match.start()])
 
 
-def _one_day(match: re.Match[str], today: date) -> date:
+def _one_day(match: re.Match[str], today: date) -> tuple[date, date]:
     said = _day(match, "1", today)
     if said.weekday is not None:  # named by its weekday, today is never meant: people say "hoje"
-        return _latest_weekday(said.weekday, today - timedelta(days=1))
-    return _alone(said, today, match.group())
+        return _twice(_latest_weekday(said.weekday, today - timedelta(days=1)))
+    return _twice(_alone(said, today, match.group()))
 
 
 def _latest_month(month: int, year: str | None, today: date) -> date:
@@ -875,7 +891,8 @@ _CALENDAR: list[tuple[re.Pattern[str], Unit, _Build]] = [
     ),
     (
         re.compile(
-            rf"\b(?:(?:ha\s+|hace\s+)?(?P<n>{_COUNT})\s+(?:dias?\s+atras|days?\s+ago)|(?<!desde )hace\s+(?P<n2>{_COUNT})\s+dias?)\b"
+            rf"\b(?:(?:ha\s+|hace\s+)?(?P<n>{_COUNT})\s+(?:dias?\s+atras|days?\s+ago)"
+            rf"|(?<!desde )hace\s+(?P<n2>{_COUNT})\s+dias?)\b"
         ),
         "day",
         _ago,
@@ -897,7 +914,8 @@ _CALENDAR: list[tuple[re.Pattern[str], Unit, _Build]] = [
     ),
     (
         re.compile(
-            rf"\b(?:{_THIS}\s+(?:mes|month)|(?:mes|month) (?:atual|corrente|actual|to date|so far)|mtd|(?:no|en el) mes)\b"
+            rf"\b(?:{_THIS}\s+(?:mes|month)|(?:mes|month) (?:atual|corrente|actual|to date|so far)|mtd"
+            rf"|(?:no|en el) mes)\b"
             rf"(?!\s+(?:{_LAST_ES_PT}|retrasado|antepasado|de\b))"
         ),
         "month",
@@ -941,7 +959,8 @@ _CALENDAR: list[tuple[re.Pattern[str], Unit, _Build]] = [
     (re.compile(rf"\b[qt](?P<number>[1-4])(?:\s*(?:/|de\s+|of\s+)?\s*(?P<year>{_YEAR}))?\b"), "quarter", _numbered),
     (
         re.compile(
-            rf"\b(?:{_THIS}\s+(?:ano|year)|ano (?:atual|corrente|actual)|year to date|ytd|no ano)\b(?!\s+(?:{_LAST_ES_PT}|de\b))"
+            rf"\b(?:{_THIS}\s+(?:ano|year)|ano (?:atual|corrente|actual)|year to date|ytd|no ano)\b"
+            rf"(?!\s+(?:{_LAST_ES_PT}|de\b))"
         ),
         "year",
         _block(12, 0),
@@ -958,7 +977,7 @@ _CALENDAR: list[tuple[re.Pattern[str], Unit, _Build]] = [
     (re.compile(r"\b(?:ultimas|last|past)\s+(?P<n>24|48|72)\s*(?:horas|hours|h)\b"), "days", _last_hours),
     (
         re.compile(
-            r"\b(?:inicio|comeco|principios?|beginning|start|comienzo)\s+(?:d[aoe]|del|de la|of(?: the| this)?)\s*(?:l\s+)?"
+            r"\b(?:inicio|comeco|principios?|beginning|start|comienzo)\s+(?:d[aoe]|del|de la|of(?: the| this)?)\s+"
             r"(?P<unit>semana|mes|ano|week|month|year)\b"
         ),
         "days",
