@@ -2,14 +2,14 @@
 # 3.11 or 3.12 and make. PYTHON=/path/to/python3.12 chooses the interpreter, ARGS="…" goes on to the command.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check format evals bench lock
+.PHONY: dev check-format check-lint check-types check-layers check-licences help run setup test check format evals bench lock
 
 BIN := .venv/bin
 PY3 := $(or $(shell command -v python3),$(PYTHON),python3)
 export PYTHON
 
 # A PORT that happens to lie in the shell is not meant for us: only `make run PORT=9000` counts.
-ifeq ($(origin PORT),command line)
+ifneq ($(filter command%,$(origin PORT)),)
 run: export MUTIRAO_PORT := $(PORT)
 endif
 
@@ -30,12 +30,20 @@ test: ## prepara tudo e roda os testes (ARGS="tests/core -k money" escolhe)
 	@$(PY3) setup_env.py --dev
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: ## formato, lint, tipos, camadas de imports e licenças
+check: check-format check-lint check-types check-layers check-licences ## formato, lint, tipos, camadas de imports e licenças
+
+check-format check-lint check-types check-layers check-licences: dev
+dev:
 	@$(PY3) setup_env.py --dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+check-format:
+	$(BIN)/ruff format --check --quiet .
+check-lint:
+	$(BIN)/ruff check --quiet .
+check-types:
 	$(BIN)/mypy
+check-layers:
 	$(BIN)/lint-imports
+check-licences:
 	$(BIN)/python -m pytest -q tests/contracts/test_licences.py
 
 format: ## arruma o formato e o que o lint sabe consertar
