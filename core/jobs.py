@@ -1,0 +1,160 @@
+"""Jobs: work that outlives a request, kept in PostgreSQL by procrastinate, so that any process on it can take a hand.
+
+A job is deferred inside the caller's transaction: it runs if that commits, and only then. Its arguments are ids.
+A job may run more than once (its worker was killed in the middle), so what it calls must bear that.
+
+What procrastinate 3.10 needs to be told (measured): it polls every 5 s, which is also how long a lost notification
+waits; a job whose worker was killed stays "doing" for ever; finished jobs are kept.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import procrastinate
+import structlog
+from procrastinate import exceptions, jobs
+from psycopg import AsyncConnection
+
+from core.db import configure
+from core.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+POLL = 0.3  # seconds between looks for work, beside the notifications
+HEARTBEAT = 5.0  # seconds between a worker's signs of life
+STALLED = 20.0  # seconds without one after which its jobs are given to another
+MOST_RESCUES = 5  # starts of one job; one that kills its worker each time must not go on for ever
+KEEP_FAILED_HOURS = 24 * 7
+
+
+class Jobs:
+    """The kinds of jobs, the queue, and the worker.
+
+    `app_dsn` is the application's database; `concurrency` how many jobs one worker runs at once. Kinds are told by
+    `task` and `periodic` before `open`.
+    """
+
+    def __init__(
+        self, app_dsn: str, *, concurrency: int = 4, heartbeat: float = HEARTBEAT, stalled: float = STALLED
+    ) -> None:
+        self._concurrency = concurrency
+        self._heartbeat = heartbeat
+        self._stalled = stalled
+        connector = procrastinate.PsycopgConnector(
+            conninfo=app_dsn,
+            configure=configure,
+            min_size=0,
+            max_size=concurrency + 3,
+            name="mutirao jobs",
+            timeout=5.0,
+        )
+        # A worker that was down for longer than max_delay seconds does not make up for what it missed.
+        self._app = procrastinate.App(connector=connector, periodic_defaults={"max_delay": 600})
+
+    def task(self, name: str, fn: Callable[..., Awaitable[None]], *, attempts: int = 3) -> None:
+        """A kind of job: `await fn(**ids)`. A failure is tried again after 3, 9, 27… s, `attempts` times in all."""
+        retry = procrastinate.RetryStrategy(max_attempts=attempts, exponential_wait=3) if attempts > 1 else False
+
+        async def run(**ids: Any) -> None:
+            await fn(**ids)
+
+        self._app.task(name=name, retry=retry)(run)
+
+    def periodic(self, name: str, cron: str, fn: Callable[[], Awaitable[None]]) -> None:
+        """`await fn()` by the clock, once among all workers; the next round waits for one that is not over.
+
+        `cron` has five fields, or six with seconds at the end; times are UTC.
+        """
+
+        async def run(timestamp: int) -> None:  # when it was due
+            await fn()
+
+        task = self._app.task(name=name, queueing_lock=name, lock=name)(run)
+        self._app.periodic(cron=cron)(task)
+
+    async def open(self) -> None:
+        """Connect, for `defer` and `run_worker`. Unavailable("database_unreachable")."""
+        try:
+            await self._app.open_async()
+        except exceptions.ConnectorException as error:
+            raise Unavailable("database_unreachable", str(error)) from None
+
+    async def close(self) -> None:
+        await self._app.close_async()
+
+    async def defer(self, conn: "AsyncConnection[Any] | None", name: str, /, **ids: str | int) -> int:
+        """Put a job in the queue and return its number. With `conn` it is part of that transaction.
+
+        `ids` are ids and numbers only: the queue's tables have no row-level security.
+        """
+        for key, value in ids.items():
+            if not isinstance(value, int) and (len(value) > 100 or not value.isascii() or " " in value):
+                raise ValueError(f"a job carries ids, not {key}={value!r}")
+        return await self._app.tasks[name].configure(connection=conn).defer_async(**ids)
+
+    async def run_worker(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then let running jobs finish for up to 10 s. Outlives a database that goes away."""
+        rescuer = asyncio.create_task(self._rescue_for_ever(), name="rescue of stalled jobs")
+        pause = 0.2
+        try:
+            while not stop.is_set():
+                worker = asyncio.create_task(
+                    self._app.run_worker_async(
+                        concurrency=self._concurrency,
+                        fetch_job_polling_interval=POLL,
+                        abort_job_polling_interval=5.0,
+                        shutdown_graceful_timeout=10.0,
+                        delete_jobs=jobs.DeleteJobCondition.SUCCESSFUL,
+                        update_heartbeat_interval=self._heartbeat,
+                        stalled_worker_timeout=self._stalled,
+                        install_signal_handlers=False,
+                    ),
+                    name="worker",
+                )
+                stopping = asyncio.create_task(stop.wait())
+                try:
+                    await asyncio.wait({worker, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    stopping.cancel()
+                    worker.cancel()
+                    await asyncio.wait({worker})
+                if stop.is_set():
+                    return
+                error = None if worker.cancelled() else worker.exception()
+                log.warning("worker_ended", reason=type(error).__name__ if error else "side task", again_in=pause)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause)
+                pause = min(pause * 2, 10.0)
+        finally:
+            rescuer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await rescuer
+
+    async def rescue(self) -> int:
+        """Give the jobs of workers that show no sign of life back to the queue; returns how many."""
+        rescued = 0
+        manager = self._app.job_manager
+        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self._stalled):
+            # Another worker may rescue the same job in this moment: then it is not "doing" any more.
+            with contextlib.suppress(exceptions.ConnectorException):
+                if job.attempts >= MOST_RESCUES:
+                    await manager.finish_job(job, jobs.Status.FAILED, delete_job=False)
+                    log.error("job_given_up", job=job.id, task=job.task_name, attempts=job.attempts)
+                else:
+                    await manager.retry_job(job)
+                    rescued += 1
+                    log.warning("job_rescued", job=job.id, task=job.task_name)
+        return rescued
+
+    async def _rescue_for_ever(self) -> None:
+        while True:
+            try:
+                await self.rescue()
+                await self._app.job_manager.delete_old_jobs(
+                    KEEP_FAILED_HOURS, include_failed=True, include_cancelled=True, include_aborted=True
+                )
+            except exceptions.ConnectorException as error:
+                log.warning("rescue_failed", reason=str(error))
+            await asyncio.sleep(self._stalled / 2)

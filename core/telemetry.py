@@ -1,0 +1,133 @@
+"""Logs: one JSON object per line on stderr, without secrets and without personal data.
+
+What people write is never logged. What slips in (an error's text, a library's message) is masked here, at the last
+step, for our own lines and for every library's.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+_SECRET_NAMES = re.compile(
+    r"pass(word|wd)?$|senha|secret|token$|api_?key|authorization|cookie|credential|appsecret_proof|dsn$", re.IGNORECASE
+)
+
+# (what it looks like, what is written instead), in this order.
+_SECRETS: list[tuple[re.Pattern[str], str]] = [
+    (re.compile(r"\bEAA[0-9A-Za-z]{16,}"), "[secret]"),  # Meta access tokens
+    (re.compile(r"\bsk-[0-9A-Za-z_\-]{8,}"), "[secret]"),  # OpenAI, Anthropic, OpenRouter
+    (re.compile(r"\bAIza[0-9A-Za-z_\-]{20,}"), "[secret]"),  # Google
+    (re.compile(r"\beyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]{4,}\.[0-9A-Za-z_\-]*"), "[secret]"),  # JWT
+    (re.compile(r"\b(Bearer|Basic)\s+[0-9A-Za-z._~+/\-]{8,}=*", re.IGNORECASE), r"\1 [secret]"),
+    (re.compile(r"(://[^/\s:@]*:)[^@\s/]+@"), r"\1[secret]@"),  # user:password@host
+    (
+        re.compile(
+            r"((?:access_token|appsecret_proof|client_secret|api_?key|key|password|passwd|senha|secret|token)"
+            r"[\"']?\s*[=:]\s*[\"']?)(?!\[)[^\s\"'&,;}\]]{4,}",
+            re.IGNORECASE,
+        ),
+        r"\1[secret]",
+    ),
+]
+
+_EMAIL = re.compile(r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+")
+_CNPJ = re.compile(r"\b[0-9A-Z]{2}\.[0-9A-Z]{3}\.[0-9A-Z]{3}/[0-9A-Z]{4}-\d{2}\b")
+_CPF = re.compile(r"\b\d{3}\.\d{3}\.\d{3}-\d{2}\b")
+_PHONE = re.compile(r"(?<![\w.])\+?(?:55[\s.\-]?)?\(?[1-9]\d\)?[\s.\-]?9?\d{4}[\s.\-]\d{4}(?![\w])|\+\d{10,14}\b")
+_DIGITS = re.compile(r"(?<![\w.,\-])\d{11,14}(?![\w\-]|[.,]\d)")
+
+
+def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send our logs and those of all libraries to `stream` (stderr) as JSON lines. Calling it again replaces it."""
+    before: list[Callable[..., Any]] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                masked,
+                structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # Their INFO lines repeat every request with its address, whose query may hold a token.
+    for name in ("httpx", "httpcore", "urllib3", "openai", "anthropic", "google_genai", "mcp", "procrastinate"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers[:] = []
+        logging.getLogger(name).propagate = True
+
+
+def masked(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The last step before a line is written: every value masked, however deep it lies."""
+    return {key: _mask(key, value) for key, value in event.items()}
+
+
+def _mask(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if _SECRET_NAMES.search(name):
+        return "[secret]"
+    if isinstance(value, Mapping):
+        return {str(key): _mask(str(key), item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_mask("", item) for item in value]
+    return mask_text(str(value))
+
+
+def mask_text(text: str) -> str:
+    """The text with secrets replaced by [secret] and e-mails, phones, CPF and CNPJ made unreadable."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    text = _EMAIL.sub("[email]", text)
+    text = _CNPJ.sub("[cnpj]", text)
+    text = _CPF.sub("[cpf]", text)
+    text = _DIGITS.sub(_mask_digits, text)
+    return _PHONE.sub("[phone]", text)
+
+
+def _mask_digits(found: re.Match[str]) -> str:
+    """Digits without punctuation are masked when their check digits or the country code say what they are: most long
+    numbers in a log are ids of campaigns, and those must stay readable."""
+    digits = found[0]
+    if len(digits) == 11 and _checks(digits, (range(10, 1, -1), range(11, 1, -1))):
+        return "[cpf]"
+    cnpj = ((5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2), (6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2))
+    if len(digits) == 14 and _checks(digits, cnpj):
+        return "[cnpj]"
+    if len(digits) in (12, 13) and digits.startswith("55"):
+        return "[phone]"
+    # Eleven digits of a mobile phone: area code without a zero, then a nine.
+    return "[phone]" if len(digits) == 11 and re.fullmatch(r"[1-9][1-9]9\d{8}", digits) else digits
+
+
+def _checks(digits: str, weights: Any) -> bool:
+    """Modulo 11 over each row of weights gives the next digit (Receita Federal's rule for CPF and CNPJ)."""
+    if len(set(digits)) == 1:
+        return False
+    for row in weights:
+        places = list(row)
+        rest = sum(int(digit) * weight for digit, weight in zip(digits, places, strict=False)) % 11
+        if int(digits[len(places)]) != (0 if rest < 2 else 11 - rest):
+            return False
+    return True
