@@ -407,13 +407,20 @@ def _promoted(thing: Thing, campaign: world.Campaign) -> dict[str, str]:
 
 
 def _pick(known: dict[str, Any], wanted: list[str], kind: str) -> dict[str, Any]:
-    """The asked fields; one without a value is left out, as Graph does; a misspelt one is refused."""
-    for name in wanted:
+    """The asked fields, `field{inner,…}` cut down to the inner ones; one without a value is left out, as Graph does;
+    a misspelt one is refused."""
+    picked = {}
+    for wish in wanted:
+        name, brace, inner = wish.partition("{")
         if not name.replace("_", "").isalnum():
             raise GraphFault(f"Syntax error \"Expected name\" at: '{name}'", code=2500)
         if name not in known and name not in _FIELDS_WITHOUT_VALUE:
             raise GraphFault(f"(#100) Tried accessing nonexisting field ({name}) on node type ({kind})", code=100)
-    return {name: known[name] for name in wanted if name in known} | {"id": known["id"]}
+        if name in known:
+            value = known[name]
+            nested = brace and isinstance(value, dict)
+            picked[name] = {one: value[one] for one in as_list(inner.rstrip("}")) if one in value} if nested else value
+    return picked | {"id": known["id"]}
 
 
 _FIELDS_WITHOUT_VALUE = frozenset(

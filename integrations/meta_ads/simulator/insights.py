@@ -311,14 +311,12 @@ class _Sums:
 
     def listed(self) -> list[dict[str, str]]:
         rows = []
-        for name in (*_ONSITE, "post_engagement", "page_engagement", *_CONVERSION_TYPES):
-            kinds = _CONVERSION_TYPES.get(name)
-            onsite = (
-                self._engagement() if name.endswith("_engagement") else self.of(_ONSITE[name]) if name in _ONSITE else 0
-            )
-            rows += self._listed(
-                name, lambda sources, k=kinds, n=onsite: self.sources(k, sources) if k else _clicked(n, sources)
-            )
+        for name, event in _ONSITE.items():
+            rows += self._listed(name, partial(_clicked, self.of(event)))
+        for name in ("post_engagement", "page_engagement"):
+            rows += self._listed(name, partial(_clicked, self._engagement()))
+        for name, kinds in _CONVERSION_TYPES.items():
+            rows += self._listed(name, partial(self.sources, kinds))
         return rows
 
     def values(self) -> list[dict[str, str]]:
@@ -449,11 +447,11 @@ def _segments(breakdowns: tuple[str, ...]) -> list[tuple[dict[str, str], tuple[f
     found: list[tuple[dict[str, str], float]] = [({}, 1.0)]
     for name in breakdowns:
         found = [(labels | {name: value}, part * share) for labels, part in found for value, share in BREAKDOWNS[name]]
-    slices, at = [], 0.0
-    for labels, part in found:
-        slices.append((labels, (at, at + part)))
+    slices: list[tuple[dict[str, str], tuple[float, float] | None]] = []
+    at = 0.0
+    for place, (labels, part) in enumerate(found, start=1):
+        slices.append((labels, (at, 1.0 if place == len(found) else at + part)))
         at += part
-    slices[-1] = (slices[-1][0], (slices[-1][1][0], 1.0))
     return slices
 
 

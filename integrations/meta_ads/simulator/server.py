@@ -13,6 +13,7 @@ import json
 import os
 import re
 import socket
+import sys
 import threading
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
@@ -254,7 +255,8 @@ def serve(simulator: Simulator, server: socket.socket) -> None:
         timeout_graceful_shutdown=1,
     )
     address = f"http://127.0.0.1:{server.getsockname()[1]}"
-    print(json.dumps({"ready": True, "url": address, "pid": os.getpid()}), flush=True)
+    sys.stdout.write(json.dumps({"ready": True, "url": address, "pid": os.getpid()}) + "\n")
+    sys.stdout.flush()
     threading.Thread(target=simulator.warm, daemon=True).start()
     uvicorn.Server(config).run(sockets=[server])
     simulator.state.close()

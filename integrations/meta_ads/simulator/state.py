@@ -104,7 +104,7 @@ class Write:
 
 
 class State:
-    """The folder `folder` and everything in it. `today` (in the accounts' zone) becomes the epoch at the first start."""
+    """A folder and everything in it. `today` (in the accounts' zone) becomes the epoch at the first start."""
 
     def __init__(self, folder: Path, today: date) -> None:
         folder.mkdir(parents=True, exist_ok=True)
