@@ -1,0 +1,348 @@
+"""Message → parts, each with the crew that serves it, a confidence and a reason that can be shown.
+
+The local classifier decides; only when it is unsure does the supervisor ask a model, with `router_messages`, and
+read its answer with `parse_route_answer`.
+
+Read from the session (plain data, all optional): `last_intent` and `last_crew` of the last answered part.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+from agents.intents import (
+    FOLLOWUP,
+    SMALLTALK,
+    UNCLEAR,
+    Classifier,
+    Intent,
+    Lexicon,
+    load_intents,
+    plain,
+    shipped_intents,
+    warm,
+)
+from core.turn import Turn
+from prompts.prompt import Prompts
+
+__all__ = [
+    "MAX_PARTS",
+    "SURE",
+    "Classifier",
+    "Intent",
+    "RoutePart",
+    "RoutePlan",
+    "Why",
+    "load_intents",
+    "parse_route_answer",
+    "route",
+    "route_answer_schema",
+    "router_messages",
+    "warm",
+]
+
+SURE = 0.60
+"""From this probability on the classifier's word is taken without asking a model."""
+
+MAX_PARTS = 4
+"""Requests served of one message; the others are named in `left_out`, so that the reply can say so."""
+
+_CUT = 0.45  # each side of a conjunction must be this clear a request before a sentence is cut there
+_LONG = 1_200  # characters; above it only clear requests count: the rest is likely pasted text
+_HEAD, _TAIL = 1_500, 500  # what is looked at of a long message
+
+_ACTIONS = frozenset({"ads.pause", "ads.resume", "ads.budget"})
+_SENTENCE_END = re.compile(r"(?<=[?!;…])\s*|(?<=\.)\s+|\s*\n+\s*")
+_ABBREVIATION = re.compile(r"(?:^|\s)(?:dra?|sra?|srta|ex|vs|st|ltda|inc|n|no|aprox|approx|p)\.$", re.IGNORECASE)
+_BULLET = re.compile(r"^\s*(?:[-*•–]|\d{1,2}[.)])\s+")
+_QUOTED = re.compile(r'["“«][^"”»\n]{1,80}["”»]')
+
+How = Literal["classifier", "model", "rule", "session"]
+
+
+class Why(NamedTuple):
+    """A reason for people: `key` and `params` for Texts.say (prompts/texts/<language>/routing.yaml)."""
+
+    key: str
+    params: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class RoutePart:
+    """One request of a message, in the person's own words.
+
+    For `followup`, `base` is the intent that it continues ("e ontem?" after an overview: ads.overview).
+    `follows` tells that it points back at the last results ("pausa ela").
+    """
+
+    text: str
+    intent: str
+    crew: str | None
+    confidence: float
+    why: Why
+    how: How = "classifier"
+    base: str | None = None
+    follows: bool = False
+
+
+@dataclass(frozen=True)
+class RoutePlan:
+    """The parts in the order they were asked. `sure`: no model needs to be asked."""
+
+    parts: list[RoutePart]
+    sure: bool
+    left_out: tuple[str, ...] = ()
+    """Requests beyond MAX_PARTS, in the person's words."""
+    message: str = ""
+    """What was routed, bounded in length."""
+    continues: tuple[str, str] | None = None
+    """(intent, crew) of the last answered part of the conversation, when there is one."""
+
+    def crews(self) -> dict[str, list[RoutePart]]:
+        """Crew → its parts: each crew runs at most once per turn."""
+        by_crew: dict[str, list[RoutePart]] = {}
+        for part in self.parts:
+            if part.crew is not None:
+                by_crew.setdefault(part.crew, []).append(part)
+        return by_crew
+
+
+def route(text: str, session: Mapping[str, Any], classifier: Classifier) -> RoutePlan:
+    """Decide what a message wants. Never raises; what has no words is `unclear`."""
+    message = text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]}\n{text[-_TAIL:]}"
+    continues = _continues(session)
+    pieces = _pieces(message, classifier)
+    if not pieces:
+        part = RoutePart(message.strip()[:200], UNCLEAR, None, 1.0, Why("route.why.no_words"), "rule")
+        return RoutePlan([part], True, message=message, continues=continues)
+    if len(text) > _LONG:
+        pieces = [p for p in pieces if p.probability >= SURE and p.intent != UNCLEAR] or pieces[:1]
+    parts: list[RoutePart] = []
+    for piece in _merged(pieces, classifier.lexicon):
+        parts.append(_part(piece, parts[-1] if parts else None, continues, classifier))
+    return _plan(parts, all(p.confidence >= SURE for p in parts[:MAX_PARTS]), message, continues)
+
+
+def _plan(parts: list[RoutePart], sure: bool, message: str, continues: tuple[str, str] | None) -> RoutePlan:
+    return RoutePlan(parts[:MAX_PARTS], sure, tuple(p.text for p in parts[MAX_PARTS:]), message, continues)
+
+
+def _continues(session: Mapping[str, Any]) -> tuple[str, str] | None:
+    intent, crew = session.get("last_intent"), session.get("last_crew")
+    return (str(intent), str(crew)) if intent and crew else None
+
+
+# --- cutting a message into requests ------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Piece:
+    text: str
+    intent: str
+    probability: float
+
+    @property
+    def chatter(self) -> bool:
+        return self.intent in (SMALLTALK, UNCLEAR)
+
+
+def _pieces(text: str, classifier: Classifier) -> list[_Piece]:
+    pieces = []
+    for sentence in _sentences(text):
+        pieces.extend(_cut(sentence, classifier))
+    return pieces
+
+
+def _sentences(text: str) -> list[str]:
+    """Sentences and lines that hold at least one letter or digit, in order. Quotes are left whole."""
+    quoted = [match.span() for match in _QUOTED.finditer(text)]
+    sentences: list[str] = []
+    start = 0
+    for match in _SENTENCE_END.finditer(text):
+        inside = any(a < match.start() < b for a, b in quoted)
+        if inside or _ABBREVIATION.search(text[max(0, match.start() - 8) : match.start()]):
+            continue
+        sentences.append(text[start : match.end()])
+        start = match.end()
+    sentences.append(text[start:])
+    cleaned = (_BULLET.sub("", s).strip() for s in sentences)
+    return [s for s in cleaned if any(c.isalnum() for c in s)]
+
+
+def _cut(sentence: str, classifier: Classifier) -> list[_Piece]:
+    """The sentence in one piece, or cut at conjunctions where each side is a request of its own."""
+    lexicon = classifier.lexicon
+    joints = _joints(sentence, lexicon)
+    if not joints:
+        return [_Piece(sentence, *classifier.classify(sentence)[0])]
+    starts = [0, *(right for _, right in joints)]
+    ends = [*(left for left, _ in joints), len(sentence)]
+    texts = [sentence[a:b].strip(" ,") for a, b in zip(starts, ends, strict=True)]
+    atoms = [_Piece(t, *ranked[0]) for t, ranked in zip(texts, classifier.classify_all(texts), strict=True)]
+    groups: list[list[int]] = []  # neighbouring atoms that stay together
+    for i, atom in enumerate(atoms):
+        last = atoms[groups[-1][0]] if groups else None
+        own = (
+            last is not None and min(last.probability, atom.probability) >= _CUT and not (last.chatter or atom.chatter)
+        )
+        if last and own and (last.intent != atom.intent or _both_needed(last, atom, lexicon)):
+            groups.append([i])
+        elif groups:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    whole = [sentence[starts[g[0]] : ends[g[-1]]].strip() for g in groups]
+    return [_Piece(t, *ranked[0]) for t, ranked in zip(whole, classifier.classify_all(whole), strict=True)]
+
+
+def _joints(sentence: str, lexicon: Lexicon) -> list[tuple[int, int]]:
+    """(end of the left side, start of the right side) wherever a second request may begin. At most 8."""
+    words = list(re.finditer(r"[\w$%]+(?:-\w+)*", sentence))
+    if not words or plain(words[0].group()) in lexicon.conditions:
+        return []
+    quoted = [match.span() for match in _QUOTED.finditer(sentence)]
+    found: list[tuple[int, int]] = []
+    for i in range(1, len(words)):
+        first = plain(words[i].group())
+        two = f"{first} {plain(words[i + 1].group())}" if i + 1 < len(words) else ""
+        if lexicon.request_starts.isdisjoint((first, two)) or any(a < words[i].start() < b for a, b in quoted):
+            continue
+        before = i
+        while before > 0 and plain(words[before - 1].group()) in lexicon.joints:
+            before -= 1
+        comma = "," in sentence[words[i - 1].end() : words[i].start()]
+        if before == 0 or (before == i and not comma):
+            continue
+        found.append((words[before - 1].end(), words[i].start()))
+    return found[:8]
+
+
+def _both_needed(left: _Piece, right: _Piece, lexicon: Lexicon) -> bool:
+    """Two requests of one kind stay apart when they are two actions, or name two times."""
+    if left.intent in _ACTIONS:
+        return True
+    return all(any(plain(w) in lexicon.periods for w in re.findall(r"\w+", p.text)) for p in (left, right))
+
+
+def _merged(pieces: list[_Piece], lexicon: Lexicon) -> list[_Piece]:
+    """Greetings fall away beside a request, remarks join the request next to them, twins become one."""
+    requests = [p for p in pieces if not p.chatter]
+    if not requests:
+        return [max(pieces, key=lambda p: p.probability)]
+    merged: list[_Piece] = []
+    remark = ""
+    for piece in requests:
+        asks = "?" in piece.text or piece.probability >= SURE or piece.intent == FOLLOWUP
+        if not asks and len(requests) > 1:
+            if merged:
+                merged[-1] = replace(merged[-1], text=f"{merged[-1].text} {piece.text}")
+            else:
+                remark = f"{remark} {piece.text}".strip()
+            continue
+        if remark:
+            piece, remark = replace(piece, text=f"{remark} {piece.text}"), ""
+        last = merged[-1] if merged else None
+        if last and last.intent == piece.intent != FOLLOWUP and not _both_needed(last, piece, lexicon):
+            best = max(last.probability, piece.probability)
+            merged[-1] = _Piece(f"{last.text} {piece.text}", last.intent, best)
+        else:
+            merged.append(piece)
+    if remark:
+        first = max(requests, key=lambda p: p.probability)
+        merged.append(_Piece(remark, first.intent, first.probability))
+    return merged
+
+
+# --- a part with its reason ---------------------------------------------------------------------
+
+
+def _part(
+    piece: _Piece, before: RoutePart | None, continues: tuple[str, str] | None, classifier: Classifier
+) -> RoutePart:
+    intent = classifier.intents[piece.intent]
+    if intent.name == FOLLOWUP:
+        return _followup(piece.text, piece.probability, "session", before, continues)
+    words = {plain(w) for w in re.findall(r"\w+", piece.text)}
+    follows = intent.crew is not None and not words.isdisjoint(classifier.lexicon.back_references)
+    why = Why(f"route.why.{intent.name}")
+    return RoutePart(piece.text, intent.name, intent.crew, piece.probability, why, follows=follows)
+
+
+def _followup(
+    text: str, confidence: float, how: How, before: RoutePart | None, continues: tuple[str, str] | None
+) -> RoutePart:
+    """It continues the part before it in the message, else the last answer; `unclear` when there is neither."""
+    if before and before.crew:
+        continues = (before.base or before.intent, before.crew)
+    if continues is None:
+        return RoutePart(text, UNCLEAR, None, confidence, Why("route.why.nothing_before"), how)
+    base, crew = continues
+    return RoutePart(text, FOLLOWUP, crew, confidence, Why("route.why.followup"), how, base, follows=True)
+
+
+# --- asking a model when unsure -----------------------------------------------------------------
+
+
+def router_messages(turn: Turn, prompts: Prompts) -> list[dict[str, Any]]:
+    """The chat messages that ask a model (role "router") to route the turn; its answer is for `parse_route_answer`."""
+    system = prompts.fill(
+        "router",
+        "pt-BR",
+        intents=list(shipped_intents().values()),
+        last_intent=turn.session.get("last_intent") or "none",
+        max_parts=MAX_PARTS,
+    )
+    text = turn.text if len(turn.text) <= _HEAD + _TAIL else f"{turn.text[:_HEAD]}\n[…]\n{turn.text[-_TAIL:]}"
+    return [{"role": "system", "content": system.text}, {"role": "user", "content": text}]
+
+
+def route_answer_schema() -> dict[str, Any]:
+    """JSON schema of the model's answer, for ModelRequest.response_schema."""
+    part = {
+        "type": "object",
+        "properties": {"intent": {"type": "string", "enum": list(shipped_intents())}, "text": {"type": "string"}},
+        "required": ["intent", "text"],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {"parts": {"type": "array", "items": part}},
+        "required": ["parts"],
+        "additionalProperties": False,
+    }
+
+
+def parse_route_answer(answer: str, guess: RoutePlan) -> RoutePlan | None:
+    """The plan a model chose for the message of `guess`, None when its answer cannot be used.
+
+    A part's text must be the person's own words: what the model made up is replaced by the whole message, because
+    crews read amounts and names that the user said from it.
+    """
+    found = re.search(r"\{.*\}", answer, re.DOTALL)
+    try:
+        raw = json.loads(found.group() if found else "null")
+        chosen = [(str(part["intent"]), str(part.get("text", ""))) for part in raw["parts"]]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    intents = shipped_intents()
+    if not chosen or any(name not in intents for name, _ in chosen):
+        return None
+    parts: list[RoutePart] = []
+    own_words = _squeezed(guess.message)
+    for name, text in chosen:
+        own = bool(text.strip()) and _squeezed(text) in own_words
+        words = text.strip() if own else guess.message.strip()
+        if name == FOLLOWUP:
+            part = _followup(words, SURE, "model", parts[-1] if parts else None, guess.continues)
+        else:
+            part = RoutePart(words, name, intents[name].crew, SURE, Why(f"route.why.{name}"), "model")
+        if (part.intent, part.text) not in [(p.intent, p.text) for p in parts]:
+            parts.append(part)
+    return _plan(parts, True, guess.message, guess.continues)
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip().casefold()
