@@ -60,10 +60,12 @@ _DOWN = re.compile(
 )
 
 _UNITS = {
-    "dez": 10, "ten": 10, "diez": 10, "quinze": 15, "fifteen": 15, "quince": 15, "vinte": 20, "twenty": 20, "veinte": 20,
-    "trinta": 30, "thirty": 30, "treinta": 30, "quarenta": 40, "forty": 40, "cuarenta": 40, "cinquenta": 50, "fifty": 50,
-    "cincuenta": 50, "sessenta": 60, "sixty": 60, "sesenta": 60, "setenta": 70, "seventy": 70, "oitenta": 80,
-    "eighty": 80, "ochenta": 80, "noventa": 90, "ninety": 90, "cem": 100, "cien": 100, "cento": 100, "ciento": 100,
+    "dez": 10, "ten": 10, "diez": 10, "quinze": 15, "fifteen": 15, "quince": 15, "vinte": 20, "twenty": 20,
+    "veinte": 20,
+    "trinta": 30, "thirty": 30, "treinta": 30, "quarenta": 40, "forty": 40, "cuarenta": 40, "cinquenta": 50,
+    "fifty": 50, "cincuenta": 50, "sessenta": 60, "sixty": 60, "sesenta": 60, "setenta": 70, "seventy": 70,
+    "oitenta": 80, "eighty": 80, "ochenta": 80, "noventa": 90, "ninety": 90, "cem": 100, "cien": 100, "cento": 100,
+    "ciento": 100,
     "duzentos": 200, "doscientos": 200, "trezentos": 300, "trescientos": 300, "quatrocentos": 400, "cuatrocientos": 400,
     "quinhentos": 500, "quinientos": 500, "seiscentos": 600, "seiscientos": 600, "setecentos": 700, "setecientos": 700,
     "oitocentos": 800, "ochocientos": 800, "novecentos": 900, "novecientos": 900, "mil": 1000,
@@ -94,8 +96,8 @@ def amounts_in(text: str) -> list[NamedAmount]:
         found.append((match.start(), amount))
     for pattern, percent, told in _FACTORS:
         for match in re.finditer(pattern, plain):
-            direction = told or _direction(plain, match.start(), match.end())
-            found.append((match.start(), NamedAmount("percent", Decimal(percent), None, direction, match[0])))
+            way = told or _direction(plain, match.start(), match.end())
+            found.append((match.start(), NamedAmount("percent", Decimal(percent), None, way, match[0])))
     return [amount for _, amount in sorted(found, key=lambda item: item[0])]
 
 
@@ -116,11 +118,10 @@ def amount_was_named(
     if turn.door == "mcp" and not turn.text:
         return
     named = [one for text in (turn.text, str(turn.session.get("last_text") or "")) for one in amounts_in(text)]
-    if change_percent is not None:
-        asked, size, kind, signed = f"{change_percent:f}%", abs(change_percent), "percent", change_percent
-    else:
-        size = abs(change_amount) if change_amount is not None else amount or Decimal(0)
-        asked, kind, signed = f"{size:f} {currency}", "money", change_amount
+    kind = "money" if change_percent is None else "percent"
+    signed = change_percent if change_percent is not None else change_amount
+    size = abs(signed) if signed is not None else (amount or Decimal(0))
+    asked = f"{size:f}%" if kind == "percent" else f"{size:f} {currency}"
     wanted: Direction | None = None if signed is None else ("up" if signed > 0 else "down")
 
     same = [one for one in named if one.kind == kind and one.value == size]

@@ -76,7 +76,7 @@ class ReadBack(StrEnum):
 
 
 class ChangeHandler(Protocol):
-    """How one kind of change is shown, re-checked, done, looked at and undone. One per kind, in the module it belongs to."""
+    """How one kind of change is shown, re-checked, done, looked at and undone, in the module it belongs to."""
 
     kind: str
     area: str

@@ -176,7 +176,7 @@ class Approvals:
     # --- looking ------------------------------------------------------------------------------
 
     async def get(self, identity: Identity, proposal_id: str) -> Proposal:
-        """Refused("proposal_unknown") also for one of another tenant, or of another user where the role sees only own."""
+        """Refused("proposal_unknown") also for another tenant's, or another user's where the role sees only its own."""
         async with self._db.tenant(identity.tenant_id) as conn:
             proposal = await store.find(conn, proposal_id)
         if proposal is None or not self._sees(identity, proposal):

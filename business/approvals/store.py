@@ -17,7 +17,8 @@ Conn = AsyncConnection[dict[str, Any]]
 async def insert(conn: Conn, proposal: Proposal) -> None:
     await conn.execute(
         """INSERT INTO proposals (id, tenant_id, conversation_id, turn_id, tool, effect, change, change_hash, preview,
-                                  evidence, state, door, proposed_by, attempts, outcome, undo_of, created_at, expires_at)
+                                  evidence, state, door, proposed_by, attempts, outcome, undo_of, created_at,
+                                  expires_at)
            VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, '', %s, %s, %s)""",
         [
             proposal.id,
