@@ -264,6 +264,7 @@ def preview_data(preview: Preview) -> dict[str, Any]:
         "title_params": packed(preview.title_params),
         "lines": [[label, packed(value)] for label, value in preview.lines],
         "warnings": [[key, packed(params)] for key, params in preview.warnings],
+        "editable": preview.editable,
     }
 
 
@@ -273,6 +274,7 @@ def preview_from(data: dict[str, Any]) -> Preview:
         title_params=unpacked(data["title_params"]),
         lines=[(label, unpacked(value)) for label, value in data["lines"]],
         warnings=[(key, unpacked(params)) for key, params in data["warnings"]],
+        editable=data.get("editable", {}),
     )
 
 

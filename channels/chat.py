@@ -1,0 +1,423 @@
+"""The chat in the browser: Chainlit's events in, `Handle` and the approvals called, steps, text, charts and buttons out.
+
+Who speaks is read again from the database at every message and every click: a role that was taken away is gone at
+once, also in a tab that was open before. A button carries a proposal's id and nothing else.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from business.approvals.model import Proposal, ProposalState
+from business.approvals.service import Approvals
+from channels import markdown
+from channels.chat_data import NAME, CardOf, ChatData, card_id, parts_of, visitor
+from core.door import Attachment, Handle, IncomingMessage, Reply
+from core.errors import ArgumentsWrong, MutiraoError, Refused
+from core.files import Files
+from core.ids import new_id
+from core.tenancy import Identity
+from core.turn import Event, StepFinished, StepStarted, TextChunk, TextWithdrawn
+from prompts.texts import Texts
+
+if TYPE_CHECKING:
+    import chainlit as cl
+    from chainlit.session import WebsocketSession
+
+log = structlog.get_logger(__name__)
+
+_ASK_SECONDS = 300  # how long the page waits for a new amount to be typed
+_TICK_SECONDS = 1.0  # how often a running step's time is counted on
+_STEP_TYPES = {"route": "run", "crew": "run", "tool": "tool", "model": "llm"}
+_UPLOADS = {".csv": "text/csv", ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+
+
+@dataclass
+class Chat:
+    """What the callbacks use. `identity` reads a user anew; `starters` are keys of texts to click first."""
+
+    handle: Handle
+    identity: Callable[[str, str], Awaitable[Identity]]
+    approvals: Approvals
+    files: Files
+    texts: Texts
+    card: CardOf
+    data: ChatData
+    starters: list[str]
+    language: str
+    running: dict[str, "asyncio.Future[Reply]"] = field(default_factory=dict)
+    """The turn of each browser session, for the stop button."""
+    questions: "set[asyncio.Future[None]]" = field(default_factory=set)
+    """Questions that wait for an answer in the page; the event loop itself would hold them only weakly."""
+
+    async def who(self) -> Identity:
+        """The person at the other end, as the database knows them now. Refused when they may no longer be here."""
+        known = visitor.get()
+        if known is None:
+            raise Refused("session_over", "nobody is logged in on this socket")
+        return await self.identity(known.tenant_id, known.user_id)
+
+
+def wire_chat(chat: Chat) -> None:
+    """Register the chat with Chainlit, which holds one chat per process. Imports Chainlit (about 1.5 s)."""
+    import chainlit as cl
+    from chainlit.config import config
+    from chainlit.server import sio
+
+    async def nobody(_: str, __: str) -> "cl.User | None":
+        return None  # the login form posts to our own route (channels/web.py); this only makes Chainlit ask for login
+
+    async def starters(user: "cl.User | None", language: str | None) -> "list[cl.Starter]":
+        who = visitor.get()
+        spoken = who.language if who else chat.language
+        return [
+            cl.Starter(label=chat.texts.say(spoken, key), message=chat.texts.say(spoken, key)) for key in chat.starters
+        ]
+
+    async def on_message(message: "cl.Message") -> None:
+        await _answer(chat, message)
+
+    async def on_chat_resume(thread: dict[str, Any]) -> None:
+        who = await chat.who()
+        for proposal in await chat.approvals.list(who, conversation_id=thread["id"]):
+            await _send_buttons(chat, proposal, who, who.language)
+
+    async def on_stop(sid: str) -> None:
+        from chainlit.session import WebsocketSession
+
+        session = WebsocketSession.get(sid)
+        if session and (turn := chat.running.get(session.id)):
+            turn.cancel()
+
+    config.code.password_auth_callback = nobody
+    cl.data_layer(lambda: chat.data)  # type: ignore[arg-type,return-value]
+    cl.set_starters(starters)
+    cl.on_message(on_message)
+    cl.on_chat_resume(on_chat_resume)  # type: ignore[arg-type]
+    for name, act in (("approve", _approve), ("reject", _reject), ("edit", _edit), ("undo", _undo)):
+        cl.action_callback(name)(_clicked(chat, act))
+    # Chainlit's own stop says an English sentence and cancels the drawing of what was found so far.
+    sio.on("stop", on_stop)
+    for unused in ("edit_message", "message_favorite", "fetch_favorites", "window_message", "audio_start"):
+        sio.handlers["/"].pop(unused, None)
+    for unused in ("audio_chunk", "audio_end", "chat_settings_change", "chat_settings_edit", "call_fn"):
+        sio.handlers["/"].pop(unused, None)
+
+
+# --- a message ---------------------------------------------------------------------------------
+
+
+async def _answer(chat: Chat, message: "cl.Message") -> None:
+    from chainlit.context import context
+
+    session: WebsocketSession = context.session  # type: ignore[assignment]
+    language = chat.language
+    view = _View(chat, session.thread_id)
+    try:
+        who = await chat.who()
+        language = view.language = who.language
+        attachments = await _keep_files(chat, who, message, session)
+        incoming = IncomingMessage(who, session.thread_id, message.content, "chat", attachments)
+        turn = asyncio.ensure_future(chat.handle(incoming, view.progress))
+        chat.running[session.id] = turn
+        try:
+            reply = await view.follow(turn)
+        finally:
+            chat.running.pop(session.id, None)
+        run = context.current_run
+        await view.finish(reply, who, run.id if run else new_id("run"))
+    except asyncio.CancelledError:
+        await view.say(chat.texts.say(language, "turn.stopped"))
+    except MutiraoError as error:
+        await view.say(chat.texts.error(language, error), is_error=True)
+    except Exception:
+        code = new_id("bug")
+        log.exception("chat_failed", id=code)
+        await view.say(chat.texts.say(language, "error.bug", id=code), is_error=True)
+
+
+async def _keep_files(
+    chat: Chat, who: Identity, message: "cl.Message", session: "WebsocketSession"
+) -> list[Attachment]:
+    """Move what the browser uploaded into our own store; Chainlit's copy on disk is removed."""
+    kept = []
+    for element in message.elements:
+        path = Path(element.path or "")
+        suffix = Path(element.name).suffix.lower()
+        try:
+            if suffix not in _UPLOADS:
+                raise ArgumentsWrong("upload_type", f"{suffix} is not taken", name=element.name)
+            stored = await chat.files.store_path(who, path, name=element.name, mime=_UPLOADS[suffix])
+            kept.append(Attachment(stored.id, stored.name, stored.mime, stored.size))
+        finally:
+            path.unlink(missing_ok=True)
+            session.files.pop(element.chainlit_key or "", None)
+    return kept
+
+
+@dataclass
+class _Shown:
+    """A step on the page and what it will say."""
+
+    step: "cl.Step"
+    title: str
+    began: float
+
+
+class _View:
+    """One turn on the page. `progress` may be called at any moment; the page is told in order, by `follow`."""
+
+    def __init__(self, chat: Chat, conversation_id: str) -> None:
+        self._chat = chat
+        self._conversation = conversation_id
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._steps: dict[str, _Shown] = {}
+        self._open: set[str] = set()
+        self._kept: list[dict[str, Any]] = []
+        self._message: cl.Message | None = None
+        self.language = chat.language
+
+    def progress(self, event: Event) -> None:
+        self._events.put_nowait(event)
+
+    async def follow(self, turn: "asyncio.Future[Reply]") -> Reply:
+        """Show the turn's events until it is over; a stopped turn still hands over what it has."""
+        turn.add_done_callback(lambda _: self._events.put_nowait(None))
+        while True:
+            try:
+                event = await asyncio.wait_for(self._events.get(), _TICK_SECONDS if self._open else None)
+            except TimeoutError:
+                await self._count_on()
+                continue
+            if event is None:
+                return await turn
+            await self._show(event)
+
+    async def _show(self, event: Event) -> None:
+        import chainlit as cl
+        from chainlit.context import context
+        from chainlit.utils import utc_now
+
+        if isinstance(event, StepStarted):
+            parent = self._steps.get(event.parent_id or "")
+            run = context.current_run
+            step = cl.Step(
+                name=event.title,
+                type=_STEP_TYPES[event.kind],  # type: ignore[arg-type]
+                parent_id=parent.step.id if parent else (run.id if run else None),
+                show_input=False,
+                default_open=event.kind == "crew",  # the tools of a crew are seen without a click
+            )
+            step.start = utc_now()
+            self._steps[event.step_id] = _Shown(step, event.title, time.monotonic())
+            self._open.add(event.step_id)
+            await step.send()
+        elif isinstance(event, StepFinished):
+            if shown := self._steps.get(event.step_id):
+                self._open.discard(event.step_id)
+                await self._end(shown, event)
+        elif isinstance(event, TextChunk):
+            if self._message is None:
+                self._message = cl.Message(content="")
+            await self._message.stream_token(event.text)
+        elif isinstance(event, TextWithdrawn) and self._message is not None:
+            await self._message.remove()
+            self._message = None
+
+    async def _end(self, shown: _Shown, event: StepFinished) -> None:
+        from chainlit.utils import utc_now
+
+        step = shown.step
+        step.name = self._timed(shown.title, event.seconds)
+        step.output = markdown.plain(event.summary) if event.summary else ""
+        step.is_error = not event.ok
+        step.end = utc_now()
+        self._kept.append(
+            {
+                "id": step.id,
+                "parent": step.parent_id if any(s.step.id == step.parent_id for s in self._steps.values()) else None,
+                "type": step.type,
+                "name": step.name,
+                "output": step.output,
+                "ok": event.ok,
+                "open": step.default_open,
+            }
+        )
+        await step.update()
+
+    async def _count_on(self) -> None:
+        for step_id in self._open:
+            shown = self._steps[step_id]
+            shown.step.name = self._timed(shown.title, time.monotonic() - shown.began, decimals=0)
+            await shown.step.update()
+
+    def _timed(self, title: str, seconds: float, decimals: int = 1) -> str:
+        return self._chat.texts.say(self.language, "chat.timed", title=title, seconds=seconds, decimals=decimals)
+
+    async def finish(self, reply: Reply, who: Identity, run_id: str) -> None:
+        """The whole answer: final text, tables, charts and files, and the proposals below with their buttons."""
+        import chainlit as cl
+        from chainlit.context import context
+
+        answer = self._message or cl.Message(content="")
+        answer.content = markdown.answer(reply.text, reply.tables, self._chat.texts, reply.language)
+        await self._chat.data.keep_run(
+            who, self._conversation, run_id, reply.message_id, sorted(self._kept, key=self._order)
+        )
+        await answer.send()
+        for part in parts_of(self._conversation, reply.message_id, reply_extra(reply)).values():
+            await context.emitter.send_element({**part.element, "forId": answer.id})  # type: ignore[typeddict-item]
+        for shown in reply.proposals:
+            await _send_card(self._chat, await self._chat.approvals.get(who, shown.id), who, reply.language)
+
+    def _order(self, kept: dict[str, Any]) -> int:
+        return [shown.step.id for shown in self._steps.values()].index(kept["id"])
+
+    async def say(self, text: str, *, is_error: bool = False) -> None:
+        """One sentence in place of an answer, below what was streamed so far."""
+        import chainlit as cl
+
+        if self._message is not None:
+            await self._message.send()
+        message: Any = cl.ErrorMessage(content=text) if is_error else cl.Message(content=text)
+        await message.send()
+
+
+def reply_extra(reply: Reply) -> dict[str, Any]:
+    """The part of a reply that `parts_of` reads, in the form in which the supervisor stores it."""
+    return {"tables": [asdict(table) for table in reply.tables], "charts": [asdict(chart) for chart in reply.charts]}
+
+
+# --- proposals ---------------------------------------------------------------------------------
+
+_BUTTONS = ("approve", "edit", "reject", "undo")
+
+
+async def _send_card(chat: Chat, proposal: Proposal, who: Identity, language: str) -> None:
+    """Show a proposal, or show it anew where it already stands, with the buttons that fit its state and the viewer."""
+    from chainlit.context import context
+
+    step = chat.data.card_step(who, proposal, context.session.thread_id, language)
+    await context.emitter.send_step(step)  # type: ignore[arg-type]
+    await _send_buttons(chat, proposal, who, language)
+
+
+async def _send_buttons(chat: Chat, proposal: Proposal, who: Identity, language: str) -> None:
+    import chainlit as cl
+
+    wanted = _wanted(chat, proposal, who)
+    for name in _BUTTONS:
+        button = cl.Action(
+            name=name,
+            payload={"proposal": proposal.id},
+            label=chat.texts.say(language, f"chat.{name}"),
+            id=f"{name}-{card_id(proposal.id)}",
+        )
+        await button.remove()
+        if name in wanted:
+            await button.send(for_id=card_id(proposal.id))
+
+
+def _wanted(chat: Chat, proposal: Proposal, who: Identity) -> set[str]:
+    """What this person is offered. Only an offer: each click is judged again by business/approvals."""
+    may_approve = chat.approvals.may_approve(who, proposal, "chat")
+    if proposal.state is ProposalState.PENDING:
+        names = {"reject"} | ({"approve"} if may_approve else set())
+        return names | ({"edit"} if chat.card(proposal, chat.texts, who.language, who.time_zone).editable else set())
+    return {"undo"} if proposal.state is ProposalState.EXECUTED else set()
+
+
+Act = Callable[[Chat, Identity, str], Awaitable[None]]
+
+
+def _clicked(chat: Chat, act: Act) -> "Callable[[cl.Action], Awaitable[None]]":
+    async def on_click(action: "cl.Action") -> None:
+        proposal_id = str(action.payload.get("proposal", ""))
+        await _guarded(chat, lambda who: act(chat, who, proposal_id))
+
+    return on_click
+
+
+async def _guarded(chat: Chat, work: Callable[[Identity], Awaitable[None]]) -> None:
+    """Do `work` as whoever is there, read anew; what is refused or breaks is said in the chat."""
+    language = chat.language
+    try:
+        who = await chat.who()
+        language = who.language
+        await work(who)
+    except MutiraoError as error:
+        await _say_below(chat.texts.error(language, error))
+    except Exception:
+        code = new_id("bug")
+        log.exception("chat_click_failed", id=code)
+        await _say_below(chat.texts.say(language, "error.bug", id=code))
+
+
+async def _say_below(text: str) -> None:
+    """At the end of the conversation, not inside a turn."""
+    import chainlit as cl
+
+    message = cl.Message(content=text)
+    message.parent_id = None
+    await message.send()
+
+
+async def _decided(chat: Chat, who: Identity, proposal_id: str, decision: Awaitable[Proposal]) -> None:
+    """Show the card as it stands after the decision, also when the decision was refused."""
+    try:
+        await decision
+    finally:
+        await _send_card(chat, await chat.approvals.get(who, proposal_id), who, who.language)
+
+
+async def _approve(chat: Chat, who: Identity, proposal_id: str) -> None:
+    await _decided(chat, who, proposal_id, chat.approvals.approve(who, proposal_id, door="chat"))
+
+
+async def _reject(chat: Chat, who: Identity, proposal_id: str) -> None:
+    await _decided(chat, who, proposal_id, chat.approvals.reject(who, proposal_id, door="chat"))
+
+
+async def _undo(chat: Chat, who: Identity, proposal_id: str) -> None:
+    """Undoing is a proposal of its own, with its own yes."""
+    proposal = await chat.approvals.undo(who, proposal_id, door="chat")
+    await _send_card(chat, proposal, who, who.language)
+
+
+async def _edit(chat: Chat, who: Identity, proposal_id: str) -> None:
+    """Ask for the new values in the chat. The click is answered at once; the question waits in a task of its own."""
+    proposal = await chat.approvals.get(who, proposal_id)
+    fields = chat.card(proposal, chat.texts, who.language, who.time_zone).editable
+    if not fields:
+        await _send_card(chat, proposal, who, who.language)  # decided meanwhile, or nothing in it can be typed over
+        return
+    question = asyncio.ensure_future(_guarded(chat, lambda person: _ask_and_edit(chat, person, proposal_id, fields)))
+    chat.questions.add(question)
+    question.add_done_callback(chat.questions.discard)
+
+
+async def _ask_and_edit(chat: Chat, who: Identity, proposal_id: str, fields: dict[str, str]) -> None:
+    import chainlit as cl
+
+    edits = {}
+    for name, present in fields.items():
+        label = chat.texts.say(who.language, f"chat.field.{name}")
+        question = cl.AskUserMessage(
+            content=chat.texts.say(who.language, "chat.ask_value", field=label, present=markdown.plain(present)),
+            timeout=_ASK_SECONDS,
+        )
+        question.parent_id = None
+        typed = await question.send()
+        if typed is None:
+            await _say_below(chat.texts.say(who.language, "chat.not_edited"))
+            return
+        edits[name] = typed["output"].strip()
+    who = await chat.who()  # a while has passed
+    replacement = await chat.approvals.edit(who, proposal_id, edits, door="chat")
+    await _send_card(chat, await chat.approvals.get(who, proposal_id), who, who.language)
+    await _send_card(chat, replacement, who, who.language)

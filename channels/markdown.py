@@ -1,0 +1,86 @@
+"""Tables and proposals as Markdown, for the chat. What others wrote (names of ads, of files) stays plain text."""
+
+import csv
+import io
+import re
+
+from core.door import ProposalCard, Table
+from prompts.texts import Texts
+
+ROWS_SHOWN = 20
+"""A longer table shows this many rows; a CSV file beside it has all."""
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~:])")
+_NUMBER = re.compile(r"[+-]?[\d.,]+ ?%?")
+_STATE_SIGN = {
+    "pending": "●",
+    "approved": "●",
+    "executing": "●",
+    "executed": "✓",
+    "unknown": "?",
+    "failed": "✗",
+    "rejected": "✗",
+    "expired": "○",
+}
+
+
+_OVER = ("rejected", "expired")
+
+
+def plain(text: str) -> str:
+    """`text` so that Markdown shows it as it is, on one line: no link, image, HTML or table of its own."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def table(table: Table, texts: Texts, language: str) -> str:
+    """A Markdown table of at most `ROWS_SHOWN` rows, and a line that says so when there are more."""
+    lines = [f"**{plain(table.title)}**", ""] if table.title else []
+    lines.append(_row(table.columns))
+    lines.append("|" + "|".join("---:" if side == "right" else ":---" for side in table.align) + "|")
+    lines += [_row(row) for row in table.rows[:ROWS_SHOWN]]
+    if len(table.rows) > ROWS_SHOWN:
+        lines += ["", "_" + texts.say(language, "chat.more_rows", shown=ROWS_SHOWN, count=len(table.rows)) + "_"]
+    return "\n".join(lines)
+
+
+def answer(text: str, tables: list[Table], texts: Texts, language: str) -> str:
+    """The reply's text with its tables below."""
+    return "\n\n".join([text, *(table(t, texts, language) for t in tables)]).strip()
+
+
+def card(card: ProposalCard, texts: Texts, language: str) -> str:
+    """A proposal as its approver sees it: what, where it stands, before → after, warnings, why."""
+    state = f"{_STATE_SIGN.get(card.state, '')} {texts.say(language, f'chat.state.{card.state}')}".strip()
+    if card.state == "pending" and card.expires_at:
+        state += " · " + texts.say(language, "chat.expires", when=plain(card.expires_at))
+    parts = [f"**{plain(card.title)}**", f"_{state}_" if card.state in _OVER else state]
+    if card.outcome:
+        parts.append(plain(card.outcome))
+    if card.lines:
+        head = [texts.say(language, "chat.card_item"), texts.say(language, "chat.card_value")]
+        parts.append("\n".join([_row(head), "|:---|:---|", *(_row(list(line)) for line in card.lines)]))
+    parts += [f"⚠ **{plain(warning)}**" for warning in card.warnings]
+    if card.evidence:
+        why = "\n".join(f"- {plain(line)}" for line in card.evidence)
+        parts.append(f"**{texts.say(language, 'chat.evidence')}**\n\n{why}")
+    return "\n\n".join(parts)
+
+
+def csv_file(table: Table) -> bytes:
+    """The whole table for a spreadsheet: semicolons and a byte-order mark, as Excel in Portuguese opens it.
+
+    A cell that would be read as a formula gets an apostrophe in front (CWE-1236).
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
+    writer.writerow([_cell(cell) for cell in table.columns])
+    writer.writerows([_cell(cell) for cell in row] for row in table.rows)
+    return out.getvalue().encode("utf-8-sig")
+
+
+def _cell(text: str) -> str:
+    return f"'{text}" if text[:1] in "=+-@\t\r" and text and not _NUMBER.fullmatch(text) else text
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(plain(cell) for cell in cells) + " |"
