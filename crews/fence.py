@@ -7,10 +7,8 @@ exact version, which is why it is pinned (docs/decisions/0004); tests/crews/test
 """
 
 import asyncio
-import contextvars
 import functools
 import os
-import sys
 import threading
 import warnings
 from collections.abc import Iterator

@@ -72,14 +72,15 @@ def _model_class() -> Any:
             response_model: Any = None,
         ) -> Any:
             """Text, or tool calls in OpenAI's form for CrewAI to run. CrewEnded when no answer can be had."""
+            sent: Any = plain_messages(messages)
             request = ModelRequest(
                 role=self.model,
-                messages=plain_messages(messages),
+                messages=sent,
                 tools=[self._sent_tools.get(tool["function"]["name"]) or plain_tool(tool) for tool in tools or []],
                 response_schema=None if response_model is None else response_model.model_json_schema(),
             )
             with llm_call_context():
-                self._emit_call_started_event(request.messages, from_task=from_task, from_agent=from_agent)
+                self._emit_call_started_event(sent, from_task=from_task, from_agent=from_agent)
                 answer = self._answer(request)
                 if isinstance(answer, Exception):
                     self._emit_call_failed_event(str(answer), from_task=from_task, from_agent=from_agent)
@@ -99,7 +100,7 @@ def _model_class() -> Any:
                     call_type=LLMCallType.TOOL_CALL if answer.tool_calls else LLMCallType.LLM_CALL,
                     from_task=from_task,
                     from_agent=from_agent,
-                    messages=request.messages,
+                    messages=sent,
                 )
                 return response
 
@@ -137,7 +138,7 @@ def _model_class() -> Any:
     return RoutedModel
 
 
-def plain_messages(messages: str | Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def plain_messages(messages: Any) -> list[dict[str, Any]]:
     """CrewAI's messages in OpenAI's form. Copies: its list goes on growing; keys of its own are left out."""
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]

@@ -16,6 +16,7 @@ Ability = Literal["tools", "structured", "vision", "streaming", "temperature"]
 _ALL_ABILITIES: frozenset[Ability] = frozenset({"tools", "structured", "vision", "streaming", "temperature"})
 _PROVIDERS = frozenset({"openai", "anthropic", "google", "compatible"})  # those llm/providers.py can build
 _FILE = Path(__file__).with_name("catalog.toml")
+OFFLINE = "offline"
 _ANY_COMPATIBLE = "compatible/*"
 
 # A model that is forced by name and not in the file: small enough to be safe with most models of today.
@@ -31,6 +32,8 @@ class Model:
     title: str
     context_window: int
     abilities: frozenset[Ability]
+    effort: str | None = None
+    """How hard it thinks before it answers, in its provider's own word; None leaves it to the provider."""
 
     @property
     def ref(self) -> str:
@@ -65,6 +68,7 @@ class _ModelEntry(_Strict):
     title: str
     context_window: int = Field(ge=1_000)
     abilities: frozenset[Ability]
+    effort: str | None = None
 
 
 class _RoleEntry(_Strict):
@@ -97,7 +101,7 @@ class Catalog:
 
     @property
     def forced(self) -> str | None:
-        """The `provider/model` that takes every role's place, None when the chains of the file hold."""
+        """`provider/model`, or `offline`, in place of every chain; None when the chains of the file hold."""
         return self._forced
 
     def setting_of(self, provider: str) -> str:
@@ -123,7 +127,7 @@ class Catalog:
         entry = self._file.roles[role]
         models: list[Model] = []
         left_out: dict[str, str] = {}
-        for ref in [self._forced] if self._forced else entry.chain:
+        for ref in self._wanted(entry):
             provider = ref.partition("/")[0]
             if ref == _ANY_COMPATIBLE and self._compatible_model is None:
                 left_out[ref] = "MUTIRAO_COMPATIBLE_MODEL"
@@ -132,6 +136,11 @@ class Catalog:
             else:
                 models.append(self._model(ref))
         return RolePlan(role, entry.tier, models, left_out)
+
+    def _wanted(self, entry: _RoleEntry) -> list[str]:
+        if self._forced is None:
+            return entry.chain
+        return [] if self._forced == OFFLINE else [self._forced]
 
     def _model(self, ref: str) -> Model:
         if ref in self._models:
@@ -146,13 +155,14 @@ class Catalog:
     @staticmethod
     def _from_entry(ref: str, entry: _ModelEntry) -> Model:
         provider, _, name = ref.partition("/")
-        return Model(provider, name, entry.title, entry.context_window, entry.abilities)
+        return Model(provider, name, entry.title, entry.context_window, entry.abilities, entry.effort)
 
 
 def load_catalog(*, forced: str | None = None, compatible_model: str | None = None, file: Path = _FILE) -> Catalog:
     """Read and check the catalog.
 
-    `forced` is "provider/model" (setting `model`), `compatible_model` the model of the OpenAI-compatible server.
+    `forced` is "provider/model", or "offline" for the playbooks alone (setting `model`); `compatible_model` the model
+    of the OpenAI-compatible server.
     SetupError("catalog_broken", file=, where=, reason=) names the first broken entry;
     SetupError("model_unknown_provider", model=, providers=) when `forced` names a provider that does not exist.
     """
@@ -166,7 +176,7 @@ def load_catalog(*, forced: str | None = None, compatible_model: str | None = No
         first = error.errors()[0]
         raise _broken(file, ".".join(map(str, first["loc"])), first["msg"]) from error
     _check_references(file, entries)
-    if forced is not None:
+    if forced not in (None, OFFLINE):
         provider, slash, name = forced.partition("/")
         if not slash or not name or provider not in entries.providers:
             known = ", ".join(entries.providers)

@@ -6,6 +6,7 @@ then repeat the whole chain by itself, three times and with pauses.
 """
 
 import re
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 FailureKind = Literal[
@@ -22,6 +23,7 @@ FailureKind = Literal[
 _KEY_LIKE = re.compile(r"(?:sk-|AIza|EAA|Bearer\s+)\S+|[A-Za-z0-9_\-*.]{28,}")
 _THROTTLE_WORDS = re.compile(r"rate[ -]limit|too many requests|throttl|resource exhausted", re.IGNORECASE)
 _LONGEST_DETAIL = 300
+_LONGEST_WAIT = 86_400.0  # seconds; a provider that asks for more than a day says nothing useful
 
 
 class ModelFailure(Exception):
@@ -59,7 +61,7 @@ def presentable(detail: str) -> str:
 
 
 def kind_of_status(status: int, body: str = "") -> FailureKind:
-    """The kind of an HTTP error status; `body` tells a request that is too long from one that is wrong."""
+    """The kind of an HTTP error status (400 and up); `body` tells apart what providers answer 400 to."""
     if status == 429:
         return "rate_limited"
     if status in (401, 402, 403):
@@ -70,7 +72,75 @@ def kind_of_status(status: int, body: str = "") -> FailureKind:
         return "too_large"
     if status >= 500:
         return "unavailable"
-    too_long = re.search(
-        r"context.?length|context.?window|too long|maximum.{0,20}tokens|token count", body, re.IGNORECASE
-    )
-    return "too_large" if too_long else "bad_request"
+    if re.search(r"context.?length|context.?window|too long|maximum.{0,20}tokens|token count", body, re.IGNORECASE):
+        return "too_large"
+    return "refused" if re.search(r"content.?(policy|filter)", body, re.IGNORECASE) else "bad_request"
+
+
+def failure_from(error: Exception, provider: str, model: str) -> ModelFailure:
+    """The failure that an exception of a provider's library stands for.
+
+    The three libraries raise their own classes over httpx, httpx2 or plain sockets; what is read here is what they
+    have in common: a status, a body, or being an error of the connection. Anything else is an answer that could not
+    be understood.
+    """
+    if isinstance(error, ModelFailure):
+        return error
+    words = _words_of(error)
+    ancestors = {ancestor.__name__ for ancestor in type(error).__mro__}
+    status = _status_of(error)
+    if status is not None and status >= 400:
+        kind = kind_of_status(status, words)
+    elif {"TimeoutError", "APITimeoutError", "TimeoutException"} & ancestors:
+        kind = "timeout"
+    elif named := next((kind for sign, kind in _SIGNS.items() if sign in words), None):  # an error within a stream
+        kind = named
+    elif {"OSError", "TransportError", "APIConnectionError", "APIError"} & ancestors:
+        kind = "unavailable"
+    else:
+        kind = "broken_answer"
+    detail = words if kind != "broken_answer" else f"{type(error).__name__}: {words}"
+    return ModelFailure(kind, provider, model, status=status, retry_after=_retry_after(error), detail=detail)
+
+
+# Types of error that come as an event of a stream that began with 200.
+_SIGNS: dict[str, FailureKind] = {
+    "rate_limit": "rate_limited",
+    "RESOURCE_EXHAUSTED": "rate_limited",
+    "insufficient_quota": "rate_limited",
+    "overloaded": "unavailable",
+    "api_error": "unavailable",
+    "server_error": "unavailable",
+    "authentication_error": "auth",
+    "permission_error": "auth",
+    "context_length": "too_large",
+    "request_too_large": "too_large",
+    "content_filter": "refused",
+}
+
+
+def _status_of(error: Exception) -> int | None:
+    """The HTTP status: `status_code` of openai and anthropic, `code` of google-genai."""
+    told = (getattr(error, name, None) for name in ("status_code", "code"))
+    return next((value for value in told if isinstance(value, int)), None)
+
+
+def _words_of(error: Exception) -> str:
+    body = getattr(error, "body", None) or getattr(error, "details", None)
+    return f"{error} {body}" if body is not None and str(body) not in str(error) else str(error)
+
+
+def _retry_after(error: Exception) -> float | None:
+    """Seconds of a Retry-After header (a number, or a date reckoned from the answer's own), None without a sane one."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    told = headers.get("retry-after")
+    if told is None:
+        return None
+    try:
+        seconds = float(told)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(told) - parsedate_to_datetime(headers["date"])).total_seconds()
+        except (LookupError, TypeError, ValueError):
+            return None
+    return seconds if 0 <= seconds <= _LONGEST_WAIT else None

@@ -1,11 +1,31 @@
-"""The providers of models, each over its official library, all behind one form."""
+"""The providers of models, each over its official library, all behind one form.
 
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from typing import Protocol
+Requests come in OpenAI's chat form and are translated here; answers are streamed. The libraries' own repeats are off
+and so are their timeouts: both are the router's. The libraries are imported when the first client is built, in a
+thread, because they take 0.5 to 1.1 s each. Their own environment variables (base URLs, projects, profiles) are not
+read: what is used is in the settings.
+"""
 
+import asyncio
+import json
+from abc import abstractmethod
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import httpx
+
+from core.settings import Settings
 from llm.catalog import Model
+from llm.errors import ModelFailure, failure_from
 from llm.messages import ModelRequest, ToolCall, Usage
+
+_NO_KEY = "no-key-needed"
+_Client = TypeVar("_Client")
+
+# Connections of a process to one provider; a turn holds at most one at a time.
+_CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=20)
 
 
 @dataclass(frozen=True)
@@ -20,17 +40,498 @@ class Provider(Protocol):
     """One provider of models."""
 
     async def ready(self) -> None:
-        """Build the client if there is none yet. Its library is imported in a thread: that takes up to 3 s of CPU."""
+        """Build the client if there is none yet."""
         ...
 
     def stream(self, model: Model, request: ModelRequest) -> AsyncGenerator[str | Finished, None]:
         """Ask a model once: pieces of text as they come (an empty one says that the answer begins), then Finished.
 
-        Raises ModelFailure, and nothing else, for whatever goes wrong; closing the iterator ends the HTTP request.
-        Keeps no deadlines and repeats nothing: both are the router's.
+        Raises ModelFailure for whatever goes wrong; closing the generator ends the HTTP request. Keeps no deadlines
+        and repeats nothing.
         """
         ...
 
     async def close(self) -> None:
         """Close the connections."""
         ...
+
+
+def build_providers(settings: Settings) -> dict[str, Provider]:
+    """The providers that have a key, by name. One whose base URL is set may do without: a gateway or stand-in."""
+    providers: dict[str, Provider] = {}
+    for name, kind in (("openai", OpenAI), ("anthropic", Anthropic), ("google", Google)):
+        secret = getattr(settings, f"{name}_api_key")
+        base_url = getattr(settings, f"{name}_base_url")
+        if secret is not None or base_url is not None:
+            key = _NO_KEY if secret is None else secret.get_secret_value()
+            providers[name] = kind(key, base_url)
+    if settings.compatible_base_url is not None:
+        secret = settings.compatible_api_key
+        key = _NO_KEY if secret is None else secret.get_secret_value()
+        providers["compatible"] = Compatible(key, settings.compatible_base_url)
+    return providers
+
+
+class _Lazy(Generic[_Client]):
+    """Builds a client once, in a thread: importing its library and reading certificates would hold up the loop."""
+
+    def __init__(self) -> None:
+        self._built: _Client | None = None
+        self._building = asyncio.Lock()
+
+    @abstractmethod
+    def _build(self) -> _Client: ...
+
+    async def ready(self) -> None:
+        async with self._building:
+            if self._built is None:
+                self._built = await asyncio.to_thread(self._build)
+
+    async def _client(self) -> _Client:
+        await self.ready()
+        assert self._built is not None
+        return self._built
+
+
+# --- OpenAI, and servers that speak its wire ----------------------------------------------------
+
+
+class OpenAI(_Lazy[Any]):
+    """OpenAI's chat completions."""
+
+    _base_url = "https://api.openai.com/v1"
+    _longest_answer = "max_completion_tokens"
+
+    def __init__(self, key: str, base_url: str | None = None) -> None:
+        super().__init__()
+        self._key = key
+        self._base_url = base_url or self._base_url
+        self._tells_usage = True
+
+    def _build(self) -> Any:
+        import openai
+
+        return openai.AsyncOpenAI(
+            api_key=self._key,
+            base_url=self._base_url,
+            max_retries=0,
+            timeout=None,
+            http_client=openai.DefaultAsyncHttpxClient(timeout=None, limits=_CONNECTIONS),
+        )
+
+    async def close(self) -> None:
+        if self._built is not None:
+            await self._built.close()
+
+    async def stream(self, model: Model, request: ModelRequest) -> AsyncGenerator[str | Finished, None]:
+        client = await self._client()
+        body = self._body(model, request)
+        said: list[str] = []
+        parts = _CallParts()
+        usage: Usage | None = None
+        ended: str | None = None
+        try:
+            async with await self._open(client, body) as chunks:
+                async for chunk in chunks:
+                    yield ""
+                    usage = _openai_usage(chunk.usage) or usage
+                    for choice in chunk.choices or []:
+                        ended = choice.finish_reason or ended
+                        if choice.delta is None:
+                            continue
+                        if getattr(choice.delta, "refusal", None):
+                            ended = "content_filter"
+                        if choice.delta.content:
+                            said.append(choice.delta.content)
+                            yield choice.delta.content
+                        for call in choice.delta.tool_calls or []:
+                            parts.add(call.index, call.id, call.function)
+        except Exception as error:
+            raise failure_from(error, model.provider, model.name) from None
+        _refuse_incomplete(model, ended, whole=("stop", "tool_calls", "function_call"), refused=("content_filter",))
+        yield Finished(read_calls(model, parts.calls()), usage or _estimated(body, said, parts))
+
+    async def _open(self, client: Any, body: dict[str, Any]) -> Any:
+        """The stream of an answer, without the count of tokens from servers that do not know how to send it."""
+        asked = {"stream_options": {"include_usage": True}} if self._tells_usage else {}
+        try:
+            return await client.chat.completions.create(**body, **asked)
+        except Exception as error:
+            if not asked or getattr(error, "status_code", None) not in (400, 422) or "stream_options" not in str(error):
+                raise
+        self._tells_usage = False
+        return await client.chat.completions.create(**body)
+
+    def _body(self, model: Model, request: ModelRequest) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": model.name,
+            "messages": [_openai_message(message) for message in request.messages],
+            "stream": True,
+            self._longest_answer: request.max_tokens,
+        }
+        if request.tools:
+            body["tools"] = request.tools
+        if "temperature" in model.abilities:
+            body["temperature"] = request.temperature
+        if model.effort is not None:
+            body["reasoning_effort"] = model.effort
+        if request.response_schema is not None:
+            schema = {"name": "answer", "schema": request.response_schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body
+
+
+class Compatible(OpenAI):
+    """Any server with OpenAI's chat completions: Ollama, vLLM, Together, OpenRouter, a stand-in."""
+
+    _longest_answer = "max_tokens"  # the older name, which all of them know
+
+
+def _openai_message(message: dict[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
+    return {**message, "content": _whole(content) if isinstance(content, str | None) else content}
+
+
+def _openai_usage(told: Any) -> Usage | None:
+    if told is None:
+        return None
+    details = getattr(told, "prompt_tokens_details", None)
+    cached = (getattr(details, "cached_tokens", None) or 0) if details is not None else 0
+    return Usage(told.prompt_tokens or 0, told.completion_tokens or 0, cached)
+
+
+@dataclass
+class _CallParts:
+    """Tool calls as they come in pieces: by index, or by id from servers that leave the index out."""
+
+    _parts: dict[Any, dict[str, str]] = field(default_factory=dict)
+    _last: Any = None
+
+    def add(self, index: int | None, call_id: str | None, function: Any) -> None:
+        key = index if index is not None else (call_id or self._last)
+        self._last = key
+        part = self._parts.setdefault(key, {"id": "", "name": "", "arguments": ""})
+        part["id"] = part["id"] or call_id or ""
+        if function is not None:
+            part["name"] += function.name or ""
+            part["arguments"] += function.arguments or ""
+
+    def calls(self) -> list[tuple[str, str, str]]:
+        return [(part["id"], part["name"], part["arguments"]) for part in self._parts.values()]
+
+
+def _estimated(body: dict[str, Any], said: list[str], parts: _CallParts) -> Usage:
+    """About one token per four characters, for servers that do not count: the turn's limit of tokens must hold."""
+    asked = len(json.dumps([body["messages"], body.get("tools", [])], ensure_ascii=False, default=str))
+    answered = sum(map(len, said)) + sum(len(name) + len(arguments) for _, name, arguments in parts.calls())
+    return Usage(asked // 4 + 1, answered // 4 + 1)
+
+
+# --- Anthropic ----------------------------------------------------------------------------------
+
+
+class Anthropic(_Lazy[Any]):
+    """Anthropic's messages. They take no temperature any more: the library has no argument for it."""
+
+    def __init__(self, key: str, base_url: str | None = None) -> None:
+        super().__init__()
+        self._key = key
+        self._base_url = base_url or "https://api.anthropic.com"
+
+    def _build(self) -> Any:
+        import anthropic
+
+        return anthropic.AsyncAnthropic(api_key=self._key, base_url=self._base_url, max_retries=0, timeout=None)
+
+    async def close(self) -> None:
+        if self._built is not None:
+            await self._built.close()
+
+    async def stream(self, model: Model, request: ModelRequest) -> AsyncGenerator[str | Finished, None]:
+        client = await self._client()
+        body = self._body(model, request)
+        blocks: dict[int, dict[str, str]] = {}  # the tool calls, by their place in the answer
+        prompt_tokens = cached_tokens = completion_tokens = 0
+        stopped: str | None = None
+        over = False
+        try:
+            async with await client.messages.create(**body) as events:
+                async for event in events:
+                    yield ""
+                    match event.type:
+                        case "message_start":
+                            used = event.message.usage
+                            cached_tokens = used.cache_read_input_tokens or 0
+                            prompt_tokens = used.input_tokens + cached_tokens + (used.cache_creation_input_tokens or 0)
+                        case "content_block_start" if event.content_block.type == "tool_use":
+                            block = event.content_block
+                            blocks[event.index] = {"id": block.id, "name": block.name, "arguments": ""}
+                        case "content_block_delta" if event.delta.type == "text_delta":
+                            yield event.delta.text
+                        case "content_block_delta" if event.delta.type == "input_json_delta":
+                            blocks[event.index]["arguments"] += event.delta.partial_json
+                        case "message_delta":
+                            stopped = event.delta.stop_reason or stopped
+                            completion_tokens = event.usage.output_tokens or 0
+                        case "message_stop":
+                            over = True
+        except Exception as error:
+            raise failure_from(error, model.provider, model.name) from None
+        _refuse_incomplete(
+            model, stopped if over else None, whole=("end_turn", "tool_use", "stop_sequence"), refused=("refusal",)
+        )
+        calls = read_calls(model, [(block["id"], block["name"], block["arguments"]) for block in blocks.values()])
+        yield Finished(calls, Usage(prompt_tokens, completion_tokens, cached_tokens))
+
+    def _body(self, model: Model, request: ModelRequest) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": model.name,
+            "messages": _anthropic_messages(request.messages),
+            "max_tokens": request.max_tokens,
+            "stream": True,
+        }
+        if system := _system_text(request.messages):
+            body["system"] = system
+        if model.effort is not None:
+            body["output_config"] = {"effort": model.effort}
+        if request.response_schema is not None:
+            wanted = {"type": "json_schema", "schema": _closed(request.response_schema)}
+            body["output_config"] = {**body.get("output_config", {}), "format": wanted}
+        tools = [
+            {
+                "name": tool["function"]["name"],
+                "description": tool["function"].get("description", ""),
+                "input_schema": tool["function"]["parameters"],
+            }
+            for tool in request.tools
+        ]
+        if tools:
+            body["tools"] = tools
+        return body
+
+
+def _anthropic_messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """User and assistant in turns, as they want it; a tool's result is told by the user."""
+    turns: list[dict[str, Any]] = []
+    for message in _spoken(messages):
+        content = _whole(message.get("content"))
+        blocks: list[dict[str, Any]] = []
+        if message["role"] == "tool":
+            blocks.append({"type": "tool_result", "tool_use_id": message["tool_call_id"], "content": content})
+        elif content.strip():
+            blocks.append({"type": "text", "text": content})
+        for call_id, name, arguments in _calls_of(message):
+            blocks.append({"type": "tool_use", "id": call_id, "name": name, "input": arguments})
+        role = "assistant" if message["role"] == "assistant" else "user"
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": role, "content": blocks})
+    return turns
+
+
+def _closed(schema: Any) -> Any:
+    """The schema with every object closed, which they ask for."""
+    if isinstance(schema, list):
+        return [_closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(value) for key, value in schema.items()}
+    return {**closed, "additionalProperties": False} if closed.get("type") == "object" else closed
+
+
+# --- Google -------------------------------------------------------------------------------------
+
+
+class Google(_Lazy[Any]):
+    """Gemini over google-genai."""
+
+    # Gemini 3 wants the signature of its thoughts back with each function call it made; a call that another model
+    # made carries this instead. Source: Gemini API, "Thought signatures".
+    _foreign_signature = b"skip_thought_signature_validator"
+    _signatures_kept = 2_000
+
+    def __init__(self, key: str, base_url: str | None = None) -> None:
+        super().__init__()
+        self._key = key
+        self._base_url = base_url or "https://generativelanguage.googleapis.com"
+        self._signatures: OrderedDict[str, bytes] = OrderedDict()
+        self._calls_seen = 0
+
+    def _build(self) -> Any:
+        from google import genai
+        from google.genai import types
+
+        return genai.Client(
+            api_key=self._key,
+            vertexai=False,
+            http_options=types.HttpOptions(
+                base_url=self._base_url,
+                api_version="v1beta",
+                retry_options=types.HttpRetryOptions(attempts=1),
+                httpx_async_client=httpx.AsyncClient(timeout=None, limits=_CONNECTIONS),  # noqa: S113 - the router's
+            ),
+        )
+
+    async def close(self) -> None:
+        if self._built is not None:
+            await self._built.aio.aclose()
+            self._built.close()
+
+    async def stream(self, model: Model, request: ModelRequest) -> AsyncGenerator[str | Finished, None]:
+        client = await self._client()
+        contents, config = self._body(model, request)
+        calls: list[ToolCall] = []
+        usage = Usage()
+        ended: str | None = None
+        blocked = False
+        try:
+            chunks = await client.aio.models.generate_content_stream(model=model.name, contents=contents, config=config)
+            async for chunk in chunks:
+                yield ""
+                usage = _google_usage(chunk.usage_metadata) or usage
+                blocked = blocked or bool(chunk.prompt_feedback and chunk.prompt_feedback.block_reason)
+                for candidate in (chunk.candidates or [])[:1]:
+                    ended = candidate.finish_reason.value if candidate.finish_reason else ended
+                    for part in (candidate.content.parts if candidate.content else None) or []:
+                        if part.function_call is not None:
+                            calls.append(self._noted(part))
+                        elif part.text and not part.thought:
+                            yield part.text
+        except Exception as error:
+            raise failure_from(error, model.provider, model.name) from None
+        refusals = ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR")
+        _refuse_incomplete(model, "SAFETY" if blocked else ended, whole=("STOP",), refused=refusals)
+        yield Finished(calls, usage)
+
+    def _noted(self, part: Any) -> ToolCall:
+        """The call under an id that is ours: theirs may be missing, and results go back by order. Keeps its
+        signature for when the conversation comes back, of the last 2,000 calls of this process."""
+        self._calls_seen += 1
+        call_id = f"call_google_{self._calls_seen}"
+        if part.thought_signature:
+            self._signatures[call_id] = part.thought_signature
+            if len(self._signatures) > self._signatures_kept:
+                self._signatures.popitem(last=False)
+        return ToolCall(call_id, part.function_call.name or "", dict(part.function_call.args or {}))
+
+    def _body(self, model: Model, request: ModelRequest) -> tuple[list[Any], Any]:
+        from google.genai import types
+
+        config = types.GenerateContentConfig(
+            system_instruction=_system_text(request.messages) or None,
+            max_output_tokens=request.max_tokens,
+            temperature=request.temperature if "temperature" in model.abilities else None,
+            thinking_config=types.ThinkingConfig(thinking_level=model.effort) if model.effort else None,
+            automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+        )
+        if request.tools:
+            functions = [
+                types.FunctionDeclaration(
+                    name=tool["function"]["name"],
+                    description=tool["function"].get("description", ""),
+                    parameters_json_schema=tool["function"]["parameters"],
+                )
+                for tool in request.tools
+            ]
+            config.tools = [types.Tool(function_declarations=functions)]
+        if request.response_schema is not None:
+            config.response_mime_type = "application/json"
+            config.response_json_schema = request.response_schema
+        return self._contents(model, request.messages), config
+
+    def _contents(self, model: Model, messages: list[dict[str, Any]]) -> list[Any]:
+        from google.genai import types
+
+        contents: list[Any] = []
+        names: dict[str, str] = {}  # of the functions, by the id of the call
+        for message in _spoken(messages):
+            content = _whole(message.get("content"))
+            parts: list[Any] = []
+            if message["role"] == "tool":
+                name = names.get(message["tool_call_id"]) or message.get("name") or "tool"
+                answer = types.FunctionResponse(name=name, response={"result": content})
+                parts.append(types.Part(function_response=answer))
+            elif content.strip():
+                parts.append(types.Part(text=content))
+            for call_id, name, arguments in _calls_of(message):
+                names[call_id] = name
+                foreign = self._foreign_signature if model.name.startswith("gemini-3") else None
+                parts.append(
+                    types.Part(
+                        function_call=types.FunctionCall(name=name, args=arguments),
+                        thought_signature=self._signatures.get(call_id, foreign),
+                    )
+                )
+            role = "model" if message["role"] == "assistant" else "user"
+            if contents and contents[-1].role == role:
+                contents[-1].parts += parts
+            elif parts:
+                contents.append(types.Content(role=role, parts=parts))
+        return contents
+
+
+def _google_usage(told: Any) -> Usage | None:
+    if told is None:
+        return None
+    written = (told.candidates_token_count or 0) + (told.thoughts_token_count or 0)
+    return Usage(told.prompt_token_count or 0, written, told.cached_content_token_count or 0)
+
+
+# --- what all of them share ---------------------------------------------------------------------
+
+
+def read_calls(model: Model, raw: list[tuple[str, str, str]]) -> list[ToolCall]:
+    """Tool calls (id, name, JSON of the arguments) that may be executed, with ids of their own.
+
+    ModelFailure("broken_answer") when the arguments of any cannot be read as an object: a call that was cut off must
+    not run with what is left of it (langchain-litellm #260: cut JSON became a valid call with no arguments).
+    """
+    calls: list[ToolCall] = []
+    taken: set[str] = set()
+    for number, (call_id, name, text) in enumerate(raw, 1):
+        try:
+            arguments = json.loads(text) if text.strip() else {}
+        except ValueError:
+            arguments = None
+        if not isinstance(arguments, dict) or not name:
+            detail = f"the arguments of the call of {name or 'no tool'} cannot be read"
+            raise ModelFailure("broken_answer", model.provider, model.name, detail=detail)
+        own_id = call_id if call_id and call_id not in taken else f"{call_id or 'call'}_{number}"
+        taken.add(own_id)
+        calls.append(ToolCall(own_id, name, arguments))
+    return calls
+
+
+def _refuse_incomplete(model: Model, ended: str | None, *, whole: tuple[str, ...], refused: tuple[str, ...]) -> None:
+    """ModelFailure unless the answer ended as a whole one does; one cut at its longest length is not whole."""
+    if ended in whole:
+        return
+    kind = "refused" if ended in refused else "broken_answer"
+    detail = "the stream broke off" if ended is None else f"ended with {ended}"
+    raise ModelFailure(kind, model.provider, model.name, detail=detail)  # type: ignore[arg-type]
+
+
+def _system_text(messages: list[dict[str, Any]]) -> str:
+    return "\n\n".join(_whole(message.get("content")) for message in messages if message["role"] == "system")
+
+
+def _spoken(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages but for the system's. A last word of the assistant is given to the user: CrewAI asks for the final
+    answer in the assistant's name, which some models refuse to go on from and others take for their own answer."""
+    spoken = [message for message in messages if message["role"] != "system"]
+    if spoken and spoken[-1]["role"] == "assistant" and not spoken[-1].get("tool_calls"):
+        spoken[-1] = {**spoken[-1], "role": "user"}
+    return spoken
+
+
+def _calls_of(message: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    calls = message.get("tool_calls") or []
+    return [(call["id"], call["function"]["name"], json.loads(call["function"]["arguments"] or "{}")) for call in calls]
+
+
+def _whole(content: Any) -> str:
+    """The text of a message's content; half characters (lone surrogates), which no wire carries, become "?"."""
+    if isinstance(content, list):
+        content = "\n".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return (content or "").encode("utf-8", "replace").decode("utf-8")

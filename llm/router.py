@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 
 from core.errors import Unavailable
 from core.ids import new_id
+from core.settings import Settings
 from core.turn import ModelCall, StepFinished, StepStarted, Turn
 from llm import offline
-from llm.catalog import Catalog, Model, RolePlan, price_usd
+from llm.catalog import Catalog, Model, RolePlan, load_catalog, price_usd
 from llm.errors import ModelFailure
 from llm.messages import ModelAnswer, ModelRequest, OnText, Playbook, Usage
-from llm.providers import Finished, Provider
+from llm.providers import Finished, Provider, build_providers
 
 _T = TypeVar("_T")
 
@@ -35,6 +36,13 @@ class RouterLimits:
 
 class Router:
     """Shared by all turns of a process; lives on one event loop, the one its providers' connections belong to."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Router":
+        """The router as the settings want it. SetupError when the catalog or the setting `model` is broken."""
+        catalog = load_catalog(forced=settings.model, compatible_model=settings.compatible_model)
+        limits = RouterLimits(settings.model_first_byte_seconds, settings.model_deadline_seconds)
+        return cls(catalog, build_providers(settings), limits)
 
     def __init__(self, catalog: Catalog, providers: Mapping[str, Provider], limits: RouterLimits) -> None:
         self._catalog = catalog

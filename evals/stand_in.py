@@ -1,0 +1,282 @@
+"""A local server that speaks the wires of OpenAI, Anthropic and Gemini, with answers and faults from a script.
+
+It lets the model layer be tried through the official libraries with no model: in tests (which faults are survived, how
+many requests each provider saw) and in the bench (a model of fixed latency). Loopback only. Streamed answers only.
+
+    with StandIn([Answer(calls=[("ads_report", {"days": 7})]), Answer("Gastou R$ 12,34.")]) as server:
+        settings = Settings(openai_api_key="x", openai_base_url=server.openai_url)
+"""
+
+import asyncio
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Literal
+
+Wire = Literal["openai", "anthropic", "google"]
+
+_PIECES = re.compile(r"\S+\s*|\s+")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server does with one request.
+
+    A `calls` entry is (tool, arguments); arguments given as text are sent as they are, so that broken JSON can be
+    played. `finish` is the wire's own word for the end (length, max_tokens, MAX_TOKENS, …), None its usual one.
+    """
+
+    text: str = ""
+    calls: Sequence[tuple[str, dict[str, Any] | str]] = ()
+    status: int = 200
+    body: str | None = None
+    """Sent as it is instead of a stream; with an error status None is the provider's usual body."""
+    headers: dict[str, str] = field(default_factory=dict)
+    latency: float = 0.0
+    """Seconds before the first byte."""
+    hangs: bool = False
+    """Takes the request and never answers."""
+    pause: float = 0.0
+    """Seconds between the pieces of the stream."""
+    cut_after: int | None = None
+    """The connection breaks after this many events of the stream."""
+    silent_end: bool = False
+    """The stream ends cleanly but without saying that the answer is over."""
+    finish: str | None = None
+    prompt_tokens: int = 100
+    completion_tokens: int = 20
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as it arrived. `at` is monotonic time in seconds."""
+
+    wire: Wire
+    model: str
+    body: dict[str, Any]
+    headers: dict[str, str]
+    at: float
+
+
+Script = Sequence[Answer] | Callable[[Seen], Answer]
+
+
+class StandIn:
+    """The server, in a thread of its own. A list of answers is given out in order, one per request, and then 500."""
+
+    def __init__(self, script: Script) -> None:
+        self._answer: Callable[[Seen], Answer] = script if callable(script) else _in_order(script)
+        self._changed = threading.Condition()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in", daemon=True)
+        self._port = 0
+        self.seen: list[Seen] = []
+        self.left: list[Seen] = []
+        """The requests whose client went away before the answer was over."""
+
+    def __enter__(self) -> "StandIn":
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        """For Anthropic and Google."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def openai_url(self) -> str:
+        return f"{self.url}/v1"
+
+    def wait_until(self, condition: Callable[["StandIn"], bool], seconds: float = 5.0) -> bool:
+        """Whether the condition over `seen` and `left` became true in time. Blocks: from a loop, call in a thread."""
+        with self._changed:
+            return self._changed.wait_for(lambda: condition(self), seconds)
+
+    async def _listen(self) -> asyncio.Server:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._port = server.sockets[0].getsockname()[1]
+        return server
+
+    async def _shut(self) -> None:
+        self._server.close()
+        open_ones = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in open_ones:
+            task.cancel()
+        await asyncio.gather(*open_ones, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            seen = await _read(reader)
+            with self._changed:
+                answer = self._answer(seen)
+                self.seen.append(seen)
+                self._changed.notify_all()
+            playing = asyncio.ensure_future(_play(seen, answer, writer))
+            gone = asyncio.ensure_future(reader.read(1))
+            await asyncio.wait({playing, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not playing.done():
+                with self._changed:
+                    self.left.append(seen)
+                    self._changed.notify_all()
+            for task in (playing, gone):
+                task.cancel()
+            await asyncio.gather(playing, gone, return_exceptions=True)
+        finally:
+            writer.close()
+
+
+def _in_order(answers: Sequence[Answer]) -> Callable[[Seen], Answer]:
+    remaining = iter(answers)
+    return lambda _: next(remaining, Answer(status=500, body='{"error": {"message": "the script is over"}}'))
+
+
+async def _read(reader: asyncio.StreamReader) -> Seen:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    path = head[0].split(" ")[1]
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+    body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))))
+    if named := re.match(r"/v1beta/models/([^:]+):streamGenerateContent", path):
+        return Seen("google", named[1], body, headers, time.monotonic())
+    wire: Wire = "anthropic" if path.startswith("/v1/messages") else "openai"
+    return Seen(wire, body.get("model", ""), body, headers, time.monotonic())
+
+
+async def _play(seen: Seen, answer: Answer, writer: asyncio.StreamWriter) -> None:
+    if answer.hangs:
+        await asyncio.Event().wait()
+    await asyncio.sleep(answer.latency)
+    if answer.status != 200 or answer.body is not None:
+        content = answer.body if answer.body is not None else _error_body(seen.wire, answer.status)
+        kind = "text/html" if content.lstrip().startswith("<") else "application/json"
+        _head(writer, answer, kind, f"Content-Length: {len(content.encode())}")
+        writer.write(content.encode())
+        await writer.drain()
+        return
+    _head(writer, answer, "text/event-stream", "Transfer-Encoding: chunked")
+    events = list(_EVENTS[seen.wire](seen, answer))
+    for number, event in enumerate(events):
+        if number == answer.cut_after:
+            writer.transport.abort()
+            return
+        if number:
+            await asyncio.sleep(answer.pause)
+        data = event.encode()
+        writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        await writer.drain()
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+
+
+def _head(writer: asyncio.StreamWriter, answer: Answer, kind: str, length: str) -> None:
+    lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase if answer.status < 520 else 'Overloaded'}"]
+    lines += [f"Content-Type: {kind}", length, "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+
+def _error_body(wire: Wire, status: int) -> str:
+    if wire == "google":
+        return json.dumps({"error": {"code": status, "message": f"stand-in error {status}", "status": "UNKNOWN"}})
+    error = {"type": "stand_in_error", "message": f"stand-in error {status}"}
+    return json.dumps({"type": "error", "error": error} if wire == "anthropic" else {"error": error})
+
+
+def _arguments(arguments: dict[str, Any] | str) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+
+
+def _halves(text: str) -> list[str]:
+    """Tool JSON comes in pieces; two are enough to be cut between."""
+    middle = len(text) // 2
+    return [text[:middle], text[middle:]] if middle else [text]
+
+
+def _openai_events(seen: Seen, answer: Answer) -> Iterator[str]:
+    def event(delta: dict[str, Any] | None, finish: str | None = None, **more: Any) -> str:
+        choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+        chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": seen.model}
+        return f"data: {json.dumps({**chunk, 'choices': choices, **more}, ensure_ascii=False)}\n\n"
+
+    yield event({"role": "assistant", "content": ""})
+    for piece in _PIECES.findall(answer.text):
+        yield event({"content": piece})
+    for index, (name, arguments) in enumerate(answer.calls):
+        function = {"name": name, "arguments": ""}
+        yield event({"tool_calls": [{"index": index, "id": f"call_{index}", "type": "function", "function": function}]})
+        for piece in _halves(_arguments(arguments)):
+            yield event({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+    if answer.silent_end:
+        return
+    yield event({}, answer.finish or ("tool_calls" if answer.calls else "stop"))
+    if (seen.body.get("stream_options") or {}).get("include_usage"):
+        total = answer.prompt_tokens + answer.completion_tokens
+        counts = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
+        yield event(None, usage={**counts, "total_tokens": total})
+    yield "data: [DONE]\n\n"
+
+
+def _anthropic_events(seen: Seen, answer: Answer) -> Iterator[str]:
+    def event(kind: str, **more: Any) -> str:
+        return f"event: {kind}\ndata: {json.dumps({'type': kind, **more}, ensure_ascii=False)}\n\n"
+
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": seen.model, "content": []}
+    usage = {"input_tokens": answer.prompt_tokens, "output_tokens": 1}
+    yield event("message_start", message={**message, "stop_reason": None, "stop_sequence": None, "usage": usage})
+    index = 0
+    if answer.text:
+        yield event("content_block_start", index=index, content_block={"type": "text", "text": ""})
+        for piece in _PIECES.findall(answer.text):
+            yield event("content_block_delta", index=index, delta={"type": "text_delta", "text": piece})
+        yield event("content_block_stop", index=index)
+        index += 1
+    for name, arguments in answer.calls:
+        block = {"type": "tool_use", "id": f"toolu_{index}", "name": name, "input": {}}
+        yield event("content_block_start", index=index, content_block=block)
+        for piece in _halves(_arguments(arguments)):
+            yield event("content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": piece})
+        yield event("content_block_stop", index=index)
+        index += 1
+    if answer.silent_end:
+        return
+    reason = answer.finish or ("tool_use" if answer.calls else "end_turn")
+    delta = {"stop_reason": reason, "stop_sequence": None}
+    yield event("message_delta", delta=delta, usage={"output_tokens": answer.completion_tokens})
+    yield event("message_stop")
+
+
+def _google_events(seen: Seen, answer: Answer) -> Iterator[str]:
+    def event(parts: list[dict[str, Any]], finish: str | None = None, **more: Any) -> str:
+        candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0}
+        if finish:
+            candidate["finishReason"] = finish
+        return f"data: {json.dumps({'candidates': [candidate], **more}, ensure_ascii=False)}\r\n\r\n"
+
+    for piece in _PIECES.findall(answer.text):
+        yield event([{"text": piece}])
+    for name, arguments in answer.calls:
+        if isinstance(arguments, str):  # Gemini sends whole objects: broken arguments are a broken event
+            yield f'data: {{"candidates": [{{"content": {{"parts": [{{"functionCall": {{"args": {arguments}\r\n\r\n'
+        else:
+            yield event([{"functionCall": {"name": name, "args": arguments}}])
+    if answer.silent_end:
+        return
+    counts = {"promptTokenCount": answer.prompt_tokens, "candidatesTokenCount": answer.completion_tokens}
+    yield event([], answer.finish or "STOP", usageMetadata=counts)
+
+
+_EVENTS: dict[Wire, Callable[[Seen, Answer], Iterator[str]]] = {
+    "openai": _openai_events,
+    "anthropic": _anthropic_events,
+    "google": _google_events,
+}
