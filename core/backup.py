@@ -28,6 +28,7 @@ from typing import IO, Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from core.clock import Clock, SystemClock
 from core.errors import SetupError, Unavailable
 from core.migrate import FOLDER as MIGRATIONS
 from core.migrate import migrate
@@ -64,13 +65,15 @@ class RestoreReport:
     """Migrations that this code added to the older data."""
 
 
-def backup(settings: Settings, target: Path, *, now: datetime) -> BackupReport:
+def backup(settings: Settings, target: Path, *, clock: Clock | None = None) -> BackupReport:
     """Write everything that lasts into one tar file, mode 0600. `target` is a file that does not exist yet, or a folder
     (the file is then named by date and time, UTC). The server may be running.
 
+    `clock` says the time that the file is named by and marked with; the system's when None.
     SetupError: backup_exists (path), backup_unwritable (path, reason), backup_nothing (path), backup_failed (reason),
     backup_programs_old (needed, found). Unavailable: database_unreachable.
     """
+    now = (clock or SystemClock()).now()
     if settings.database_url is None and not (settings.data_dir / "postgres" / "cluster").exists():
         raise SetupError("backup_nothing", f"{settings.data_dir} holds no data yet", path=str(settings.data_dir))
     if target.is_dir():

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from core.backup import backup, read_manifest, reset, restore
+from core.clock import FixedClock
 from core.errors import SetupError
 from core.migrate import migrate
 from core.postgres import Postgres
@@ -48,7 +49,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def saved(settings: Settings, tmp_path: Path) -> Path:
-    return backup(settings, tmp_path / "saved.tar", now=NOW).path
+    return backup(settings, tmp_path / "saved.tar", clock=FixedClock(NOW)).path
 
 
 def left_beside(settings: Settings) -> list[str]:
@@ -92,7 +93,7 @@ def test_a_backup_is_readable_by_its_owner_only_and_says_what_it_holds(settings:
 
 def test_a_backup_can_be_made_while_the_server_is_in_use(settings: Settings, tmp_path: Path) -> None:
     with Postgres.start(settings.data_dir):
-        report = backup(settings, tmp_path, now=NOW)
+        report = backup(settings, tmp_path, clock=FixedClock(NOW))
     assert report.path.name == "mutirao-20261120-150000.tar"
     assert report.rows["tenants"] == 1
 
@@ -100,7 +101,7 @@ def test_a_backup_can_be_made_while_the_server_is_in_use(settings: Settings, tmp
 def test_a_backup_never_overwrites_a_file(settings: Settings, saved: Path) -> None:
     before = saved.read_bytes()
     with pytest.raises(SetupError) as problem:
-        backup(settings, saved, now=NOW)
+        backup(settings, saved, clock=FixedClock(NOW))
     assert problem.value.code == "backup_exists"
     assert saved.read_bytes() == before
 
@@ -231,7 +232,7 @@ def test_reset_wants_a_yes_and_never_deletes_a_folder_that_is_not_ours(settings:
 
 def test_without_data_there_is_nothing_to_back_up(tmp_path: Path) -> None:
     with pytest.raises(SetupError) as problem:
-        backup(Settings(data_dir=tmp_path / "var"), tmp_path / "saved.tar", now=NOW)
+        backup(Settings(data_dir=tmp_path / "var"), tmp_path / "saved.tar", clock=FixedClock(NOW))
     assert problem.value.code == "backup_nothing"
 
 
@@ -239,7 +240,7 @@ def test_a_database_outside_is_backed_up_but_neither_restored_nor_deleted_by_us(
     server: Postgres, owner_dsn: str, tmp_path: Path
 ) -> None:
     outside = Settings(data_dir=tmp_path / "var", database_url=owner_dsn)
-    report = backup(outside, tmp_path / "saved.tar", now=NOW)
+    report = backup(outside, tmp_path / "saved.tar", clock=FixedClock(NOW))
     assert report.rows["role_permissions"] == 100
     for attempt, code in (
         (lambda: restore(outside, report.path, force=True), "restore_external"),
