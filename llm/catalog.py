@@ -100,9 +100,9 @@ class Catalog:
         return list(self._file.roles)
 
     @property
-    def forced(self) -> str | None:
-        """`provider/model`, or `offline`, in place of every chain; None when the chains of the file hold."""
-        return self._forced
+    def forced_provider(self) -> str | None:
+        """The provider of the model that takes the place of every chain, None when there is no such model."""
+        return None if self._forced in (None, OFFLINE) else str(self._forced).partition("/")[0]
 
     def setting_of(self, provider: str) -> str:
         """The name of the setting without which a provider is left out."""

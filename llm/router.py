@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from core.errors import Unavailable
+from core.errors import SetupError, Unavailable
 from core.ids import new_id
 from core.settings import Settings
 from core.turn import ModelCall, StepFinished, StepStarted, Turn
@@ -39,10 +39,21 @@ class Router:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Router":
-        """The router as the settings want it. SetupError when the catalog or the setting `model` is broken."""
+        """The router as the settings want it.
+
+        SetupError when the catalog or the setting `model` is broken, or when the provider that `model` names has no
+        key ("model_without_key"), unless keys are to be ignored: then only playbooks answer.
+        """
         catalog = load_catalog(forced=settings.model, compatible_model=settings.compatible_model)
+        providers = build_providers(settings)
+        forced = catalog.forced_provider
+        if forced is not None and forced not in providers and not settings.ignore_provider_keys:
+            setting = catalog.setting_of(forced)
+            raise SetupError(
+                "model_without_key", f"{settings.model} needs {setting}", model=settings.model, setting=setting
+            )
         limits = RouterLimits(settings.model_first_byte_seconds, settings.model_deadline_seconds)
-        return cls(catalog, build_providers(settings), limits)
+        return cls(catalog, providers, limits)
 
     def __init__(self, catalog: Catalog, providers: Mapping[str, Provider], limits: RouterLimits) -> None:
         self._catalog = catalog

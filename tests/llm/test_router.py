@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from core.errors import Refused, Unavailable
+from core.errors import Refused, SetupError, Unavailable
 from core.turn import Event, StepFinished, StepStarted, Turn
 from evals.stand_in import Answer
 from llm.errors import ModelFailure
@@ -201,3 +201,13 @@ async def test_the_wait_a_provider_asks_for_is_read(
     outcome = await router._ask(router.chain("ads_analyst")[0], question(), lambda _: None, deadline)
     assert isinstance(outcome, ModelFailure)
     assert outcome.retry_after == seconds
+
+
+def test_a_forced_model_without_a_key_is_a_broken_setting(make_router: MakeRouter) -> None:
+    with pytest.raises(SetupError) as refused:
+        make_router(model="anthropic/claude-haiku-4-5")
+    assert (refused.value.code, refused.value.params["setting"]) == ("model_without_key", "ANTHROPIC_API_KEY")
+
+
+def test_where_keys_are_ignored_a_forced_model_leaves_the_playbooks(make_router: MakeRouter) -> None:
+    assert make_router(model="anthropic/claude-haiku-4-5", ignore_provider_keys=True).chain("judge") == []
