@@ -103,6 +103,9 @@ class Figures:
     campaign_name: str = ""
     adset_id: str | None = None
     adset_name: str = ""
+    objective: str = ""
+    goal: str = ""
+    """Objective and optimization_goal as the row tells them: for entities that are archived and in no list."""
     impressions: int | None = None
     clicks: int | None = None
     """All clicks, as Meta's `clicks`."""
@@ -140,6 +143,10 @@ class AdsSource(Protocol):
         *,
         daily: bool = False,
         entity_ids: list[str] | None = None,
+        attribution: tuple[str, ...] | None = None,
     ) -> list[Figures]:
-        """One row per entity (and day when `daily`) with data in the window; an entity without a row has no data."""
+        """One row per entity (and day when `daily`) with data in the window; an entity without a row has no data.
+
+        `attribution` names the windows to count by, such as ("7d_click", "1d_view"); None is the account's own setting.
+        """
         ...

@@ -1,0 +1,259 @@
+"""Ad accounts and figures from Meta's Graph API, in the words of business/ads/model.py."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from business.ads.model import Account, Entity, Figures, Level, Status, Window
+from core.money import Money
+from integrations.meta_ads.client import MetaAdsClient
+from integrations.meta_ads.payloads import Ad, Adset, Campaign, InsightsRow
+
+T = TypeVar("T")
+
+_FIELDS = [
+    "impressions",
+    "clicks",
+    "inline_link_clicks",
+    "reach",
+    "spend",
+    "actions",
+    "action_values",
+]
+_NAMES = {
+    Level.ACCOUNT: ["account_id", "account_name"],
+    Level.CAMPAIGN: ["campaign_id", "campaign_name", "objective"],
+    Level.ADSET: ["campaign_id", "campaign_name", "adset_id", "adset_name", "objective", "optimization_goal"],
+    Level.AD: ["campaign_id", "campaign_name", "adset_id", "adset_name", "ad_id", "ad_name", "objective"],
+}
+_MOST_IDS = 50
+"""Ids in one filter: longer ones make addresses that servers cut."""
+
+
+class GraphSource:
+    """AdsSource over one token. Made for one question: it remembers the lists it fetched for as long as it lives."""
+
+    kind = "meta"
+
+    def __init__(self, client: MetaAdsClient, account_ids: Iterable[str] | None = None) -> None:
+        """`account_ids` are the accounts chosen when the token was connected; None for all that it reaches."""
+        self._client = client
+        self._chosen = None if account_ids is None else frozenset(account_ids)
+        self._lists: dict[tuple[str, str], asyncio.Task[Any]] = {}
+
+    async def accounts(self) -> list[Account]:
+        found = await self._client.ad_accounts()
+        return [
+            Account(
+                id=raw.id,
+                name=raw.name or raw.id,
+                currency=raw.currency,
+                time_zone=raw.time_zone,
+                active=raw.active,
+                attribution=raw.attribution,
+            )
+            for raw in found
+            if self._chosen is None or raw.id in self._chosen
+        ]
+
+    async def entities(self, account_id: str, level: Level) -> list[Entity]:
+        if level is Level.ACCOUNT:
+            return []
+        currency = self._currency(account_id)
+        if level is Level.AD:
+            campaigns, adsets, ads = await asyncio.gather(
+                self._campaigns(account_id), self._adsets(account_id), self._ads(account_id)
+            )
+            campaign_of, adset_of = {c.id: c for c in campaigns}, {a.id: a for a in adsets}
+            return [_ad(ad, campaign_of.get(ad.campaign_id), adset_of.get(ad.adset_id)) for ad in ads]
+        campaigns, adsets, money = await asyncio.gather(self._campaigns(account_id), self._adsets(account_id), currency)
+        if level is Level.CAMPAIGN:
+            return [_campaign(c, [a for a in adsets if a.campaign_id == c.id], money) for c in campaigns]
+        campaign_of = {c.id: c for c in campaigns}
+        return [_adset(a, campaign_of.get(a.campaign_id), money) for a in adsets]
+
+    async def figures(
+        self,
+        account: Account,
+        level: Level,
+        window: Window,
+        *,
+        daily: bool = False,
+        entity_ids: list[str] | None = None,
+        attribution: tuple[str, ...] | None = None,
+    ) -> list[Figures]:
+        if entity_ids is not None and not entity_ids:
+            return []
+        parts = [entity_ids[n : n + _MOST_IDS] for n in range(0, len(entity_ids), _MOST_IDS)] if entity_ids else [None]
+        answers = await asyncio.gather(
+            *(self._insights(account, level, window, daily, ids, attribution) for ids in parts)
+        )
+        return [_figures(row, account, level, attribution) for rows in answers for row in rows]
+
+    async def _insights(
+        self,
+        account: Account,
+        level: Level,
+        window: Window,
+        daily: bool,
+        ids: list[str] | None,
+        attribution: tuple[str, ...] | None,
+    ) -> list[InsightsRow]:
+        filtering = [{"field": f"{level.value}.id", "operator": "IN", "value": ids}] if ids else None
+        return await self._client.insights(
+            account.id,
+            level=level.value,
+            fields=[*_NAMES[level], *_FIELDS],
+            since=window.since,
+            until=window.until,
+            time_increment=1 if daily else "all_days",
+            filtering=filtering if level is not Level.ACCOUNT else None,
+            action_attribution_windows=list(attribution) if attribution else None,
+            # Ads Manager counts by each ad set's own setting; this asks for the same (Insights API, "Attribution").
+            use_unified_attribution_setting=None if attribution else True,
+        )
+
+    # --- lists, each fetched once ---------------------------------------------------------------
+
+    async def _campaigns(self, account_id: str) -> list[Campaign]:
+        return await self._once(("campaigns", account_id), self._client.campaigns(account_id))
+
+    async def _adsets(self, account_id: str) -> list[Adset]:
+        return await self._once(("adsets", account_id), self._client.adsets(account_id))
+
+    async def _ads(self, account_id: str) -> list[Ad]:
+        return await self._once(("ads", account_id), self._client.ads(account_id))
+
+    async def _once(self, key: tuple[str, str], fetch: Coroutine[Any, Any, list[T]]) -> list[T]:
+        task = self._lists.get(key)
+        if task is None:
+            task = self._lists[key] = asyncio.ensure_future(fetch)
+        else:
+            fetch.close()
+        found: list[T] = await asyncio.shield(task)
+        return found
+
+    async def _currency(self, account_id: str) -> str:
+        """Budgets come without their currency: the account's."""
+        key = ("accounts", account_id)
+        if key not in self._lists:
+            self._lists[key] = asyncio.ensure_future(self._client.ad_account(account_id))
+        account = await asyncio.shield(self._lists[key])
+        return str(account.currency)
+
+
+def status_of(raw: str) -> Status:
+    """The status a user set. A new word of Meta's is taken for paused: it must not be taken for running."""
+    try:
+        return Status(raw)
+    except ValueError:
+        return Status.PAUSED
+
+
+def _budget(raw: int | None, currency: str) -> Money | None:
+    return None if raw is None else Money.from_meta_units(raw, currency)
+
+
+def _agreed(words: Iterable[str]) -> str:
+    """The one word that all ad sets of a campaign share, else none."""
+    found = {word for word in words if word}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _campaign(raw: Campaign, adsets: list[Adset], currency: str) -> Entity:
+    return Entity(
+        id=raw.id,
+        level=Level.CAMPAIGN,
+        name=raw.name,
+        account_id=raw.account_id,
+        status=status_of(raw.status),
+        effective_status=raw.effective_status,
+        objective=raw.objective,
+        destination=_agreed(a.destination_type for a in adsets),
+        goal=_agreed(a.optimization_goal for a in adsets),
+        parent_id=raw.account_id,
+        campaign_id=raw.id,
+        daily_budget=_budget(raw.daily_budget, currency),
+        lifetime_budget=_budget(raw.lifetime_budget, currency),
+        created=raw.created,
+    )
+
+
+def _adset(raw: Adset, campaign: Campaign | None, currency: str) -> Entity:
+    return Entity(
+        id=raw.id,
+        level=Level.ADSET,
+        name=raw.name,
+        account_id=raw.account_id,
+        status=status_of(raw.status),
+        effective_status=raw.effective_status,
+        objective=campaign.objective if campaign else "",
+        destination=raw.destination_type,
+        goal=raw.optimization_goal,
+        parent_id=raw.campaign_id,
+        campaign_id=raw.campaign_id,
+        daily_budget=_budget(raw.daily_budget, currency),
+        lifetime_budget=_budget(raw.lifetime_budget, currency),
+        created=raw.created,
+    )
+
+
+def _ad(raw: Ad, campaign: Campaign | None, adset: Adset | None) -> Entity:
+    return Entity(
+        id=raw.id,
+        level=Level.AD,
+        name=raw.name,
+        account_id=raw.account_id,
+        status=status_of(raw.status),
+        effective_status=raw.effective_status,
+        objective=campaign.objective if campaign else "",
+        destination=adset.destination_type if adset else "",
+        goal=adset.optimization_goal if adset else "",
+        parent_id=raw.adset_id,
+        campaign_id=raw.campaign_id,
+        created=raw.created,
+    )
+
+
+def _figures(row: InsightsRow, account: Account, level: Level, attribution: tuple[str, ...] | None) -> Figures:
+    entity_id, name = {
+        Level.ACCOUNT: (account.id, row.account_name or account.name),
+        Level.CAMPAIGN: (row.campaign_id, row.campaign_name),
+        Level.ADSET: (row.adset_id, row.adset_name),
+        Level.AD: (row.ad_id, row.ad_name),
+    }[level]
+    return Figures(
+        entity_id=entity_id or "",
+        level=level,
+        name=name or entity_id or "",
+        since=row.since,
+        until=row.until,
+        campaign_id=row.campaign_id,
+        campaign_name=row.campaign_name or "",
+        adset_id=row.adset_id,
+        adset_name=row.adset_name or "",
+        objective=row.objective or "",
+        goal=row.optimization_goal or "",
+        impressions=row.impressions,
+        clicks=row.clicks,
+        link_clicks=row.inline_link_clicks,
+        reach=row.reach,
+        spend=None if row.spend is None else Money(row.spend, account.currency),
+        actions=_counts(row.actions, attribution),
+        action_values=_counts(row.action_values, attribution),
+        actions_known=row.actions is not None,
+    )
+
+
+def _counts(actions: Mapping[str, Any] | None, attribution: tuple[str, ...] | None) -> dict[str, Decimal]:
+    """Counts by the chosen windows. Click windows hold one another, so only the longest one counts; views and engaged
+    views come on top of clicks (Insights API, "Attribution windows")."""
+    if attribution is None:
+        return {name: found.value for name, found in (actions or {}).items() if found.value is not None}
+    clicks = sorted((w for w in attribution if w.endswith("_click")), key=lambda w: int(w.split("d_")[0]))
+    counted = [*clicks[-1:], *(w for w in attribution if not w.endswith("_click"))]
+    return {
+        name: sum((found.windows.get(w, Decimal(0)) for w in dict.fromkeys(counted)), Decimal(0))
+        for name, found in (actions or {}).items()
+    }
