@@ -15,11 +15,13 @@ from typing import Any, Literal
 import structlog
 
 from agents.approvals import proposal_card
+from agents.files import FileIntake
 from agents.guards import SentenceGate
 from agents.language import detect_language
 from agents.routing import Classifier, RoutePart, RoutePlan, parse_route_answer, route, router_messages
 from agents.state import Answer, TurnState
 from agents.talk import Talk
+from business.ads.file_source import PREFIX as FILE_PREFIX
 from business.approvals.service import Approvals
 from business.conversations.service import Conversations
 from core.clock import Clock
@@ -55,6 +57,7 @@ class Supervisor:
     crews: list[CrewEntry]
     classifier: Classifier
     talk: Talk
+    intake: FileIntake
     clock: Clock
     limits: Limits = field(default_factory=Limits)
     _graph: Any = None
@@ -144,6 +147,15 @@ class Supervisor:
 
         crews = {crew.name: crew for crew in self.crews}
 
+        async def take_files(state: TurnState) -> Any:
+            turn = state["turn"]
+            answer = await self.intake.take(turn, turn.session["attachments"])
+            if answer is None:
+                return Command(goto="route")
+            ready = turn.session.get("account_id", "").startswith(FILE_PREFIX)
+            asks = bool(turn.text.strip()) and turn.session["attachments"]
+            return Command(goto="route" if ready and asks else END, update=_served(state, "files", answer, {}))
+
         async def route_message(state: TurnState) -> Any:
             plan = await self._route(state["turn"])
             parts: dict[str, list[RoutePart]] = {}
@@ -168,11 +180,12 @@ class Supervisor:
             return run_crew
 
         graph = StateGraph(TurnState)
+        graph.add_node("files", take_files)
         graph.add_node("route", route_message)
         graph.add_node("talk", talk)
         for crew in crews.values():
             graph.add_node(crew.name, crew_node(crew))
-        graph.add_edge(START, "route")
+        graph.add_edge(START, "files")
         return graph.compile()
 
     async def _route(self, turn: Turn) -> RoutePlan:

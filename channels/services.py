@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from business.ads.connections import MetaConnections
 from business.ads.imports import Imports
 from business.ads.service import AdsService
 from business.approvals.service import Approvals
@@ -33,10 +34,13 @@ class Services:
     conversations: Conversations
     approvals: Approvals
     ads: AdsService
+    connections: MetaConnections
     imports: Imports
     runner: ToolRunner
     handle: Handle
     checks: Callable[[bool], Awaitable[list[Finding]]]
     """The doctor's findings; True also asks the real services."""
+    warm: Callable[[], Awaitable[None]]
+    """Import and build in the background what the first turn needs."""
     banner: list[str] = field(default_factory=list)
     """What `serve` tells the person who started it: address, demo login, which model is used."""

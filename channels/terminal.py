@@ -183,12 +183,12 @@ def commands(
 
         async def work(services: Services) -> None:
             who = await _identity(services.people, tenant, Role.ADMIN.value)
-            checked = await services.ads.connections.check(token)
+            checked = await services.connections.check(token)
             for account in checked.accounts:
                 print(f"  {account.id}  {account.name}  {account.currency}  {account.time_zone}")
             chosen = accounts or click.prompt("Contas (ids separados por vírgula, ou 'todas')", default="todas")
             ids = [a.id for a in checked.accounts] if chosen in ("todas", "all") else _ids(chosen)
-            await services.ads.connections.save(who, checked, ids)
+            await services.connections.save(who, checked, ids)
             print(services.texts.say(who.language, "connect.saved", count=len(ids), expires=checked.expires or ""))
 
         run(_settings(), work)

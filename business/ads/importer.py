@@ -170,6 +170,11 @@ class TotalsLine:
     spend: Decimal | None
 
 
+def field_of(header: str) -> str | None:
+    """The field that Ads Manager means by this column name, None for a name it does not give."""
+    return next((name for name, aliases in _NAMES.items() if _plain(header) in aliases), None)
+
+
 def result_kind(result_type: str) -> ResultKind | None:
     """What a result indicator such as `actions:offsite_conversion.fb_pixel_purchase` or "Compras no site" counts."""
     words = _plain(result_type)

@@ -147,6 +147,30 @@ class Imports:
             raise Refused("import_gone", f"no import {import_id}")
         return _imported(row)
 
+    async def announce_in(self, tenant_id: str, import_id: str, conversation_id: str) -> Imported:
+        """Ask that the conversation be told when the import is over. Returns where it stands now: if that is done or
+        failed, nobody else will tell."""
+        async with self._db.tenant(tenant_id) as conn:
+            await conn.execute(
+                """UPDATE ad_imports SET report = report || jsonb_build_object('announce_in', %s::text)
+                   WHERE id = %s AND state IN ('waiting', 'reading')""",
+                (conversation_id, import_id),
+            )
+        return await self.get(tenant_id, import_id)
+
+    async def take_announcement(self, tenant_id: str, import_id: str) -> str | None:
+        """The conversation that waits to be told, once: the next caller gets None."""
+        async with self._db.tenant(tenant_id) as conn:
+            row = await (
+                await conn.execute(
+                    """UPDATE ad_imports i SET report = i.report - 'announce_in' FROM ad_imports old
+                       WHERE i.id = %s AND old.id = i.id AND i.state IN ('done', 'failed') AND i.report ? 'announce_in'
+                       RETURNING old.report ->> 'announce_in' AS conversation""",
+                    (import_id,),
+                )
+            ).fetchone()
+        return None if row is None else str(row["conversation"])
+
     # --- reading ------------------------------------------------------------------------------
 
     async def _read(
@@ -168,7 +192,7 @@ class Imports:
             raise ArgumentsWrong("import_no_rows", "no line of the file could be taken", bad=tally.bad)
         async with self._db.tenant(tenant_id) as conn:
             await conn.execute(
-                """UPDATE ad_imports SET state = 'done', currency = %s, account_name = %s, report = %s, data_from = %s,
+                """UPDATE ad_imports SET state = 'done', currency = %s, account_name = %s, report = report || %s, data_from = %s,
                           data_until = %s WHERE id = %s""",
                 (
                     layout.currency, layout.account, json.dumps(tally.report(), default=str), tally.since, tally.until,

@@ -1,0 +1,351 @@
+"""The composition root: reads the settings, builds everything once, hands it to the doors. `mutirao` = `app:main`."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import structlog
+
+from agents.approvals import proposal_card
+from agents.files import FileIntake, told
+from agents.intents import Classifier
+from agents.supervisor import Supervisor
+from agents.talk import Talk
+from business.ads.changes import AdsChangeHandler
+from business.ads.connections import MetaConnections
+from business.ads.file_source import FileSource
+from business.ads.graph_source import GraphSource
+from business.ads.imports import JOB as IMPORT_JOB
+from business.ads.imports import Imports
+from business.ads.model import AdsSource
+from business.ads.service import AdsService
+from business.approvals.service import Approvals
+from business.conversations.service import Conversations
+from business.people.sample import demo_logins, ensure_sample_company
+from business.people.service import People
+from channels.services import Services
+from channels.terminal import commands
+from core import doctor
+from core.clock import Clock, SystemClock
+from core.db import Database
+from core.errors import SetupError
+from core.files import Files
+from core.jobs import Jobs
+from core.migrate import migrate
+from core.permissions import Permissions
+from core.postgres import Postgres
+from core.settings import Settings
+from core.telemetry import configure_logging
+from core.tenancy import Identity, Role
+from core.vault import Vault
+from crews.contract import CrewDeps
+from crews.fence import give_threads, import_crewai, prepare
+from crews.registry import CREWS
+from integrations.meta_ads.client import MetaAdsClient
+from integrations.meta_ads.simulator import launch as simulator
+from llm.catalog import load_catalog
+from llm.providers import build_providers
+from llm.router import Router, RouterLimits
+from memory.session import SessionStore
+from prompts.prompt import Prompts
+from prompts.texts import Texts
+from tools.policy import Policies, load_policy
+from tools.runner import ToolRunner
+
+log = structlog.get_logger(__name__)
+
+_THREADS = 128
+"""Crews wait for models in threads; asyncio's own pool has 6 on two cores, and would be the limit of turns at once."""
+_INTERRUPTED = timedelta(minutes=15)
+"""A turn that runs for longer than any limit allows: its process is dead."""
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Services]:
+    """Everything, built once and closed in reverse: servers, database, model layer, tools, crews, supervisor."""
+    clock = clock or SystemClock()
+    configure_logging(settings.log_level)
+    _only_loopback_unless_live(settings)
+    async with AsyncExitStack() as stack:
+        app_dsn = await _database(settings, stack)
+        texts, prompts, vault = Texts.load(), Prompts(), Vault.load(settings.data_dir)
+        db = Database(app_dsn)
+        await db.open()
+        stack.push_async_callback(db.close)
+        async with db.system() as conn:
+            permissions = await Permissions.load(conn)
+        people = People(db, clock, sandbox=settings.sandbox)
+        files = Files(db, max_mb=settings.upload_max_mb)
+        jobs = Jobs(app_dsn)
+        conversations = Conversations(db, clock)
+        sessions = SessionStore(db, settings.redis_url)
+        stack.push_async_callback(sessions.close)
+
+        # Ads: Meta's Graph API at the address the settings say, and imported files.
+        http = await stack.enter_async_context(httpx.AsyncClient())
+        graph_url, sandbox_token = await _graph(settings, stack)
+        connections = MetaConnections(db, vault, clock, _client_opener(settings, http, graph_url))
+
+        async def sources_of(tenant_id: str) -> list[AdsSource]:
+            connected = await connections.of(tenant_id)
+            graph: list[AdsSource] = [GraphSource(c.client, c.account_ids) for c in connected]
+            return [*graph, FileSource(db, tenant_id)]
+
+        ads = AdsService(sources_of, clock)
+        imports = Imports(db, files, jobs, clock)
+
+        # What may act: tools, under policy and approvals.
+        policies = Policies(db, load_policy())
+        handler = AdsChangeHandler(connections.client_for)
+        approvals = Approvals(
+            db, permissions, clock, {handler.kind: handler}, check=policies.check, hours=settings.proposal_hours
+        )
+        runner = ToolRunner(
+            permissions=permissions,
+            approvals=approvals,
+            policies=policies,
+            texts=texts,
+            tools=[tool for crew in CREWS for tool in crew.tools],
+            services={AdsService: ads},
+        )
+
+        # What decides: models, crews, supervisor.
+        catalog = load_catalog(forced=settings.model, compatible_model=settings.compatible_model)
+        limits = RouterLimits(settings.model_first_byte_seconds, settings.model_deadline_seconds)
+        router = Router(catalog, build_providers(settings), limits)
+        stack.push_async_callback(router.close)
+        prepare(settings.data_dir)
+        give_threads(asyncio.get_running_loop(), _THREADS)
+        supervisor = Supervisor(
+            db=db,
+            conversations=conversations,
+            sessions=sessions,
+            permissions=permissions,
+            approvals=approvals,
+            deps=CrewDeps(router, runner, prompts, texts),
+            crews=CREWS,
+            classifier=Classifier.load(),
+            talk=Talk(texts, approvals),
+            intake=FileIntake(imports, texts),
+            clock=clock,
+            limits=settings.limits,
+        )
+
+        _declare_jobs(jobs, people, approvals, imports, conversations, texts, settings)
+        await jobs.open()
+        stack.push_async_callback(jobs.close)
+        if settings.sandbox:
+            await _sample_company(settings, people, connections, db, sandbox_token)
+
+        async def checks(live: bool) -> list[doctor.Finding]:
+            def say(key: str, /, **params: object) -> str:
+                return texts.say(settings.language, key, **params)
+
+            parts = doctor.floor_checks(settings, say)
+            return await doctor.examine(parts, lambda error: texts.error(settings.language, error), live=live)
+
+        yield Services(
+            settings=settings,
+            clock=clock,
+            texts=texts,
+            db=db,
+            vault=vault,
+            files=files,
+            jobs=jobs,
+            people=people,
+            conversations=conversations,
+            approvals=approvals,
+            ads=ads,
+            connections=connections,
+            imports=imports,
+            runner=runner,
+            handle=supervisor.handle,
+            checks=checks,
+            warm=lambda: _warm(router, supervisor),
+            banner=_banner(settings, texts, router),
+        )
+
+
+# --- servers ------------------------------------------------------------------------------------
+
+
+async def _database(settings: Settings, stack: AsyncExitStack) -> str:
+    """A migrated database; the embedded server is started when no other is named. Returns the application's DSN."""
+    if settings.database_url is not None:
+        owner = settings.database_owner_url or settings.database_url
+        await asyncio.to_thread(migrate, owner, app_dsn=settings.database_url)
+        return settings.database_url
+    postgres = await asyncio.to_thread(Postgres.start, settings.data_dir)
+    stack.push_async_callback(asyncio.to_thread, postgres.stop)
+    await asyncio.to_thread(migrate, postgres.owner_dsn, app_dsn=postgres.app_dsn)
+    return postgres.app_dsn
+
+
+async def _graph(settings: Settings, stack: AsyncExitStack) -> tuple[str, str]:
+    """(address of the Graph API, token of the sandbox or ""). The sandbox is a process that several of ours share."""
+    if settings.meta_ads == "live":
+        return settings.meta_graph_url, ""
+    server = simulator.shared((settings.data_dir / "simulators" / "meta_ads").resolve())
+    details = await asyncio.to_thread(server.acquire)
+    stack.push_async_callback(asyncio.to_thread, server.release)
+    return str(details["url"]), Path(details["token_file"]).read_text(encoding="utf-8").strip()
+
+
+def _client_opener(settings: Settings, http: httpx.AsyncClient, url: str) -> Callable[[str], MetaAdsClient]:
+    secret = settings.meta_app_secret.get_secret_value() if settings.meta_app_secret else None
+
+    def open_client(token: str) -> MetaAdsClient:
+        return MetaAdsClient(http, token, base_url=url, app_secret=secret if settings.meta_ads == "live" else None)
+
+    return open_client
+
+
+def _only_loopback_unless_live(settings: Settings) -> None:
+    """The sandbox talks to this machine only: an integration that points elsewhere must have been set live."""
+    if settings.mode == "production" and settings.meta_ads != "live":
+        log.warning("meta_ads_is_the_sandbox", mode=settings.mode)
+
+
+async def _sample_company(
+    settings: Settings, people: People, connections: MetaConnections, db: Database, token: str
+) -> None:
+    """The sandbox's tenant, users and their connection to the simulator."""
+    tenant = await ensure_sample_company(settings, people, db)
+    if token and not await connections.of(tenant.id):
+        admin = await people.identity_by_role(tenant.id, Role.ADMIN)
+        checked = await connections.check(token)
+        await connections.save(admin, checked, [account.id for account in checked.accounts])
+
+
+# --- jobs ---------------------------------------------------------------------------------------
+
+
+def _declare_jobs(
+    jobs: Jobs,
+    people: People,
+    approvals: Approvals,
+    imports: Imports,
+    conversations: Conversations,
+    texts: Texts,
+    settings: Settings,
+) -> None:
+    """Which work runs in the background, started by the clock or by a user."""
+
+    async def read_import(tenant_id: str, import_id: str) -> None:
+        done = await imports.run(tenant_id, import_id)
+        if conversation := await imports.take_announcement(tenant_id, import_id):
+            await conversations.announce(tenant_id, conversation, told(texts, settings.language, done))
+
+    async def keep_promises() -> None:
+        """Proposals past their time expire, writes of unknown outcome are looked at, dead turns are closed."""
+        notice = texts.say(settings.language, "turn.interrupted")
+        for tenant in await people.tenants():
+            await approvals.expire(tenant.id)
+            await approvals.reconcile(tenant.id)
+            await conversations.close_interrupted(tenant.id, _INTERRUPTED, notice)
+
+    jobs.task(IMPORT_JOB, read_import)
+    jobs.periodic("keep_promises", "* * * * *", keep_promises)
+
+
+# --- serving ------------------------------------------------------------------------------------
+
+
+async def _warm(router: Router, supervisor: Supervisor) -> None:
+    """Import what the first turn needs, while the person still reads the page."""
+    await asyncio.to_thread(import_crewai)
+    await asyncio.to_thread(lambda: supervisor.graph)
+    await router.warm()
+
+
+def _banner(settings: Settings, texts: Texts, router: Router) -> list[str]:
+    """What the person who types `make run` is told."""
+    say = texts.say
+    lines = [say(settings.language, "serve.address", url=f"http://{settings.host}:{settings.port}/chat")]
+    if settings.sandbox:
+        login = demo_logins(settings)[0]
+        lines.append(say(settings.language, "serve.demo", email=login.email, password=login.password))
+    models = router.chain("ads_analyst")
+    if models:
+        lines.append(say(settings.language, "serve.model", models=" → ".join(m.ref for m in models)))
+    else:
+        lines.append(say(settings.language, "serve.no_model"))
+    return lines
+
+
+def serve(settings: Settings) -> None:
+    """The web server with the chat, and a worker for the jobs, until it is told to stop."""
+    import uvicorn
+
+    listener = _listen(settings)
+
+    async def run() -> None:
+        from channels.web import build_web_app
+
+        async with open_services(settings) as services:
+            app = build_web_app(services, card=proposal_card, starters=[key for crew in CREWS for key in crew.starters])
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on"))
+            stop = asyncio.Event()
+            worker = asyncio.create_task(services.jobs.run_worker(stop))
+            warming = asyncio.create_task(services.warm())
+            announcing = asyncio.create_task(_announce(server, services.banner))
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                stop.set()
+                warming.cancel()
+                announcing.cancel()
+                await asyncio.gather(worker, warming, announcing, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+async def _announce(server: object, banner: list[str]) -> None:
+    while not getattr(server, "started", False):
+        await asyncio.sleep(0.05)
+    print("\n".join(["", *banner, ""]), flush=True)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The port is taken before anything else starts, so that a busy one is told at once."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except PermissionError as error:
+        raise SetupError("port_forbidden", str(error), port=settings.port) from None
+    except OSError as error:
+        raise SetupError("port_busy", str(error), port=settings.port, host=settings.host) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+async def serve_mcp(services: Services, identity: Identity) -> None:
+    """Offer the tools over stdio to another client."""
+    from channels.mcp_server import serve as serve_stdio
+
+    async def who() -> Identity:
+        return await services.people.identity(identity.tenant_id, identity.user_id)  # read anew at every call
+
+    await serve_stdio(who, services.runner, services.handle, services.texts)
+
+
+def play_evals(arguments: list[str]) -> int:
+    """The evaluation lies above this file, so it is started as a program of its own."""
+    return subprocess.call([sys.executable, "-m", "evals", *arguments], env={**os.environ, "MUTIRAO_IGNORE_PROVIDER_KEYS": "1"})
+
+
+def main() -> None:
+    """The `mutirao` command."""
+    commands(open_services, serve, serve_mcp, play_evals)()
