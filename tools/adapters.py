@@ -12,7 +12,7 @@ from core.turn import Turn
 from tools.runner import ToolOutcome, ToolRunner
 from tools.spec import ToolArgs, ToolSpec
 
-_KEPT = ("type", "enum", "description", "items", "minimum", "maximum", "minLength", "maxLength", "maxItems", "pattern")
+_KEPT = ("type", "enum", "description", "items", "minimum", "maximum", "maxItems")
 
 
 def parameters(spec: ToolSpec) -> dict[str, Any]:

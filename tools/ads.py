@@ -1,0 +1,742 @@
+"""The tools of the ads analyst: looking at figures, and proposing to pause, resume or change a budget.
+
+A result names for every number the account, the window with its time zone, the attribution and the currency. Figures
+are rounded as people read them, in one form: money in the main unit with the currency's decimals, percentages and
+ratios with two decimals, changes in percent with one. None is no data, which is not zero.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from business.ads import metrics
+from business.ads.findings import Fact, Finding
+from business.ads.metrics import Totals, Value
+from business.ads.model import Account, Entity, Level, Window
+from business.ads.report import KindTotal, Report, Row, TrendLine
+from business.ads.service import AdsService, Failure
+from business.ads.windows import META_MONTHS, PeriodRequest, default_window, parse_period, previous
+from core.errors import ArgumentsWrong, MutiraoError
+from core.money import Money
+from core.permissions import Scope
+from core.tenancy import Identity
+from tools.spec import Effect, Origin, ToolArgs, ToolContext, ToolResult, tool
+
+MOST_ACCOUNTS = 8  # looked at in one call
+MOST_FINDINGS = 12
+MOST_DAYS = 93  # points of a trend
+
+Metric = Literal[
+    "spend", "results", "cost_per_result", "impressions", "reach", "frequency", "clicks", "link_clicks", "ctr", "cpc",
+    "cpm", "purchases", "purchase_value", "roas", "leads", "conversations",
+]  # fmt: skip
+
+AccountArg = Annotated[str | None, Field(description="Name or id; omit for the current or all accounts.")]
+TargetArg = Annotated[str, Field(min_length=1, max_length=300, description="Name or id of a campaign, ad set or ad.")]
+PeriodArg = Annotated[
+    str | None,
+    Field(max_length=200, description="The user's words or YYYY-MM-DD..YYYY-MM-DD; omit for the last 7 days."),
+]
+
+# --- what results are made of -------------------------------------------------------------------
+
+
+class AccountInfo(BaseModel):
+    id: str
+    name: str
+    currency: str
+    time_zone: str
+    source: str
+    active: bool
+    data_from: date | None = None
+    """Oldest and newest day of an imported file."""
+    data_until: date | None = None
+
+
+class WindowInfo(BaseModel):
+    """Whole days in the account's time zone, both ends included. `partial`: the last day is today, not over."""
+
+    since: date
+    until: date
+    days: int
+    partial: bool
+    time_zone: str
+
+
+class Numbers(BaseModel):
+    """Figures of one entity or total over one window. Money in the account's currency, ctr in percent."""
+
+    spend: Decimal | None = None
+    results: Decimal | None = None
+    result_kind: str | None = None
+    cost_per_result: Decimal | None = None
+    impressions: int | None = None
+    reach: int | None = None
+    frequency: Decimal | None = None
+    clicks: int | None = None
+    link_clicks: int | None = None
+    ctr: Decimal | None = None
+    cpc: Decimal | None = None
+    cpm: Decimal | None = None
+    purchases: Decimal | None = None
+    purchase_value: Decimal | None = None
+    roas: Decimal | None = None
+    leads: Decimal | None = None
+    conversations: Decimal | None = None
+    incomplete: list[str] = []
+    """Figures that only some of the rows behind them had."""
+
+
+class EntityRow(BaseModel):
+    """`n` is the row's place in the answer: what "the second" refers to. `status` is what it does now."""
+
+    n: int
+    id: str
+    level: Level
+    name: str
+    status: str
+    campaign: str | None = None
+    daily_budget: Decimal | None = None
+    lifetime_budget: Decimal | None = None
+    now: Numbers | None = None
+    """None: no data in the window."""
+    before: Numbers | None = None
+    change: dict[str, Decimal] = {}
+    """Metric → change in percent from `before`; a metric that is missing cannot be compared."""
+
+
+class KindNumbers(BaseModel):
+    kind: str
+    now: Numbers
+    before: Numbers | None = None
+    change: dict[str, Decimal] = {}
+
+
+class AccountReport(BaseModel):
+    account: AccountInfo
+    attribution: str
+    window: WindowInfo
+    compare: WindowInfo | None = None
+    total: Numbers | None = None
+    """Of the whole account, or of the chosen campaign (`total_of`). None: no data."""
+    before: Numbers | None = None
+    change: dict[str, Decimal] = {}
+    total_of: str = "account"
+    kinds: list[KindNumbers] = []
+    """Totals by kind of result, where there are several: they are never added."""
+    rows: list[EntityRow] = []
+    rows_in_all: int = 0
+    days_without_data: list[date] = []
+    compare_days_without_data: list[date] = []
+    notes: list[str] = []
+    fetched_at: datetime
+
+
+class CurrencyTotal(BaseModel):
+    """What several accounts of one currency add up to. Reach and results are not added."""
+
+    currency: str
+    accounts: int
+    now: Numbers | None = None
+    before: Numbers | None = None
+    change: dict[str, Decimal] = {}
+
+
+class ReadResult(ToolResult):
+    not_answering: list[str] = Field(default_factory=list)
+    """Sources that could not be asked, as `source: error code`."""
+    accounts_left_out: int = 0
+
+
+class AccountsResult(ReadResult):
+    accounts: list[AccountInfo]
+
+
+class AdsReport(ReadResult):
+    level: Level
+    sort_by: str
+    order: str
+    reports: list[AccountReport]
+    totals: list[CurrencyTotal] = Field(default_factory=list)
+
+
+class TrendSeries(BaseModel):
+    account: AccountInfo
+    attribution: str
+    window: WindowInfo
+    metric: str
+    unit: str
+    """A currency code, "%", "x" for a ratio, or "" for a count."""
+    of: str
+    """Name of the campaign, ad set or ad; the account's name for the whole account."""
+    result_kind: str | None = None
+    points: list[tuple[date, Decimal | None]]
+    """(day, value); None is a gap: no data on that day."""
+    highest: tuple[date, Decimal] | None = None
+    lowest: tuple[date, Decimal] | None = None
+    days_without_data: list[date] = []
+    fetched_at: datetime
+
+
+class AdsTrend(ReadResult):
+    series: list[TrendSeries]
+
+
+class FactRow(BaseModel):
+    """One piece of evidence: `label` names what was measured, over `since`..`until` where it has days of its own."""
+
+    label: str
+    value: Decimal | int | date | str
+    unit: str
+    """number, percent, ratio, money, day or name."""
+    currency: str | None = None
+    since: date | None = None
+    until: date | None = None
+
+
+class FindingRow(BaseModel):
+    n: int
+    kind: str
+    severity: str
+    suggestion: str
+    level: Level
+    id: str
+    name: str
+    campaign: str | None = None
+    spend: Decimal | None = None
+    """What it spent in the window."""
+    evidence: list[FactRow]
+
+
+class AccountFindings(BaseModel):
+    account: AccountInfo
+    attribution: str
+    window: WindowInfo
+    findings: list[FindingRow]
+    checked: int
+    """How many campaigns, ad sets and ads were looked at."""
+
+
+class AdsDiagnosis(ReadResult):
+    accounts: list[AccountFindings]
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+class NoArgs(ToolArgs):
+    pass
+
+
+@tool(effect=Effect.READ, area="ads")
+async def list_accounts(ctx: ToolContext, args: NoArgs) -> AccountsResult:
+    """The ad accounts and imported files the user may see, with currency and time zone. Only when asked for accounts:
+    the other tools find accounts themselves."""
+    found = await _service(ctx).accounts(_identity(ctx))
+    return AccountsResult(
+        accounts=[_account(account) for account in found.accounts],
+        not_answering=_not_answering(found.failures),
+        origin=_origin(found.accounts),
+    )
+
+
+class ReportArgs(ToolArgs):
+    level: Annotated[
+        Literal["account", "campaign", "adset", "ad"], Field(description="Rows of the answer; default campaign.")
+    ] = "campaign"
+    period: PeriodArg = None
+    compare_with: Annotated[
+        str | None,
+        Field(
+            max_length=200, description='Words or dates of the period to compare with; "previous" for the one before.'
+        ),
+    ] = None
+    account: AccountArg = None
+    target: Annotated[
+        str | None, Field(max_length=300, description="Only this campaign, ad set or ad: name or id.")
+    ] = None
+    sort_by: Annotated[Metric, Field(description="Default spend.")] = "spend"
+    order: Annotated[Literal["desc", "asc"], Field(description="asc for cheapest or lowest.")] = "desc"
+    limit: Annotated[int, Field(ge=1, le=25, description="Rows per account, default 10.")] = 10
+
+
+@tool(effect=Effect.READ, area="ads")
+async def ads_report(ctx: ToolContext, args: ReportArgs) -> AdsReport:
+    """Figures over one period: overview, one campaign, comparison of two periods, ranking of campaigns, ad sets or ads.
+
+    One call gives totals and rows, per account. With `compare_with`, each row also has `before` and `change` (percent).
+    For a ranking set `sort_by`, `order`, `limit`. Not for day-by-day curves (ads_trend), nor for what to pause
+    (ads_diagnose). Money is in the account's currency; ctr in percent; roas as a ratio. A missing figure is no data,
+    not zero. Different currencies and reach are never added.
+    """
+    service, identity = _service(ctx), _identity(ctx)
+    level = Level(args.level)
+    places, failures, left_out = await _places(ctx, args.account, args.target)
+
+    async def of(place: "_Place") -> AccountReport:
+        window, compare = _windows(ctx, place.account, args.period, args.compare_with)
+        own_level, ids = await _chosen(service, identity, place, level)
+        report = await service.report(identity, place.account, own_level, window, compare, ids)
+        return _account_report(report, args, place.entity)
+
+    reports = await asyncio.gather(*(of(place) for place in places))
+    return AdsReport(
+        level=reports[0].rows[0].level if reports[0].rows else level,
+        sort_by=args.sort_by,
+        order=args.order,
+        reports=list(reports),
+        totals=_totals_by_currency(reports),
+        not_answering=_not_answering(failures),
+        accounts_left_out=left_out,
+        origin=_origin([place.account for place in places]),
+    )
+
+
+class TrendArgs(ToolArgs):
+    metric: Metric = "spend"
+    period: PeriodArg = None
+    account: AccountArg = None
+    target: Annotated[
+        str | None, Field(max_length=300, description="Only this campaign, ad set or ad: name or id.")
+    ] = None
+
+
+@tool(effect=Effect.READ, area="ads")
+async def ads_trend(ctx: ToolContext, args: TrendArgs) -> AdsTrend:
+    """One metric day by day, for "how did it evolve", curves and charts; at most 93 days. A day without a value is no
+    data, not zero. For totals or rankings use ads_report."""
+    service, identity = _service(ctx), _identity(ctx)
+    places, failures, left_out = await _places(ctx, args.account, args.target)
+
+    async def of(place: "_Place") -> list[TrendSeries]:
+        window, _ = _windows(ctx, place.account, args.period, None)
+        if window.days > MOST_DAYS:
+            raise ArgumentsWrong("trend_too_long", f"at most {MOST_DAYS} days", days=window.days, most=MOST_DAYS)
+        trend = await service.trend(identity, place.account, args.metric, window, place.entity)
+        return [
+            TrendSeries(
+                account=_account(place.account),
+                attribution=trend.attribution,
+                window=_window(window),
+                metric=args.metric,
+                unit=_unit(args.metric, place.account),
+                of=place.entity.name if place.entity else place.account.name,
+                result_kind=line.kind,
+                days_without_data=trend.days_without_data,
+                fetched_at=trend.fetched_at,
+                **_points(line, args.metric, place.account),
+            )
+            for line in trend.lines
+        ]
+
+    series = [one for found in await asyncio.gather(*(of(place) for place in places)) for one in found]
+    return AdsTrend(
+        series=series,
+        not_answering=_not_answering(failures),
+        accounts_left_out=left_out,
+        origin=_origin([place.account for place in places]),
+    )
+
+
+class DiagnoseArgs(ToolArgs):
+    period: PeriodArg = None
+    account: AccountArg = None
+
+
+@tool(effect=Effect.READ, area="ads")
+async def ads_diagnose(ctx: ToolContext, args: DiagnoseArgs) -> AdsDiagnosis:
+    """What is wrong and what to pause: checks every running campaign, ad set and ad against rules with sample sizes.
+
+    Each finding has its evidence and one `suggestion`: pause (worn out or wasted money), check_tracking (counting
+    broke, never a reason to pause), raise_budget (a winner held back), or none. No findings means nothing passed the
+    rules. It changes nothing; propose a pause with pause_ad_object only if the user asks what to pause or to pause.
+    """
+    service, identity = _service(ctx), _identity(ctx)
+    places, failures, left_out = await _places(ctx, args.account, None)
+
+    async def of(place: "_Place") -> AccountFindings:
+        window, _ = _windows(ctx, place.account, args.period, None)
+        found = await service.findings(identity, place.account, window)
+        return AccountFindings(
+            account=_account(place.account),
+            attribution=found.attribution,
+            window=_window(found.window),
+            findings=[_finding(n, finding) for n, finding in enumerate(found.findings[:MOST_FINDINGS], start=1)],
+            checked=found.checked,
+        )
+
+    return AdsDiagnosis(
+        accounts=list(await asyncio.gather(*(of(place) for place in places))),
+        not_answering=_not_answering(failures),
+        accounts_left_out=left_out,
+        origin=_origin([place.account for place in places]),
+    )
+
+
+# --- which account, which object, which days --------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Place:
+    account: Account
+    entity: Entity | None = None
+
+
+def _service(ctx: ToolContext) -> AdsService:
+    return ctx.service(AdsService)
+
+
+def _identity(ctx: ToolContext) -> Identity:
+    """The user, limited to their own accounts where the role sees only its own."""
+    identity = ctx.turn.identity
+    if ctx.scope is Scope.OWN:
+        return replace(identity, accounts=identity.accounts or frozenset())
+    return identity
+
+
+async def _places(ctx: ToolContext, mention: str | None, target: str | None) -> tuple[list[_Place], list[Failure], int]:
+    """The accounts that are meant (named, else the conversation's, else all), and in them the object that is meant.
+
+    Also the sources that did not answer, and how many accounts were left out.
+    """
+    service, identity = _service(ctx), _identity(ctx)
+    if mention:
+        account = await service.find_account(identity, mention)
+        entity = await service.find_entity(identity, account, target) if target else None
+        return [_Place(account, entity)], [], 0
+    found = await service.accounts(identity)
+    current = [a for a in found.accounts if a.id == ctx.turn.session.get("account")]
+    if target is None:
+        chosen = current or [a for a in found.accounts if a.active] or found.accounts
+        return [_Place(a) for a in chosen[:MOST_ACCOUNTS]], found.failures, max(0, len(chosen) - MOST_ACCOUNTS)
+
+    accounts = found.accounts[:MOST_ACCOUNTS]
+    answers = await asyncio.gather(
+        *(service.find_entity(identity, account, target) for account in accounts), return_exceptions=True
+    )
+    places = []
+    errors: list[BaseException] = []
+    for account, answer in zip(accounts, answers, strict=True):
+        if isinstance(answer, BaseException):
+            errors.append(answer)
+        else:
+            places.append(_Place(account, answer))
+    if len(places) > 1:
+        here = [place for place in places if place.account in current]
+        exact = [place for place in places if place.entity and place.entity.id == target.strip()]
+        places = here if len(here) == 1 else exact or places
+    if len(places) == 1:
+        return places, [], 0
+    if places:
+        raise _several(target, places)
+    raise _best_error(target, errors)
+
+
+def _several(target: str, places: Sequence[_Place]) -> ArgumentsWrong:
+    candidates = [
+        {"id": p.entity.id, "name": p.entity.name, "level": p.entity.level.value, "detail": p.account.name}
+        for p in places
+        if p.entity
+    ]
+    names = "; ".join(f"{c['name']} ({c['id']}, {c['detail']})" for c in candidates)
+    return ArgumentsWrong(
+        "entity_ambiguous", f"{target[:80]!r} may be any of: {names}", mention=target[:80], candidates=candidates
+    )
+
+
+def _best_error(target: str, errors: Sequence[BaseException]) -> BaseException:
+    """Of one error per account, the one that helps most: a choice, then what could not be asked, then the closest."""
+    known = [error for error in errors if isinstance(error, MutiraoError)]
+    if len(known) < len(errors):
+        return next(error for error in errors if not isinstance(error, MutiraoError))
+    for error in known:
+        if error.code == "entity_ambiguous":
+            return error
+    others = [error for error in known if error.code != "entity_unknown"]
+    if others:
+        return others[0]
+    closest = [name for error in known for name in error.params.get("closest", [])][:5]
+    names = "; ".join(f"{c['name']} ({c['id']})" for c in closest)
+    return ArgumentsWrong(
+        "entity_unknown",
+        f"nothing is called {target[:80]!r}" + (f"; closest: {names}" if names else ""),
+        mention=target[:80],
+        closest=closest,
+    )
+
+
+async def _chosen(
+    service: AdsService, identity: Identity, place: _Place, level: Level
+) -> tuple[Level, list[str] | None]:
+    """The level and the ids of the rows: the object itself, or what lies in it at the level that was asked for."""
+    entity = place.entity
+    if entity is None:
+        return level, None
+    depth = list(Level)
+    if depth.index(level) <= depth.index(entity.level):
+        return entity.level, [entity.id]
+    below = await service.entities(identity, place.account, level)
+    inside = [e.id for e in below if entity.id in (e.campaign_id, e.parent_id)]
+    return level, inside
+
+
+def _windows(
+    ctx: ToolContext, account: Account, period: str | None, compare_with: str | None
+) -> tuple[Window, Window | None]:
+    now = ctx.turn.now
+    months_back = META_MONTHS if account.source == "meta" else None
+
+    def read(text: str, default: Window | None = None) -> PeriodRequest:
+        found = parse_period(text, now=now, time_zone=account.time_zone, default=default, months_back=months_back)
+        if found is None:
+            raise ArgumentsWrong("period_unclear", f"{text[:80]!r} names no period", said=text[:80])
+        return found
+
+    window, compare = _default(account, now), None
+    if period:
+        asked = read(period)
+        window, compare = asked.window, asked.compare
+    if compare_with:
+        if compare_with.strip().lower() in ("previous", "anterior", "previous period", "período anterior"):
+            return window, previous(window)
+        if compare_with[:4].isdigit():
+            return window, read(compare_with).window
+        asked = read(f"comparado com {compare_with}", window)
+        compare = asked.compare or asked.window
+    return window, compare
+
+
+def _default(account: Account, now: datetime) -> Window:
+    """The last 7 days; of an imported file, all its days."""
+    if account.data_from and account.data_until:
+        return Window(account.data_from, account.data_until, account.time_zone)
+    return default_window(account.time_zone, now=now)
+
+
+# --- from the service's types to results --------------------------------------------------------------
+
+
+def _account(account: Account) -> AccountInfo:
+    return AccountInfo(
+        id=account.id,
+        name=account.name,
+        currency=account.currency,
+        time_zone=account.time_zone,
+        source=account.source,
+        active=account.active,
+        data_from=account.data_from,
+        data_until=account.data_until,
+    )
+
+
+def _window(window: Window) -> WindowInfo:
+    return WindowInfo(
+        since=window.since, until=window.until, days=window.days, partial=window.partial, time_zone=window.time_zone
+    )
+
+
+def _origin(accounts: Sequence[Account]) -> Origin:
+    return "file" if any(account.source == "file" for account in accounts) else "account data"
+
+
+def _not_answering(failures: Sequence[Failure]) -> list[str]:
+    return [f"{failure.source}: {failure.error.code}" for failure in failures]
+
+
+def _numbers(totals: Totals | None) -> Numbers | None:
+    if totals is None:
+        return None
+    figures = {name: _rounded(metrics.metric(totals, name)) for name in _FIGURES}
+    return Numbers(**figures, result_kind=totals.result_kind, incomplete=sorted(totals.incomplete & set(_FIGURES)))
+
+
+_FIGURES = [name for name in Numbers.model_fields if name not in ("result_kind", "incomplete")]
+
+
+def _rounded(value: Value) -> Decimal | int | None:
+    match value:
+        case Money():
+            return value.rounded().amount
+        case Decimal():
+            return _to(value, 2)
+        case _:
+            return value
+
+
+def _to(value: Decimal, decimals: int) -> Decimal:
+    rounded = value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    return rounded.quantize(Decimal(1)) if rounded == rounded.to_integral_value() else rounded
+
+
+def _change(changes: Any) -> dict[str, Decimal]:
+    return {name: _to(value, 1) for name, value in changes.items() if value is not None and name in _FIGURES}
+
+
+def _account_report(report: Report, args: ReportArgs, entity: Entity | None) -> AccountReport:
+    rows = _sorted(report.rows, args.sort_by, args.order == "desc")
+    notes = []
+    if report.partial:
+        notes.append("the window includes today, which is not over")
+    if report.lengths_differ:
+        notes.append("the two windows differ in length")
+    if not report.has_data:
+        notes.append("no data in the window, which is not zero")
+    if report.days_without_data:
+        notes.append("some days have no data, which is not zero")
+    if len({row.result_kind for row in rows if row.result_kind}) > 1 and args.sort_by in _OF_RESULTS:
+        notes.append("rows of different kinds of result are ranked apart, kind by kind")
+    if report.total and report.total.incomplete:
+        notes.append("incomplete figures add only the rows that have them")
+    return AccountReport(
+        account=_account(report.account),
+        attribution=report.attribution,
+        window=_window(report.window),
+        compare=_window(report.compare) if report.compare else None,
+        total=_numbers(report.total),
+        before=_numbers(report.before),
+        change=_change(report.change),
+        total_of=entity.name if entity else "account",
+        kinds=[_kind(kind) for kind in report.kinds] if len(report.kinds) > 1 else [],
+        rows=[_row(n, row) for n, row in enumerate(rows[: args.limit], start=1)],
+        rows_in_all=len(rows),
+        days_without_data=report.days_without_data,
+        compare_days_without_data=report.compare_days_without_data,
+        notes=notes,
+        fetched_at=report.fetched_at,
+    )
+
+
+_OF_RESULTS = ("results", "cost_per_result")
+
+
+def _sorted(rows: Sequence[Row], metric: str, descending: bool) -> list[Row]:
+    """By the metric, without data last. Results of different kinds are not compared: the kind most spent on first."""
+    spent: dict[str, Decimal] = {}
+    for row in rows:
+        if row.totals and row.totals.spend:
+            kind = row.result_kind or ""
+            spent[kind] = spent.get(kind, Decimal(0)) + row.totals.spend.amount
+    kinds = sorted(spent, key=lambda kind: -spent[kind])
+
+    def key(row: Row) -> tuple[bool, int, Decimal, str]:
+        value = metrics.metric(row.totals, metric)
+        amount = value.amount if isinstance(value, Money) else Decimal(value or 0)
+        kind = row.result_kind or ""
+        apart = kinds.index(kind) if metric in _OF_RESULTS and kind in kinds else 0
+        return value is None, apart, -amount if descending else amount, row.name
+
+    return sorted(rows, key=key)
+
+
+def _row(n: int, row: Row) -> EntityRow:
+    return EntityRow(
+        n=n,
+        id=row.id,
+        level=row.level,
+        name=row.name,
+        status=row.effective_status or row.status,
+        campaign=row.campaign_name or None if row.level in (Level.ADSET, Level.AD) else None,
+        daily_budget=row.daily_budget.amount if row.daily_budget else None,
+        lifetime_budget=row.lifetime_budget.amount if row.lifetime_budget else None,
+        now=_numbers(row.totals),
+        before=_numbers(row.before),
+        change=_change(row.change),
+    )
+
+
+def _kind(total: KindTotal) -> KindNumbers:
+    now = _numbers(total.totals)
+    assert now is not None
+    return KindNumbers(kind=total.kind, now=now, before=_numbers(total.before), change=_change(total.change))
+
+
+def _finding(n: int, finding: Finding) -> FindingRow:
+    return FindingRow(
+        n=n,
+        kind=finding.kind,
+        severity=finding.severity,
+        suggestion=finding.suggestion,
+        level=finding.level,
+        id=finding.entity_id,
+        name=finding.name,
+        campaign=finding.campaign_name or None,
+        spend=finding.spend.rounded().amount if finding.spend else None,
+        evidence=[_fact(fact) for fact in finding.evidence],
+    )
+
+
+def _fact(fact: Fact) -> FactRow:
+    value = fact.value
+    return FactRow(
+        label=fact.label.removeprefix("finding.fact."),
+        value=value if isinstance(value, (int, date, str)) else Decimal(_rounded(value) or 0),
+        unit=fact.unit,
+        currency=value.currency if isinstance(value, Money) else None,
+        since=fact.window.since if fact.window else None,
+        until=fact.window.until if fact.window else None,
+    )
+
+
+_ADDED = ("spend", "impressions", "clicks", "link_clicks", "purchases", "purchase_value", "leads", "conversations")
+
+
+def _totals_by_currency(reports: Sequence[AccountReport]) -> list[CurrencyTotal]:
+    """One total for each currency that two accounts or more share."""
+    currencies = list(dict.fromkeys(report.account.currency for report in reports))
+    totals = []
+    for currency in currencies:
+        same = [report for report in reports if report.account.currency == currency]
+        if len(same) < 2:
+            continue
+        now = _added([report.total for report in same])
+        before = _added([report.before for report in same]) if all(r.compare for r in same) else None
+        change = {}
+        if now and before:
+            for name in _ADDED:
+                percent = metrics.change(getattr(before, name), getattr(now, name))
+                if percent is not None:
+                    change[name] = _to(percent, 1)
+        totals.append(CurrencyTotal(currency=currency, accounts=len(same), now=now, before=before, change=change))
+    return totals
+
+
+def _added(numbers: Sequence[Numbers | None]) -> Numbers | None:
+    present = [one for one in numbers if one is not None]
+    if not present:
+        return None
+    sums: dict[str, Any] = {}
+    incomplete = {name for one in present for name in one.incomplete}
+    for name in _ADDED:
+        values = [getattr(one, name) for one in present if getattr(one, name) is not None]
+        if values:
+            sums[name] = sum(values, Decimal(0))
+            if len(values) < len(numbers):
+                incomplete.add(name)
+    return Numbers(**sums, incomplete=sorted(incomplete & set(_ADDED)))
+
+
+def _unit(metric: str, account: Account) -> str:
+    if metric in ("spend", "cost_per_result", "cpc", "cpm", "purchase_value"):
+        return account.currency
+    return {"ctr": "%", "roas": "x", "frequency": "x"}.get(metric, "")
+
+
+def _points(line: TrendLine, metric: str, account: Account) -> dict[str, Any]:
+    points = []
+    for point in line.points:
+        value = _rounded(point.value)
+        points.append((point.day, None if value is None else Decimal(value)))
+    known = [(day, value) for day, value in points if value is not None]
+    return {
+        "points": points,
+        "highest": max(known, key=lambda one: one[1]) if known else None,
+        "lowest": min(known, key=lambda one: one[1]) if known else None,
+    }
+
+
+ADS_TOOLS = [list_accounts, ads_report, ads_trend, ads_diagnose]
