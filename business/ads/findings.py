@@ -295,15 +295,8 @@ def fatigued(e: Evidence, kept: set[str]) -> list[Finding]:
         # Without another ad that runs in its ad set, a pause would stop the ad set: the creative needs replacing.
         alone = not any(o.delivering and o.id != ad.id and o.parent_id == ad.parent_id for o in e.ads.values())
         suggestion = Suggestion.NONE if alone else Suggestion.PAUSE
-        if alone:
-            facts.append(
-                Fact(
-                    "finding.fact.only_ad",
-                    e.adsets[ad.parent_id].name if ad.parent_id in e.adsets else "",
-                    None,
-                    "name",
-                )
-            )
+        if alone and (adset := e.adsets.get(ad.parent_id or "")):
+            facts.append(Fact("finding.fact.only_ad", adset.name, None, "name"))
         found.append(_finding(Kind.FATIGUE, ad, facts, suggestion, Severity.HIGH, now.spend, e))
     return found
 

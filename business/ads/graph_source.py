@@ -60,18 +60,19 @@ class GraphSource:
     async def entities(self, account_id: str, level: Level) -> list[Entity]:
         if level is Level.ACCOUNT:
             return []
-        currency = self._currency(account_id)
         if level is Level.AD:
             campaigns, adsets, ads = await asyncio.gather(
                 self._campaigns(account_id), self._adsets(account_id), self._ads(account_id)
             )
             campaign_of, adset_of = {c.id: c for c in campaigns}, {a.id: a for a in adsets}
             return [_ad(ad, campaign_of.get(ad.campaign_id), adset_of.get(ad.adset_id)) for ad in ads]
-        campaigns, adsets, money = await asyncio.gather(self._campaigns(account_id), self._adsets(account_id), currency)
+        campaigns, adsets, currency = await asyncio.gather(
+            self._campaigns(account_id), self._adsets(account_id), self._currency(account_id)
+        )
         if level is Level.CAMPAIGN:
-            return [_campaign(c, [a for a in adsets if a.campaign_id == c.id], money) for c in campaigns]
+            return [_campaign(c, [a for a in adsets if a.campaign_id == c.id], currency) for c in campaigns]
         campaign_of = {c.id: c for c in campaigns}
-        return [_adset(a, campaign_of.get(a.campaign_id), money) for a in adsets]
+        return [_adset(a, campaign_of.get(a.campaign_id), currency) for a in adsets]
 
     async def figures(
         self,

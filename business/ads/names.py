@@ -102,11 +102,14 @@ def _by_spelling(wanted: str, names: list[tuple[Named, str]]) -> Match:
 def _alike(wanted: str, name: str) -> float:
     """Of the whole name, or word by word: "remarketng carinho" is in "vendas remarketing carrinho abandonado"."""
     whole = SequenceMatcher(None, wanted, name).ratio()
-    words = [w for w in wanted.split() if len(w) >= 3]
+    words = [w for w in wanted.split() if len(w) >= 3 or w.isdigit()]
     others = name.split()
     if not words or not others:
         return whole
-    by_word = [max(SequenceMatcher(None, word, other).ratio() for other in others) for word in words]
+    by_word = [
+        float(word in others) if word.isdigit() else max(SequenceMatcher(None, word, other).ratio() for other in others)
+        for word in words
+    ]
     # every word must be there: one that is not pulls the whole down
     return max(whole, min(by_word) if len(words) > 1 or len(words[0]) >= 5 else 0.0)
 

@@ -303,7 +303,8 @@ def build_trend(
     by_kind = metric in ("results", "cost_per_result")
     found = {kinds.get(row.entity_id) for row in rows} if by_kind else set()
     lines = []
-    for kind in [k for k in ResultKind if k in found] or [None]:
+    line_kinds: list[ResultKind | None] = [k for k in ResultKind if k in found]
+    for kind in line_kinds or [None]:
         of_day: dict[date, list[Figures]] = defaultdict(list)
         for row in rows:
             if not by_kind or kind is None or kinds.get(row.entity_id) is kind:
