@@ -1,0 +1,492 @@
+"""Checks of what goes out, pure functions: every number traces to a tool result, no secret leaves.
+
+A number in a reply is traceable when a value of the tool results, or a number the person said, rounds to it at the
+precision shown: "R$ 1,2 mil" to 1234.56, "12,3%" to 12.34 or to 0.1234. A model's own arithmetic is not: differences
+and changes come from tools. Dates must lie in a window of the results. List numbers, ordinals and times are not
+numbers in this sense.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import combinations
+from typing import Any
+
+# --- numbers as people write them ---------------------------------------------------------------
+
+_GROUP_MARK = {"pt-BR": ".", "es": ".", "en": ","}
+
+# Words and letters that multiply the number before them. "mi" is Portuguese only (Spanish: "my").
+_SCALES: dict[str, Decimal] = {
+    word: Decimal(10) ** power
+    for power, words in {
+        3: "k mil thousand",
+        6: "m mm mi mio milhao milhão milhoes milhões millon millón millones million millions",
+        9: "b bi bilhao bilhão bilhoes bilhões billion billions",
+    }.items()
+    for word in words.split()
+}
+
+_DIGITS = r"\d+(?:[.,\u00a0\u202f]\d+)*"
+_MONTH = (
+    r"(?:jan|feb|fev|mar|apr|abr|may|mai|ma[iy]o|jun|jul|aug|ago|sep|set|oct|out|nov|dec|dez|dic|ene)"
+    r"(?:[a-zç]{0,7})\b\.?"
+)
+_TOKEN = re.compile(
+    # What begins with a letter and what begins with a digit are told apart first: it halves the time.
+    r"(?=[hw])(?P<url>https?://\S+|\bwww\.\S+)"
+    rf"|(?=[^\W\d])(?P<month_first>\b(?P<m2>{_MONTH})\s(?P<d3>\d{{1,2}})(?:st|nd|rd|th)?(?!\d)"
+    r"(?:\s?(?:to|and|-|–|—)\s?(?P<d4>\d{1,2})(?!\d))?(?:,?\s(?P<y2>\d{4}))?)"
+    r"|(?=\d)(?:"
+    r"(?P<iso>\b\d{4}-\d{2}-\d{2}(?:T[\d:.+Z-]+)?)"
+    r"|(?P<slashed>(?<![\w/])\d{1,2}/\d{1,2}(?:/\d{4}|/\d{2})?(?![\w/]))"
+    r"|(?P<time>(?<!\w)\d{1,2}(?:(?::\d{2}){1,2}(?:\s?[ap]\.?m\b)?|\s?h(?:\d{2})?\b|\s?[ap]m\b))"
+    rf"|(?P<day_first>(?<!\w)(?P<d1>\d{{1,2}})(?:º|st|nd|rd|th)?(?:\s?(?:a|al|e|y|to|and|-|–|—)\s?(?P<d2>\d{{1,2}}))?"
+    rf"\s(?:de\s|of\s)?(?P<m1>{_MONTH})(?:,?\s(?:de\s)?(?P<y1>\d{{4}}))?)"
+    r"|(?P<ordinal>(?<!\w)\d{1,3}(?:\.?[ºª°]|st\b|nd\b|rd\b|th\b|[oa]\b)))"
+    r"|(?=[\d+\-−$€£¥\\A-Z])(?P<number>(?<![\w.,])(?P<sign>[+\-−])?"
+    r"(?:(?P<currency>(?-i:[A-Z]{0,3})\\?[$€£¥]|(?-i:[A-Z]{3}))\s?)?"
+    rf"(?P<sign_inside>[+\-−])?(?P<digits>{_DIGITS})"
+    r"(?:(?P<percent>\s?%|\s?p\.?p\.?(?![a-z])|\s(?:por\s?cento|percent|por\s?ciento)\b)"
+    r"|\s?(?P<scale>mil|thousand|mio?|milh[ãa]o|milh[õo]es|mill[óo]n|millones|millions?|bi|bilh[ãa]o|bilh[õo]es|billions?)\b"
+    r"|(?P<letter>[kKmMbB]{1,2})\b)?)",
+    re.IGNORECASE,
+)
+_LIST_NUMBER = re.compile(r"^[\s>*_#-]*\d{1,3}(?:[.)]|\.\))(?=[\s*_])|^\s*\|\s*#?\d{1,3}\s*(?=\|)", re.MULTILINE)
+_RANK = re.compile(r"(?:#|\bn[.º°]{1,2}\s?)\d{1,3}\b")
+_DAY_WORD = re.compile(r"\b(?:dias?|d[íi]as?|days?)\s$", re.IGNORECASE)
+_PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
+_ISO_DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})(?!\d)")
+_ATTRIBUTION = re.compile(r"(\d{1,2})d_(?:click|view|engaged)")
+
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            ("jan", "ene"),
+            ("feb", "fev"),
+            ("mar",),
+            ("apr", "abr"),
+            ("may", "mai"),
+            ("jun",),
+            ("jul",),
+            ("aug", "ago"),
+            ("sep", "set"),
+            ("oct", "out"),
+            ("nov",),
+            ("dec", "dez", "dic"),
+        ),
+        start=1,
+    )
+    for name in names
+}
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A number as written: its value and half of the last place shown."""
+
+    value: Decimal
+    half: Decimal
+
+
+def _read(digits: str, language: str) -> list[_Shown]:
+    """The number that `digits` write in a language; several when it is a list such as "1,2,3"."""
+    digits = digits.replace("\u00a0", ".").replace("\u202f", ".") if "," in digits else digits
+    digits = re.sub("[\u00a0\u202f]", "", digits)
+    marks = [c for c in digits if c in ".,"]
+    if not marks:
+        return [_Shown(Decimal(digits), Decimal("0.5"))]
+    last = marks[-1]
+    head, _, tail = digits.rpartition(last)
+    groups = re.split("[.,]", head)
+    grouped = all(len(g) == 3 for g in groups[1:]) and 1 <= len(groups[0]) <= 3
+    if len(set(marks)) == 2 and marks.count(last) == 1 and grouped:
+        return [_decimal("".join(groups), tail)]
+    if len(marks) > 1:
+        if len(set(marks)) == 1 and grouped and len(tail) == 3:
+            return [_Shown(Decimal("".join([*groups, tail])), Decimal("0.5"))]
+        return [_Shown(Decimal(part), Decimal("0.5")) for part in re.split("[.,]", digits)]
+    if len(tail) == 3 and last == _GROUP_MARK.get(language, ".") and grouped and groups[0].lstrip("0"):
+        return [_Shown(Decimal(groups[0] + tail), Decimal("0.5"))]
+    return [_decimal(head, tail)]
+
+
+def _decimal(whole: str, fraction: str) -> _Shown:
+    return _Shown(Decimal(f"{whole}.{fraction}"), Decimal(5).scaleb(-len(fraction) - 1))
+
+
+def _day(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+# --- what is known ------------------------------------------------------------------------------
+
+
+@dataclass
+class KnownNumbers:
+    """An index of every value that a reply may state, built once for many checks."""
+
+    positive: list[Decimal] = field(default_factory=list)
+    negative: list[Decimal] = field(default_factory=list)
+    """Absolute values, sorted, as `positive`."""
+    hundredfold: list[Decimal] = field(default_factory=list)
+    """Fractions as percent, for "12,3%" from 0.123: absolute values, sorted."""
+    hundredfold_negative: list[Decimal] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    """Strings of the results that hold digits ("Vídeo 02"), in lower case, the longest first."""
+    days: set[date] = field(default_factory=set)
+    said_days: set[tuple[int, int]] = field(default_factory=set)
+    """(day, month) that a text named."""
+
+    @classmethod
+    def of(cls, facts: Iterable[Any], language: str) -> "KnownNumbers":
+        """From results as plain data (nested dicts and lists) and texts (the person's words, earlier messages).
+
+        A string that is not inside a dict is a text: the numbers written in it count. Inside a dict a string is a
+        number ("1234.56"), a day, or a name whose digits count only where the name stands.
+        """
+        known = cls()
+        values: list[tuple[Decimal, bool]] = []  # value, may be a fraction
+        for fact in facts:
+            known._gather(fact, values, language, in_data=False)
+        known.positive = sorted(v for v, _ in values if v >= 0)
+        known.negative = sorted(-v for v, _ in values if v < 0)
+        known.hundredfold = sorted(v * 100 for v, fraction in values if fraction and v >= 0)
+        known.hundredfold_negative = sorted(-v * 100 for v, fraction in values if fraction and v < 0)
+        known.names = sorted(set(known.names), key=len, reverse=True)
+        return known
+
+    def _gather(self, fact: Any, values: list[tuple[Decimal, bool]], language: str, *, in_data: bool) -> None:
+        match fact:
+            case None | bool():
+                pass
+            case int():
+                values.append((Decimal(fact), False))
+            case float() | Decimal():
+                value = Decimal(str(fact))
+                if value.is_finite():
+                    values.append((value, abs(value) <= 20))
+            case datetime():
+                self.days.add(fact.date())
+            case date():
+                self.days.add(fact)
+            case str():
+                self._gather_text(fact, values, language, in_data=in_data)
+            case Mapping():
+                own: list[date] = []
+                for key, value in fact.items():
+                    if isinstance(key, str):
+                        self._gather_text(key, values, language, in_data=True)
+                    own.extend(_days_of(value))
+                    self._gather(value, values, language, in_data=True)
+                if 2 <= len(own) <= 6:  # since and until: how many days that is may be said
+                    spans = {abs((a - b).days) for a, b in combinations(own, 2)}
+                    values.extend((Decimal(span + 1), False) for span in spans)
+            case list() | tuple() | set() | frozenset():
+                if in_data:
+                    values.append((Decimal(len(fact)), False))
+                for item in fact:
+                    self._gather(item, values, language, in_data=in_data)
+            case _:
+                pass
+
+    def _gather_text(self, text: str, values: list[tuple[Decimal, bool]], language: str, *, in_data: bool) -> None:
+        if not any(c.isdigit() for c in text):
+            return
+        if len(text) < 40 and _PLAIN_NUMBER.fullmatch(text):
+            value = Decimal(text)
+            values.append((value, "." in text and abs(value) <= 20))
+            if in_data:
+                return
+        for found in _ISO_DATE.finditer(text):
+            if day := _day(*(int(part) for part in found.groups())):
+                self.days.add(day)
+        for found in _ATTRIBUTION.finditer(text):
+            values.append((Decimal(found[1]), False))
+        if in_data:
+            if not _ISO_DATE.match(text) or len(text) > 35:
+                self.names.append(text.lower())
+            return
+        for found in _TOKEN.finditer(text):
+            if found["digits"]:
+                scale = _scale(found)
+                for reading in {language, "en", "pt-BR"}:  # the person may have written in another style before
+                    values.extend((shown.value * scale, False) for shown in _read(found["digits"], reading))
+            elif found["slashed"]:
+                parts = [int(p) for p in found["slashed"].split("/")]
+                self.said_days |= {(parts[0], parts[1]), (parts[1], parts[0])}
+            elif month := found["m1"] or found["m2"]:
+                for day_text in (found["d1"], found["d2"], found["d3"], found["d4"]):
+                    if day_text:
+                        self.said_days.add((int(day_text), _MONTHS[month[:3].lower()]))
+            elif found["ordinal"]:
+                values.append((Decimal(re.sub(r"\D", "", found["ordinal"])), False))
+
+    # --- questions --------------------------------------------------------------------------
+
+    def has(self, shown: _Shown, scale: Decimal, sign: str, percent: bool) -> bool:
+        """Whether a known value rounds to what is shown."""
+        value, half = shown.value * scale, shown.half * scale
+        up, down = sign != "-", sign != "+"
+        if (up and _near(self.positive, value, half)) or (down and _near(self.negative, value, half)):
+            return True
+        if not percent:
+            return False
+        return (up and _near(self.hundredfold, value, half)) or (down and _near(self.hundredfold_negative, value, half))
+
+    def has_day(self, day: int, month: int, year: int | None) -> bool:
+        """Whether the date lies between the oldest and the newest day of the results, or was said."""
+        if (day, month) in self.said_days:
+            return True
+        if not self.days:
+            return False
+        first, last = min(self.days), max(self.days)
+        years = [year] if year is not None else range(first.year, last.year + 1)
+        return any((d := _day(y, month, day)) is not None and first <= d <= last for y in years)
+
+    def has_day_of_month(self, day: int) -> bool:
+        if any(day == said for said, _ in self.said_days):
+            return True
+        if not self.days:
+            return False
+        first, last = min(self.days), max(self.days)
+        return (last - first).days >= 31 or any(
+            first <= d <= last
+            for year in range(first.year, last.year + 1)
+            for month in range(1, 13)
+            if (d := _day(year, month, day))
+        )
+
+
+def _days_of(value: Any) -> list[date]:
+    """The day that a value of the results is, if it is one."""
+    if isinstance(value, datetime):
+        return [value.date()]
+    if isinstance(value, date):
+        return [value]
+    found = _ISO_DATE.match(value) if isinstance(value, str) and len(value) < 40 else None
+    day = _day(*(int(part) for part in found.groups())) if found else None
+    return [day] if day else []
+
+
+def _near(ordered: list[Decimal], value: Decimal, half: Decimal) -> bool:
+    at = bisect_left(ordered, value - half)
+    return at < len(ordered) and ordered[at] <= value + half
+
+
+def _scale(found: re.Match[str]) -> Decimal:
+    return _SCALES.get((found["scale"] or found["letter"] or "").lower(), Decimal(1))
+
+
+# --- the check ----------------------------------------------------------------------------------
+
+
+def untraceable_numbers(text: str, facts: Iterable[Any] | KnownNumbers, language: str) -> list[str]:
+    """The numbers of `text`, as written, that no fact accounts for; empty when the text may leave.
+
+    `facts`: what KnownNumbers.of takes, or the index itself when several texts are checked against one set.
+    """
+    known = facts if isinstance(facts, KnownNumbers) else KnownNumbers.of(facts, language)
+    if not any(c.isdigit() for c in text):
+        return []
+    masked = _without_names(text, known.names)
+    for pattern in (_LIST_NUMBER, _RANK):
+        masked = pattern.sub(lambda m: " " * len(m[0]), masked)
+    return [
+        text[found.start() : found.end()].strip()
+        for found in _TOKEN.finditer(masked)
+        if not _traceable(found, masked, known, language)
+    ]
+
+
+def _without_names(text: str, names: Sequence[str]) -> str:
+    """The text with every known name blanked out, so that digits in names count only there."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        lowered = text
+    for name in names:
+        start = lowered.find(name)
+        while start >= 0:
+            end = start + len(name)
+            if not (lowered[start - 1 : start].isalnum() or lowered[end : end + 1].isalnum()):
+                text = f"{text[:start]}{' ' * len(name)}{text[end:]}"
+                lowered = f"{lowered[:start]}{' ' * len(name)}{lowered[end:]}"
+            start = lowered.find(name, end)
+    return text
+
+
+def _traceable(found: re.Match[str], text: str, known: KnownNumbers, language: str) -> bool:
+    if found["url"] or found["time"] or found["ordinal"]:
+        return True
+    if found["iso"]:
+        year, month, day = (int(p) for p in found["iso"][:10].split("-"))
+        return known.has_day(day, month, year)
+    if found["slashed"]:
+        return _slashed(found["slashed"], known, language)
+    if month_name := found["m1"] or found["m2"]:
+        days = [int(d) for d in (found["d1"], found["d2"], found["d3"], found["d4"]) if d]
+        year_text = found["y1"] or found["y2"]
+        number = _MONTHS[month_name[:3].lower()]
+        return all(known.has_day(day, number, int(year_text) if year_text else None) for day in days)
+    return _number(found, text, known, language)
+
+
+def _slashed(written: str, known: KnownNumbers, language: str) -> bool:
+    """20/11/2026, 20/11; in English also 11/20. What is no date, such as "2/5", is two numbers."""
+    parts = [int(p) for p in written.split("/")]
+    year = None if len(parts) == 2 else parts[2] if parts[2] > 99 else 2000 + parts[2]
+    orders = [(parts[0], parts[1])] + ([(parts[1], parts[0])] if language == "en" else [])
+    if any(known.has_day(day, month, year) for day, month in orders):
+        return True
+    return year is None and all(known.has(_Shown(Decimal(p), Decimal("0.5")), Decimal(1), "", False) for p in parts)
+
+
+def _number(found: re.Match[str], text: str, known: KnownNumbers, language: str) -> bool:
+    digits = found["digits"]
+    sign = "-" if "−" in (found["sign"], found["sign_inside"]) else found["sign"] or found["sign_inside"] or ""
+    bare = not (sign or found["currency"] or found["percent"] or found["scale"] or found["letter"])
+    if bare and len(digits) == 4 and digits.isdigit() and 1990 <= int(digits) <= 2100:
+        years = {day.year for day in known.days}
+        if not years or min(years) - 1 <= int(digits) <= max(years) + 1:
+            return True
+    if bare and len(digits) <= 2 and digits.isdigit() and _DAY_WORD.search(text[: found.start("digits")][-8:]):
+        return known.has_day_of_month(int(digits))
+    percent, scale = bool(found["percent"]), _scale(found)
+    readings = _read(digits, language)
+    if all(known.has(shown, scale, sign, percent) for shown in readings):
+        return True
+    # A part of a known name: "Vídeo 02" of "CA | Vídeo 02 | frio".
+    before = re.search(r"([^\W\d_]+[\s\-_]?)$", text[: found.start("digits")][-40:].lower())
+    return bool(bare and before and any(f"{before[1]}{digits}" in name for name in known.names))
+
+
+# --- streamed text ------------------------------------------------------------------------------
+
+_ABBREVIATION_WORDS = """
+    ltda sr sra srta dr dra prof av r ex exmo obs vs etc aprox máx max mín min méd med tel pág pag p pp n nº art inc co
+    corp mr mrs ms jr st approx no e.g i.e eg ie a.m p.m ud uds s.a s.p p.ej ej núm num
+    jan fev mar abr mai jun jul ago set out nov dez feb apr aug sep sept oct dec ene dic
+"""
+_ABBREVIATIONS = frozenset(_ABBREVIATION_WORDS.split())
+_SENTENCE_END = re.compile(r"\n|[.!?…]+[\"”»')\]*_]*(?=\s)")
+
+
+class SentenceGate:
+    """Lets streamed text through sentence by sentence, as long as every number in it traces.
+
+    `feed` and `finish` return what may be shown now: unchanged text, in order. At the first sentence whose numbers do
+    not trace, or that gives a secret away, nothing more comes; `blocked` says which numbers (or "***" for a secret).
+    """
+
+    def __init__(self, facts: Callable[[], Sequence[Any]], language: str, secrets: Sequence[str] = ()) -> None:
+        """`facts` is called when a sentence is checked: results may arrive while text does. They may only grow."""
+        self._facts = facts
+        self._language = language
+        self._secrets = secrets
+        self._known: tuple[int, KnownNumbers] | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that was fed, for another attempt."""
+        self.blocked: list[str] = []
+        self.released = ""
+        self._waiting = ""
+
+    def feed(self, chunk: str) -> str:
+        """Take a piece of text; return what has become complete and may be shown."""
+        self._waiting += chunk
+        return self._release(final=False)
+
+    def finish(self) -> str:
+        """The text is over: return the rest, when it may be shown."""
+        return self._release(final=True)
+
+    def _release(self, *, final: bool) -> str:
+        shown = ""
+        while not self.blocked and (end := sentence_end(self._waiting, final=final)):
+            sentence = self._waiting[:end]
+            self.blocked = self._wrong_with(sentence)
+            if not self.blocked:
+                shown += sentence
+                self.released += sentence
+                self._waiting = self._waiting[end:]
+        return shown
+
+    def _wrong_with(self, sentence: str) -> list[str]:
+        if self._secrets and leaks(self.released[-2_000:] + sentence, self._secrets):
+            return ["***"]
+        if not any(c.isdigit() for c in sentence):
+            return []
+        facts = self._facts()
+        if self._known is None or self._known[0] != len(facts):
+            self._known = (len(facts), KnownNumbers.of(facts, self._language))
+        return untraceable_numbers(sentence, self._known[1], self._language)
+
+
+def sentence_end(text: str, *, final: bool = False) -> int:
+    """Where the first complete sentence or line of `text` ends (with the space after it), 0 while there is none.
+
+    Never inside "R$ 1.234,56", "3.5%", "Ltda.", "1. " at the start of a line, or an address.
+    """
+    for found in _SENTENCE_END.finditer(text):
+        if found[0] == "\n":
+            return found.end()
+        rest = text[found.end() :]
+        after = rest.lstrip(" \t\u00a0")
+        if not after:
+            break  # what follows decides, and has not come yet
+        line = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
+        if found[0].startswith(".") and (_goes_on(line) or after[0].islower()):
+            continue
+        return found.end() + len(rest) - len(after) + (1 if after[0] == "\n" else 0)
+    return len(text) if final else 0
+
+
+def _goes_on(line: str) -> bool:
+    """Whether a dot after this beginning of a line is no end: a list number, an abbreviation, an initial."""
+    if re.fullmatch(r"[\s>*_#|-]*\d{1,3}", line):
+        return True
+    word = re.search(r"[\w.º]+$", line)
+    return bool(word) and (word[0].lower() in _ABBREVIATIONS or (len(word[0]) == 1 and word[0].isupper()))  # type: ignore[index]
+
+
+# --- secrets ------------------------------------------------------------------------------------
+
+_TOKENS = re.compile(
+    r"\bEAA[A-Za-z0-9]{16,}"  # Meta access tokens
+    r"|\bsk-[A-Za-z0-9_-]{16,}"  # OpenAI, Anthropic, OpenRouter keys
+    r"|\bAIza[A-Za-z0-9_-]{30,}"  # Google keys
+    r"|\bgh[pousr]_[A-Za-z0-9]{30,}|\bxox[abprs]-[A-Za-z0-9-]{10,}"
+    r"|\bBearer\s+[A-Za-z0-9._~+/-]{20,}"
+    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"  # JSON web tokens
+    r"|\b[a-z][a-z0-9+]{2,20}://[^\s:/@]+:[^\s@]+@"  # addresses with a password
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
+_RUN = 8  # words of a long secret in a row that give it away
+
+
+def leaks(text: str, secrets: Sequence[str]) -> bool:
+    """Whether `text` holds a credential, one of the `secrets`, or eight words in a row of a long one (a prompt)."""
+    if _TOKENS.search(text):
+        return True
+    words = re.findall(r"\w+", text.casefold())
+    runs: set[tuple[str, ...]] | None = None
+    squeezed = " ".join(words)
+    for secret in secrets:
+        parts = re.findall(r"\w+", secret.casefold())
+        if len(parts) <= _RUN:
+            if len(secret) >= 6 and (secret in text or (len(parts) > 2 and " ".join(parts) in squeezed)):
+                return True
+            continue
+        if runs is None:
+            runs = {tuple(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1)}
+        if any(tuple(parts[i : i + _RUN]) in runs for i in range(len(parts) - _RUN + 1)):
+            return True
+    return False
