@@ -154,7 +154,6 @@ class _Cluster:
             "shared_buffers": "32MB",
             "fsync": durable,
             "full_page_writes": durable,
-            "synchronous_commit": durable,
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_min_messages": "warning",
@@ -299,48 +298,53 @@ class _Cluster:
     # --- as root: what the server's user must reach -------------------------------------------
 
     def _open_the_way(self, account: Account, programs: Path) -> None:
-        if account.uid == 0:
-            raise SetupError("postgres_no_account", "PostgreSQL does not run as root", path=str(self.data))
-        if _run([str(programs / "postgres"), "--version"], account).returncode != 0:
-            for folder in _parents(programs.parent):
-                self._grant(folder, stat.S_IXOTH)
-            for path in [programs.parent, *programs.parent.rglob("*")]:
-                if path.is_symlink():
-                    continue
-                mode = path.stat().st_mode
-                runs = stat.S_ISDIR(mode) or mode & stat.S_IXUSR
-                self._grant(path, stat.S_IROTH | stat.S_IXOTH if runs else stat.S_IROTH)
-            check = _run([str(programs / "postgres"), "--version"], account)
-            if check.returncode != 0:
-                raise SetupError(
-                    "postgres_not_runnable",
-                    f"user {account.name} cannot run {programs / 'postgres'}: {check.stderr.strip()}",
-                    path=str(programs / "postgres"),
-                    user=account.name,
-                )
-        if _run(["/bin/sh", "-c", 'cd "$0"', str(self.folder)], account).returncode != 0:
-            for folder in [*_parents(self.folder), self.folder]:
-                self._grant(folder, stat.S_IXOTH)
-
-    def _grant(self, path: Path, bits: int) -> None:
-        before = stat.S_IMODE(path.stat().st_mode)
-        if before & bits == bits:
-            return
+        """Let the account walk to the programs and the data folder, and read the programs: where it cannot yet."""
+        opened: list[dict[str, str]] = []
         try:
-            path.chmod(before | bits)
-        except OSError as error:
-            raise unwritable(path, error) from error
-        note = self.folder / "changed-modes.json"
-        changes = changed_modes(self.folder.parent)
-        changes.append(
-            {
-                "path": str(path),
-                "before": f"{before:04o}",
-                "after": f"{before | bits:04o}",
-                "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-        )
-        note.write_text(json.dumps(changes, indent=1))
+            if _run([str(programs / "postgres"), "--version"], account).returncode != 0:
+                for folder in _parents(programs):
+                    _grant(folder, stat.S_IXOTH, opened)
+                for path in _needed(programs):
+                    mode = path.stat().st_mode
+                    walked = stat.S_ISDIR(mode) or mode & stat.S_IXUSR
+                    _grant(path, stat.S_IROTH | stat.S_IXOTH if walked else stat.S_IROTH, opened)
+            if _run(["/bin/sh", "-c", 'cd "$0"', str(self.folder)], account).returncode != 0:
+                for folder in [*_parents(self.folder), self.folder]:
+                    _grant(folder, stat.S_IXOTH, opened)
+        finally:
+            if opened:
+                changes = changed_modes(self.folder.parent) + opened
+                (self.folder / "changed-modes.json").write_text(json.dumps(changes, indent=1))
+        check = _run([str(programs / "postgres"), "--version"], account)
+        if check.returncode != 0:
+            raise SetupError(
+                "postgres_not_runnable",
+                f"user {account.name} cannot run {programs / 'postgres'}: {check.stderr.strip()}",
+                path=str(programs / "postgres"),
+                user=account.name,
+            )
+
+
+def _needed(programs: Path) -> Iterator[Path]:
+    """What initdb and postgres read: themselves, their libraries and their data (not the headers, not the tools)."""
+    package = programs.parent.parent
+    yield from (programs, programs / "initdb", programs / "postgres", programs.parent)
+    for tree in (programs.parent / "lib", programs.parent / "share", package.with_name(f"{package.name}.libs")):
+        if tree.is_dir():
+            yield tree
+            yield from (path for path in tree.rglob("*") if not path.is_symlink())
+
+
+def _grant(path: Path, bits: int, opened: list[dict[str, str]]) -> None:
+    before = stat.S_IMODE(path.stat().st_mode)
+    if before & bits == bits:
+        return
+    try:
+        path.chmod(before | bits)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    opened.append({"path": str(path), "before": f"{before:04o}", "after": f"{before | bits:04o}", "at": at})
 
 
 def _programs() -> Path:

@@ -97,7 +97,9 @@ class SharedServer:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                return  # somebody else still uses it
+                if self._process is not None:
+                    self._process.returncode = 0  # somebody else still uses it: not our child to wait for any more
+                return
             self._stop()
 
     def __enter__(self) -> dict[str, Any]:

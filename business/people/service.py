@@ -141,7 +141,7 @@ class People:
         except psycopg.errors.UniqueViolation:
             raise ArgumentsWrong("user_exists", f"{email} has a user already", email=email) from None
         except psycopg.errors.ForeignKeyViolation:
-            raise ArgumentsWrong("tenant_unknown", f"no tenant {tenant_id!r}", tenant=tenant_id) from None
+            raise ArgumentsWrong("tenant_unknown", f"no tenant {tenant_id!r}", tenant=tenant_id, known="") from None
 
     async def users(self, tenant_id: str) -> list[User]:
         """The users of a tenant, oldest first."""
