@@ -32,7 +32,7 @@ class FileIntake:
     async def take(self, turn: Turn, attachments: list[dict[str, Any]]) -> Answer | None:
         """Import what was attached, or try a file again with what the person said about it. None: nothing to do.
 
-        Sets `account_id` of the session to the imported file, so that questions are about it.
+        Sets `account` of the session to the imported file, so that questions are about it.
         """
         answers = [await self._import(turn, file["file_id"], file["name"], Hints()) for file in attachments]
         pending = turn.session.get(_PENDING)
@@ -62,7 +62,7 @@ class FileIntake:
             return self.texts.say(language, "import.failed", name=name, reason=reason)
         if done.state != "done":
             return self.texts.say(language, "import.running", name=name, rows=done.rows)
-        turn.session["account_id"] = done.account_id
+        turn.session["account"] = done.account_id
         turn.session.pop("accounts", None)
         return told(self.texts, language, done)
 

@@ -152,7 +152,7 @@ class Supervisor:
             answer = await self.intake.take(turn, turn.session["attachments"])
             if answer is None:
                 return Command(goto="route")
-            ready = turn.session.get("account_id", "").startswith(FILE_PREFIX)
+            ready = str(turn.session.get("account", "")).startswith(FILE_PREFIX)
             asks = bool(turn.text.strip()) and turn.session["attachments"]
             return Command(goto="route" if ready and asks else END, update=_served(state, "files", answer, {}))
 
@@ -221,7 +221,7 @@ class Supervisor:
                 turn.progress(TextChunk(released))
 
         async with _step(turn, "crew", crew.name, self.texts.say(turn.language, f"step.crew.{crew.name}")):
-            tasks = [CrewTask(part.intent, part.text) for part in parts]
+            tasks = [CrewTask(part.intent, part.text, part.base) for part in parts]
             result = await crew.run(turn, tasks, self.deps, show)
         text = result.text
         if result.by_model:

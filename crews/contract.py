@@ -19,6 +19,8 @@ class CrewTask:
 
     intent: str
     text: str
+    base: str | None = None
+    """For intent `followup`: the intent that it continues."""
 
 
 @dataclass(frozen=True)

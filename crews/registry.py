@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from crews.ads.crew import run as run_ads
 from crews.contract import RunCrew
-from tools.ads import TOOLS as ADS_TOOLS
+from tools.ads import ADS_TOOLS
 from tools.spec import ToolSpec
 
 

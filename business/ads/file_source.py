@@ -106,6 +106,7 @@ class FileSource:
         """ArgumentsWrong("window_not_in_file", since, until) when the file covers ranges that do not fit the window."""
         import_id = account.id.removeprefix(PREFIX)
         columns = _NAME_COLUMNS.get(level, ())
+        only_days = "AND since = until" if daily else ""  # a line of several days is no point of a curve
         group = [*columns, *(["since", "until"] if daily else [])]
         selected = "".join(f"{name}, " for name in columns)
         days = "since, until" if daily else "min(since) AS since, max(until) AS until"
@@ -132,7 +133,7 @@ class FileSource:
                                sum(purchases) AS purchases, sum(purchase_value) AS purchase_value, sum(leads) AS leads,
                                sum(conversations) AS conversations, sum(results) AS results,
                                array_agg(DISTINCT result_type) FILTER (WHERE result_type <> '') AS result_types
-                        FROM ad_import_rows WHERE import_id = %s AND since >= %s AND until <= %s
+                        FROM ad_import_rows WHERE import_id = %s AND since >= %s AND until <= %s {only_days}
                         {"GROUP BY " + ", ".join(group) if group else ""} {"ORDER BY " + ", ".join(group) if group else ""}""",
                     (import_id, window.since, window.until),
                 )

@@ -1,0 +1,348 @@
+"""What the ads crew says and shows, computed from tool results: sentences, tables, charts, and what the numbers are of.
+
+Nothing here adds, divides or guesses: every figure stands in a tool result and is only written out in the language of
+the reply. The playbook uses all of it; with a model, only the model's own sentences replace the sentences.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from core import formats
+from core.door import Chart, Series, Table
+from core.money import Money
+from prompts.texts import Texts
+
+_MONEY = frozenset({"spend", "cost_per_result", "cpc", "cpm", "purchase_value"})
+_PERCENT = frozenset({"ctr"})
+_RATIO = frozenset({"roas", "frequency"})
+_TABLE = ("spend", "results", "cost_per_result", "ctr")
+_TABLE_COMPARED = ("spend", "results", "cost_per_result")
+_BARS = 10  # entities in a chart; more cannot be told apart
+_LEADERS = 3  # entities named in a sentence
+
+
+@dataclass(frozen=True)
+class Words:
+    """Writes figures and sentences in one language."""
+
+    texts: Texts
+    language: str
+
+    def say(self, key: str, /, **params: Any) -> str:
+        return self.texts.say(self.language, key, **params)
+
+    def has(self, key: str) -> bool:
+        return self.texts.has(key)
+
+    # --- figures ----------------------------------------------------------------------------
+
+    def figure(self, metric: str, value: Any, currency: str) -> str:
+        """One figure as people write it; "sem dados" where there is none."""
+        if value is None:
+            return self.say("ads.no_data")
+        number = Decimal(str(value))
+        if metric in _MONEY:
+            return formats.money(Money(number, currency), self.language)
+        if metric in _PERCENT:
+            return formats.percent(number, self.language, 2)
+        if metric in _RATIO:
+            return formats.number(number, self.language, 2)
+        decimals = 0 if number == number.to_integral_value() else 2
+        return formats.number(number, self.language, decimals)
+
+    def change(self, value: Any) -> str:
+        return "–" if value is None else formats.percent(Decimal(str(value)), self.language, 1, signed=True)
+
+    def metric(self, metric: str) -> str:
+        return self.say(f"ads.metric.{metric}")
+
+    def kind(self, kind: str | None, count: Any = None) -> str:
+        """What a result is: "compras", "conversas"; the plain word where the kind is not known."""
+        one = count is not None and Decimal(str(count)) == 1
+        return self.say(f"ads.kind.{kind or 'result'}", one=one)
+
+    def day(self, value: Any) -> str:
+        return formats.day(_date(value), self.language)
+
+    def window(self, window: dict[str, Any]) -> str:
+        return formats.window(_date(window["since"]), _date(window["until"]), self.language)
+
+    def days(self, days: Iterable[Any]) -> str:
+        return ", ".join(self.day(day) for day in days)
+
+    # --- sentences --------------------------------------------------------------------------
+
+    def report(self, result: dict[str, Any], intent: str, sort_by: str) -> str:
+        """An ads_report in sentences: per account what was spent and what came of it, the change, what leads."""
+        paragraphs = [self._account(report, intent, sort_by, len(result["reports"])) for report in result["reports"]]
+        for total in result.get("totals", []):
+            if total.get("now"):
+                spent = self.figure("spend", total["now"]["spend"], total["currency"])
+                change = total.get("change", {}).get("spend")
+                paragraphs.append(
+                    self.say("ads.together", accounts=total["accounts"], spend=spent, change=change and self.change(change))
+                )
+        paragraphs += self._left_out(result)
+        return "\n\n".join(paragraphs)
+
+    def _account(self, report: dict[str, Any], intent: str, sort_by: str, accounts: int) -> str:
+        currency, name = report["account"]["currency"], report["account"]["name"]
+        subject = name if report["total_of"] == "account" else f"{report['total_of']} ({name})"
+        now, before, change = report["total"], report["before"], report["change"]
+        lines = []
+        if now is None or now["spend"] is None and now["impressions"] is None:
+            lines.append(self.say("ads.nothing", subject=subject, window=self.window(report["window"])))
+        elif intent == "ranking":
+            lines.append(self.say("ads.ranking", subject=subject, metric=self.metric(sort_by), window=self.window(report["window"])))
+        else:
+            spent = self.figure("spend", now["spend"], currency)
+            lines.append(self.say("ads.spent", subject=subject, spend=spent, window=self.window(report["window"])))
+            kinds = report["kinds"] or [{"kind": now["result_kind"], "now": now, "before": before, "change": change}]
+            lines += [f"- {self._kind(kind, currency, report['compare'] is not None)}" for kind in kinds if kind["now"]]
+        if report["compare"] is not None and now is not None:
+            lines.append(self._compared(report, currency))
+        leaders = [row for row in report["rows"] if row["now"] and row["now"].get(sort_by) is not None]
+        if leaders and report["total_of"] == "account" and len(report["rows"]) > 1:
+            lines.append(self._leaders(leaders, intent, sort_by, currency))
+        if report["days_without_data"]:
+            days = report["days_without_data"]
+            lines.append(self.say("ads.days_without_data", count=len(days), days=self.days(days[:7])))
+        if report["compare_days_without_data"]:
+            days = report["compare_days_without_data"]
+            lines.append(self.say("ads.compare_days_without_data", count=len(days), days=self.days(days[:7])))
+        if report["window"]["partial"]:
+            lines.append(self.say("ads.partial"))
+        if report["compare"] and report["compare"]["days"] != report["window"]["days"]:
+            lines.append(
+                self.say("ads.lengths_differ", days=report["window"]["days"], compare_days=report["compare"]["days"])
+            )
+        return "\n".join(lines)
+
+    def _kind(self, kind: dict[str, Any], currency: str, compared: bool) -> str:
+        now = kind["now"]
+        if now["results"] is None:
+            return self.say("ads.no_results_known")
+        parts = [
+            self.say(
+                "ads.results",
+                count=self.figure("results", now["results"], currency),
+                what=self.kind(kind["kind"], now["results"]),
+                cost=None if now["cost_per_result"] is None else self.figure("cost_per_result", now["cost_per_result"], currency),
+            )
+        ]
+        if now["roas"] is not None and kind["kind"] == "purchase":
+            value = None if now["purchase_value"] is None else self.figure("purchase_value", now["purchase_value"], currency)
+            parts.append(self.say("ads.roas", roas=self.figure("roas", now["roas"], currency), value=value))
+        if compared:
+            parts += [
+                self.say("ads.changed", metric=self.metric(metric), change=self.change(kind["change"][metric]))
+                for metric in ("results", "cost_per_result")
+                if kind["change"].get(metric) is not None
+            ]
+        return ", ".join(parts) + "."
+
+    def _compared(self, report: dict[str, Any], currency: str) -> str:
+        before, change = report["before"], report["change"]
+        window = self.window(report["compare"])
+        if before is None:
+            return self.say("ads.nothing_before", window=window)
+        told = [
+            self.say(
+                "ads.change_of",
+                metric=self.metric(metric),
+                change=self.change(change[metric]),
+                before=self.figure(metric, before[metric], currency),
+            )
+            for metric in ("spend", "ctr", "cpm", "roas")
+            if change.get(metric) is not None
+        ]
+        return self.say("ads.compared", window=window, changes="; ".join(told))
+
+    def _leaders(self, rows: list[dict[str, Any]], intent: str, sort_by: str, currency: str) -> str:
+        shown = rows[: _LEADERS if intent != "ranking" else 5]
+        named = [f"{row['name']} ({self.figure(sort_by, row['now'][sort_by], currency)})" for row in shown]
+        if intent == "ranking":
+            return "\n".join(f"{n}. {text}" for n, text in enumerate(named, 1))
+        return self.say("ads.leaders", metric=self.metric(sort_by), names=", ".join(named))
+
+    def trend(self, result: dict[str, Any]) -> str:
+        lines = []
+        for series in result["series"]:
+            currency = series["account"]["currency"]
+            known = [point for point in series["points"] if point[1] is not None]
+            if not known:
+                lines.append(self.say("ads.nothing", subject=series["of"], window=self.window(series["window"])))
+                continue
+            first, last = known[0], known[-1]
+
+            def at(point: list[Any], metric: str = series["metric"], currency: str = currency) -> str:
+                return f"{self.figure(metric, point[1], currency)} ({self.day(point[0])})"
+
+            lines.append(
+                self.say(
+                    "ads.trend",
+                    subject=series["of"],
+                    metric=self.metric(series["metric"]),
+                    kind=self.kind(series["result_kind"]) if series["result_kind"] else None,
+                    first=at(first),
+                    last=at(last),
+                    highest=at(series["highest"]),
+                    lowest=at(series["lowest"]),
+                )
+            )
+            if series["days_without_data"]:
+                days = series["days_without_data"]
+                lines.append(self.say("ads.days_without_data", count=len(days), days=self.days(days[:7])))
+        return "\n\n".join([*lines, *self._left_out(result)])
+
+    def accounts(self, result: dict[str, Any]) -> str:
+        lines = [self.say("ads.accounts", count=len(result["accounts"]))]
+        for account in result["accounts"]:
+            lines.append(
+                self.say(
+                    "ads.account",
+                    name=account["name"],
+                    currency=account["currency"],
+                    zone=account["time_zone"],
+                    file=account["source"] == "file",
+                    active=account["active"],
+                )
+            )
+        return "\n".join([*lines, *self._left_out(result)])
+
+    def _left_out(self, result: dict[str, Any]) -> list[str]:
+        lines = []
+        for source in result.get("not_answering", []):
+            kind, _, code = source.partition(": ")
+            reason = self.say(f"error.{code}") if code and self._plain_error(code) else code
+            lines.append(self.say("ads.not_answering", source=kind, reason=reason))
+        if result.get("accounts_left_out"):
+            lines.append(self.say("ads.accounts_left_out", count=result["accounts_left_out"]))
+        return lines
+
+    def _plain_error(self, code: str) -> bool:
+        """Whether the error's words need no parameter: the tool's result keeps only its code."""
+        source = self.texts.sources[self.language].get(f"error.{code}", "{{")
+        return "{{" not in source and "{%" not in source
+
+    # --- what the numbers are of --------------------------------------------------------------
+
+    def footer(self, reports: Iterable[dict[str, Any]]) -> str:
+        """Account, window, zone, attribution and currency of every number, once each."""
+        lines = []
+        for report in reports:
+            account, window = report["account"], report["window"]
+            lines.append(
+                self.say(
+                    "ads.footer",
+                    account=account["name"],
+                    window=self.window(window),
+                    compare=self.window(report["compare"]) if report.get("compare") else None,
+                    zone=window["time_zone"],
+                    attribution=report["attribution"] or None,
+                    currency=account["currency"],
+                    file=account["source"] == "file",
+                    partial=window["partial"],
+                )
+            )
+        return " · ".join(dict.fromkeys(lines))
+
+    # --- tables and charts --------------------------------------------------------------------
+
+    def tables(self, result: dict[str, Any], first: int = 1) -> list[Table]:
+        """One table per account of an ads_report. `first` is the number of the first row: follow-ups count on."""
+        tables = []
+        for report in result["reports"]:
+            if not report["rows"]:
+                continue
+            tables.append(self._table(report, result["level"], result["sort_by"], first))
+            first += len(report["rows"])
+        return tables
+
+    def _table(self, report: dict[str, Any], level: str, sort_by: str, first: int) -> Table:
+        currency = report["account"]["currency"]
+        compared = report["compare"] is not None
+        metrics = list(_TABLE_COMPARED if compared else _TABLE)
+        if sort_by not in metrics:
+            metrics.append(sort_by)
+        columns = ["#", self.say(f"ads.level.{level}")]
+        for metric in metrics:
+            columns.append(self.metric(metric))
+            if compared:
+                columns.append("Δ")
+        columns.append(self.say("ads.status"))
+        rows = []
+        for n, row in enumerate(report["rows"], first):
+            now = row["now"] or {}
+            cells = [str(n), row["name"]]
+            for metric in metrics:
+                text = self.figure(metric, now.get(metric), currency)
+                if metric == "results" and now.get("results") is not None and now.get("result_kind"):
+                    text = f"{text} {self.kind(now['result_kind'], now['results'])}"
+                cells.append(text)
+                if compared:
+                    cells.append(self.change(row["change"].get(metric)))
+            cells.append(self.status(row["status"]))
+            rows.append(cells)
+        title = f"{report['account']['name']} · {self.window(report['window'])}"
+        if compared:
+            title = self.say("ads.table_compared", title=title, window=self.window(report["compare"]))
+        aligns: list[Any] = ["right", "left", *(["right"] * (len(columns) - 3)), "left"]
+        return Table(title, columns, rows, aligns)
+
+    def status(self, status: str) -> str:
+        key = f"ads.status.{status}"
+        return self.say(key) if status and self.has(key) else status.replace("_", " ").capitalize()
+
+    def report_charts(self, result: dict[str, Any]) -> list[Chart]:
+        """A bar per campaign (ad set, ad) by the figure asked about, beside the compared period where there is one."""
+        charts = []
+        for report in result["reports"]:
+            metric = result["sort_by"]
+            rows = [row for row in report["rows"] if row["now"] and row["now"].get(metric) is not None][:_BARS]
+            if len(rows) < 2:
+                continue
+            currency = report["account"]["currency"]
+            series = [Series(self.window(report["window"]), [_float(row["now"][metric]) for row in rows])]
+            if report["compare"] is not None:
+                before = [_float((row["before"] or {}).get(metric)) for row in rows]
+                series.append(Series(self.window(report["compare"]), before))
+            title = f"{self.metric(metric)} · {report['account']['name']}"
+            charts.append(Chart(title, "bar", [row["name"] for row in rows], series, self.unit(metric, currency)))
+        return charts
+
+    def trend_charts(self, result: dict[str, Any]) -> list[Chart]:
+        """One chart for each account and unit; a line per campaign or kind of result."""
+        groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        for series in result["series"]:
+            groups.setdefault((series["account"]["id"], series["metric"], str(series["window"])), []).append(series)
+        charts = []
+        for members in groups.values():
+            one = members[0]
+            lines = [
+                Series(
+                    f"{m['of']} – {self.kind(m['result_kind'])}" if m["result_kind"] and len(members) > 1 else m["of"],
+                    [_float(value) for _, value in m["points"]],
+                )
+                for m in members
+            ]
+            title = f"{self.metric(one['metric'])} · {one['account']['name']}"
+            x = [formats.day(_date(day), self.language) for day, _ in one["points"]]
+            charts.append(Chart(title, "line", x, lines, self.unit(one["metric"], one["account"]["currency"])))
+        return charts
+
+    def unit(self, metric: str, currency: str) -> str:
+        if metric in _MONEY:
+            return currency
+        return "%" if metric in _PERCENT else self.metric(metric)
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _date(value: Any) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(value)
