@@ -6,6 +6,7 @@ is over never changes again.
 
 from datetime import date, datetime, time, timedelta
 from itertools import pairwise
+from operator import sub
 
 from integrations.meta_ads.simulator.state import ZONE, State, Thing
 from integrations.meta_ads.simulator.world import EVENTS, INDEX, NOTHING, SOURCES, Chance, Counts
@@ -15,6 +16,7 @@ _HOURS = (10, 6, 4, 3, 3, 6, 14, 26, 38, 46, 52, 58, 66, 62, 54, 52, 54, 60, 68,
 _UNTIL_HOUR = tuple(sum(_HOURS[:hour]) / sum(_HOURS) for hour in range(25))
 
 _SPEND = INDEX["spend"]
+_IMPRESSIONS = INDEX["impressions"]
 _PURCHASES = tuple((INDEX[f"purchase.{source}"], INDEX[f"purchase_value.{source}"]) for source in SOURCES)
 _CLOSED = ("PAUSED", "ARCHIVED", "DELETED")
 
@@ -42,24 +44,30 @@ class Delivery:
         known = self._over.get((ad.id, day))
         if known is not None:
             return known
-        counts = self._cut(ad, day, self._share(ad, day, now))
+        counts = self._add_up_day(ad, day, now)
+        if not counts[_IMPRESSIONS]:
+            counts = NOTHING
         if now.astimezone(ZONE).date() > day:
             self._over[ad.id, day] = counts
         return counts
 
-    def _share(self, ad: Thing, day: date, now: datetime) -> float:
+    def _add_up_day(self, ad: Thing, day: date, now: datetime) -> Counts:
+        """Stretch by stretch of the day between changes of status or budget."""
         start = datetime.combine(day, time(0), ZONE)
         end = min(now, start + timedelta(days=1))
         if end <= start:
-            return 0.0
+            return NOTHING
         inside = {when for thing in ad.above() for when, _, _ in thing.changes if start < when < end}
-        edges = [start, *sorted(inside), end]
-        share = 0.0
-        for since, until in pairwise(edges):
+        stretches = []
+        for since, until in pairwise([start, *sorted(inside), end]):
             if any(thing.at("status", since) in _CLOSED for thing in ad.above()):
                 continue
-            share += (part_of_day(day, until) - part_of_day(day, since)) * self._affordable(ad, day, since)
-        return share
+            whole = self._state.world.demand(ad.id, day, self._affordable(ad, day, since))
+            if since == start and until == start + timedelta(days=1):
+                return whole
+            before, after = part_of_day(day, since), part_of_day(day, until)
+            stretches.append(tuple(map(sub, self._until(ad, day, whole, after), self._until(ad, day, whole, before))))
+        return add_up(stretches)
 
     def _affordable(self, ad: Thing, day: date, moment: datetime) -> float:
         """The share of the demand that the daily budget pays for; 1 where there is none or it is not reached."""
@@ -79,24 +87,19 @@ class Delivery:
                 self._owner_demand[key] = sum(self._demand_of(child, day) for child in owner.children)
         return self._owner_demand[key]
 
-    def _cut(self, ad: Thing, day: date, share: float) -> Counts:
-        world = self._state.world
-        whole = world.demand(ad.id, day)
-        if share <= 0.0 or whole is NOTHING:
-            return NOTHING
-        if share >= 1.0 - 1e-12:
+    def _until(self, ad: Thing, day: date, whole: Counts, part: float) -> Counts:
+        """The counts of the day's first `part`. Rounded at thresholds that stay the same all day, so they only grow."""
+        if part >= 1.0 or whole is NOTHING:
             return whole
-        # Rounding up at a fixed random threshold keeps the expected number right (0.4 of 2 purchases a day must not
-        # become 0 each day) and the counts growing; spend is rounded down so that it stays within the budget.
-        chance = Chance(f"{world.seed}|{ad.id}|{day.isoformat()}|part")
-        funnel = chance.number()
+        chance = Chance(f"{self._state.world.seed}|{ad.id}|part", day)
+        funnel = chance.threshold()  # one for the whole funnel: there are never more clicks than impressions
         counts = []
         for name, count in zip(EVENTS, whole, strict=True):
-            threshold = 0.0 if name == "spend" else chance.number() if "." in name else funnel
-            counts.append(int(count * share + threshold + 1e-9))
+            threshold = 0.0 if name == "spend" else chance.threshold() if "." in name else funnel
+            counts.append(int(count * part + threshold + 1e-9))
         for purchases, value in _PURCHASES:
             counts[value] = whole[value] * counts[purchases] // whole[purchases] if whole[purchases] else 0
-        return tuple(counts) if counts[INDEX["impressions"]] else NOTHING
+        return tuple(counts)
 
 
 def add_up(rows: list[Counts]) -> Counts:

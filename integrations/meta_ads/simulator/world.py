@@ -25,7 +25,7 @@ import math
 import struct
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 TIME_ZONE = "America/Sao_Paulo"
@@ -161,7 +161,7 @@ CAMPAIGNS = (
     Campaign(
         "120100000000000002", _AURORA, "[VENDAS] Prospecção | Coleção Primavera", "OUTCOME_SALES",
         demand=27_000, daily_budget=42_000, cpm=19.0, click_rate=0.0145, page_view_rate=0.78,
-        purchase_rate=0.0225, order_value=189.0,
+        purchase_rate=0.030, order_value=149.0,
         goal="OFFSITE_CONVERSIONS", destination=_SITE,
         adsets=(
             Adset("120200000000000003", "Semelhantes 1% compradoras", 0.56, ads=(
@@ -177,7 +177,7 @@ CAMPAIGNS = (
     Campaign(
         "120100000000000003", _AURORA, "[VENDAS] Ofertas da Semana | Página nova", "OUTCOME_SALES",
         demand=17_500, cpm=20.5, click_rate=0.0155, page_view_rate=0.80,
-        purchase_rate=0.024, order_value=158.0,
+        purchase_rate=0.028, order_value=139.0,
         goal="OFFSITE_CONVERSIONS", destination=_SITE,
         adsets=(
             Adset("120200000000000005", "Clientes e seguidoras", 0.55, daily_budget=15_000, ads=(
@@ -381,7 +381,7 @@ class World:
     epoch: date
     campaigns: tuple[Campaign, ...] = CAMPAIGNS
     accounts: tuple[Account, ...] = ACCOUNTS
-    _demand: dict[tuple[str, date], Counts] = field(default_factory=dict, repr=False, compare=False)
+    _demand: dict[tuple[str, date, float], Counts] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def first_day(self) -> date:
@@ -406,22 +406,22 @@ class World:
         return days % account.silent_every in (0, 1)
 
     def fatigue(self, ad_id: str, day: date) -> float:
-        """Truth 1: 0 fresh, 1 worn out on the eve of the epoch, creeping to 1.25 after it."""
+        """Truth 1: 0 fresh, 1 worn out on the eve of the epoch, creeping to 1.1 after it."""
         if ad_id != TRUTHS.fatigued_ad:
             return 0.0
         days = (day - self.epoch).days - TRUTHS.fatigued_from
-        return min(max(days / (TRUTHS.fatigued_worst - TRUTHS.fatigued_from), 0.0), 1.25)
+        return min(max(days / (TRUTHS.fatigued_worst - TRUTHS.fatigued_from), 0.0), 1.1)
 
     def pixel_broken(self, campaign_id: str, day: date) -> bool:
         """Truth 2."""
         return campaign_id == TRUTHS.broken_pixel_campaign and (day - self.epoch).days >= TRUTHS.broken_pixel_from
 
-    def demand(self, ad_id: str, day: date) -> Counts:
-        """What the ad would have counted on the whole day if no budget stood in its way."""
-        key = (ad_id, day)
+    def demand(self, ad_id: str, day: date, scale: float = 1.0) -> Counts:
+        """What the ad counts on the whole day when `scale` (0 to 1) of what it could spend is spent."""
+        key = (ad_id, day, scale)
         known = self._demand.get(key)
         if known is None:
-            known = self._demand[key] = self._make(ad_id, day)
+            known = self._demand[key] = self._make(ad_id, day, scale)
         return known
 
     def people(self, ad_id: str, first_views: int) -> float:
@@ -432,29 +432,29 @@ class World:
         audience = self.places[ad_id][3].people
         return audience * (1.0 - math.exp(-first_views / audience))
 
-    def _make(self, ad_id: str, day: date) -> Counts:
+    def _make(self, ad_id: str, day: date, scale: float) -> Counts:
         account, campaign, adset, ad = self.places[ad_id]
         if day < self.first_day or self.silent(account, day):
             return NOTHING
-        chance = Chance(f"{self.seed}|{ad_id}|{day.isoformat()}")
-        mood = Chance(f"{self.seed}|{campaign.id}|{day.isoformat()}")
+        chance = Chance(f"{self.seed}|{ad_id}", day)
+        mood = Chance(f"{self.seed}|{campaign.id}", day)
         fatigue = self.fatigue(ad_id, day)
         weekend = day.weekday() >= 5
         drift = 1.0 + 0.05 * math.sin(day.toordinal() / 9.0 + int(campaign.id[-2:]))
 
         spend = campaign.demand * adset.share * ad.share * account.weekdays[day.weekday()] * drift
-        spend *= mood.around(1.0, 0.07) * chance.around(1.0, 0.06)
+        spend *= mood.around(1.0, 0.07) * chance.around(1.0, 0.06) * scale
         cpm = campaign.cpm * 100 * mood.around(1.0, 0.05) * chance.around(1.0, 0.04) * (1.0 + 0.15 * fatigue)
         impressions = spend / cpm * 1000
         repeats = chance.around(1.14, 0.03) + 2.1 * fatigue
-        click_rate = campaign.click_rate * ad.appeal * chance.around(1.0, 0.05) * math.exp(-0.95 * fatigue)
+        click_rate = campaign.click_rate * ad.appeal * chance.around(1.0, 0.05) * math.exp(-1.2 * fatigue)
         link_clicks = impressions * click_rate
         page_views = link_clicks * campaign.page_view_rate * chance.around(1.0, 0.03)
         conversion = ad.conversion * mood.around(1.0, 0.05) * (account.weekend_conversion if weekend else 1.0)
         conversion *= 1.0 - 0.12 * fatigue
 
         counts = dict.fromkeys(EVENTS, 0)
-        counts["spend"] = round(spend)
+        counts["spend"] = int(spend)  # rounded down: all ads together stay within the budget
         counts["impressions"] = round(impressions)
         counts["first_views"] = round(impressions / repeats)
         counts["link_clicks"] = round(link_clicks)
@@ -500,22 +500,36 @@ def _moves(ad: Ad) -> bool:
 
 
 class Chance:
-    """Numbers that look like chance and are a function of their name only."""
+    """Numbers of one entity and day that look like chance and are a function of their name and day only."""
 
-    def __init__(self, name: str) -> None:
-        self._numbers = iter(struct.unpack(">40I", hashlib.shake_256(name.encode()).digest(160)))
+    def __init__(self, name: str, day: date) -> None:
+        self._numbers = iter(_numbers(f"{name}|{day.isoformat()}"))
+        self._phases = iter(_phases(name))
+        self._turn = day.toordinal() * _GOLDEN
 
     def around(self, middle: float, spread: float) -> float:
         """`middle`, give or take; `spread` is the greatest relative distance, the ends are rare."""
         return middle * (1.0 + spread * ((next(self._numbers) + next(self._numbers)) / 2**32 - 1.0))
 
-    def number(self) -> float:
-        """From 0 to below 1."""
-        return next(self._numbers) / 2**32
+    def threshold(self) -> float:
+        """From 0 to below 1, spread evenly over the days."""
+        return (next(self._phases) / 2**32 + self._turn) % 1.0
 
     def whole(self, expected: float) -> int:
-        """A whole number next to `expected`, whose average is `expected`."""
-        return math.floor(expected + self.number())
+        """A whole number next to `expected`. Over a week the sum stays within about one of the expected sum, so that
+        an ad with two purchases a day does not look like a falling one by mere chance."""
+        return math.floor(expected + self.threshold())
+
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+"""Multiples of it, cut to their decimals, fill the range from 0 to 1 most evenly."""
+
+
+def _numbers(name: str) -> tuple[int, ...]:
+    return struct.unpack(">40I", hashlib.shake_256(name.encode()).digest(160))
+
+
+_phases = lru_cache(maxsize=None)(_numbers)
 
 
 def as_record(counts: Counts) -> dict[str, Any]:

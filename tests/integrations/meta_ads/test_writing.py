@@ -1,4 +1,4 @@
-"""Writes are sent once. Whatever happens to the answer, the ledger holds at most one, and we say so when we do not know."""
+"""Writes are sent once: the ledger never holds two, and we say so when we do not know whether it holds one."""
 
 import json
 from collections.abc import Callable
