@@ -239,7 +239,7 @@ def _row(
     compare: Window | None,
     names: Mapping[str, str],
 ) -> Row:
-    some = (now or before or [None])[0]
+    some = next(iter([*now, *before]), None)
     totals = metrics.totals(now, kind, window=window)
     totals_before = metrics.totals(before, kind, window=compare) if compare else None
     return Row(

@@ -7,15 +7,20 @@ learns that others exist. Requests to a source go out together, and as few as th
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
+from business.ads import changes
 from business.ads import findings as rules_of_thumb
+from business.ads.changes import BudgetKind
 from business.ads.findings import Finding
 from business.ads.metrics import ResultKind
-from business.ads.model import Account, AdsSource, Entity, Figures, Level, Window
+from business.ads.model import Account, AdsSource, Entity, Figures, Level, Status, Window
 from business.ads.names import Named, match
 from business.ads.report import Report, Row, Trend, build_report, build_trend, kinds_of
+from business.approvals.model import Change
 from core.clock import Clock
 from core.errors import ArgumentsWrong, MutiraoError, Refused
+from core.money import Money
 from core.tenancy import Identity
 from integrations.meta_ads.client import ATTRIBUTION_WINDOWS, DEAD_WINDOWS
 from integrations.meta_ads.errors import window_dead
@@ -278,6 +283,42 @@ class AdsService:
             findings=rules_of_thumb.find(evidence),
             attribution=account.attribution,
             checked=len(campaigns) + len(adsets) + len(ads),
+        )
+
+    # --- changes, planned only ------------------------------------------------------------------
+
+    async def plan_status(self, identity: Identity, account: Account, entity: Entity, to: Status) -> Change:
+        """The change that pauses or resumes the entity; nothing is done. Raises as changes.plan_status."""
+        await self.source_of(identity, account)
+        return changes.plan_status(account, entity, to)
+
+    async def plan_budget(
+        self,
+        identity: Identity,
+        account: Account,
+        entity: Entity,
+        *,
+        amount: Money | None = None,
+        change_amount: Money | None = None,
+        change_percent: Decimal | None = None,
+        kind: BudgetKind | None = None,
+    ) -> Change:
+        """The change that sets another budget; nothing is done. Raises as changes.plan_budget."""
+        source = await self.source_of(identity, account)
+        family: list[Entity] = []
+        if entity.daily_budget is None and entity.lifetime_budget is None:  # to say where the budget lives
+            campaigns, adsets = await asyncio.gather(
+                source.entities(account.id, Level.CAMPAIGN), source.entities(account.id, Level.ADSET)
+            )
+            family = [*campaigns, *adsets]
+        return changes.plan_budget(
+            account,
+            entity,
+            family,
+            amount=amount,
+            change_amount=change_amount,
+            change_percent=change_percent,
+            kind=kind,
         )
 
     # --- inside ---------------------------------------------------------------------------------
