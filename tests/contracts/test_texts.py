@@ -1,0 +1,69 @@
+"""Words for people: the same keys and the same parameters in every language, and a text for every error."""
+
+import ast
+import re
+
+import pytest
+from jinja2 import Environment, meta
+
+from core.turn import LANGUAGES
+from prompts.texts import Texts
+from tests.contracts.source import product, raised_codes
+
+TEXTS = Texts.load()
+FIRST, *OTHERS = LANGUAGES
+
+# Raised between our own parts and never shown to a person as such: whoever catches it words it.
+INWARD: set[str] = set()
+
+
+def variables(text: str) -> set[str]:
+    return set(meta.find_undeclared_variables(Environment().parse(re.sub(r"\|\s*\w+(\([^)]*\))?", "", text))))
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_text_exists_in_every_language(language: str) -> None:
+    assert sorted(TEXTS.sources[language]) == sorted(TEXTS.sources[FIRST])
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_text_uses_the_same_parameters_in_every_language(language: str) -> None:
+    differing = {
+        key: (variables(text), variables(TEXTS.sources[language][key]))
+        for key, text in TEXTS.sources[FIRST].items()
+        if key in TEXTS.sources[language] and variables(text) != variables(TEXTS.sources[language][key])
+    }
+    assert differing == {}
+
+
+def test_no_text_is_empty() -> None:
+    assert [key for texts in TEXTS.sources.values() for key, text in texts.items() if not str(text).strip()] == []
+
+
+def test_every_error_that_is_raised_has_its_sentence() -> None:
+    wordless = {f"{file}:{line} {code}" for file, line, code, _ in raised_codes() if not TEXTS.has(f"error.{code}")}
+    assert {found for found in wordless if found.rsplit(" ", 1)[1] not in INWARD} == set()
+
+
+def test_the_sentence_of_an_error_asks_only_for_what_is_raised_with_it() -> None:
+    # `name is defined` may ask for a parameter that is not always there.
+    lacking = set()
+    for file, line, code, given in raised_codes():
+        text = TEXTS.sources[FIRST].get(f"error.{code}", "")
+        optional = set(re.findall(r"(\w+) is (?:not )?defined", text))
+        missing = variables(text) - (given or set()) - {"code"} - optional
+        if given is not None and missing:
+            lacking.add(f"{file}:{line} {code}: {sorted(missing)}")
+    assert lacking == set()
+
+
+def test_every_sentence_of_the_doctor_exists() -> None:
+    keys = {
+        f"doctor.{node.args[1].value}"
+        for tree in product().values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "_found"
+        if len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
+    }
+    assert len(keys) > 20
+    assert {key for key in keys if not TEXTS.has(key)} == set()
