@@ -20,7 +20,7 @@ _LABEL_WIDTH = 24  # characters of a bar's label before it is broken into lines:
 
 
 def figure(chart: Chart, language: str) -> dict[str, Any]:
-    """`{"data", "layout", "config"}` for plotly.js. Missing values stay gaps; numbers are written as `language` does."""
+    """`{"data", "layout", "config"}` for plotly.js. Missing values stay gaps, numbers are written as in `language`."""
     sideways = chart.kind == "bar" and any(len(label) > 10 for label in chart.x)
     value_axis = _value_axis(chart.unit)
     label_axis: dict[str, Any] = {"type": "category", "automargin": True, "fixedrange": True, "showgrid": False}
@@ -35,12 +35,15 @@ def figure(chart: Chart, language: str) -> dict[str, Any]:
         "margin": {"l": 8, "r": 16, "t": 48, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"size": 13, "family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"},
+        "font": {
+            "size": 13,
+            "family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
+        },
         "hovermode": "closest" if sideways else "x unified",
         "dragmode": False,  # a finger on the chart scrolls the page
         "showlegend": len(chart.series) > 1,
         "legend": {"orientation": "h", "y": -0.2, "x": 0},
-        "xaxis": value_axis if sideways else label_axis,
+        "xaxis": {**value_axis, "showticklabels": False} if sideways else label_axis,  # the bars say their values
         "yaxis": label_axis if sideways else value_axis,
         "barmode": "group",
     }
@@ -68,7 +71,9 @@ def _trace(chart: Chart, index: int, sideways: bool) -> dict[str, Any]:
             "textposition": "auto",
             "cliponaxis": False,
         }
-        trace |= {"orientation": "h", "x": series.values, "y": labels} if sideways else {"x": labels, "y": series.values}
+        trace |= (
+            {"orientation": "h", "x": series.values, "y": labels} if sideways else {"x": labels, "y": series.values}
+        )
     else:
         trace |= {
             "type": "scatter",

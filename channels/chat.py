@@ -1,4 +1,4 @@
-"""The chat in the browser: Chainlit's events in, `Handle` and the approvals called, steps, text, charts and buttons out.
+"""The chat in the browser: Chainlit's events in, `Handle` and approvals called, steps, text, charts and buttons out.
 
 Who speaks is read again from the database at every message and every click: a role that was taken away is gone at
 once, also in a tab that was open before. A button carries a proposal's id and nothing else.
@@ -6,8 +6,10 @@ once, also in a tab that was open before. A button carries a proposal's id and n
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,8 @@ import structlog
 from business.approvals.model import Proposal, ProposalState
 from business.approvals.service import Approvals
 from channels import markdown
-from channels.chat_data import NAME, CardOf, ChatData, card_id, parts_of, visitor
+from channels.chat_data import CardOf, ChatData, card_id, file_address, parts_of, stamp, visitor
+from core import formats
 from core.door import Attachment, Handle, IncomingMessage, Reply
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.files import Files
@@ -32,9 +35,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _ASK_SECONDS = 300  # how long the page waits for a new amount to be typed
+_WATCH_SECONDS, _WATCH_TIMES = 2.0, 60  # how a card follows a proposal whose outcome is not known yet
 _TICK_SECONDS = 1.0  # how often a running step's time is counted on
-_STEP_TYPES = {"route": "run", "crew": "run", "tool": "tool", "model": "llm"}
-_UPLOADS = {".csv": "text/csv", ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+_STEP_TYPES: dict[str, Any] = {"route": "run", "crew": "run", "tool": "tool", "model": "llm"}
+UPLOADS = {".csv": "text/csv", ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
 @dataclass
@@ -52,8 +56,8 @@ class Chat:
     language: str
     running: dict[str, "asyncio.Future[Reply]"] = field(default_factory=dict)
     """The turn of each browser session, for the stop button."""
-    questions: "set[asyncio.Future[None]]" = field(default_factory=set)
-    """Questions that wait for an answer in the page; the event loop itself would hold them only weakly."""
+    waiting: "set[asyncio.Future[None]]" = field(default_factory=set)
+    """Work that outlives the click that began it; the event loop itself would hold it only weakly."""
 
     async def who(self) -> Identity:
         """The person at the other end, as the database knows them now. Refused when they may no longer be here."""
@@ -61,6 +65,11 @@ class Chat:
         if known is None:
             raise Refused("session_over", "nobody is logged in on this socket")
         return await self.identity(known.tenant_id, known.user_id)
+
+    def in_background(self, work: "Coroutine[Any, Any, None]") -> None:
+        task = asyncio.ensure_future(work)
+        self.waiting.add(task)
+        task.add_done_callback(self.waiting.discard)
 
 
 def wire_chat(chat: Chat) -> None:
@@ -84,8 +93,9 @@ def wire_chat(chat: Chat) -> None:
 
     async def on_chat_resume(thread: dict[str, Any]) -> None:
         who = await chat.who()
-        for proposal in await chat.approvals.list(who, conversation_id=thread["id"]):
-            await _send_buttons(chat, proposal, who, who.language)
+        made = await chat.approvals.list(who, conversation_id=thread["id"])
+        for proposal in made:
+            await _send_buttons(chat, proposal, who, _wanted(chat, proposal, who, made))
 
     async def on_stop(sid: str) -> None:
         from chainlit.session import WebsocketSession
@@ -145,18 +155,22 @@ async def _keep_files(
     chat: Chat, who: Identity, message: "cl.Message", session: "WebsocketSession"
 ) -> list[Attachment]:
     """Move what the browser uploaded into our own store; Chainlit's copy on disk is removed."""
+    from chainlit.context import context
+
     kept = []
     for element in message.elements:
-        path = Path(element.path or "")
+        path, uploaded = Path(element.path or ""), element.chainlit_key or ""
         suffix = Path(element.name).suffix.lower()
         try:
-            if suffix not in _UPLOADS:
+            if suffix not in UPLOADS:
                 raise ArgumentsWrong("upload_type", f"{suffix} is not taken", name=element.name)
-            stored = await chat.files.store_path(who, path, name=element.name, mime=_UPLOADS[suffix])
+            stored = await chat.files.store_path(who, path, name=element.name, mime=UPLOADS[suffix])
             kept.append(Attachment(stored.id, stored.name, stored.mime, stored.size))
+            element.url, element.chainlit_key = file_address(stored.id), None
+            await context.emitter.send_element(element.to_dict())
         finally:
             path.unlink(missing_ok=True)
-            session.files.pop(element.chainlit_key or "", None)
+            session.files.pop(uploaded, None)
     return kept
 
 
@@ -164,7 +178,7 @@ async def _keep_files(
 class _Shown:
     """A step on the page and what it will say."""
 
-    step: "cl.Step"
+    step: Any  # Chainlit's Step
     title: str
     began: float
 
@@ -179,7 +193,7 @@ class _View:
         self._steps: dict[str, _Shown] = {}
         self._open: set[str] = set()
         self._kept: list[dict[str, Any]] = []
-        self._message: cl.Message | None = None
+        self._message: Any = None  # Chainlit's Message, once there is text
         self.language = chat.language
 
     def progress(self, event: Event) -> None:
@@ -195,25 +209,27 @@ class _View:
                 await self._count_on()
                 continue
             if event is None:
+                for step_id in sorted(self._open):  # a turn that was stopped leaves them running
+                    shown = self._steps[step_id]
+                    await self._end(shown, StepFinished(step_id, time.monotonic() - shown.began, ok=False))
                 return await turn
             await self._show(event)
 
     async def _show(self, event: Event) -> None:
         import chainlit as cl
         from chainlit.context import context
-        from chainlit.utils import utc_now
 
         if isinstance(event, StepStarted):
             parent = self._steps.get(event.parent_id or "")
             run = context.current_run
-            step = cl.Step(
+            step: Any = cl.Step(
                 name=event.title,
-                type=_STEP_TYPES[event.kind],  # type: ignore[arg-type]
+                type=_STEP_TYPES[event.kind],
                 parent_id=parent.step.id if parent else (run.id if run else None),
                 show_input=False,
                 default_open=event.kind == "crew",  # the tools of a crew are seen without a click
             )
-            step.start = utc_now()
+            step.start = stamp(datetime.now(UTC))
             self._steps[event.step_id] = _Shown(step, event.title, time.monotonic())
             self._open.add(event.step_id)
             await step.send()
@@ -230,13 +246,14 @@ class _View:
             self._message = None
 
     async def _end(self, shown: _Shown, event: StepFinished) -> None:
-        from chainlit.utils import utc_now
 
         step = shown.step
         step.name = self._timed(shown.title, event.seconds)
+        if not event.ok:
+            step.name = self._chat.texts.say(self.language, "chat.step_failed", step=step.name)
         step.output = markdown.plain(event.summary) if event.summary else ""
         step.is_error = not event.ok
-        step.end = utc_now()
+        step.end = stamp(datetime.now(UTC))
         self._kept.append(
             {
                 "id": step.id,
@@ -264,7 +281,7 @@ class _View:
         import chainlit as cl
         from chainlit.context import context
 
-        answer = self._message or cl.Message(content="")
+        answer: Any = self._message or cl.Message(content="")
         answer.content = markdown.answer(reply.text, reply.tables, self._chat.texts, reply.language)
         await self._chat.data.keep_run(
             who, self._conversation, run_id, reply.message_id, sorted(self._kept, key=self._order)
@@ -293,29 +310,41 @@ def reply_extra(reply: Reply) -> dict[str, Any]:
     return {"tables": [asdict(table) for table in reply.tables], "charts": [asdict(chart) for chart in reply.charts]}
 
 
+def _number(text: str, language: str) -> str:
+    """A plain decimal as people of the language write it; any other text as it is."""
+    try:
+        return formats.number(Decimal(text), language, 2)
+    except InvalidOperation:
+        return text
+
+
 # --- proposals ---------------------------------------------------------------------------------
 
 _BUTTONS = ("approve", "edit", "reject", "undo")
 
 
 async def _send_card(chat: Chat, proposal: Proposal, who: Identity, language: str) -> None:
-    """Show a proposal, or show it anew where it already stands, with the buttons that fit its state and the viewer."""
+    """Show a proposal, or show it anew where it already stands, with the buttons that fit its state and the viewer.
+
+    A proposal that undoes another one changes what is offered below that one.
+    """
     from chainlit.context import context
 
     step = chat.data.card_step(who, proposal, context.session.thread_id, language)
     await context.emitter.send_step(step)  # type: ignore[arg-type]
-    await _send_buttons(chat, proposal, who, language)
+    made = await chat.approvals.list(who, conversation_id=proposal.conversation_id)
+    for one in [proposal, *(other for other in made if other.id == proposal.undo_of)]:
+        await _send_buttons(chat, one, who, _wanted(chat, one, who, made))
 
 
-async def _send_buttons(chat: Chat, proposal: Proposal, who: Identity, language: str) -> None:
+async def _send_buttons(chat: Chat, proposal: Proposal, who: Identity, wanted: set[str]) -> None:
     import chainlit as cl
 
-    wanted = _wanted(chat, proposal, who)
     for name in _BUTTONS:
-        button = cl.Action(
+        button: Any = cl.Action(
             name=name,
             payload={"proposal": proposal.id},
-            label=chat.texts.say(language, f"chat.{name}"),
+            label=chat.texts.say(who.language, f"chat.{name}"),
             id=f"{name}-{card_id(proposal.id)}",
         )
         await button.remove()
@@ -323,13 +352,20 @@ async def _send_buttons(chat: Chat, proposal: Proposal, who: Identity, language:
             await button.send(for_id=card_id(proposal.id))
 
 
-def _wanted(chat: Chat, proposal: Proposal, who: Identity) -> set[str]:
+def _wanted(chat: Chat, proposal: Proposal, who: Identity, made: list[Proposal]) -> set[str]:
     """What this person is offered. Only an offer: each click is judged again by business/approvals."""
+    if proposal.state is ProposalState.EXECUTED:
+        undone = any(other.undo_of == proposal.id and other.state not in _CAME_TO_NOTHING for other in made)
+        return set() if undone else {"undo"}
+    if proposal.state is not ProposalState.PENDING:
+        return set()
     may_approve = chat.approvals.may_approve(who, proposal, "chat")
-    if proposal.state is ProposalState.PENDING:
-        names = {"reject"} | ({"approve"} if may_approve else set())
-        return names | ({"edit"} if chat.card(proposal, chat.texts, who.language, who.time_zone).editable else set())
-    return {"undo"} if proposal.state is ProposalState.EXECUTED else set()
+    editable = chat.card(proposal, chat.texts, who.language, who.time_zone).editable
+    return {"reject"} | ({"approve"} if may_approve else set()) | ({"edit"} if editable else set())
+
+
+_CAME_TO_NOTHING = (ProposalState.REJECTED, ProposalState.EXPIRED, ProposalState.FAILED)
+_UNSETTLED = (ProposalState.APPROVED, ProposalState.EXECUTING, ProposalState.UNKNOWN)
 
 
 Act = Callable[[Chat, Identity, str], Awaitable[None]]
@@ -362,17 +398,32 @@ async def _say_below(text: str) -> None:
     """At the end of the conversation, not inside a turn."""
     import chainlit as cl
 
-    message = cl.Message(content=text)
+    message: Any = cl.Message(content=text)
     message.parent_id = None
     await message.send()
 
 
 async def _decided(chat: Chat, who: Identity, proposal_id: str, decision: Awaitable[Proposal]) -> None:
-    """Show the card as it stands after the decision, also when the decision was refused."""
+    """Show the card as it stands after the decision, also when the decision was refused, and until it is settled."""
     try:
         await decision
     finally:
-        await _send_card(chat, await chat.approvals.get(who, proposal_id), who, who.language)
+        proposal = await chat.approvals.get(who, proposal_id)
+        await _send_card(chat, proposal, who, who.language)
+    if proposal.state in _UNSETTLED:
+        chat.in_background(_guarded(chat, lambda person: _watch(chat, person, proposal)))
+
+
+async def _watch(chat: Chat, who: Identity, proposal: Proposal) -> None:
+    """Its answer was lost: it is being looked at by business/approvals, and the card should say what came of it."""
+    for _ in range(_WATCH_TIMES):
+        await asyncio.sleep(_WATCH_SECONDS)
+        now = await chat.approvals.get(who, proposal.id)
+        if now.state is not proposal.state:
+            await _send_card(chat, now, who, who.language)
+            if now.state not in _UNSETTLED:
+                return
+            proposal = now
 
 
 async def _approve(chat: Chat, who: Identity, proposal_id: str) -> None:
@@ -396,23 +447,25 @@ async def _edit(chat: Chat, who: Identity, proposal_id: str) -> None:
     if not fields:
         await _send_card(chat, proposal, who, who.language)  # decided meanwhile, or nothing in it can be typed over
         return
-    question = asyncio.ensure_future(_guarded(chat, lambda person: _ask_and_edit(chat, person, proposal_id, fields)))
-    chat.questions.add(question)
-    question.add_done_callback(chat.questions.discard)
+    chat.in_background(_guarded(chat, lambda person: _ask_and_edit(chat, person, proposal_id, fields)))
 
 
 async def _ask_and_edit(chat: Chat, who: Identity, proposal_id: str, fields: dict[str, str]) -> None:
     import chainlit as cl
+    from chainlit.context import context
 
+    emitter: Any = context.emitter
     edits = {}
     for name, present in fields.items():
         label = chat.texts.say(who.language, f"chat.field.{name}")
+        present = _number(present, who.language)
         question = cl.AskUserMessage(
             content=chat.texts.say(who.language, "chat.ask_value", field=label, present=markdown.plain(present)),
             timeout=_ASK_SECONDS,
         )
         question.parent_id = None
         typed = await question.send()
+        await emitter.task_end()  # Chainlit says "busy" after a question, for turns that go on
         if typed is None:
             await _say_below(chat.texts.say(who.language, "chat.not_edited"))
             return

@@ -25,10 +25,9 @@ from core.tenancy import Identity
 from prompts.texts import Texts
 
 if TYPE_CHECKING:
-    from chainlit.data.base import PaginatedResponse
     from chainlit.element import ElementDict
     from chainlit.step import StepDict
-    from chainlit.types import Feedback, Pagination, ThreadDict, ThreadFilter
+    from chainlit.types import Feedback, PaginatedResponse, Pagination, ThreadDict, ThreadFilter
     from chainlit.user import PersistedUser, User
 
 visitor: ContextVar[Identity | None] = ContextVar("visitor", default=None)
@@ -46,12 +45,11 @@ CardOf = Callable[[Proposal, Texts, str, str], ProposalCard]
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a message that the page fetches by its address: a chart, a table's file, an attachment."""
+    """A piece of a message that the page fetches by its address: a chart, a table's file, or an attachment."""
 
     element: dict[str, Any]
     chart: Chart | None = None
     table: Table | None = None
-    file_id: str | None = None
 
 
 class ChatData:
@@ -76,7 +74,7 @@ class ChatData:
             identifier=who.user_id,
             display_name=who.name,
             metadata={"role": who.role.value},
-            createdAt=_stamp(datetime.now(UTC)),
+            createdAt=stamp(datetime.now(UTC)),
         )
 
     async def create_user(self, user: "User") -> "PersistedUser | None":
@@ -152,7 +150,9 @@ class ChatData:
                     "delete from feedback where message_id in (select id from messages where conversation_id = %s)",
                     (thread_id,),
                 )
-                await conn.execute("update proposals set conversation_id = null where conversation_id = %s", (thread_id,))
+                await conn.execute(
+                    "update proposals set conversation_id = null where conversation_id = %s", (thread_id,)
+                )
                 await conn.execute("delete from conversations where id = %s", (thread_id,))
 
     # --- one conversation --------------------------------------------------------------------
@@ -270,9 +270,7 @@ class ChatData:
         if who is None:
             return False
         async with self._db.tenant(who.tenant_id) as conn:
-            done = await conn.execute(
-                "delete from feedback where id = %s and user_id = %s", (feedback_id, who.user_id)
-            )
+            done = await conn.execute("delete from feedback where id = %s and user_id = %s", (feedback_id, who.user_id))
         return bool(done.rowcount)
 
     async def keep_run(
@@ -317,11 +315,24 @@ def card_id(proposal_id: str) -> str:
     return f"card-{proposal_id}"
 
 
+def file_address(file_id: str) -> str:
+    """Where whoever brought a file finds it again."""
+    return f"/chat/data/files/{file_id}"
+
+
 def parts_of(conversation_id: str, message_id: str, extra: dict[str, Any]) -> dict[str, Part]:
     """The fetched pieces of a message by name, rebuilt from what the supervisor stored with it."""
     found: dict[str, Part] = {}
 
-    def add(name: str, kind: str, title: str, mime: str, **what: Any) -> None:
+    def add(
+        name: str,
+        kind: str,
+        title: str,
+        mime: str,
+        chart: Chart | None = None,
+        table: Table | None = None,
+        address: str = "",
+    ) -> None:
         found[name] = Part(
             element={
                 "id": f"{message_id}/{name}",
@@ -332,9 +343,10 @@ def parts_of(conversation_id: str, message_id: str, extra: dict[str, Any]) -> di
                 "display": "inline",
                 "size": "large",
                 "mime": mime,
-                "url": f"/chat/data/{conversation_id}/{message_id}/{name}",
+                "url": address or f"/chat/data/{conversation_id}/{message_id}/{name}",
             },
-            **what,
+            chart=chart,
+            table=table,
         )
 
     for number, chart in enumerate(extra.get("charts", [])):
@@ -344,7 +356,7 @@ def parts_of(conversation_id: str, message_id: str, extra: dict[str, Any]) -> di
             title = f"{table['title'] or NAME}.csv"
             add(f"table-{number}", "file", title, "text/csv", table=_table(table))
     for number, file in enumerate(extra.get("attachments", [])):
-        add(f"file-{number}", "file", file["name"], file["mime"], file_id=file["file_id"])
+        add(f"file-{number}", "file", file["name"], file["mime"], address=file_address(file["file_id"]))
     return found
 
 
@@ -375,7 +387,8 @@ def _run_id(message_id: str) -> str:
     return f"run-{message_id}"
 
 
-def _stamp(at: datetime) -> str:
+def stamp(at: datetime) -> str:
+    """A moment as the page reads it."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -388,9 +401,9 @@ def _message(step_id: str, thread_id: str, parent: str | None, kind: str, text: 
         "name": NAME if kind == "assistant_message" else "user",
         "output": text,
         "input": "",
-        "createdAt": _stamp(at),
-        "start": _stamp(at),
-        "end": _stamp(at),
+        "createdAt": stamp(at),
+        "start": stamp(at),
+        "end": stamp(at),
         "metadata": {},
         "streaming": False,
         "isError": False,
@@ -430,7 +443,7 @@ def _thread(
     owner = who.user_id if who else None
     return {
         "id": thread_id,
-        "createdAt": _stamp(at),
+        "createdAt": stamp(at),
         "name": title,
         "userId": owner,
         "userIdentifier": owner,

@@ -24,9 +24,6 @@ _STATE_SIGN = {
 }
 
 
-_OVER = ("rejected", "expired")
-
-
 def plain(text: str) -> str:
     """`text` so that Markdown shows it as it is, on one line: no link, image, HTML or table of its own."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
@@ -50,12 +47,12 @@ def answer(text: str, tables: list[Table], texts: Texts, language: str) -> str:
 
 def card(card: ProposalCard, texts: Texts, language: str) -> str:
     """A proposal as its approver sees it: what, where it stands, before → after, warnings, why."""
-    state = f"{_STATE_SIGN.get(card.state, '')} {texts.say(language, f'chat.state.{card.state}')}".strip()
+    state = f"{_STATE_SIGN.get(card.state, '')} {texts.say(language, f'chat.state.{card.state}')}"
     if card.state == "pending" and card.expires_at:
         state += " · " + texts.say(language, "chat.expires", when=plain(card.expires_at))
-    parts = [f"**{plain(card.title)}**", f"_{state}_" if card.state in _OVER else state]
-    if card.outcome:
-        parts.append(plain(card.outcome))
+    elif card.outcome:
+        state += f" · {plain(card.outcome)}"
+    parts = [f"**{plain(card.title)}**", state]
     if card.lines:
         head = [texts.say(language, "chat.card_item"), texts.say(language, "chat.card_value")]
         parts.append("\n".join([_row(head), "|:---|:---|", *(_row(list(line)) for line in card.lines)]))

@@ -11,20 +11,21 @@ import re
 import secrets
 import shutil
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit
 
+import anyio
 import structlog
-from fastapi import FastAPI, Form, Request
+from fastapi import FastAPI, Form, Request, UploadFile
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from channels import charts, markdown
-from channels.chat import Chat, wire_chat
+from channels.chat import UPLOADS, Chat, wire_chat
 from channels.chat_data import CardOf, ChatData, visitor
 from channels.services import Services
 from core.errors import MutiraoError, Refused, Unavailable
@@ -37,6 +38,7 @@ _COOKIE = "mutirao_session"
 _SESSION_SECONDS = 12 * 3600
 _BODY_BYTES = 1_000_000  # any request but an upload
 _ROOT = "/chat"
+_PATIENCE = 4  # a file up to this many times too big is taken and refused in words; beyond it the line is cut
 
 # What the page of Chainlit 2.12 asks for. What is not here does not exist: MCP connections, custom elements (file read
 # and SSRF by CVE-2026-22218 and -22219), sharing, OAuth, header and token logins, the copilot widget, slack.
@@ -69,16 +71,17 @@ def build_web_app(services: Services, *, card: CardOf, starters: list[str]) -> F
     settings = services.settings
     _prepare_chainlit(settings.data_dir.resolve() / "web", services.vault.named_secret("chat_cookie"))
 
-    from chainlit.auth import create_jwt, decode_jwt
+    from chainlit.auth.jwt import create_jwt, decode_jwt
     from chainlit.config import config
     from chainlit.server import app as chainlit_app
+    from chainlit.session import WebsocketSession
     from chainlit.user import User
 
     config.ui.language = settings.language
     config.project.user_session_timeout = _SESSION_SECONDS
     upload = config.features.spontaneous_file_upload
     assert upload is not None
-    upload.max_size_mb = settings.upload_max_mb
+    upload.max_size_mb = settings.upload_max_mb * _PATIENCE
     data = ChatData(services.db, services.texts, services.approvals, card)
     wire_chat(
         Chat(
@@ -148,6 +151,28 @@ def build_web_app(services: Services, *, card: CardOf, starters: list[str]) -> F
     async def sticky() -> JSONResponse:
         return JSONResponse({"message": "not needed"})
 
+    @app.post(_UPLOAD)
+    async def upload_file(session_id: str, file: UploadFile) -> JSONResponse:
+        """In Chainlit's place: it would read the file into memory and refuse in English."""
+        who, session = visitor.get(), WebsocketSession.get_by_id(session_id)
+        if who is None or session is None or session.user is None or session.user.identifier != who.user_id:
+            return JSONResponse({"detail": "not found"}, 404)
+        name = file.filename or ""
+        if Path(name).suffix.lower() not in UPLOADS:
+            return JSONResponse({"detail": services.texts.say(who.language, "chat.upload_type")}, 400)
+        if (file.size or 0) > settings.upload_max_mb * 1024 * 1024:
+            text = services.texts.say(who.language, "chat.upload_too_big", max_mb=settings.upload_max_mb)
+            return JSONResponse({"detail": text}, 413)
+        file_id = str(uuid.uuid4())
+        session.files_dir.mkdir(exist_ok=True)
+        path = session.files_dir / file_id
+        async with await anyio.open_file(path, "wb") as kept:
+            while piece := await file.read(1024 * 1024):
+                await kept.write(piece)
+        mime = UPLOADS[Path(name).suffix.lower()]
+        session.files[file_id] = {"id": file_id, "path": path, "name": name, "type": mime, "size": file.size or 0}
+        return JSONResponse({"id": file_id})
+
     @app.get("/chat/data/{conversation}/{message}/{name}")
     async def part(conversation: str, message: str, name: str) -> Response:
         who = visitor.get()
@@ -158,8 +183,19 @@ def build_web_app(services: Services, *, card: CardOf, starters: list[str]) -> F
             return JSONResponse(charts.figure(found.chart, who.language))
         if found.table is not None:
             return Response(markdown.csv_file(found.table), headers=_download(found.element["name"], "text/csv"))
-        chunks = services.files.stream(who.tenant_id, found.file_id or "")
-        return StreamingResponse(chunks, headers=_download(found.element["name"], "application/octet-stream"))
+        return JSONResponse({"detail": "not found"}, 404)
+
+    @app.get("/chat/data/files/{file_id}")
+    async def file(file_id: str) -> Response:
+        who = visitor.get()
+        try:
+            stored = await services.files.info(who.tenant_id, file_id) if who else None
+        except Refused:
+            stored = None
+        if who is None or stored is None or stored.created_by != who.user_id:
+            return JSONResponse({"detail": "not found"}, 404)
+        chunks = services.files.stream(who.tenant_id, stored.id)
+        return StreamingResponse(chunks, headers=_download(stored.name, "application/octet-stream"))
 
     app.mount(_ROOT, chainlit_app)
     app.add_middleware(
@@ -168,7 +204,7 @@ def build_web_app(services: Services, *, card: CardOf, starters: list[str]) -> F
         read_cookie=read_cookie,
         read_identity=services.people.identity,
         allowed_origins=settings.allowed_origins,
-        upload_bytes=settings.upload_max_mb * 1024 * 1024 + 64 * 1024,  # and the form around the file
+        upload_bytes=settings.upload_max_mb * _PATIENCE * 1024 * 1024,
     )
     return app
 
@@ -360,9 +396,9 @@ def _prepare_chainlit(folder: Path, secret: str) -> None:
 
 def _page(language: str) -> str:
     """Chainlit's page without its two outside requests (Google's fonts, KaTeX from a CDN), ready for a nonce."""
-    from chainlit.server import get_html_template
+    from chainlit import server
 
-    page = get_html_template(_ROOT)
+    page: str = server.get_html_template(_ROOT)  # type: ignore[no-untyped-call]
     page = re.sub(r"<link[^>]*https?://[^>]*>", "", page)
     page = re.sub(r'<meta property="og:(image|url)"[^>]*>', "", page)
     page = page.replace("<script", '<script nonce="{{nonce}}"').replace('<html lang="en">', f'<html lang="{language}">')
