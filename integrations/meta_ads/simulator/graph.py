@@ -57,6 +57,8 @@ class Graph:
             return Answer(200, self._route(method, parts, params, f"{base_url}/{version}", trace))
         except GraphFault as fault:
             return fault.answer(trace)
+        except (ValueError, TypeError, KeyError, AttributeError):  # a parameter of a shape nobody thought of
+            return bad_parameter("Invalid parameter").answer(trace)
 
     # --- who asks -----------------------------------------------------------------------------
 

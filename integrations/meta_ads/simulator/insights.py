@@ -156,7 +156,10 @@ def read_filtering(raw: Any) -> list[dict[str, Any]]:
     """`filtering`: a JSON list of {field, operator, value}."""
     if raw in (None, ""):
         return []
-    found = json.loads(raw) if isinstance(raw, str) else raw
+    try:
+        found = json.loads(raw) if isinstance(raw, str) else raw
+    except ValueError:
+        found = None
     if not isinstance(found, list) or not all(isinstance(one, dict) and "field" in one for one in found):
         raise bad_parameter("filtering must be a list of {field, operator, value}")
     return found

