@@ -1,8 +1,6 @@
 """The composition root: reads the settings, builds everything once, hands it to the doors. `mutirao` = `app:main`."""
 
 import asyncio
-import contextlib
-import logging
 import os
 import socket
 import subprocess
@@ -11,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import structlog
@@ -343,7 +340,9 @@ async def serve_mcp(services: Services, identity: Identity) -> None:
 
 def play_evals(arguments: list[str]) -> int:
     """The evaluation lies above this file, so it is started as a program of its own."""
-    return subprocess.call([sys.executable, "-m", "evals", *arguments], env={**os.environ, "MUTIRAO_IGNORE_PROVIDER_KEYS": "1"})
+    return subprocess.call(
+        [sys.executable, "-m", "evals", *arguments], env={**os.environ, "MUTIRAO_IGNORE_PROVIDER_KEYS": "1"}
+    )
 
 
 def main() -> None:

@@ -50,7 +50,9 @@ class FileIntake:
             ok = done.error is None
         except ArgumentsWrong as error:
             turn.session[_PENDING] = {"file_id": file_id, "name": name, "hints": asdict(hints)}
-            asks = error.code.startswith(("import_columns", "import_map", "import_currency_unknown", "import_decimals_a"))
+            asks = error.code.startswith(
+                ("import_columns", "import_map", "import_currency_unknown", "import_decimals_a")
+            )
             asks = asks or error.code == "import_dates_ambiguous"
             how = [self.texts.say(language, "import.ask_columns")] if asks else []
             return "\n\n".join([self.texts.error(language, error), *how])

@@ -334,7 +334,12 @@ def _served(state: TurnState, name: str, answer: Answer, session: dict[str, Any]
 def _facts(turn: Turn) -> list[Any]:
     """Everything a number in the reply may come from: results of tools, the person's own words, what was said before."""
     results = [record.result for record in turn.results if record.result is not None]
-    return [*results, turn.text, turn.session.get("entities", []), [text for _, text in turn.session.get("history", [])]]
+    return [
+        *results,
+        turn.text,
+        turn.session.get("entities", []),
+        [text for _, text in turn.session.get("history", [])],
+    ]
 
 
 def _usage(turn: Turn) -> UsageTotals:

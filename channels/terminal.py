@@ -71,7 +71,9 @@ def commands(
             who = await _identity(services.people, tenant, role)
             message = IncomingMessage(who, conversation or new_id("conv"), question, "terminal")
             reply = await services.handle(message, silent if as_json else _show_steps)
-            print(json.dumps(reply_json(reply), ensure_ascii=False, indent=2) if as_json else _readable(reply, services))
+            print(
+                json.dumps(reply_json(reply), ensure_ascii=False, indent=2) if as_json else _readable(reply, services)
+            )
 
         run(_settings(), work)
 
@@ -83,7 +85,9 @@ def commands(
 
     def approval_options(command: Any) -> Any:
         command = click.option("--tenant")(command)
-        return click.option("--as", "role", type=click.Choice([r.value for r in Role]), default=Role.ADMIN.value)(command)
+        return click.option("--as", "role", type=click.Choice([r.value for r in Role]), default=Role.ADMIN.value)(
+            command
+        )
 
     @approvals.command("list")
     @click.option("--all", "every", is_flag=True, help="Também as já decididas.")
@@ -209,7 +213,9 @@ def commands(
         async def work(services: Services) -> None:
             who = await _identity(services.people, tenant, role)
             columns = dict(_pair(item) for item in mapping)
-            done = await services.imports.import_path(who, file, mapping=columns, currency=currency, progress=_rows_done)
+            done = await services.imports.import_path(
+                who, file, mapping=columns, currency=currency, progress=_rows_done
+            )
             print(services.texts.say(who.language, "import.done", **done.told()))
             for problem in done.problems[:20]:
                 print("  " + services.texts.say(who.language, problem[0], **problem[1]), file=sys.stderr)
@@ -246,7 +252,11 @@ def commands(
 
         async def work(services: Services) -> int:
             findings = await services.checks(live)
-            print(json.dumps([asdict(f) for f in findings], ensure_ascii=False, indent=2) if as_json else _findings(findings))
+            print(
+                json.dumps([asdict(f) for f in findings], ensure_ascii=False, indent=2)
+                if as_json
+                else _findings(findings)
+            )
             return 1 if any(f.state == "broken" for f in findings) else 0
 
         run(_settings(), work)
@@ -334,7 +344,10 @@ def reply_json(reply: Reply) -> dict[str, Any]:
         "route": reply.route,
         "tools": reply.tools,
         "proposals": [asdict(card) for card in reply.proposals],
-        "usage": {**asdict(reply.usage), "cost_usd": None if reply.usage.cost_usd is None else str(reply.usage.cost_usd)},
+        "usage": {
+            **asdict(reply.usage),
+            "cost_usd": None if reply.usage.cost_usd is None else str(reply.usage.cost_usd),
+        },
         "timing": reply.timing,
         "turn": reply.turn_id,
     }

@@ -102,6 +102,8 @@ class ToolRecord:
     result: dict[str, Any] | None
     origin: str  # user, account data, file, web, contact
     error: str | None = None
+    """The error's code when the call failed; `error_params` are what its words need."""
+    error_params: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     proposal_id: str | None = None
 

@@ -23,12 +23,14 @@ def crew_model(
     *,
     playbook: Playbook | None,
     on_text: OnText | None = None,
+    opening: Sequence[dict[str, Any]] = (),
     tools: Sequence[dict[str, Any]] = (),
     loop: asyncio.AbstractEventLoop | None = None,
 ) -> Any:
     """A model for one kickoff: give it to the crew's agents as `llm`, with `max_retry_limit=0`.
 
-    `role` is a role of llm/catalog.toml. `tools` are the OpenAI forms of the crew's tools, which are sent in place of
+    `role` is a role of llm/catalog.toml. `opening` are the messages a model is sent in place of those CrewAI writes
+    from role, goal and task; what follows (calls and results) stays CrewAI's. `tools` are the OpenAI forms of the crew's tools, which are sent in place of
     CrewAI's own rewriting of them (it makes every field required). `loop` is the loop the router lives on, by default
     the running one; CrewAI calls from a thread of its own, never from the loop.
     """
@@ -37,6 +39,7 @@ def crew_model(
     model._turn = turn
     model._playbook = playbook
     model._on_text = on_text
+    model._opening = list(opening)
     model._sent_tools = {tool["function"]["name"]: tool for tool in tools}
     model._loop = loop or asyncio.get_running_loop()
     return model
@@ -57,6 +60,7 @@ def _model_class() -> Any:
         _turn: Turn = PrivateAttr()
         _playbook: Playbook | None = PrivateAttr()
         _on_text: OnText | None = PrivateAttr()
+        _opening: list[dict[str, Any]] = PrivateAttr()
         _sent_tools: dict[str, dict[str, Any]] = PrivateAttr()
         _loop: asyncio.AbstractEventLoop = PrivateAttr()
         _running: "concurrent.futures.Future[ModelAnswer] | None" = PrivateAttr(default=None)
@@ -143,6 +147,14 @@ def plain_messages(messages: Any) -> list[dict[str, Any]]:
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
     return [{key: message[key] for key in _MESSAGE_KEYS if message.get(key) is not None} for message in messages]
+
+
+def opened(messages: list[dict[str, Any]], opening: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The conversation with our own beginning, and of CrewAI's part only the calls and their results: its sentences
+    in between ("Analyze the tool result …") are English and cost tokens in every round."""
+    if not opening:
+        return messages
+    return [*opening, *(m for m in messages if m["role"] == "tool" or (m["role"] == "assistant" and m.get("tool_calls")))]
 
 
 def plain_tool(tool: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,11 @@ class Prompts:
     def __init__(self, folder: Path = _FOLDER) -> None:
         self._folder = folder
         self._environment = Environment(
-            undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False
+            undefined=StrictUndefined,
+            autoescape=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=False,
         )
         self._templates: dict[tuple[str, str], tuple[Any, str]] = {}
 

@@ -34,7 +34,9 @@ class Texts:
         for language in LANGUAGES:
             merged: dict[str, str] = {}
             for file in sorted((folder / language).glob("*.yaml")):
-                texts = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+                texts = yaml.load(
+                    file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+                )
                 if twice := merged.keys() & texts.keys():
                     raise ValueError(f"{file}: these keys stand in another file too: {sorted(twice)}")
                 merged |= texts
@@ -61,7 +63,9 @@ class Texts:
 
 
 def _environment(language: str) -> SandboxedEnvironment:
-    environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True)
+    environment = SandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
+    )
     for name in ("money", "number", "percent", "day", "window"):
         environment.filters[name] = partial(_in_language, getattr(formats, name), language)
     return environment

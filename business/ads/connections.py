@@ -99,7 +99,11 @@ class MetaConnections:
                 ),
             )  # fmt: skip
             await audit(
-                conn, identity, action="connection.saved", subject=VENDOR, detail={"owner": checked.owner, "accounts": wanted}
+                conn,
+                identity,
+                action="connection.saved",
+                subject=VENDOR,
+                detail={"owner": checked.owner, "accounts": wanted},
             )
 
     async def of(self, tenant_id: str) -> list[Connected]:
@@ -107,7 +111,8 @@ class MetaConnections:
         async with self._db.tenant(tenant_id) as conn:
             rows = await (
                 await conn.execute(
-                    "SELECT label, secret, key_id, accounts FROM connections WHERE vendor = %s ORDER BY created_at", (VENDOR,)
+                    "SELECT label, secret, key_id, accounts FROM connections WHERE vendor = %s ORDER BY created_at",
+                    (VENDOR,),
                 )
             ).fetchall()
         return [Connected(r["label"], frozenset(r["accounts"]), self._client(tenant_id, r)) for r in rows]

@@ -16,7 +16,11 @@ from core.errors import ArgumentsWrong
 from core.money import Money
 
 PREFIX = "file_"
-_NAME_COLUMNS = {Level.CAMPAIGN: ("campaign",), Level.ADSET: ("campaign", "adset"), Level.AD: ("campaign", "adset", "ad")}
+_NAME_COLUMNS = {
+    Level.CAMPAIGN: ("campaign",),
+    Level.ADSET: ("campaign", "adset"),
+    Level.AD: ("campaign", "adset", "ad"),
+}
 # The objective that makes the rules of metrics.py count the same result as the file does.
 _OBJECTIVES = {
     ResultKind.PURCHASE: ("OUTCOME_SALES", ""),

@@ -37,27 +37,65 @@ _MONTHS_BACK = 12 * 15
 _NAMES: dict[str, tuple[str, ...]] = {
     "day": ("dia", "day", "data", "date", "fecha"),
     "since": (
-        "inicio dos relatorios", "inicio do relatorio", "reporting starts", "inicio del informe", "inicio de los informes",
-        "data de inicio", "start date", "fecha de inicio",
+        "inicio dos relatorios",
+        "inicio do relatorio",
+        "reporting starts",
+        "inicio del informe",
+        "inicio de los informes",
+        "data de inicio",
+        "start date",
+        "fecha de inicio",
     ),
     "until": (
-        "termino dos relatorios", "encerramento dos relatorios", "termino do relatorio", "reporting ends", "fin del informe",
-        "finalizacion del informe", "fin de los informes", "data de termino", "end date", "fecha de finalizacion",
+        "termino dos relatorios",
+        "encerramento dos relatorios",
+        "termino do relatorio",
+        "reporting ends",
+        "fin del informe",
+        "finalizacion del informe",
+        "fin de los informes",
+        "data de termino",
+        "end date",
+        "fecha de finalizacion",
     ),
     "campaign": ("nome da campanha", "campaign name", "nombre de la campana", "campanha", "campaign", "campana"),
     "adset": (
-        "nome do conjunto de anuncios", "ad set name", "nombre del conjunto de anuncios", "conjunto de anuncios", "ad set",
+        "nome do conjunto de anuncios",
+        "ad set name",
+        "nombre del conjunto de anuncios",
+        "conjunto de anuncios",
+        "ad set",
     ),
     "ad": ("nome do anuncio", "ad name", "nombre del anuncio", "anuncio", "ad"),
     "status": (
-        "veiculacao da campanha", "veiculacao do conjunto de anuncios", "veiculacao do anuncio", "veiculacao",
-        "status de veiculacao", "campaign delivery", "ad set delivery", "ad delivery", "delivery", "delivery status",
-        "entrega de la campana", "entrega del anuncio", "entrega",
+        "veiculacao da campanha",
+        "veiculacao do conjunto de anuncios",
+        "veiculacao do anuncio",
+        "veiculacao",
+        "status de veiculacao",
+        "campaign delivery",
+        "ad set delivery",
+        "ad delivery",
+        "delivery",
+        "delivery status",
+        "entrega de la campana",
+        "entrega del anuncio",
+        "entrega",
     ),
     "objective": ("objetivo", "objective", "objetivo da campanha", "campaign objective"),
     "spend": (
-        "valor usado", "valor gasto", "quantia gasta", "amount spent", "importe gastado", "gasto", "spend", "spent", "cost",
-        "custo total", "investimento", "inversion",
+        "valor usado",
+        "valor gasto",
+        "quantia gasta",
+        "amount spent",
+        "importe gastado",
+        "gasto",
+        "spend",
+        "spent",
+        "cost",
+        "custo total",
+        "investimento",
+        "inversion",
     ),
     "impressions": ("impressoes", "impressions", "impresiones"),
     "reach": ("alcance", "reach"),
@@ -65,24 +103,42 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "link_clicks": ("cliques no link", "link clicks", "clics en el enlace", "cliques em links"),
     "results": ("resultados", "results", "resultado", "result"),
     "result_type": (
-        "indicador de resultados", "indicador de resultado", "result indicator", "tipo de resultado", "result type",
+        "indicador de resultados",
+        "indicador de resultado",
+        "result indicator",
+        "tipo de resultado",
+        "result type",
         "tipo de resultados",
     ),
     "purchases": ("compras", "purchases", "compras no site", "website purchases", "compras en el sitio web"),
     "purchase_value": (
-        "valor de conversao da compra", "valor de conversao de compras", "purchases conversion value",
-        "valor de conversion de compras", "purchase conversion value", "valor das compras",
+        "valor de conversao da compra",
+        "valor de conversao de compras",
+        "purchases conversion value",
+        "valor de conversion de compras",
+        "purchase conversion value",
+        "valor das compras",
     ),
     "leads": ("leads", "cadastros", "clientes potenciais", "clientes potenciales"),
     "conversations": (
-        "conversas por mensagem iniciadas", "messaging conversations started", "conversaciones con mensajes iniciadas",
+        "conversas por mensagem iniciadas",
+        "messaging conversations started",
+        "conversaciones con mensajes iniciadas",
         "conversas iniciadas por mensagem",
     ),
     "currency": ("moeda", "currency", "moneda", "divisa"),
     "account": ("nome da conta", "account name", "nombre de la cuenta"),
 }
 _NUMBERS = (
-    "spend", "impressions", "reach", "clicks", "link_clicks", "results", "purchases", "purchase_value", "leads",
+    "spend",
+    "impressions",
+    "reach",
+    "clicks",
+    "link_clicks",
+    "results",
+    "purchases",
+    "purchase_value",
+    "leads",
     "conversations",
 )
 _WHOLE = frozenset({"impressions", "reach", "clicks", "link_clicks"})
@@ -341,7 +397,15 @@ def _date_order(body: list[list[Any]], columns: dict[str, int], header: list[str
                     return "mdy"
                 example = example or parts[0]
     names = {_plain(name) for name in header}
-    english = names & {"campaign name", "ad set name", "ad name", "amount spent", "day", "reporting starts", "impressions"}
+    english = names & {
+        "campaign name",
+        "ad set name",
+        "ad name",
+        "amount spent",
+        "day",
+        "reporting starts",
+        "impressions",
+    }
     if example and english:
         raise ArgumentsWrong("import_dates_ambiguous", f"{example} can be read in two ways", example=example)
     return "dmy"
@@ -379,7 +443,9 @@ def _row(line: int, cells: Sequence[Any], layout: Layout, today: date) -> Row | 
     if not any(names.values()) or any(_TOTALS.match(_plain(name)) for name in names.values() if name):
         return TotalsLine(line, numbers.get("spend"))
     for name, number in numbers.items():
-        if number is not None and (number < 0 or number > _ABSURD or (name in _WHOLE and number != number.to_integral_value())):
+        if number is not None and (
+            number < 0 or number > _ABSURD or (name in _WHOLE and number != number.to_integral_value())
+        ):
             reason = "negative" if number < 0 else "absurd"
             return Bad(line, f"import.bad.{reason}", {"column": layout.headers[columns[name]], "value": str(number)})
     currency = _cell(cells, columns.get("currency")).upper()
@@ -476,7 +542,9 @@ def _csv_lines(text: io.TextIOBase, delimiter: str) -> Iterator[tuple[int, list[
     except csv.Error as error:
         raise ArgumentsWrong("import_not_a_table", f"line {reader.line_num}: {error}", kind="broken") from None
     except UnicodeDecodeError as error:
-        raise ArgumentsWrong("import_not_a_table", f"after line {reader.line_num}: {error.reason}", kind="broken") from None
+        raise ArgumentsWrong(
+            "import_not_a_table", f"after line {reader.line_num}: {error.reason}", kind="broken"
+        ) from None
 
 
 def _with_sheet(path: Path) -> Iterator[Iterator[tuple[int, list[Any]]]]:
@@ -508,7 +576,13 @@ def _any(cells: Sequence[Any]) -> bool:
 
 
 def _refuse_binary(path: Path, start: bytes) -> None:
-    kinds = {b"%PDF": "pdf", b"\x89PNG": "image", b"\xff\xd8\xff": "image", b"GIF8": "image", b"\xd0\xcf\x11\xe0": "xls"}
+    kinds = {
+        b"%PDF": "pdf",
+        b"\x89PNG": "image",
+        b"\xff\xd8\xff": "image",
+        b"GIF8": "image",
+        b"\xd0\xcf\x11\xe0": "xls",
+    }
     for magic, kind in kinds.items():
         if start.startswith(magic):
             raise ArgumentsWrong("import_not_a_table", f"a {kind} file", kind=kind)

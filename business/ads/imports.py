@@ -109,7 +109,11 @@ class Imports:
         self, identity: Identity, path: Path, hints: Hints | None = None, progress: Progress | None = None
     ) -> Imported:
         """Import a file of this machine and wait until it is done (the terminal's way)."""
-        mime = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" if path.suffix == ".xlsx" else "text/csv"
+        mime = (
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+            if path.suffix == ".xlsx"
+            else "text/csv"
+        )
         hints = hints or Hints()
         await asyncio.to_thread(inspect, path, hints)  # before it is stored: what cannot be read is not kept
         stored = await self._files.store_path(identity, path, mime=mime)
@@ -133,7 +137,9 @@ class Imports:
             today = today_in(row["time_zone"], self._clock.now())
             try:
                 await self._with_copy(
-                    tenant_id, row["file_id"], lambda path: self._read(tenant_id, import_id, path, hints, today, progress)
+                    tenant_id,
+                    row["file_id"],
+                    lambda path: self._read(tenant_id, import_id, path, hints, today, progress),
                 )
             except MutiraoError as error:
                 await self._fail(tenant_id, import_id, error)
@@ -184,7 +190,8 @@ class Imports:
             async with self._db.tenant(tenant_id) as conn:
                 await _insert(conn, tenant_id, import_id, rows)
                 await conn.execute(
-                    "UPDATE ad_imports SET rows_ok = %s, rows_bad = %s WHERE id = %s", (tally.rows, tally.bad, import_id)
+                    "UPDATE ad_imports SET rows_ok = %s, rows_bad = %s WHERE id = %s",
+                    (tally.rows, tally.bad, import_id),
                 )
             if progress:
                 progress(tally.rows + tally.bad)

@@ -14,8 +14,18 @@ Level = Literal["account", "campaign", "adset", "ad"]
 # Metric → words that name it, most telling first; the first metric with a word in the text wins.
 _METRICS: dict[str, tuple[str, ...]] = {
     "cost_per_result": (
-        r"custos? por \w+", r"coste? por \w+", r"cost per \w+", r"\bcpa\b", r"\bcpl\b", r"\bcac\b", r"mais barat\w+",
-        r"mais car[oa]s?\b", r"cheapest", r"most expensive", r"mas barat\w+", r"mas car[oa]s?\b",
+        r"custos? por \w+",
+        r"coste? por \w+",
+        r"cost per \w+",
+        r"\bcpa\b",
+        r"\bcpl\b",
+        r"\bcac\b",
+        r"mais barat\w+",
+        r"mais car[oa]s?\b",
+        r"cheapest",
+        r"most expensive",
+        r"mas barat\w+",
+        r"mas car[oa]s?\b",
     ),
     "roas": (r"\broas\b", r"retorno", r"return on", r"lucrativ\w+", r"rentab\w+", r"profitab\w+"),
     "ctr": (r"\bctr\b", r"taxa de cliques?", r"click.?through", r"tasa de clics?"),
@@ -26,10 +36,31 @@ _METRICS: dict[str, tuple[str, ...]] = {
     "impressions": (r"impress\w+", r"visualiza\w+", r"exibic\w+"),
     "clicks": (r"cliques?", r"clicks?", r"clics?"),
     "results": (
-        r"resultados?", r"results?", r"convers\w+", r"vendas?", r"ventas?", r"sales?", r"compras?", r"purchases?",
-        r"leads?", r"cadastros?", r"mensage\w+", r"mensajes?", r"messages?", r"vend\w+",
+        r"resultados?",
+        r"results?",
+        r"convers\w+",
+        r"vendas?",
+        r"ventas?",
+        r"sales?",
+        r"compras?",
+        r"purchases?",
+        r"leads?",
+        r"cadastros?",
+        r"mensage\w+",
+        r"mensajes?",
+        r"messages?",
+        r"vend\w+",
     ),
-    "spend": (r"gast\w+", r"invest\w+", r"invers\w+", r"invirt\w+", r"spen[dt]\w*", r"\bcost\b", r"\bcusto\b", r"consum\w+"),
+    "spend": (
+        r"gast\w+",
+        r"invest\w+",
+        r"invers\w+",
+        r"invirt\w+",
+        r"spen[dt]\w*",
+        r"\bcost\b",
+        r"\bcusto\b",
+        r"consum\w+",
+    ),
 }
 _LOWER_IS_BETTER = frozenset({"cost_per_result", "cpc", "cpm", "frequency"})
 
@@ -51,7 +82,18 @@ _ORDINALS: list[tuple[str, int]] = [
 _PRONOUNS = re.compile(
     r"\b(?:el[ae]s?|ess[ae]s?|est[ae]s?|dess[ae]s?|dest[ae]s?|iss[oa]|del[ae]s?|it|them|that one|this one|es[ae]|es[ao]s)\b"
 )
-_AMOUNT_NUMBER = {"duas": 2, "dois": 2, "tres": 3, "cinco": 5, "dez": 10, "two": 2, "three": 3, "five": 5, "ten": 10, "dos": 2}
+_AMOUNT_NUMBER = {
+    "duas": 2,
+    "dois": 2,
+    "tres": 3,
+    "cinco": 5,
+    "dez": 10,
+    "two": 2,
+    "three": 3,
+    "five": 5,
+    "ten": 10,
+    "dos": 2,
+}
 
 # Where the name of an object ends, when it is not in quotes.
 _NAME_END = re.compile(
@@ -68,7 +110,34 @@ _VERB = re.compile(
     r"\b(?:paus\w+|deslig\w+|par[ae]r?|desativ\w+|ativ\w+|reativ\w+|lig\w+|resum\w+|retom\w+|activ\w+|stop|turn (?:on|off)"
     r"|suspend\w+|reanud\w+)\s+(?:(?:o|a|os|as|the|el|la)\s+)?"
 )
-_NOT_NAMES = frozenset("as os a o minhas meus mis my the com de que isso ele ela tudo all todas todos para e and y it".split())
+_NOT_NAMES = frozenset(
+    [
+        "as",
+        "os",
+        "a",
+        "o",
+        "minhas",
+        "meus",
+        "mis",
+        "my",
+        "the",
+        "com",
+        "de",
+        "que",
+        "isso",
+        "ele",
+        "ela",
+        "tudo",
+        "all",
+        "todas",
+        "todos",
+        "para",
+        "e",
+        "and",
+        "y",
+        "it",
+    ]
+)
 
 
 def plain(text: str) -> str:
@@ -127,7 +196,9 @@ def _metric(words: str) -> str | None:
 
 def _descending(words: str, metric: str | None) -> bool:
     lower_is_better = metric in _LOWER_IS_BETTER
-    if re.search(r"\bmenor\w*|\bmenos\b|mais baix\w+|lowest|least|fewest|mas baj\w+|mais barat|cheapest|mas barat", words):
+    if re.search(
+        r"\bmenor\w*|\bmenos\b|mais baix\w+|lowest|least|fewest|mas baj\w+|mais barat|cheapest|mas barat", words
+    ):
         return False
     if re.search(r"\bmaior\w*|mais alt\w+|highest|most\b|mayor\w*|mas alt\w+|mais car|mas car", words):
         return True
@@ -201,5 +272,8 @@ def _is_only_words_of_a_question(name: str) -> bool:
     words = plain(name)
     known = [p for patterns in (*_METRICS.values(), *_LEVELS.values()) for p in patterns]
     return any(re.fullmatch(rf"(?:{p})\W*", words) for p in known) or bool(
-        re.match(r"(?:tiveram|teve|had|tuvieron|mais|menos|com|with|performed|foram|estao|are|do|did|ontem|hoje|ativ|pausad)", words)
+        re.match(
+            r"(?:tiveram|teve|had|tuvieron|mais|menos|com|with|performed|foram|estao|are|do|did|ontem|hoje|ativ|pausad)",
+            words,
+        )
     )

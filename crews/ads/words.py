@@ -83,7 +83,9 @@ class Words:
                 spent = self.figure("spend", total["now"]["spend"], total["currency"])
                 change = total.get("change", {}).get("spend")
                 paragraphs.append(
-                    self.say("ads.together", accounts=total["accounts"], spend=spent, change=change and self.change(change))
+                    self.say(
+                        "ads.together", accounts=total["accounts"], spend=spent, change=change and self.change(change)
+                    )
                 )
         paragraphs += self._left_out(result)
         return "\n\n".join(paragraphs)
@@ -93,10 +95,14 @@ class Words:
         subject = name if report["total_of"] == "account" else f"{report['total_of']} ({name})"
         now, before, change = report["total"], report["before"], report["change"]
         lines = []
-        if now is None or now["spend"] is None and now["impressions"] is None:
+        if now is None or (now["spend"] is None and now["impressions"] is None):
             lines.append(self.say("ads.nothing", subject=subject, window=self.window(report["window"])))
         elif intent == "ranking":
-            lines.append(self.say("ads.ranking", subject=subject, metric=self.metric(sort_by), window=self.window(report["window"])))
+            lines.append(
+                self.say(
+                    "ads.ranking", subject=subject, metric=self.metric(sort_by), window=self.window(report["window"])
+                )
+            )
         else:
             spent = self.figure("spend", now["spend"], currency)
             lines.append(self.say("ads.spent", subject=subject, spend=spent, window=self.window(report["window"])))
@@ -130,11 +136,17 @@ class Words:
                 "ads.results",
                 count=self.figure("results", now["results"], currency),
                 what=self.kind(kind["kind"], now["results"]),
-                cost=None if now["cost_per_result"] is None else self.figure("cost_per_result", now["cost_per_result"], currency),
+                cost=None
+                if now["cost_per_result"] is None
+                else self.figure("cost_per_result", now["cost_per_result"], currency),
             )
         ]
         if now["roas"] is not None and kind["kind"] == "purchase":
-            value = None if now["purchase_value"] is None else self.figure("purchase_value", now["purchase_value"], currency)
+            value = (
+                None
+                if now["purchase_value"] is None
+                else self.figure("purchase_value", now["purchase_value"], currency)
+            )
             parts.append(self.say("ads.roas", roas=self.figure("roas", now["roas"], currency), value=value))
         if compared:
             parts += [
@@ -197,6 +209,45 @@ class Words:
                 days = series["days_without_data"]
                 lines.append(self.say("ads.days_without_data", count=len(days), days=self.days(days[:7])))
         return "\n\n".join([*lines, *self._left_out(result)])
+
+    def diagnosis(self, result: dict[str, Any]) -> str:
+        """What ads_diagnose found, each finding with its evidence; nothing found is said too."""
+        paragraphs = []
+        for found in result["accounts"]:
+            name, window = found["account"]["name"], self.window(found["window"])
+            if not found["findings"]:
+                paragraphs.append(self.say("ads.nothing_found", checked=found["checked"], account=name, window=window))
+                continue
+            lines = [self.say("ads.found", account=name, window=window)]
+            lines += [self._finding(finding) for finding in found["findings"]]
+            paragraphs.append("\n".join(lines))
+        return "\n\n".join([*paragraphs, *self._left_out(result)])
+
+    def _finding(self, finding: dict[str, Any]) -> str:
+        facts = "; ".join(self.fact(fact) for fact in finding["evidence"])
+        name = finding["name"] if not finding["campaign"] else f"{finding['name']} ({finding['campaign']})"
+        what = self.say(f"finding.{finding['kind']}")
+        return f"- **{name}**: {what}" + (f" {facts}." if facts else "")
+
+    def fact(self, fact: dict[str, Any]) -> str:
+        """One piece of evidence: what was measured, its value, and over which days."""
+        value: Any = fact["value"]
+        match fact["unit"]:
+            case "money":
+                value = formats.money(Money(Decimal(str(value)), fact["currency"]), self.language)
+            case "percent":
+                value = formats.percent(Decimal(str(value)), self.language, 2)
+            case "ratio":
+                value = formats.number(Decimal(str(value)), self.language, 2)
+            case "day":
+                value = self.day(value)
+            case "number":
+                value = self.figure("results", value, "")
+        text = f"{self.say(fact['label'])} {value}"
+        if fact["since"] and fact["unit"] != "day":
+            days = formats.window(_date(fact["since"]), _date(fact["until"]), self.language)
+            return f"{text} ({days})"
+        return text
 
     def accounts(self, result: dict[str, Any]) -> str:
         lines = [self.say("ads.accounts", count=len(result["accounts"]))]

@@ -1,0 +1,174 @@
+"""The ads analyst: a CrewAI crew of one agent with the ads tools, with a model or on its playbook."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from core import formats
+from core.errors import Refused
+from core.turn import ToolRecord, Turn
+from crews.ads.playbook import AdsPlaybook
+from crews.ads.words import Words
+from crews.contract import CrewDeps, CrewResult, CrewTask
+from crews.fence import import_crewai, run_crew
+from crews.model import crew_model
+from llm.messages import OnText
+from llm.offline import PROVIDER as OFFLINE
+from tools.adapters import crewai_tools, openai_tool
+from tools.ads import ADS_TOOLS
+
+ROLE = "ads_analyst"
+_ENTITIES_KEPT = 25  # of the last answer, for "the second"
+_HISTORY_CHARS = 600  # of each earlier message; results are referred to, not repeated
+
+
+async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText | None) -> CrewResult:
+    """Serve all tasks in one kickoff. A limit of the turn ends it with what is there, said in the text."""
+    words = Words(deps.texts, turn.language)
+    playbook = AdsPlaybook(turn, tasks, words)
+    try:
+        text = await _kickoff(turn, tasks, deps, playbook, on_text)
+        by_model = bool(turn.model_calls) and turn.model_calls[-1].provider != OFFLINE
+    except Refused as limit:
+        if limit.code not in ("turn_limit", "turn_stopped"):
+            raise
+        text, by_model = "\n\n".join(filter(None, [playbook.text(), deps.texts.error(turn.language, limit)])), False
+    reports, shown = _reports(turn.results), _last(turn.results, "ads_report")
+    tables, charts = [], []
+    for report in reports:
+        if report is shown or len(reports) < 3:
+            tables += words.tables(report)
+            charts += words.report_charts(report)
+    for trend in _results(turn.results, "ads_trend"):
+        charts += words.trend_charts(trend)
+    return CrewResult(
+        text=text,
+        by_model=by_model,
+        reworded=playbook.text,
+        footer=words.footer(_sources(turn.results)),
+        tables=tables,
+        charts=charts,
+        session=_session(turn, tasks, playbook),
+    )
+
+
+async def _kickoff(
+    turn: Turn, tasks: list[CrewTask], deps: CrewDeps, playbook: AdsPlaybook, on_text: OnText | None
+) -> str:
+    import asyncio
+
+    crewai = await asyncio.to_thread(import_crewai)
+    names = [tool.name for tool in ADS_TOOLS]
+    model = crew_model(
+        deps.router,
+        turn,
+        ROLE,
+        playbook=playbook,
+        on_text=on_text,
+        opening=_opening(turn, tasks, deps),
+        tools=[openai_tool(tool) for tool in ADS_TOOLS],
+    )
+    agent = crewai.Agent(
+        role="ads analyst",
+        goal="answer with measured numbers and propose only what was asked",
+        backstory="See the opening messages.",
+        llm=model,
+        tools=crewai_tools(deps.runner, turn, names),
+        max_iter=turn.limits.model_calls,
+        max_retry_limit=0,
+        verbose=False,
+        allow_delegation=False,
+    )
+    task = crewai.Task(description="See the opening messages.", expected_output="The answer.", agent=agent)
+    crew = crewai.Crew(agents=[agent], tasks=[task], tracing=False, memory=False, cache=False, verbose=False)
+    return str((await run_crew(crew)).raw)
+
+
+def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str, Any]]:
+    """What a model is told: its part (the same in every turn, so that providers can cache it), the conversation so
+    far, and the request with what "it" and "the second" refer to."""
+    zone = ZoneInfo(turn.identity.time_zone)
+    session = turn.session
+    system = deps.prompts.fill("ads_analyst", turn.language)
+    request = deps.prompts.fill(
+        "ads_request",
+        turn.language,
+        now=_now(turn.now.astimezone(zone), turn.language),
+        entities=session.get("entities", [])[:10],
+        last_period=session.get("period"),
+        tasks=[task.text for task in tasks] or [turn.text],
+    )
+    history = [{"role": role, "content": text[:_HISTORY_CHARS]} for role, text in session.get("history", [])]
+    return [{"role": "system", "content": system.text}, *history, {"role": "user", "content": request.text}]
+
+
+def _now(now: datetime, language: str) -> str:
+    return f"{formats.day(now.date(), language)} {now:%H:%M} ({now.tzinfo})"
+
+
+# --- what the turn leaves behind ------------------------------------------------------------------
+
+
+def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook) -> dict[str, Any]:
+    """What the next turn needs: the results in the order shown, the object spoken of, account, period, intent."""
+    session: dict[str, Any] = {"last_crew": "ads"}
+    intents = [task.base or task.intent for task in tasks]
+    session["last_intent"] = intents[-1]
+    if listed := _last(turn.results, "list_accounts"):
+        session["accounts"] = [{"id": a["id"], "name": a["name"]} for a in listed["accounts"]]
+    entities: list[dict[str, Any]] = []
+    if report := _last(turn.results, "ads_report"):
+        for one in report["reports"]:
+            for row in one["rows"]:
+                entities.append(_entity(len(entities) + 1, row, one["account"]["id"]))
+    elif diagnosis := _last(turn.results, "ads_diagnose"):
+        for one in diagnosis["accounts"]:
+            for finding in one["findings"]:
+                if finding["level"] != "account":
+                    entities.append(_entity(len(entities) + 1, finding, one["account"]["id"]))
+    if entities:
+        session["entities"] = entities[:_ENTITIES_KEPT]
+        session["focus"] = entities[0] if len(entities) == 1 else None
+    for record in turn.results:
+        if record.result is None:
+            continue
+        for key in ("period", "metric"):
+            if record.arguments.get(key):
+                session[key] = record.arguments[key]
+        if record.name in ("ads_report", "ads_trend", "ads_diagnose"):
+            session["last_account"] = record.arguments.get("account")
+    if len(turn.proposals) == 1 and (record := _proposing(turn.results)) is not None:
+        known = [*entities, *turn.session.get("entities", [])]
+        session["focus"] = next((e for e in known if e["id"] == record.arguments.get("target")), session.get("focus"))
+    return session
+
+
+def _entity(n: int, row: dict[str, Any], account_id: str) -> dict[str, Any]:
+    return {"n": n, "id": row["id"], "name": row["name"], "level": row["level"], "account": account_id}
+
+
+def _results(records: list[ToolRecord], name: str) -> list[dict[str, Any]]:
+    return [record.result for record in records if record.name == name and record.result is not None]
+
+
+def _last(records: list[ToolRecord], name: str) -> dict[str, Any] | None:
+    found = _results(records, name)
+    return found[-1] if found else None
+
+
+def _reports(records: list[ToolRecord]) -> list[dict[str, Any]]:
+    return _results(records, "ads_report")
+
+
+def _proposing(records: list[ToolRecord]) -> ToolRecord | None:
+    return next((record for record in records if record.proposal_id), None)
+
+
+def _sources(records: list[ToolRecord]) -> list[dict[str, Any]]:
+    """Every account report, trend and diagnosis of the turn, for the line that says what the numbers are of."""
+    found: list[dict[str, Any]] = []
+    for record in records:
+        for key in ("reports", "series", "accounts"):
+            members = (record.result or {}).get(key, [])
+            found += [member for member in members if "window" in member]
+    return found

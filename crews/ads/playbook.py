@@ -1,0 +1,264 @@
+"""What the ads crew does without a model: the same tools, chosen by rules, and their results in ready sentences.
+
+It holds the turn. `next_step` gives the tool calls that are still missing for what was asked, then the text.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from business.ads.windows import parse_period
+from core.errors import ArgumentsWrong, MutiraoError
+from core.turn import ToolRecord, Turn
+from crews.ads.request import AdsRequest, plain, understand
+from crews.ads.words import Words
+from crews.contract import CrewTask
+from llm.messages import ToolCall
+from tools.amounts import amounts_in
+
+_MOST_PROPOSALS = 3
+_ASKS_TO_PAUSE = re.compile(
+    r"\b(?:paus\w+|deslig\w+|par(?:o|ar|e)\b|cort\w+|desativ\w+|stop\w*|turn\w* off|cut\w*|apag\w+|mat(?:o|ar)\b)"
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call the playbook wants, and whether it was made: `record` is None until then."""
+
+    name: str
+    arguments: dict[str, Any]
+    record: ToolRecord | None = None
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        return self.record.result if self.record else None
+
+
+class AdsPlaybook:
+    """One turn's requests to the ads analyst. `words` writes in the turn's language."""
+
+    def __init__(self, turn: Turn, tasks: list[CrewTask], words: Words) -> None:
+        self._turn = turn
+        self._tasks = tasks
+        self._words = words
+
+    def next_step(self) -> list[ToolCall] | str:
+        if self._needs_accounts():
+            return [ToolCall("", "list_accounts", {})]
+        calls = [call for task in self._tasks for call in self._calls(task)]
+        missing = [ToolCall("", call.name, call.arguments) for call in calls if call.record is None]
+        return missing or self.text()
+
+    def text(self) -> str:
+        """Everything asked, answered from the results that are there."""
+        if self._stopped_before_anything():
+            return ""
+        return "\n\n".join(part for part in (self._answer(task) for task in self._tasks) if part)
+
+    # --- which calls --------------------------------------------------------------------------
+
+    def _needs_accounts(self) -> bool:
+        """A name in the message may be an account's: the list is fetched once in a conversation."""
+        return "accounts" not in self._turn.session and self._find("list_accounts", {}) is None
+
+    def _session(self) -> dict[str, Any]:
+        listed = self._find("list_accounts", {})
+        accounts = listed.result["accounts"] if listed and listed.result else self._turn.session.get("accounts", [])
+        return {**self._turn.session, "accounts": accounts}
+
+    def request(self, task: CrewTask) -> AdsRequest:
+        """The task as understood, a follow-up as what it follows up."""
+        session = self._session()
+        intent = task.intent
+        if intent == "followup":
+            intent = task.base or "ads.overview"
+            named = understand(intent, task.text, session)
+            changes = ("ads.pause", "ads.resume", "ads.budget")
+            if named.target and intent not in changes:
+                intent = "ads.trend" if intent == "ads.trend" else "ads.campaign"
+            if intent in changes and named.target is None:
+                intent = "ads.overview"
+        return understand(intent, task.text, session)
+
+    def _calls(self, task: CrewTask) -> list[Call]:
+        request = self.request(task)
+        if request.intent == "accounts":
+            return [self._call("list_accounts", {})]
+        if request.intent == "import":
+            return []
+        if request.intent in ("pause", "resume"):
+            return self._status_calls(request)
+        if request.intent == "budget":
+            return self._budget_calls(request)
+        if request.intent == "diagnose":
+            return self._diagnose_calls(task, request)
+        if request.intent == "trend":
+            arguments = {"metric": request.metric or self._turn.session.get("metric") or "spend"}
+            return [self._call("ads_trend", arguments | self._where(task, request))]
+        return [self._call("ads_report", self._report_arguments(task, request))]
+
+    def _report_arguments(self, task: CrewTask, request: AdsRequest) -> dict[str, Any]:
+        arguments = self._where(task, request)
+        if request.intent == "ranking":
+            arguments |= {
+                "level": request.level if request.level_named else self._last_level(task) or "campaign",
+                "sort_by": request.metric or "cost_per_result",
+                "order": "desc" if request.descending else "asc",
+                "limit": request.limit or 5,
+            }
+            if request.metric is None:  # "the best" without a figure: what a result costs, cheapest first
+                worst = re.search(r"\bpior|worst|peor|mais car|most expens|mas car", plain(request.text))
+                arguments["order"] = "desc" if worst else "asc"
+        elif request.level_named and request.target is None and request.level != "campaign":
+            arguments["level"] = request.level
+        if request.intent == "compare" and "compare_with" not in arguments and not self._compares(task):
+            arguments["compare_with"] = "previous"
+        return arguments
+
+    def _where(self, task: CrewTask, request: AdsRequest) -> dict[str, Any]:
+        """Account, object and period of a question; a follow-up keeps what it does not name anew."""
+        arguments: dict[str, Any] = {}
+        if period := self._period(task):
+            arguments["period"] = period
+        if request.account:
+            arguments["account"] = request.account
+        elif task.intent == "followup" and (account := self._turn.session.get("last_account")):
+            arguments["account"] = account
+        if request.target:
+            arguments["target"] = request.target
+        elif request.intent == "campaign" and (focus := self._turn.session.get("focus")):
+            arguments["target"] = focus["id"]
+        if "target" in arguments and arguments["target"].isdigit():
+            arguments.pop("account", None)  # an id says where it lives
+        return arguments
+
+    def _period(self, task: CrewTask) -> str | None:
+        """The words that name a period: of this part, else of the whole message, else of the conversation."""
+        said = self._said(task.text) or (self._said(self._turn.text) if len(self._tasks) > 1 else None)
+        if said is None and task.intent == "followup":
+            said = self._turn.session.get("period")
+        return said
+
+    def _said(self, text: str) -> str | None:
+        try:
+            found = parse_period(text, now=self._turn.now, time_zone=self._turn.identity.time_zone)
+        except MutiraoError:
+            return text[:200]  # an impossible date: the tool says what is wrong with it, in the account's zone
+        if found is None or not (found.said or found.compare_said):
+            return None
+        return " ".join(words for words in (found.said, found.compare_said) if words)[:200]
+
+    def _compares(self, task: CrewTask) -> bool:
+        try:
+            found = parse_period(task.text, now=self._turn.now, time_zone=self._turn.identity.time_zone)
+        except MutiraoError:
+            return True
+        return found is not None and found.compare is not None
+
+    def _last_level(self, task: CrewTask) -> str | None:
+        entities = self._turn.session.get("entities", [])
+        return entities[0]["level"] if task.intent == "followup" and entities else None
+
+    def _status_calls(self, request: AdsRequest) -> list[Call]:
+        tool = "pause_ad_object" if request.intent == "pause" else "resume_ad_object"
+        target = request.target
+        if target is None and (focus := self._turn.session.get("focus")) and len(plain(request.text).split()) <= 3:
+            target = focus["id"]  # "pausa", said after speaking of one object
+        return [self._call(tool, self._change(request, target))] if target else []
+
+    def _budget_calls(self, request: AdsRequest) -> list[Call]:
+        target = request.target or (self._turn.session.get("focus") or {}).get("id")
+        amount = self._amount(request.text)
+        if not target or amount is None:
+            return []
+        return [self._call("set_ads_budget", self._change(request, target) | amount)]
+
+    def _change(self, request: AdsRequest, target: str | None) -> dict[str, Any]:
+        arguments: dict[str, Any] = {"target": target}
+        if request.account and not str(target).isdigit():
+            arguments["account"] = request.account
+        if request.level_named and not str(target).isdigit():
+            arguments["level"] = request.level
+        return arguments
+
+    def _amount(self, text: str) -> dict[str, Any] | None:
+        """The amount as the budget tool takes it: money, or percent with its sign."""
+        named = amounts_in(text)
+        if not named:
+            return None
+        amount = named[-1]
+        if amount.kind == "money":
+            return {"amount": str(amount.value)}
+        return {"change_percent": str(-amount.value if amount.direction == "down" else amount.value)}
+
+    def _diagnose_calls(self, task: CrewTask, request: AdsRequest) -> list[Call]:
+        where = self._where(task, request)
+        where.pop("target", None)
+        diagnose = self._call("ads_diagnose", where)
+        if diagnose.result is None or not _ASKS_TO_PAUSE.search(plain(task.text)):
+            return [diagnose]
+        worth = [f for a in diagnose.result["accounts"] for f in a["findings"] if f["suggestion"] == "pause"]
+        proposals = [self._call("pause_ad_object", {"target": f["id"]}) for f in worth[:_MOST_PROPOSALS]]
+        return [diagnose, *proposals]
+
+    def _call(self, name: str, arguments: dict[str, Any]) -> Call:
+        return Call(name, arguments, self._find(name, arguments))
+
+    def _find(self, name: str, arguments: dict[str, Any]) -> ToolRecord | None:
+        for record in self._turn.results:
+            if record.name == name and _same(record.arguments, arguments):
+                return record
+        return None
+
+    # --- in words ---------------------------------------------------------------------------------
+
+    def _stopped_before_anything(self) -> bool:
+        return not self._turn.results
+
+    def _answer(self, task: CrewTask) -> str:
+        words, request = self._words, self.request(task)
+        if request.intent == "import":
+            return words.say("import.how")
+        calls = self._calls(task)
+        if not calls:
+            return words.say(
+                "ads.which_amount" if request.intent == "budget" and request.target else "ads.which_target"
+            )
+        said = [self._say(call, request) for call in calls if call.record is not None]
+        made = [call for call in calls if call.record is not None and call.record.proposal_id]
+        if request.intent == "diagnose" and _ASKS_TO_PAUSE.search(plain(task.text)) and not made:
+            if calls[0].result and any(a["findings"] for a in calls[0].result["accounts"]):
+                said.append(words.say("ads.nothing_to_pause"))
+        if made:
+            said.append(words.say("ads.proposed", count=len(made)))
+        return "\n\n".join(text for text in said if text)
+
+    def _say(self, call: Call, request: AdsRequest) -> str:
+        record = call.record
+        assert record is not None
+        if record.result is None:
+            return self._error(record)
+        match call.name:
+            case "list_accounts":
+                return self._words.accounts(record.result)
+            case "ads_report":
+                intent = "overview" if request.target else request.intent
+                return self._words.report(record.result, intent, call.arguments.get("sort_by", "spend"))
+            case "ads_trend":
+                return self._words.trend(record.result)
+            case "ads_diagnose":
+                return self._words.diagnosis(record.result)
+            case _:
+                return ""  # a proposal: its card says everything
+
+    def _error(self, record: ToolRecord) -> str:
+        error = ArgumentsWrong(record.error or "unnamed", **record.error_params)
+        return self._words.texts.error(self._words.language, error)
+
+
+def _same(made: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    def bare(arguments: dict[str, Any]) -> dict[str, str]:
+        return {key: str(value) for key, value in arguments.items() if value is not None}
+
+    return bare(made) == bare(wanted)
