@@ -16,6 +16,8 @@ _SECRET_NAMES = re.compile(
     r"pass(word|wd)?$|senha|secret|token$|api_?key|authorization|cookie|credential|appsecret_proof|dsn$", re.IGNORECASE
 )
 
+_SECRET_WORDS = r"(?:access_token|appsecret_proof|client_secret|api_?key|key|password|passwd|senha|secret|token)"
+
 # (what it looks like, what is written instead), in this order.
 _SECRETS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"\bEAA[0-9A-Za-z]{16,}"), "[secret]"),  # Meta access tokens
@@ -24,14 +26,8 @@ _SECRETS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"\beyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]{4,}\.[0-9A-Za-z_\-]*"), "[secret]"),  # JWT
     (re.compile(r"\b(Bearer|Basic)\s+[0-9A-Za-z._~+/\-]{8,}=*", re.IGNORECASE), r"\1 [secret]"),
     (re.compile(r"(://[^/\s:@]*:)[^@\s/]+@"), r"\1[secret]@"),  # user:password@host
-    (
-        re.compile(
-            r"((?:access_token|appsecret_proof|client_secret|api_?key|key|password|passwd|senha|secret|token)"
-            r"[\"']?\s*[=:]\s*[\"']?)(?!\[)[^\s\"'&,;}\]]{4,}",
-            re.IGNORECASE,
-        ),
-        r"\1[secret]",
-    ),
+    (re.compile(rf"({_SECRET_WORDS}[\"']?\s*[=:]\s*)([\"'])(?!\[).{{3,}}?\2", re.IGNORECASE), r"\1\2[secret]\2"),
+    (re.compile(rf"({_SECRET_WORDS}[\"']?\s*[=:]\s*)(?![\[\"'])[^\s\"'&,;}}\]]{{4,}}", re.IGNORECASE), r"\1[secret]"),
 ]
 
 _EMAIL = re.compile(r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+")
