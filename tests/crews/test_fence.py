@@ -1,0 +1,151 @@
+"""CrewAI does nothing behind our back: shown by an audit hook in a process of its own, over import and kickoffs."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crews.fence import give_threads
+
+_ROOT = Path(__file__).parents[2]
+
+# Runs in a fresh interpreter: says on its last line what was reached and written, and how the kickoffs ended.
+_SCRIPT = """
+import asyncio, json, os, sys, warnings
+from pathlib import Path
+
+reached, written = [], []
+
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        reached.append([event, str(arguments[1:])])
+    elif event == "os.mkdir":
+        written.append(str(arguments[0]))
+    elif event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        written.append(str(arguments[0]))
+    elif event == "sqlite3.connect":
+        written.append(str(arguments[0]))
+
+before = dict(os.environ)
+own_warn = warnings.warn
+sys.addaudithook(watch)
+
+from crews.fence import import_crewai, prepare, run_crew
+from crews.model import crew_model
+from llm.router import Router
+from core.settings import Settings
+from tests.crews.conftest import SpendPlaybook, new_turn, one_agent_crew
+
+prepare(Path(sys.argv[1]))
+import_crewai()
+
+async def main():
+    router = Router.from_settings(Settings())
+    ended = []
+    for stopped in (False, True):
+        turn = new_turn()
+        if stopped:
+            turn.stopped.set()
+        model = crew_model(router, turn, "ads_analyst", playbook=SpendPlaybook())
+        try:
+            ended.append((await run_crew(one_agent_crew(model))).raw)
+        except Exception as error:
+            ended.append(type(error).__name__)
+    return ended
+
+ended = asyncio.run(main())
+added = sorted(set(os.environ) - set(before))
+print(json.dumps(
+    {"reached": reached, "written": written, "ended": ended, "added": added, "warn": warnings.warn is own_warn}
+))
+"""
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("fence")
+    home, data = folder / "home", folder / "data"
+    for made in (home, data, folder / "tmp"):
+        made.mkdir()
+    script = folder / "script.py"
+    script.write_text(_SCRIPT, encoding="utf-8")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CREWAI", "MUTIRAO", "OTEL"))}
+    environment = {
+        **kept,
+        "HOME": str(home),
+        "TMPDIR": str(folder / "tmp"),
+        "PYTHONPATH": str(_ROOT),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "REDIS_URL": "redis://127.0.0.1:9/0",
+    }
+    done = subprocess.run(
+        [sys.executable, str(script), str(data)],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    printed = done.stdout.splitlines()[:-1]
+    in_home = [str(path) for path in home.rglob("*")]
+    return {**told, "folder": folder, "printed": printed, "stderr": done.stderr, "in_home": in_home}
+
+
+def test_import_and_kickoffs_work_and_what_stopped_one_comes_out_as_itself(watched: dict[str, Any]) -> None:
+    assert watched["ended"] == ["Gastou R$ 12,34.", "Refused"]
+
+
+def test_nothing_is_reached_over_the_network(watched: dict[str, Any]) -> None:
+    assert watched["reached"] == []
+
+
+def test_nothing_is_written_outside_the_data_folder(watched: dict[str, Any]) -> None:
+    allowed = (str(watched["folder"] / "data"), str(watched["folder"] / "tmp"), "/dev/null")
+    assert [path for path in watched["written"] if not path.startswith(allowed)] == []
+    assert watched["in_home"] == []
+
+
+def test_no_prompt_or_answer_is_kept_by_crewai(watched: dict[str, Any]) -> None:
+    kept = [path for path in (watched["folder"] / "data").rglob("*") if path.is_file()]
+    assert [path.name for path in kept] == [".crewai_user.json"]
+    assert json.loads(kept[0].read_text()) == {"first_execution_done": True, "trace_consent": False}
+
+
+def test_nothing_is_printed_even_when_a_kickoff_fails(watched: dict[str, Any]) -> None:
+    assert (watched["printed"], watched["stderr"]) == ([], "")
+
+
+def test_the_process_is_left_as_it_was(watched: dict[str, Any]) -> None:
+    assert watched["warn"], "CrewAI replaces warnings.warn"
+    assert watched["added"] == [
+        "CREWAI_DISABLE_TELEMETRY",
+        "CREWAI_DISABLE_VERSION_CHECK",
+        "CREWAI_STORAGE_DIR",
+        "CREWAI_TRACING_ENABLED",
+        "TOKENIZERS_PARALLELISM",  # chromadb's, harmless
+    ]
+
+
+def test_without_its_switches_crewai_is_not_imported() -> None:
+    code = "from crews.fence import import_crewai\nimport_crewai()"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CREWAI")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=kept, cwd=_ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "crews.fence.prepare(data_dir) must be called" in done.stderr
+
+
+async def test_threads_for_many_kickoffs_are_there_at_once() -> None:
+    loop = asyncio.get_running_loop()
+    give_threads(loop, workers=40)
+    meeting = threading.Barrier(40)
+    await asyncio.wait_for(asyncio.gather(*(asyncio.to_thread(meeting.wait) for _ in range(40))), 10)
