@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from agents.approvals import proposal_card
+from business.ads.importer import Hints
 from business.approvals.model import ProposalState
 from business.people.service import People
 from channels.services import Services
@@ -71,7 +72,7 @@ def commands(
             who = await _identity(services.people, tenant, role)
             message = IncomingMessage(who, conversation or new_id("conv"), question, "terminal")
             reply = await services.handle(message, silent if as_json else _show_steps)
-            print(
+            click.echo(
                 json.dumps(reply_json(reply), ensure_ascii=False, indent=2) if as_json else _readable(reply, services)
             )
 
@@ -100,9 +101,9 @@ def commands(
             found = await services.approvals.list(who, state=None if every else ProposalState.PENDING)
             for proposal in found:
                 card = proposal_card(proposal, services.texts, who.language, who.time_zone)
-                print(f"{card.id}  {card.state:<9}  {card.title}")
+                click.echo(f"{card.id}  {card.state:<9}  {card.title}")
             if not found:
-                print(services.texts.say(who.language, "talk.pending", count=0, shown=0))
+                click.echo(services.texts.say(who.language, "talk.pending", count=0, shown=0))
 
         run(_settings(), work)
 
@@ -115,7 +116,7 @@ def commands(
         async def work(services: Services) -> None:
             who = await _identity(services.people, tenant, role)
             proposal = await services.approvals.get(who, proposal_id)
-            print(_card(proposal_card(proposal, services.texts, who.language, who.time_zone)))
+            click.echo(_card(proposal_card(proposal, services.texts, who.language, who.time_zone)))
 
         run(_settings(), work)
 
@@ -128,7 +129,7 @@ def commands(
                 who = await _identity(services.people, tenant, role)
                 decide = getattr(services.approvals, name)
                 proposal = await decide(who, proposal_id, door="terminal")
-                print(_card(proposal_card(proposal, services.texts, who.language, who.time_zone)))
+                click.echo(_card(proposal_card(proposal, services.texts, who.language, who.time_zone)))
 
             run(_settings(), work)
 
@@ -150,7 +151,7 @@ def commands(
 
         async def work(services: Services) -> None:
             tenant = await services.people.add_tenant(name, slug=slug)
-            print(f"{tenant.slug}  {tenant.id}")
+            click.echo(f"{tenant.slug}  {tenant.id}")
 
         run(_settings(), work)
 
@@ -170,7 +171,7 @@ def commands(
         async def work(services: Services) -> None:
             found = await services.people.tenant(tenant)
             user = await services.people.add_user(found.id, email, name, Role(role), password)
-            print(f"{user.email}  {user.role.value}  {found.slug}")
+            click.echo(f"{user.email}  {user.role.value}  {found.slug}")
 
         run(_settings(), work)
 
@@ -188,12 +189,15 @@ def commands(
         async def work(services: Services) -> None:
             who = await _identity(services.people, tenant, Role.ADMIN.value)
             checked = await services.connections.check(token)
+            click.echo(services.texts.say(who.language, "connect.accounts", owner=checked.owner))
             for account in checked.accounts:
-                print(f"  {account.id}  {account.name}  {account.currency}  {account.time_zone}")
+                click.echo(f"  {account.id}  {account.name}  {account.currency}  {account.time_zone}")
             chosen = accounts or click.prompt("Contas (ids separados por vírgula, ou 'todas')", default="todas")
             ids = [a.id for a in checked.accounts] if chosen in ("todas", "all") else _ids(chosen)
             await services.connections.save(who, checked, ids)
-            print(services.texts.say(who.language, "connect.saved", count=len(ids), expires=checked.expires or ""))
+            expires = checked.expires.date() if checked.expires else None
+            told = {"count": len(ids), "expires": expires, "may_change": checked.may_change}
+            click.echo(services.texts.say(who.language, "connect.saved", **told))
 
         run(_settings(), work)
 
@@ -207,18 +211,22 @@ def commands(
     @click.option("--as", "role", type=click.Choice([r.value for r in Role]), default=Role.ADMIN.value)
     @click.option("--map", "mapping", multiple=True, help='Coluna do arquivo = campo, como "Valor gasto=spend".')
     @click.option("--currency", help="Moeda, se o arquivo não diz (BRL, USD, …).")
-    def _import_ads(file: Path, tenant: str | None, role: str, mapping: tuple[str, ...], currency: str | None) -> None:
+    @click.option("--decimals", type=click.Choice([",", "."]), help="Marca decimal, se não dá para saber.")
+    @click.option("--dates", type=click.Choice(["dmy", "mdy"]), help="Ordem das datas, se não dá para saber.")
+    def _import_ads(file: Path, tenant: str | None, role: str, mapping: tuple[str, ...], **hints: Any) -> None:
         """Importa uma exportação do Gerenciador de Anúncios (CSV ou XLSX)."""
 
         async def work(services: Services) -> None:
             who = await _identity(services.people, tenant, role)
-            columns = dict(_pair(item) for item in mapping)
-            done = await services.imports.import_path(
-                who, file, mapping=columns, currency=currency, progress=_rows_done
-            )
-            print(services.texts.say(who.language, "import.done", **done.told()))
-            for problem in done.problems[:20]:
-                print("  " + services.texts.say(who.language, problem[0], **problem[1]), file=sys.stderr)
+            said = Hints(columns=dict(_pair(item) for item in mapping), **hints)
+            done = await services.imports.import_path(who, file, said, progress=_rows_done)
+            click.echo("", err=True)
+            if done.error is not None:
+                raise MutiraoError(done.error[0], **done.error[1])
+            click.echo(services.texts.say(who.language, "import.done", **done.told()))
+            for key, params in done.problems[:20]:
+                click.echo("  " + services.texts.say(who.language, key, **params), err=True)
+            click.echo(done.account_id)
 
         run(_settings(), work)
 
@@ -252,7 +260,7 @@ def commands(
 
         async def work(services: Services) -> int:
             findings = await services.checks(live)
-            print(
+            click.echo(
                 json.dumps([asdict(f) for f in findings], ensure_ascii=False, indent=2)
                 if as_json
                 else _findings(findings)
@@ -265,14 +273,14 @@ def commands(
     @click.argument("target", type=click.Path(path_type=Path))
     def _backup(target: Path) -> None:
         """Guarda banco, chaves e arquivos num só arquivo .tar."""
-        print(backups.backup(_settings(), target))
+        click.echo(backups.backup(_settings(), target))
 
     @cli.command("restore")
     @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
     @click.option("--force", is_flag=True, help="Substitui os dados que houver.")
     def _restore(source: Path, force: bool) -> None:
         """Volta um backup."""
-        print(backups.restore(_settings(), source, force=force))
+        click.echo(backups.restore(_settings(), source, force=force))
 
     @cli.command("reset")
     @click.option("--yes", is_flag=True, help="Sem perguntar.")
@@ -281,7 +289,7 @@ def commands(
         settings = _settings()
         if not yes:
             click.confirm(f"Apagar tudo em {settings.data_dir}?", abort=True)
-        print(backups.reset(settings, yes=True))
+        click.echo(backups.reset(settings, yes=True))
 
     @cli.command("evals", context_settings={"ignore_unknown_options": True})
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)

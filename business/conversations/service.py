@@ -41,7 +41,13 @@ class Conversations:
         self._clock = clock
 
     async def accept(
-        self, identity: Identity, conversation_id: str, door: str, text: str, turn_id: str, attachments: list[dict[str, Any]]
+        self,
+        identity: Identity,
+        conversation_id: str,
+        door: str,
+        text: str,
+        turn_id: str,
+        attachments: list[dict[str, Any]],
     ) -> datetime:
         """Commit a person's message and the turn that will answer it; make the conversation if it is new.
 
@@ -51,7 +57,7 @@ class Conversations:
         async with self._db.tenant(identity.tenant_id) as conn:
             await conn.execute(
                 """insert into conversations (id, tenant_id, user_id, door, title, language, created_at, updated_at)
-                   values (%s, %s, %s, %s, %s, null, %s, %s) on conflict (id) do nothing""",
+                   values (%s, %s, %s, %s, %s, '', %s, %s) on conflict (id) do nothing""",
                 (conversation_id, identity.tenant_id, identity.user_id, door, _title(text), now, now),
             )
             await self._check_owner(conn, identity, conversation_id)
@@ -96,9 +102,11 @@ class Conversations:
             ).fetchone()
         if row is None:
             return ConversationState(None, {}, 0)
-        return ConversationState(row["language"], row["session"], row["session_version"])
+        return ConversationState(row["language"] or None, row["session"], row["session_version"])
 
-    async def said(self, tenant_id: str, conversation_id: str, *, last: int, before_turn: str | None = None) -> list[Said]:
+    async def said(
+        self, tenant_id: str, conversation_id: str, *, last: int, before_turn: str | None = None
+    ) -> list[Said]:
         """The newest `last` messages, oldest first, without those of `before_turn`."""
         async with self._db.tenant(tenant_id) as conn:
             rows = await (
@@ -139,7 +147,9 @@ class Conversations:
         )
         return message_id
 
-    async def announce(self, tenant_id: str, conversation_id: str, text: str, extra: dict[str, Any] | None = None) -> str:
+    async def announce(
+        self, tenant_id: str, conversation_id: str, text: str, extra: dict[str, Any] | None = None
+    ) -> str:
         """Say something in a conversation outside a turn: the result of a job that ran in the background."""
         message_id = new_id("msg")
         async with self._db.tenant(tenant_id) as conn:

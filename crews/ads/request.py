@@ -256,9 +256,9 @@ def _named(text: str, words: str) -> str | None:
     source = text if len(text) == len(words) else words
     for pattern in (_NOUN, _VERB):
         for found in pattern.finditer(words):
-            rest = words[found.end() :]
+            rest = words[found.end() - 1 :]  # with the space before it: what ends a name may stand at its beginning
             end = _NAME_END.search(rest)
-            name = source[found.end() : found.end() + (end.start() if end else len(rest))].strip(" \"'“”")
+            name = source[found.end() - 1 :][: end.start() if end else None].strip(" \"'“”")
             if len(name) > 2 and not set(plain(name).split()) <= _NOT_NAMES and not _is_only_words_of_a_question(name):
                 return name
     if found_after := _NOUN_AFTER.search(words):
