@@ -50,7 +50,7 @@ class People:
         self, name: str, *, slug: str | None = None, language: str = "pt-BR", time_zone: str = "America/Sao_Paulo"
     ) -> Tenant:
         """A new company. ArgumentsWrong: name_empty, language_unknown, tenant_exists (slug)."""
-        name = name.strip()
+        name = _line(name)
         slug = slug or _slug(name)
         if not name or not slug:
             raise ArgumentsWrong("name_empty", "a tenant needs a name")
@@ -111,8 +111,8 @@ class People:
         ArgumentsWrong: email_invalid, role_unknown (role, roles), password_short (least), password_long, user_exists,
         name_empty, tenant_unknown. Refused("demo_outside_sandbox").
         """
-        email = email.strip().lower()
-        name = name.strip()
+        email = _line(email).lower()
+        name = _line(name)
         if demo and not self._sandbox:
             raise Refused("demo_outside_sandbox", "demo users exist in the sandbox only")
         if not name:
@@ -205,10 +205,10 @@ class People:
         a demo user outside the sandbox, and after the same time of hashing;
         Refused("login_too_many", minutes) after 5 failures per e-mail or 20 per address within 15 minutes.
         """
-        email = email.strip().lower()
-        address = address[:100]
+        email = _line(email).lower()
+        address = _line(address)
         now = self._clock.now()
-        email_hash = hashlib.sha256(email.encode("utf-8", "replace")).hexdigest()
+        email_hash = hashlib.sha256(email.encode()).hexdigest()
         # Failures are counted before the password is looked at, and one person's attempts one after the other:
         # else twenty guesses at once would all pass the count.
         async with self._db.lock(f"login {email_hash}", timeout=20):
@@ -278,6 +278,12 @@ class People:
         except (VerificationError, InvalidHashError):
             return False
         return hashed is not None
+
+
+def _line(text: str) -> str:
+    """A short text as it can be stored: no control characters, no half surrogates, at most 320 characters."""
+    plain = "".join(c for c in text[:320] if unicodedata.category(c) not in ("Cc", "Cs"))
+    return plain.strip()
 
 
 def _normal(password: str) -> str:
