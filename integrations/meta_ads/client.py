@@ -41,8 +41,10 @@ DEAD_WINDOWS = ("7d_view", "28d_view")
 STATUSES = ("ACTIVE", "PAUSED")
 
 ACCOUNT_FIELDS = (
-    "id,account_id,name,currency,timezone_name,account_status,attribution_spec,business{id,name},min_daily_budget"
+    "id,account_id,name,currency,timezone_name,account_status,attribution_spec,business_name,min_daily_budget"
 )
+"""Only what a token with ads_read may see. One field such as `business`, `owner` or `is_prepay_account` makes Meta
+refuse the whole request with (#200) when the token lacks business_management (PostHog/posthog#80771)."""
 CAMPAIGN_FIELDS = (
     "id,name,account_id,status,effective_status,objective,daily_budget,lifetime_budget,created_time,updated_time"
 )

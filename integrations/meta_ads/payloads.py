@@ -157,7 +157,6 @@ def person(raw: Raw) -> Person:
 
 
 def ad_account(raw: Raw) -> AdAccount:
-    business = raw.get("business")
     return AdAccount(
         id=text(raw, "id"),
         name=str(raw.get("name") or ""),
@@ -165,7 +164,7 @@ def ad_account(raw: Raw) -> AdAccount:
         time_zone=text(raw, "timezone_name"),
         account_status=whole(raw, "account_status"),
         attribution=attribution(raw.get("attribution_spec")),
-        business_name=str(business.get("name") or "") if isinstance(business, dict) else "",
+        business_name=str(raw.get("business_name") or ""),
         least_daily_budget=whole(raw, "min_daily_budget"),
     )
 

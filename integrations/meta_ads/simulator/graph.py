@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +26,14 @@ from integrations.meta_ads.simulator.wire import (
 )
 from integrations.meta_ads.simulator.world import Account
 
-SCOPES = ["ads_read", "ads_management", "business_management", "public_profile"]
+_log = logging.getLogger(__name__)
+
+SCOPES = ["ads_read", "ads_management", "public_profile"]
+"""What an agency's token needs and no more."""
+_BUSINESS_FIELDS = frozenset(
+    ("business", "owner", "owner_business", "funding_source", "funding_source_details", "is_prepay_account")
+)
+"""Without business_management Meta refuses a request that names any of them (PostHog/posthog#80771)."""
 LEAST_DAILY_BUDGET = 600
 """Meta's units (R$ 6.00): below it Meta refuses; its own minimum moves with the exchange rate."""
 STATUSES = ("ACTIVE", "PAUSED", "ARCHIVED", "DELETED")
@@ -57,7 +65,8 @@ class Graph:
             return Answer(200, self._route(method, parts, params, f"{base_url}/{version}", trace))
         except GraphFault as fault:
             return fault.answer(trace)
-        except (ValueError, TypeError, KeyError, AttributeError):  # a parameter of a shape nobody thought of
+        except (ValueError, TypeError, KeyError, AttributeError):
+            _log.exception("a request of a shape nobody thought of: %s %s", method, path)
             return bad_parameter("Invalid parameter").answer(trace)
 
     # --- who asks -----------------------------------------------------------------------------
@@ -165,6 +174,10 @@ class Graph:
 
     def _account(self, account: Account, wanted: list[str]) -> dict[str, Any]:
         number = account.id.removeprefix("act_")
+        if {wish.partition("{")[0] for wish in wanted} & _BUSINESS_FIELDS:
+            raise GraphFault(
+                "(#200) Requires business_management permission to manage the object", code=200, status=403
+            )
         known = {
             "id": account.id,
             "account_id": number,
@@ -177,7 +190,6 @@ class Graph:
             "disable_reason": 0,
             "min_daily_budget": LEAST_DAILY_BUDGET,
             "attribution_spec": [{"event_type": kind, "window_days": str(days)} for kind, days in account.attribution],
-            "business": {"id": world.BUSINESS_ID, "name": world.BUSINESS_NAME},
             "business_name": world.BUSINESS_NAME,
             "business_country_code": "BR",
             "created_time": _moment(self._created()),
@@ -428,8 +440,8 @@ def _pick(known: dict[str, Any], wanted: list[str], kind: str) -> dict[str, Any]
 _FIELDS_WITHOUT_VALUE = frozenset(
     """
     daily_budget lifetime_budget budget_remaining bid_strategy bid_amount spend_cap stop_time end_time issues_info
-    recommendations adlabels amount_spent balance funding_source tax_id pacing_type learning_stage_info
-    destination_type objective promoted_object preview_shareable_link conversion_domain is_prepay_account
+    recommendations adlabels amount_spent balance tax_id pacing_type learning_stage_info
+    destination_type objective promoted_object preview_shareable_link conversion_domain
     date_start date_stop error_code error_message error_subcode error_user_msg error_user_title is_running
     campaign_id adset_id
     """.split()  # noqa: SIM905

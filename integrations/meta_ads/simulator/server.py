@@ -42,7 +42,8 @@ class Fault:
 
     kind: "error" (Graph error: status, code, subcode, message, transient, headers), "html" (a page instead of JSON,
     with `status`), "cut" (a body that ends too early), "hang" (no answer for `seconds`, nothing executed), "drop"
-    (connection lost, nothing executed), "lost" (executed, then the connection is lost), "hang_after" (executed, no
+    (connection lost, nothing executed), "slow" (executed and answered only after `seconds`, even when nobody waits any
+    more), "lost" (executed, then the connection is lost), "hang_after" (executed, no
     answer for `seconds`), "missing" (the named `fields` are left out of the answer, at any depth), "usage" (a sound
     answer whose usage headers say `percent`, with `minutes` to wait).
     """
@@ -69,7 +70,7 @@ class Fault:
         return (not self.method or self.method.upper() == method) and re.search(self.path, path) is not None
 
 
-KINDS = ("error", "html", "cut", "hang", "drop", "lost", "hang_after", "missing", "usage")
+KINDS = ("error", "html", "cut", "hang", "drop", "slow", "lost", "hang_after", "missing", "usage")
 
 
 class Simulator:
@@ -116,6 +117,8 @@ class Simulator:
         fault = self._next_fault(request.method, bare)
         if fault is not None and fault.kind in ("error", "html", "hang", "drop"):
             return await self._fail(fault, request)
+        if fault is not None and fault.kind == "slow":
+            await asyncio.sleep(fault.seconds)
         method = str(params.pop("method", request.method)).upper() if request.method == "POST" else request.method
         base = f"{request.url.scheme}://{request.url.netloc}"
         answer = self.graph.answer(method, path, params, token, base)
@@ -221,6 +224,8 @@ class Simulator:
         return JSONResponse({"count": self.count, "last": self.last})
 
     async def _faults(self, request: Request) -> Response:
+        if "origin" in request.headers:  # a page in the browser has no business here
+            return JSONResponse({"error": "not from a page"}, 403)
         if request.method == "POST":
             try:
                 asked = [Fault(**one) for one in (await request.json())["faults"]]

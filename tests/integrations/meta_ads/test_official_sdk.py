@@ -129,7 +129,7 @@ def test_the_sdk_understands_our_refusals(sdk: FacebookAdsApi) -> None:
         100,
         33,
     )
-    with pytest.raises(FacebookRequestError) as caught:
+    with pytest.warns(UserWarning, match="spent"), pytest.raises(FacebookRequestError) as caught:
         AdAccount(AURORA).get_insights(fields=["spent"])
     assert caught.value.api_error_code() == 100
 

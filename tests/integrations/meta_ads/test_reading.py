@@ -50,6 +50,15 @@ async def test_every_page_is_read_whatever_its_size(
     assert len({(row.campaign_id, row.since) for row in rows}) == 5 * 7
 
 
+async def test_accounts_are_read_without_the_fields_that_need_business_management(client: MetaAdsClient) -> None:
+    """PostHog/posthog#80771: one such field made Meta refuse the whole request of tokens with ads_read only."""
+    for field in ("business", "owner", "is_prepay_account"):
+        with pytest.raises(Refused) as caught:
+            await client.get(AURORA, ["name", field])
+        assert caught.value.code == "meta_permission"
+    assert len(await client.ad_accounts()) == 2
+
+
 async def test_ads_can_be_read_below_a_campaign_and_below_an_ad_set(client: MetaAdsClient) -> None:
     campaign = CAMPAIGNS[1]
     assert [one.id for one in await client.ads(campaign.id)] == [ad.id for s in campaign.adsets for ad in s.ads]

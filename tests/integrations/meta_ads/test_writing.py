@@ -1,6 +1,7 @@
 """Writes are sent once: the ledger never holds two, and we say so when we do not know whether it holds one."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,20 @@ async def test_a_write_whose_answer_is_lost_is_unknown_and_never_sent_again(
     assert len(my_graph.writes()) == executed
     # Looking tells what happened.
     assert (await client.ad(TIRED_AD)).status == ("PAUSED" if executed else "ACTIVE")
+
+
+async def test_a_write_may_land_after_we_stopped_waiting_and_is_still_one(
+    my_graph: Control, connect: Callable[..., MetaAdsClient]
+) -> None:
+    client = connect(my_graph.launched, timeout=0.3)
+    my_graph.fail({"method": "POST", "kind": "slow", "seconds": 0.8})
+    with pytest.raises(OutcomeUnknown):
+        await client.set_status(TIRED_AD, "PAUSED")
+    assert (await client.ad(TIRED_AD)).status == "ACTIVE"
+    deadline = time.monotonic() + 10
+    while (await client.ad(TIRED_AD)).status == "ACTIVE":
+        assert time.monotonic() < deadline
+    assert len(my_graph.writes()) == 1
 
 
 async def test_a_write_that_never_left_is_unavailable_not_unknown(
