@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import procrastinate
+import psycopg
 import structlog
 from procrastinate import exceptions, jobs
 from psycopg import AsyncConnection
@@ -39,6 +40,7 @@ class Jobs:
     def __init__(
         self, app_dsn: str, *, concurrency: int = 4, heartbeat: float = HEARTBEAT, stalled: float = STALLED
     ) -> None:
+        self._app_dsn = app_dsn
         self._concurrency = concurrency
         self._heartbeat = heartbeat
         self._stalled = stalled
@@ -77,8 +79,10 @@ class Jobs:
     async def open(self) -> None:
         """Connect, for `defer` and `run_worker`. Unavailable("database_unreachable")."""
         try:
+            # A single connection says at once what a pool would keep trying.
+            await (await AsyncConnection.connect(self._app_dsn, connect_timeout=5)).close()
             await self._app.open_async()
-        except exceptions.ConnectorException as error:
+        except (psycopg.OperationalError, exceptions.ConnectorException) as error:
             raise Unavailable("database_unreachable", str(error)) from None
 
     async def close(self) -> None:
@@ -87,12 +91,19 @@ class Jobs:
     async def defer(self, conn: "AsyncConnection[Any] | None", name: str, /, **ids: str | int) -> int:
         """Put a job in the queue and return its number. With `conn` it is part of that transaction.
 
+        Unavailable("database_unreachable") without one.
+
         `ids` are ids and numbers only: the queue's tables have no row-level security.
         """
         for key, value in ids.items():
             if not isinstance(value, int) and (len(value) > 100 or not value.isascii() or " " in value):
                 raise ValueError(f"a job carries ids, not {key}={value!r}")
-        return await self._app.tasks[name].configure(connection=conn).defer_async(**ids)
+        try:
+            return await self._app.tasks[name].configure(connection=conn).defer_async(**ids)
+        except exceptions.ConnectorException as error:
+            if conn is not None:
+                raise
+            raise Unavailable("database_unreachable", str(error)) from None
 
     async def run_worker(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then let running jobs finish for up to 10 s. Outlives a database that goes away."""
