@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from integrations.meta_ads.errors import answer_broken
 
@@ -103,12 +104,14 @@ class Ad:
     updated: datetime | None
 
 
-@dataclass(frozen=True)
-class ActionCount:
+_NO_WINDOWS: Mapping[str, Decimal] = MappingProxyType({})
+
+
+class ActionCount(NamedTuple):
     """One action type: by the default attribution, and by each window that was asked for and counted something."""
 
     value: Decimal | None
-    windows: Mapping[str, Decimal] = field(default_factory=dict)
+    windows: Mapping[str, Decimal] = _NO_WINDOWS
 
 
 Actions = Mapping[str, ActionCount]
@@ -267,11 +270,15 @@ def _actions(raw: Raw, name: str) -> Actions:
     for one in listed:
         if not isinstance(one, dict) or "action_type" not in one:
             raise answer_broken(f"an entry of {name} has no action_type")
-        windows = {key: decimal(one, key) for key in one if key[:1].isdigit() and key.count("_") == 1}
-        found[str(one["action_type"])] = ActionCount(
-            decimal(one, "value"), {key: value for key, value in windows.items() if value is not None}
-        )
+        windows = _windows(one) if len(one) > 2 else _NO_WINDOWS
+        found[str(one["action_type"])] = ActionCount(decimal(one, "value"), windows)
     return found
+
+
+def _windows(one: Raw) -> Mapping[str, Decimal]:
+    """The keys such as 1d_click and 7d_click; 1d_click_first_conversion and the like count in another way."""
+    named = {key: decimal(one, key) for key in one if key[:1].isdigit() and key.count("_") == 1}
+    return {key: value for key, value in named.items() if value is not None}
 
 
 def attribution(spec: Any) -> str:

@@ -16,6 +16,9 @@ Planted truths, all counted from the epoch E (see TRUTHS, which tests and evals 
 5. Two days without data: Clínica Vitória delivered nothing on E-13 and E-12 (its balance was empty), and again every
    28 days before and after.
 
+The story goes on after E without an end: in a sandbox that is months old the ad is still tired and the pixel still
+broken, but what they were like before has left every usual window. `mutirao reset` begins a new world.
+
 Sources of the orders of magnitude (CPM, click and conversion rates in BRL): plausible values chosen for this sample,
 not market statistics.
 """
