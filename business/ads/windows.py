@@ -217,7 +217,7 @@ def _day_reference(s: str) -> str:
         rf"|(?P<em{s}>{_EN_MONTH})\b\.?\s+(?P<ed{s}>\d{{1,2}}){_ORD}(?!\d)(?:,?\s+(?P<ey{s}>{_YEAR})\b)?"
         rf"|(?P<today{s}>{_TODAY})\b|(?P<before{s}>{_BEFORE_YESTERDAY})\b|(?P<yesterday{s}>{_YESTERDAY})\b"
         rf"|(?P<wd{s}>{_WEEKDAY})\b"
-        rf"|(?P<bare{s}>\d{{1,2}}|primeiro|primero){_ORD}(?![\d/.,%])\b)"
+        rf"|(?P<bare{s}>\d{{1,2}}|primeiro|primero){_ORD}(?!\d|[/.,]\d|%)\b)"
     )
 
 
