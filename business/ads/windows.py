@@ -542,6 +542,8 @@ def _day(match: re.Match[str], s: str, today: date) -> _Day:
             first, second = int(groups[day]), int(groups[month])
             if second > 12 >= first:  # 11/23 can only be the American way
                 first, second = second, first
+            if not first or not second:
+                raise _impossible(match.group())
             return _Day(first, second, _full_year(groups[year]))
     if groups[f"nd{s}"]:
         return _Day(_cardinal(groups[f"nd{s}"]), _MONTHS[groups[f"nm{s}"]], _full_year(groups[f"ny{s}"]))
