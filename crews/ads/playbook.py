@@ -112,7 +112,9 @@ class AdsPlaybook:
                 arguments["order"] = "desc" if worst else "asc"
         elif request.level_named and request.target is None and request.level != "campaign":
             arguments["level"] = request.level
-        if request.intent == "compare" and "compare_with" not in arguments and not self._compares(task):
+        if compare_said := self._said(task.text)[1]:
+            arguments["compare_with"] = compare_said
+        elif request.intent == "compare":
             arguments["compare_with"] = "previous"
         return arguments
 
@@ -135,26 +137,20 @@ class AdsPlaybook:
 
     def _period(self, task: CrewTask) -> str | None:
         """The words that name a period: of this part, else of the whole message, else of the conversation."""
-        said = self._said(task.text) or (self._said(self._turn.text) if len(self._tasks) > 1 else None)
+        said = self._said(task.text)[0] or (self._said(self._turn.text)[0] if len(self._tasks) > 1 else None)
         if said is None and task.intent == "followup":
             said = self._turn.session.get("period")
         return said
 
-    def _said(self, text: str) -> str | None:
+    def _said(self, text: str) -> tuple[str | None, str | None]:
+        """The words that name a period, and those that name what it is compared with."""
         try:
             found = parse_period(text, now=self._turn.now, time_zone=self._turn.identity.time_zone)
         except MutiraoError:
-            return text[:200]  # an impossible date: the tool says what is wrong with it, in the account's zone
-        if found is None or not (found.said or found.compare_said):
-            return None
-        return " ".join(words for words in (found.said, found.compare_said) if words)[:200]
-
-    def _compares(self, task: CrewTask) -> bool:
-        try:
-            found = parse_period(task.text, now=self._turn.now, time_zone=self._turn.identity.time_zone)
-        except MutiraoError:
-            return True
-        return found is not None and found.compare is not None
+            return text[:200], None  # an impossible date: the tool says what is wrong with it, in the account's zone
+        if found is None:
+            return None, None
+        return found.said[:200] or None, found.compare_said[:200] or None
 
     def _last_level(self, task: CrewTask) -> str | None:
         entities = self._turn.session.get("entities", [])

@@ -319,30 +319,29 @@ class Words:
         metrics = list(_TABLE_COMPARED if compared else _TABLE)
         if sort_by not in metrics:
             metrics.append(sort_by)
-        columns = ["#", self.say(f"ads.level.{level}")]
-        for metric in metrics:
-            columns.append(self.metric(metric))
-            if compared:
-                columns.append("Δ")
-        columns.append(self.say("ads.status"))
+        statuses = {row["status"] for row in report["rows"]}
+        with_status = statuses != {"ACTIVE"} and statuses != {""}  # a column that says the same of all says nothing
+        columns = ["#", self.say(f"ads.level.{level}"), *(self.metric(metric) for metric in metrics)]
         rows = []
         for n, row in enumerate(report["rows"], first):
-            now = row["now"] or {}
-            cells = [str(n), row["name"]]
-            for metric in metrics:
-                text = self.figure(metric, now.get(metric), currency)
-                if metric == "results" and now.get("results") is not None and now.get("result_kind"):
-                    text = f"{text} {self.kind(now['result_kind'], now['results'])}"
-                cells.append(text)
-                if compared:
-                    cells.append(self.change(row["change"].get(metric)))
-            cells.append(self.status(row["status"]))
-            rows.append(cells)
+            cells = [str(n), row["name"], *(self._cell(row, metric, currency, compared) for metric in metrics)]
+            rows.append([*cells, self.status(row["status"])] if with_status else cells)
         title = f"{report['account']['name']} · {self.window(report['window'])}"
         if compared:
             title = self.say("ads.table_compared", title=title, window=self.window(report["compare"]))
-        aligns: list[Any] = ["right", "left", *(["right"] * (len(columns) - 3)), "left"]
+        aligns: list[Any] = ["right", "left", *(["right"] * len(metrics))]
+        if with_status:
+            columns.append(self.say("ads.status"))
+            aligns.append("left")
         return Table(title, columns, rows, aligns)
+
+    def _cell(self, row: dict[str, Any], metric: str, currency: str, compared: bool) -> str:
+        now = row["now"] or {}
+        text = self.figure(metric, now.get(metric), currency)
+        if metric == "results" and now.get("results") is not None and now.get("result_kind"):
+            text = f"{text} {self.kind(now['result_kind'], now['results'])}"
+        change = row["change"].get(metric)
+        return f"{text} ({self.change(change)})" if compared and change is not None else text
 
     def status(self, status: str) -> str:
         key = f"ads.status.{status}"
