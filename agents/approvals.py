@@ -32,7 +32,7 @@ def proposal_card(proposal: Proposal, texts: Texts, language: str, time_zone: st
         title=texts.say(language, preview.title, **seen.params(preview.title_params)),
         lines=lines,
         warnings=warnings,
-        evidence=[seen.value(sentence) for sentence in proposal.evidence],
+        evidence=[seen.evidence(item) for item in proposal.evidence],
         expires_at=_moment(proposal.expires_at, language, time_zone),
         outcome=_outcome(proposal, texts, language),
         editable=dict(preview.editable) if pending else {},
@@ -82,6 +82,18 @@ class _Seen:
                 return self._texts.say(self._language, key, **self.params(params))
             case _:
                 return self._text(str(value))
+
+    def evidence(self, item: Any) -> str:
+        """A sentence as it is, a measured fact as "what: value (days)"."""
+        if not isinstance(item, dict):
+            return self.value(item)
+        value, unit = item["value"], item["unit"]
+        shown = formats.percent(value, self._language, 2) if unit == "percent" else self.value(value)
+        label = self._texts.say(self._language, item["label"]) if self._texts.has(item["label"]) else item["label"]
+        days = ""
+        if item["since"] and unit != "day":
+            days = f" ({formats.window(item['since'], item['until'], self._language)})"
+        return f"{label}: {shown}{days}"
 
     def params(self, params: dict[str, Any]) -> dict[str, Any]:
         return {name: self._text(value) if isinstance(value, str) else value for name, value in params.items()}

@@ -15,17 +15,20 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from business.ads import metrics
+from business.ads.changes import plan_budget, plan_status
 from business.ads.findings import Fact, Finding
 from business.ads.metrics import Totals, Value
-from business.ads.model import Account, Entity, Level, Window
+from business.ads.model import Account, Entity, Level, Status, Window
 from business.ads.report import KindTotal, Report, Row, TrendLine
 from business.ads.service import AdsService, Failure
 from business.ads.windows import META_MONTHS, PeriodRequest, default_window, parse_period, previous
+from business.approvals.model import Change
 from core.errors import ArgumentsWrong, MutiraoError
 from core.money import Money
 from core.permissions import Scope
 from core.tenancy import Identity
-from tools.spec import Effect, Origin, ToolArgs, ToolContext, ToolResult, tool
+from tools.amounts import amount_was_named
+from tools.spec import Effect, Origin, ProposedChange, ToolArgs, ToolContext, ToolResult, tool
 
 MOST_ACCOUNTS = 8  # looked at in one call
 MOST_FINDINGS = 12
@@ -36,8 +39,11 @@ Metric = Literal[
     "cpm", "purchases", "purchase_value", "roas", "leads", "conversations",
 ]  # fmt: skip
 
-AccountArg = Annotated[str | None, Field(description="Name or id; omit for the current or all accounts.")]
+AccountArg = Annotated[str | None, Field(max_length=300, description="Name or id; omit for all accounts.")]
 TargetArg = Annotated[str, Field(min_length=1, max_length=300, description="Name or id of a campaign, ad set or ad.")]
+ReasonArg = Annotated[
+    str | None, Field(max_length=300, description="One sentence of evidence, in the user's language.")
+]
 PeriodArg = Annotated[
     str | None,
     Field(max_length=200, description="The user's words or YYYY-MM-DD..YYYY-MM-DD; omit for the last 7 days."),
@@ -378,6 +384,139 @@ async def ads_diagnose(ctx: ToolContext, args: DiagnoseArgs) -> AdsDiagnosis:
     )
 
 
+# --- proposing ------------------------------------------------------------------------------------
+
+
+class StatusArgs(ToolArgs):
+    target: TargetArg
+    level: Annotated[Literal["campaign", "adset", "ad"] | None, Field(description="If the user said which.")] = None
+    account: AccountArg = None
+    reason: ReasonArg = None
+
+
+@tool(effect=Effect.WRITE, area="ads")
+async def pause_ad_object(ctx: ToolContext, args: StatusArgs) -> ProposedChange:
+    """Propose to pause one campaign, ad set or ad. It only makes a proposal: a person approves it with a button.
+
+    Call it when the user asks to pause it, or asks what to pause and ads_diagnose suggests `pause` for it; one call per
+    object. Never for broken tracking or a winner. It deletes nothing.
+    """
+    return await _status(ctx, args, Status.PAUSED)
+
+
+@tool(effect=Effect.SPEND, area="ads")
+async def resume_ad_object(ctx: ToolContext, args: StatusArgs) -> ProposedChange:
+    """Propose to resume one paused campaign, ad set or ad, which lets it spend again. It only makes a proposal: a
+    person approves it with a button. Only when the user asks for it; one call per object."""
+    return await _status(ctx, args, Status.ACTIVE)
+
+
+async def _status(ctx: ToolContext, args: StatusArgs, to: Status) -> ProposedChange:
+    account, entity = await _one(ctx, args.account, args.target, args.level)
+    return ProposedChange(change=plan_status(account, entity, to), evidence=_evidence(ctx, entity, args.reason))
+
+
+class BudgetArgs(ToolArgs):
+    target: TargetArg
+    amount: Annotated[Decimal | None, Field(gt=0, description="New budget in the account's currency.")] = None
+    change_amount: Annotated[Decimal | None, Field(description="By how much, negative to lower.")] = None
+    change_percent: Annotated[Decimal | None, Field(gt=-100, description="20 raises by 20%, -20 lowers.")] = None
+    kind: Annotated[Literal["daily", "lifetime"] | None, Field(description="If the user said which.")] = None
+    level: Annotated[Literal["campaign", "adset"] | None, Field(description="If the user said which.")] = None
+    account: AccountArg = None
+    reason: ReasonArg = None
+
+
+@tool(effect=Effect.SPEND, area="ads")
+async def set_ads_budget(ctx: ToolContext, args: BudgetArgs) -> ProposedChange:
+    """Propose a new budget for one campaign or ad set. It only makes a proposal: a person approves it with a button.
+
+    Give exactly one of `amount`, `change_amount`, `change_percent`, and only what the user said in words: if they named
+    no amount, ask. A budget lives on the campaign or on its ad sets; the error says where.
+    """
+    given = [one for one in (args.amount, args.change_amount, args.change_percent) if one is not None]
+    if len(given) != 1 or given[0] == 0:
+        raise ArgumentsWrong(
+            "amount_needed", "give one of amount, change_amount, change_percent; if none was said, ask"
+        )
+    account, entity = await _one(ctx, args.account, args.target, args.level)
+    currency = account.currency
+    amount_was_named(
+        ctx.turn,
+        currency,
+        amount=args.amount,
+        change_amount=args.change_amount,
+        change_percent=args.change_percent,
+    )
+    service, identity = _service(ctx), _identity(ctx)
+    family: list[Entity] = []
+    if entity.daily_budget is None and entity.lifetime_budget is None:
+        lists = await asyncio.gather(
+            *(service.entities(identity, account, level) for level in (Level.CAMPAIGN, Level.ADSET))
+        )
+        family = [one for found in lists for one in found]
+
+    def plan(of: Entity) -> Change:
+        return plan_budget(
+            account,
+            of,
+            family,
+            amount=None if args.amount is None else Money(args.amount, currency),
+            change_amount=None if args.change_amount is None else Money(args.change_amount, currency),
+            change_percent=args.change_percent,
+            kind=args.kind,
+        )
+
+    try:
+        change = plan(entity)
+    except ArgumentsWrong as error:
+        # A campaign whose one ad set holds the whole budget: that is the one that is meant.
+        where = error.params.get("where", []) if error.code == "budget_lives_elsewhere" else []
+        if len(where) != 1 or where[0]["level"] != Level.ADSET.value:
+            raise
+        change = plan(next(one for one in family if one.id == where[0]["id"]))
+    return ProposedChange(change=change, evidence=_evidence(ctx, entity, args.reason))
+
+
+async def _one(
+    ctx: ToolContext, mention: str | None, target: str, level: Literal["campaign", "adset", "ad"] | None
+) -> tuple[Account, Entity]:
+    (place,), _, _ = await _places(ctx, mention, target, Level(level) if level else None)
+    assert place.entity is not None
+    return place.account, place.entity
+
+
+def _evidence(ctx: ToolContext, entity: Entity, reason: str | None) -> list[Any]:
+    """The facts that ads_diagnose found about the object in this turn, then the model's own sentence."""
+    facts: list[Any] = []
+    for record in ctx.turn.results:
+        for account in (record.result or {}).get("accounts", []) if record.name == "ads_diagnose" else []:
+            for finding in account["findings"]:
+                if finding["id"] == entity.id:
+                    facts = [_measured(fact) for fact in finding["evidence"]]
+    return [*facts, reason] if reason else facts
+
+
+def _measured(fact: dict[str, Any]) -> dict[str, Any]:
+    """A FactRow's data as evidence of a proposal (business/approvals/model.py)."""
+    value: Any = fact["value"]
+    match fact["unit"]:
+        case "money":
+            value = Money(Decimal(str(value)), fact["currency"])
+        case "number" | "percent" | "ratio":
+            value = Decimal(str(value))
+        case "day":
+            value = date.fromisoformat(str(value))
+    since, until = fact["since"], fact["until"]
+    return {
+        "label": fact["label"],
+        "value": value,
+        "unit": fact["unit"],
+        "since": date.fromisoformat(since) if since else None,
+        "until": date.fromisoformat(until) if until else None,
+    }
+
+
 # --- which account, which object, which days --------------------------------------------------------
 
 
@@ -399,25 +538,28 @@ def _identity(ctx: ToolContext) -> Identity:
     return identity
 
 
-async def _places(ctx: ToolContext, mention: str | None, target: str | None) -> tuple[list[_Place], list[Failure], int]:
-    """The accounts that are meant (named, else the conversation's, else all), and in them the object that is meant.
+async def _places(
+    ctx: ToolContext, mention: str | None, target: str | None, level: Level | None = None
+) -> tuple[list[_Place], list[Failure], int]:
+    """The accounts that are meant (the named one, else all), and in them the object that is meant.
 
-    Also the sources that did not answer, and how many accounts were left out.
+    Also the sources that did not answer, and how many accounts were left out. An object that several accounts have is
+    looked for in the conversation's account first.
     """
     service, identity = _service(ctx), _identity(ctx)
+    mention = mention or _account_of_shown(ctx, target)
     if mention:
         account = await service.find_account(identity, mention)
-        entity = await service.find_entity(identity, account, target) if target else None
+        entity = await service.find_entity(identity, account, target, level) if target else None
         return [_Place(account, entity)], [], 0
     found = await service.accounts(identity)
-    current = [a for a in found.accounts if a.id == ctx.turn.session.get("account")]
     if target is None:
-        chosen = current or [a for a in found.accounts if a.active] or found.accounts
+        chosen = [a for a in found.accounts if a.active] or found.accounts
         return [_Place(a) for a in chosen[:MOST_ACCOUNTS]], found.failures, max(0, len(chosen) - MOST_ACCOUNTS)
 
     accounts = found.accounts[:MOST_ACCOUNTS]
     answers = await asyncio.gather(
-        *(service.find_entity(identity, account, target) for account in accounts), return_exceptions=True
+        *(service.find_entity(identity, account, target, level) for account in accounts), return_exceptions=True
     )
     places = []
     errors: list[BaseException] = []
@@ -427,7 +569,8 @@ async def _places(ctx: ToolContext, mention: str | None, target: str | None) -> 
         else:
             places.append(_Place(account, answer))
     if len(places) > 1:
-        here = [place for place in places if place.account in current]
+        last = ctx.turn.session.get("last_account")
+        here = [place for place in places if last in (place.account.id, place.account.name)]
         exact = [place for place in places if place.entity and place.entity.id == target.strip()]
         places = here if len(here) == 1 else exact or places
     if len(places) == 1:
@@ -435,6 +578,12 @@ async def _places(ctx: ToolContext, mention: str | None, target: str | None) -> 
     if places:
         raise _several(target, places)
     raise _best_error(target, errors)
+
+
+def _account_of_shown(ctx: ToolContext, target: str | None) -> str | None:
+    """The account of an object that was shown in this conversation, by its id: no other account need be asked."""
+    shown = ctx.turn.session.get("entities") or []
+    return next((str(one["account"]) for one in shown if target and one.get("id") == target.strip()), None)
 
 
 def _several(target: str, places: Sequence[_Place]) -> ArgumentsWrong:
@@ -673,7 +822,7 @@ def _finding(n: int, finding: Finding) -> FindingRow:
 def _fact(fact: Fact) -> FactRow:
     value = fact.value
     return FactRow(
-        label=fact.label.removeprefix("finding.fact."),
+        label=fact.label,
         value=value if isinstance(value, (int, date, str)) else Decimal(_rounded(value) or 0),
         unit=fact.unit,
         currency=value.currency if isinstance(value, Money) else None,
@@ -739,4 +888,4 @@ def _points(line: TrendLine, metric: str, account: Account) -> dict[str, Any]:
     }
 
 
-ADS_TOOLS = [list_accounts, ads_report, ads_trend, ads_diagnose]
+ADS_TOOLS = [list_accounts, ads_report, ads_trend, ads_diagnose, pause_ad_object, resume_ad_object, set_ads_budget]

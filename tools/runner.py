@@ -89,7 +89,9 @@ class ToolRunner:
                 raise ArgumentsWrong("tool_unknown", f"there is no tool {name[:80]!r}; there are: {known}", name=name)
             args = parse_arguments(spec, raw_arguments)
         except MutiraoError as error:
-            turn.results.append(ToolRecord(name, shown, self._effect(name), None, "user", error.code, dict(error.params)))
+            turn.results.append(
+                ToolRecord(name, shown, self._effect(name), None, "user", error.code, dict(error.params))
+            )
             return _failure(error)
 
         key = f"{name} {json.dumps(args.model_dump(mode='json'), sort_keys=True)}"
@@ -123,6 +125,7 @@ class ToolRunner:
                 record.error = "turn_stopped"  # cancelled from outside
             else:
                 record.error = outcome.error_code
+                record.error_params = dict(outcome.error.params) if outcome.error else {}
                 record.error_params = dict(outcome.error.params) if outcome.error else {}
                 record.result = outcome.data if outcome.ok else None
                 record.origin = outcome.data.get("origin", "user") if outcome.ok else "user"
@@ -173,7 +176,7 @@ class ToolRunner:
             "kind": result.change.kind,
             "target": result.change.target,
             "change": result.change.data,
-            "evidence": proposal.evidence,
+            "evidence": [item for item in proposal.evidence if isinstance(item, str)],
             "note": "Nothing has changed yet: a person must approve it. The user sees a card with buttons.",
         }
         return ToolOutcome(True, compact(data), data, proposal=proposal)

@@ -50,7 +50,8 @@ class ProposedChange(ToolResult):
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     change: Change
-    evidence: list[str] = Field(default_factory=list)
+    evidence: list[Any] = Field(default_factory=list)
+    """As in business/approvals/model.py Proposal.evidence."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Names of ads, cells of a file and messages of contacts are data. A change whose 
 by the user is still proposed (a person must say yes to it anyway), but the proposal says so.
 """
 
-import json
 import re
 import unicodedata
 from typing import Any
@@ -15,7 +14,21 @@ from tools.spec import ToolArgs
 Warning_ = tuple[str, dict[str, Any]]
 """A text's key and its parameters, as in business/approvals/model.py Preview.warnings."""
 
-_PROSE = frozenset({"reason"})  # the model's own sentence: evidence, not an order
+_NOT_TARGETS = frozenset({"reason", "account"})
+"""`reason` is the model's own sentence: evidence, not an order. `account` only says where the target is looked for."""
+_POINTS = re.compile(
+    r"\b(?:el[ae]s?|ess[ae]s?|est[ae]s?|dess[ae]s?|dest[ae]s?|isso|isto|del[ae]s?|it|them|this|that|these|those|es[ae]|es[ao]s"
+    r"|primeir[ao]s?|segund[ao]s?|terceir[ao]s?|quart[ao]s?|quint[ao]s?|ultim[ao]s?|first|second|third|fourth|fifth|last"
+    r"|primer[ao]?|tercer[ao]?|\d+[ao]?)\b"
+)
+"""Words that point at something shown before: "pausa ela", "a segunda"."""
+_COMMON = frozenset(
+    re.findall(
+        r"\w+",
+        "campanha campanhas campaign campaigns campana campanas anuncio anuncios conjunto conjuntos adset criativo"
+        " creative para from with",
+    )
+)
 
 
 def argument_warnings(turn: Turn, args: ToolArgs) -> list[Warning_]:
@@ -28,7 +41,7 @@ def argument_warnings(turn: Turn, args: ToolArgs) -> list[Warning_]:
     warnings: list[Warning_] = []
     for name, value in args.model_dump(mode="json", exclude_unset=True).items():
         schema = type(args).model_fields[name].annotation
-        if name in _PROSE or not isinstance(value, str) or "Literal" in str(schema):
+        if name in _NOT_TARGETS or not isinstance(value, str) or "Literal" in str(schema):
             continue
         origin = origin_of(turn, value)
         if origin != "user":
@@ -40,19 +53,27 @@ def argument_warnings(turn: Turn, args: ToolArgs) -> list[Warning_]:
 def origin_of(turn: Turn, value: str) -> str | None:
     """`user`, the origin of the tool result that holds the value, or None when it stands nowhere.
 
-    An id counts as the user's when the thing it belongs to was named by the user.
+    An id counts as the user's when they wrote a word of the name it belongs to, or point at what was shown before.
     """
     if _said_by_user(turn, value):
         return "user"
     found: str | None = None
     for record in turn.results:
         for owner in _owners(record.result, value):
-            if _said_by_user(turn, str(owner.get("name") or "")):
+            if _named_by_user(turn, str(owner.get("name") or "")):
                 return "user"
             found = record.origin
-    if found is None and _folded(value) in _folded(json.dumps(turn.session.get("entities", ""), ensure_ascii=False)):
-        found = "account data"
+    for owner in _owners(turn.session.get("entities"), value):
+        if _named_by_user(turn, str(owner.get("name") or "")) or _POINTS.search(_folded(turn.text)):
+            return "user"
+        found = found or "account data"
     return found
+
+
+def _named_by_user(turn: Turn, name: str) -> bool:
+    """The whole name, or a word of it that is not common to all of them."""
+    words = [word for word in _folded(name).split() if len(word) >= 4 and word not in _COMMON]
+    return _said_by_user(turn, name) or any(_said_by_user(turn, word) for word in words)
 
 
 def _said_by_user(turn: Turn, value: str) -> bool:

@@ -118,7 +118,9 @@ class Proposal:
     change: Change
     change_hash: str
     preview: Preview
-    evidence: list[str]
+    evidence: list[Any]
+    """Sentences, or measured facts: {"label": key of a text, "value", "unit": number|percent|ratio|money|day|name,
+    "since", "until"}."""
     state: ProposalState
     door: str  # where it was proposed
     proposed_by: str  # user id

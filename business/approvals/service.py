@@ -35,6 +35,7 @@ PolicyCheck = Callable[[str, str, str, Change], Awaitable[None]]
 Proposals = list[Proposal]
 Warnings = list[tuple[str, dict[str, Any]]]
 Sentences = list[str]
+Evidence = list[Any]
 
 LEASE = timedelta(seconds=30)
 """How long after a claim an unseen write may still be on its way; only then "not there" is taken for "not done"."""
@@ -79,7 +80,7 @@ class Approvals:
         door: str,
         conversation_id: str | None = None,
         turn_id: str | None = None,
-        evidence: Sentences | None = None,
+        evidence: Evidence | None = None,
         warnings: Warnings | None = None,
         undo_of: str | None = None,
     ) -> Proposal:

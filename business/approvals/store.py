@@ -30,7 +30,7 @@ async def insert(conn: Conn, proposal: Proposal) -> None:
             Jsonb({"kind": proposal.change.kind, "target": proposal.change.target, "data": proposal.change.data}),
             proposal.change_hash,
             Jsonb(preview_data(proposal.preview)),
-            Jsonb(proposal.evidence),
+            Jsonb(packed(proposal.evidence)),
             proposal.state.value,
             proposal.door,
             proposal.proposed_by,
@@ -76,7 +76,7 @@ async def find_all(
 
 
 async def pending_of_target(conn: Conn, conversation_id: str | None, user_id: str, change: Change) -> list[Proposal]:
-    """Pending proposals of the same kind for the same object in this conversation (or of this user, without one).
+    """Pending proposals of the same kind and action for the same object in this conversation, or of this user.
 
     Takes a lock that lasts until the transaction ends, so that two equal proposals cannot be made at once.
     """
@@ -88,8 +88,9 @@ async def pending_of_target(conn: Conn, conversation_id: str | None, user_id: st
         """SELECT * FROM proposals
            WHERE state = 'pending' AND coalesce(conversation_id, proposed_by) = %s
              AND change->>'kind' = %s AND change->>'target' = %s
+             AND (change->'data'->>'action') IS NOT DISTINCT FROM %s
            ORDER BY created_at DESC FOR UPDATE""",
-        [place, change.kind, change.target],
+        [place, change.kind, change.target, change.data.get("action")],
     )
     return [from_row(row) for row in await rows.fetchall()]
 
@@ -197,7 +198,7 @@ def from_row(row: dict[str, Any]) -> Proposal:
         change=Change(**row["change"]),
         change_hash=row["change_hash"],
         preview=preview_from(row["preview"]),
-        evidence=row["evidence"],
+        evidence=unpacked(row["evidence"]),
         state=ProposalState(row["state"]),
         door=row["door"],
         proposed_by=row["proposed_by"],
