@@ -6,7 +6,7 @@ ratios with two decimals, changes in percent with one. None is no data, which is
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -142,6 +142,65 @@ class AccountReport(BaseModel):
     notes: list[str] = []
     fetched_at: datetime
 
+    def for_model(self, sort_by: str) -> dict[str, Any]:
+        """The figures that answers are made of; all of them where there are few rows, else the usual ones."""
+        few = list(_SPOKEN) if len(self.rows) <= 3 else [*_SPOKEN_PER_ROW, sort_by]
+        return {
+            "account": self.account.name,
+            "currency": self.account.currency,
+            "time_zone": self.window.time_zone,
+            "attribution": self.attribution,
+            "window": _span(self.window),
+            "compare": _span(self.compare) if self.compare else None,
+            "total_of": self.total_of,
+            "total": _spoken(self.total, self.before, self.change, _SPOKEN),
+            "kinds": [{"kind": k.kind} | _spoken(k.now, k.before, k.change, _SPOKEN_PER_ROW) for k in self.kinds],
+            "rows": [
+                {
+                    "n": row.n,
+                    "id": row.id,
+                    "name": row.name,
+                    "campaign": row.campaign,
+                    "status": row.status if row.status != "ACTIVE" else None,
+                    "daily_budget": row.daily_budget,
+                    "lifetime_budget": row.lifetime_budget,
+                    "kind": row.now.result_kind if row.now and self.kinds else None,
+                }
+                | (_spoken(row.now, row.before, row.change, few) if row.now or row.before else {"no_data": True})
+                for row in self.rows
+            ],
+            "rows_in_all": self.rows_in_all if self.rows_in_all > len(self.rows) else None,
+            "days_without_data": self.days_without_data,
+            "compare_days_without_data": self.compare_days_without_data,
+            "notes": self.notes,
+        }
+
+
+_SPOKEN = ("spend", "results", "cost_per_result", "impressions", "reach", "frequency", "clicks", "ctr", "cpc", "cpm",
+           "purchase_value", "roas", "leads", "conversations")  # fmt: skip
+_SPOKEN_PER_ROW = ("spend", "results", "cost_per_result", "ctr", "roas")
+
+
+def _span(window: WindowInfo) -> str:
+    return f"{window.since}..{window.until}" + (" (today not over)" if window.partial else "")
+
+
+def _spoken(
+    now: Numbers | None, before: Numbers | None, change: dict[str, Decimal], figures: Sequence[str]
+) -> dict[str, Any]:
+    """Figure → value, or → {now, before, change in percent} where two periods are compared. Counts of 0 that no
+    campaign was run for are left out."""
+    told: dict[str, Any] = {}
+    for name in dict.fromkeys(figures):
+        value = getattr(now, name) if now else None
+        if name in ("leads", "conversations") and (not value or value == getattr(now, "results", None)):
+            continue
+        if before is None:
+            told[name] = value
+        else:
+            told[name] = {"now": value, "before": getattr(before, name), "change": change.get(name)}
+    return told
+
 
 class CurrencyTotal(BaseModel):
     """What several accounts of one currency add up to. Reach and results are not added."""
@@ -170,6 +229,20 @@ class AdsReport(ReadResult):
     reports: list[AccountReport]
     totals: list[CurrencyTotal] = Field(default_factory=list)
 
+    def for_model(self) -> Mapping[str, Any]:
+        return {
+            "level": self.level,
+            "sorted": f"{self.sort_by} {self.order}",
+            "reports": [report.for_model(self.sort_by) for report in self.reports],
+            "totals": [
+                {"currency": t.currency, "accounts": t.accounts} | _spoken(t.now, t.before, t.change, _ADDED)
+                for t in self.totals
+            ],
+            "origin": self.origin if self.origin != "account data" else None,
+            "not_answering": self.not_answering,
+            "accounts_left_out": self.accounts_left_out or None,
+        }
+
 
 class TrendSeries(BaseModel):
     account: AccountInfo
@@ -191,6 +264,28 @@ class TrendSeries(BaseModel):
 
 class AdsTrend(ReadResult):
     series: list[TrendSeries]
+
+    def for_model(self) -> Mapping[str, Any]:
+        return {
+            "series": [
+                {
+                    "account": s.account.name,
+                    "of": s.of,
+                    "metric": s.metric,
+                    "kind": s.result_kind,
+                    "unit": s.unit or None,
+                    "window": _span(s.window),
+                    "attribution": s.attribution,
+                    "days": {str(day): "no data" if value is None else value for day, value in s.points},
+                    "highest": s.highest,
+                    "lowest": s.lowest,
+                }
+                for s in self.series
+            ],
+            "origin": self.origin if self.origin != "account data" else None,
+            "not_answering": self.not_answering,
+            "accounts_left_out": self.accounts_left_out or None,
+        }
 
 
 class FactRow(BaseModel):
@@ -230,6 +325,33 @@ class AccountFindings(BaseModel):
 
 class AdsDiagnosis(ReadResult):
     accounts: list[AccountFindings]
+
+    def for_model(self) -> Mapping[str, Any]:
+        return {
+            "accounts": [
+                {
+                    "account": a.account.name,
+                    "window": _span(a.window),
+                    "attribution": a.attribution,
+                    "checked": a.checked,
+                    "findings": [
+                        f.model_dump(exclude={"evidence", "n"}) | {"evidence": [_told(fact) for fact in f.evidence]}
+                        for f in a.findings
+                    ]
+                    or "nothing passed the rules",
+                }
+                for a in self.accounts
+            ],
+            "origin": self.origin if self.origin != "account data" else None,
+            "not_answering": self.not_answering,
+            "accounts_left_out": self.accounts_left_out or None,
+        }
+
+
+def _told(fact: FactRow) -> str:
+    unit = {"money": f" {fact.currency}", "percent": "%"}.get(fact.unit, "")
+    days = f" ({fact.since}..{fact.until})" if fact.since and fact.unit != "day" else ""
+    return f"{fact.label.removeprefix('finding.fact.')} {fact.value}{unit}{days}"
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from business.approvals.model import Proposal
 from business.approvals.service import Approvals
@@ -126,7 +126,6 @@ class ToolRunner:
             else:
                 record.error = outcome.error_code
                 record.error_params = dict(outcome.error.params) if outcome.error else {}
-                record.error_params = dict(outcome.error.params) if outcome.error else {}
                 record.result = outcome.data if outcome.ok else None
                 record.origin = outcome.data.get("origin", "user") if outcome.ok else "user"
                 if outcome.proposal:
@@ -147,7 +146,7 @@ class ToolRunner:
             context = ToolContext(turn, self._services, scope)
             result = await _unless_stopped(turn, spec.run(context, args))
             if not spec.proposes:
-                return ToolOutcome(True, compact(result), result.model_dump(mode="json"))
+                return ToolOutcome(True, compact(result.for_model()), result.model_dump(mode="json"))
             assert isinstance(result, ProposedChange)
             return await self._propose(turn, spec, args, result)
         except MutiraoError as error:
@@ -215,10 +214,9 @@ def parse_arguments(spec: ToolSpec, raw: Mapping[str, Any] | str) -> ToolArgs:
         raise ArgumentsWrong("arguments_wrong", wrong, wrong=wrong) from None
 
 
-def compact(value: BaseModel | Mapping[str, Any]) -> str:
+def compact(value: Mapping[str, Any]) -> str:
     """`value` as JSON for a model: short, None and empty fields left out, decimals as plain numbers."""
-    data = value.model_dump(mode="python") if isinstance(value, BaseModel) else value
-    return json.dumps(_plain(data), ensure_ascii=False, separators=(",", ":"), default=str)
+    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _plain(value: Any) -> Any:

@@ -43,6 +43,10 @@ class ToolResult(BaseModel):
 
     origin: Origin = "account data"
 
+    def for_model(self) -> Mapping[str, Any]:
+        """What a model is told of the result: every number it may need, in as few tokens as will do."""
+        return self.model_dump()
+
 
 class ProposedChange(ToolResult):
     """What a tool with an effect returns: the exact change, and the sentences that justify it."""
