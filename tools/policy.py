@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from business.approvals.model import Change
+from business.approvals.model import UNDO, Change
 from core.db import Database
 from core.errors import Refused, SetupError
 from core.money import Money
@@ -93,7 +93,7 @@ class Policy(BaseModel):
         if self.decision(tool, effect) is Decision.NEVER:
             raise Refused("policy_forbids", f"the policy forbids {tool}", tool=tool)
         kind = change.data.get("budget")
-        if kind is None:
+        if kind is None or tool == UNDO:  # an undo goes back to what was, however far that is
             return
         before, after = _money(change.data["before"]), _money(change.data["after"])
         caps = self.caps.daily_budget if kind == "daily" else self.caps.lifetime_budget

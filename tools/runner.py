@@ -17,7 +17,7 @@ from typing import Any, cast
 import structlog
 from pydantic import ValidationError
 
-from business.approvals.model import Proposal
+from business.approvals.model import EDITED_UNDO, UNDO, Proposal
 from business.approvals.service import Approvals
 from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Refused, Unavailable
 from core.ids import new_id
@@ -66,6 +66,8 @@ class ToolRunner:
         self.tools = {spec.name: spec for spec in tools}
         if len(self.tools) != len(tools):
             raise ValueError("two tools have the same name")
+        if self.tools.keys() & {UNDO, EDITED_UNDO}:
+            raise ValueError(f"no tool may be called {UNDO}: proposals of that name are free of caps")
         self._permissions = permissions
         self._approvals = approvals
         self._policies = policies

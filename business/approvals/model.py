@@ -11,6 +11,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+UNDO = "undo"
+"""Stands as the tool of a proposal that would put back what an executed one changed."""
+
+EDITED_UNDO = "edited_undo"
+
 
 class ProposalState(StrEnum):
     PENDING = "pending"

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from business.approvals import store
-from business.approvals.model import Change, ChangeHandler, Proposal, ProposalState, ReadBack
+from business.approvals.model import EDITED_UNDO, UNDO, Change, ChangeHandler, Proposal, ProposalState, ReadBack
 from core.audit import audit
 from core.clock import Clock
 from core.db import Database
@@ -145,13 +145,13 @@ class Approvals:
         return await self.create(
             identity,
             change,
-            tool=old.tool,
+            # What is typed over is no way back any more: an undo is free of caps, its edit is not.
+            tool=EDITED_UNDO if old.tool == UNDO else old.tool,
             effect=old.effect,
             door=door,
             conversation_id=old.conversation_id,
             turn_id=old.turn_id,
             evidence=old.evidence,
-            undo_of=old.undo_of,
         )
 
     async def undo(self, identity: Identity, proposal_id: str, door: str) -> Proposal:
@@ -166,7 +166,7 @@ class Approvals:
         return await self.create(
             identity,
             inverse,
-            tool="undo",
+            tool=UNDO,
             effect=handler.effect(inverse),
             door=door,
             conversation_id=done.conversation_id,

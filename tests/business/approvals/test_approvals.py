@@ -514,3 +514,16 @@ async def test_a_change_whose_own_effect_is_stronger_than_its_tool_says_counts_a
     change = turn_dial("volume", "100", "150", effect="SPEND")
     proposal = await approvals.create(tenants.one[Role.ADMIN], change, tool="t", effect="WRITE", door="chat")
     assert proposal.effect == "SPEND"
+
+
+async def test_an_edited_undo_is_no_undo_any_more_and_the_policy_is_asked_about_it(
+    approvals: Approvals, tenants: Tenants, propose: Propose
+) -> None:
+    proposal = await propose()
+    await approvals.approve(tenants.one[Role.ADMIN], proposal.id, "chat")
+    undo = await approvals.undo(tenants.one[Role.ADMIN], proposal.id, "chat")
+    edited = await approvals.edit(tenants.one[Role.ADMIN], undo.id, {"to": "130"}, "chat")
+
+    assert (undo.tool, edited.tool, edited.undo_of) == ("undo", "edited_undo", None)
+    code = await refused_code(approvals.edit(tenants.one[Role.ADMIN], edited.id, {"to": "1000"}, "chat"))
+    assert code == "policy_forbids"
