@@ -89,6 +89,7 @@ class Lexicon:
         self.periods = frozenset(plain(w) for w in raw["periods"].split())
         self.back_references = frozenset(plain(w) for w in raw["back_references"].split())
         self.joints = frozenset(plain(w) for w in raw["joints"].split())
+        self.before_periods = frozenset(plain(w) for w in raw["before_periods"].split())
         self.conditions = frozenset(plain(w) for w in raw["conditions"].split())
 
     @classmethod
@@ -101,6 +102,14 @@ class Lexicon:
         for end in range(3, len(word) + 1):
             found.extend(self._stems.get(word[:end], ()))
         return list(dict.fromkeys(found))
+
+    def points_back(self, text: str) -> bool:
+        """Whether a word points at an earlier answer: "pausa ela", "a segunda"; not "essa semana", "desde segunda"."""
+        words = _WORD.findall(plain(text))
+        for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
+            if word in self.back_references and after not in self.periods and before not in self.before_periods:
+                return True
+        return False
 
     def normalise(self, text: str) -> str:
         """Plain text with names and numbers replaced by a stand-in, so that the request remains."""
@@ -137,6 +146,7 @@ class Lexicon:
         distinct = sorted(set(known_ones))
         features += [f"{a}&{b}" for i, a in enumerate(distinct) for b in distinct[i + 1 :]]
         features.append(f"length{min(len(words), 2) if len(words) < 3 else 3 + (len(words) > 4) + (len(words) > 7)}")
+        features.append(f"unknown{round(4 * order.count('_') / max(1, len(words)))}")
         if "?" in normalised:
             features.append("?")
         if words:
@@ -146,9 +156,9 @@ class Lexicon:
 
 # How the three views weigh against each other, and the strength of the regularisation: chosen by 5-fold
 # cross-validation on the training examples only (tests/agents/test_intents.py prints the figures).
-_WEIGHTS = (1.0, 0.7, 2.0)
+_WEIGHTS = (1.0, 0.7, 1.5)
 _INVERSE_REGULARISATION = 20.0
-_ITERATIONS = 40
+_ITERATIONS = 25
 
 
 def _same(features: list[str]) -> list[str]:
@@ -183,7 +193,7 @@ class Classifier:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
-        common: dict[str, Any] = {"sublinear_tf": True, "min_df": 2, "dtype": np.float32}
+        common: dict[str, Any] = {"sublinear_tf": True, "min_df": 3, "dtype": np.float32}
         views = [
             TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), **common),
             TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"[^\s,.;!?]+", lowercase=False, **common),

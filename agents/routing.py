@@ -47,6 +47,9 @@ __all__ = [
 SURE = 0.60
 """From this probability on the classifier's word is taken without asking a model."""
 
+CREW_SURE = 0.85
+"""As sure as needed of the crew when the intent is not clear: the crew reads the request itself."""
+
 MAX_PARTS = 4
 """Requests served of one message; the others are named in `left_out`, so that the reply can say so."""
 
@@ -54,6 +57,7 @@ _CUT = 0.45  # each side of a conjunction must be this clear a request before a 
 _LONG = 1_200  # characters; above it only clear requests count: the rest is likely pasted text
 _HEAD, _TAIL = 1_500, 500  # what is looked at of a long message
 
+_ANSWER = "approvals.answer"
 _ACTIONS = frozenset({"ads.pause", "ads.resume", "ads.budget"})
 _SENTENCE_END = re.compile(r"(?<=[?!;…])\s*|(?<=\.)\s+|\s*\n+\s*")
 _ABBREVIATION = re.compile(r"(?:^|\s)(?:dra?|sra?|srta|ex|vs|st|ltda|inc|n|no|aprox|approx|p)\.$", re.IGNORECASE)
@@ -120,10 +124,12 @@ def route(text: str, session: Mapping[str, Any], classifier: Classifier) -> Rout
         return RoutePlan([part], True, message=message, continues=continues)
     if len(text) > _LONG:
         pieces = [p for p in pieces if p.probability >= SURE and p.intent != UNCLEAR] or pieces[:1]
+    pieces = _merged(pieces, classifier.lexicon)
     parts: list[RoutePart] = []
-    for piece in _merged(pieces, classifier.lexicon):
+    for piece in pieces:
         parts.append(_part(piece, parts[-1] if parts else None, continues, classifier))
-    return _plan(parts, all(p.confidence >= SURE for p in parts[:MAX_PARTS]), message, continues)
+    sure = all(p.probability >= SURE or p.crew_probability >= CREW_SURE for p in pieces[:MAX_PARTS])
+    return _plan(parts, sure, message, continues)
 
 
 def _plan(parts: list[RoutePart], sure: bool, message: str, continues: tuple[str, str] | None) -> RoutePlan:
@@ -143,6 +149,15 @@ class _Piece:
     text: str
     intent: str
     probability: float
+    crew_probability: float
+    """That the intent's crew is the right one, whatever the intent; the intent's own where no crew serves it."""
+
+    @classmethod
+    def of(cls, text: str, ranked: list[tuple[str, float]], intents: Mapping[str, Intent]) -> "_Piece":
+        name, probability = ranked[0]
+        crew = intents[name].crew
+        same = sum(p for other, p in ranked if intents[other].crew == crew) if crew else probability
+        return cls(text, name, probability, same)
 
     @property
     def chatter(self) -> bool:
@@ -177,17 +192,15 @@ def _cut(sentence: str, classifier: Classifier) -> list[_Piece]:
     lexicon = classifier.lexicon
     joints = _joints(sentence, lexicon)
     if not joints:
-        return [_Piece(sentence, *classifier.classify(sentence)[0])]
+        return [_Piece.of(sentence, classifier.classify(sentence), classifier.intents)]
     starts = [0, *(right for _, right in joints)]
     ends = [*(left for left, _ in joints), len(sentence)]
     texts = [sentence[a:b].strip(" ,") for a, b in zip(starts, ends, strict=True)]
-    atoms = [_Piece(t, *ranked[0]) for t, ranked in zip(texts, classifier.classify_all(texts), strict=True)]
+    atoms = _classified(texts, classifier)
     groups: list[list[int]] = []  # neighbouring atoms that stay together
     for i, atom in enumerate(atoms):
         last = atoms[groups[-1][0]] if groups else None
-        own = (
-            last is not None and min(last.probability, atom.probability) >= _CUT and not (last.chatter or atom.chatter)
-        )
+        own = last is not None and _own_requests(last, atom)
         if last and own and (last.intent != atom.intent or _both_needed(last, atom, lexicon)):
             groups.append([i])
         elif groups:
@@ -195,7 +208,12 @@ def _cut(sentence: str, classifier: Classifier) -> list[_Piece]:
         else:
             groups.append([i])
     whole = [sentence[starts[g[0]] : ends[g[-1]]].strip() for g in groups]
-    return [_Piece(t, *ranked[0]) for t, ranked in zip(whole, classifier.classify_all(whole), strict=True)]
+    return _classified(whole, classifier)
+
+
+def _classified(texts: list[str], classifier: Classifier) -> list[_Piece]:
+    ranked = classifier.classify_all(texts)
+    return [_Piece.of(text, r, classifier.intents) for text, r in zip(texts, ranked, strict=True)]
 
 
 def _joints(sentence: str, lexicon: Lexicon) -> list[tuple[int, int]]:
@@ -220,6 +238,13 @@ def _joints(sentence: str, lexicon: Lexicon) -> list[tuple[int, int]]:
     return found[:8]
 
 
+def _own_requests(left: _Piece, right: _Piece) -> bool:
+    """Whether both sides of a conjunction are clear requests: not "…, pq?", "…, pode fazer", "sim, …"."""
+    if min(left.probability, right.probability) < _CUT or left.chatter or right.chatter:
+        return False
+    return right.intent not in (FOLLOWUP, _ANSWER) and not (left.intent == _ANSWER and len(left.text.split()) <= 2)
+
+
 def _both_needed(left: _Piece, right: _Piece, lexicon: Lexicon) -> bool:
     """Two requests of one kind stay apart when they are two actions, or name two times."""
     if left.intent in _ACTIONS:
@@ -235,8 +260,10 @@ def _merged(pieces: list[_Piece], lexicon: Lexicon) -> list[_Piece]:
     merged: list[_Piece] = []
     remark = ""
     for piece in requests:
+        words = re.findall(r"\w+", plain(piece.text))
         asks = "?" in piece.text or piece.probability >= SURE or piece.intent == FOLLOWUP
-        if not asks and len(requests) > 1:
+        bare = piece.intent == FOLLOWUP and len(words) <= 2 and lexicon.periods.isdisjoint(words)  # "Por quê?"
+        if len(requests) > 1 and (not asks or (bare and merged)):
             if merged:
                 merged[-1] = replace(merged[-1], text=f"{merged[-1].text} {piece.text}")
             else:
@@ -246,13 +273,13 @@ def _merged(pieces: list[_Piece], lexicon: Lexicon) -> list[_Piece]:
             piece, remark = replace(piece, text=f"{remark} {piece.text}"), ""
         last = merged[-1] if merged else None
         if last and last.intent == piece.intent != FOLLOWUP and not _both_needed(last, piece, lexicon):
-            best = max(last.probability, piece.probability)
-            merged[-1] = _Piece(f"{last.text} {piece.text}", last.intent, best)
+            surest = max(last, piece, key=lambda p: p.probability)
+            merged[-1] = replace(surest, text=f"{last.text} {piece.text}")
         else:
             merged.append(piece)
     if remark:
         first = max(requests, key=lambda p: p.probability)
-        merged.append(_Piece(remark, first.intent, first.probability))
+        merged.append(replace(first, text=remark))
     return merged
 
 
@@ -265,8 +292,7 @@ def _part(
     intent = classifier.intents[piece.intent]
     if intent.name == FOLLOWUP:
         return _followup(piece.text, piece.probability, "session", before, continues)
-    words = {plain(w) for w in re.findall(r"\w+", piece.text)}
-    follows = intent.crew is not None and not words.isdisjoint(classifier.lexicon.back_references)
+    follows = intent.crew is not None and classifier.lexicon.points_back(piece.text)
     why = Why(f"route.why.{intent.name}")
     return RoutePart(piece.text, intent.name, intent.crew, piece.probability, why, follows=follows)
 
