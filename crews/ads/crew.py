@@ -32,7 +32,8 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
     except Refused as limit:
         if limit.code not in ("turn_limit", "turn_stopped"):
             raise
-        text, by_model = "\n\n".join(filter(None, [playbook.text(), deps.texts.error(turn.language, limit)])), False
+        so_far = playbook.text() if turn.results else ""
+        text, by_model = "\n\n".join(filter(None, [so_far, deps.texts.error(turn.language, limit)])), False
     reports, shown = _reports(turn.results), _last(turn.results, "ads_report")
     tables, charts = [], []
     for report in reports:

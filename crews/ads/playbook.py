@@ -52,8 +52,6 @@ class AdsPlaybook:
 
     def text(self) -> str:
         """Everything asked, answered from the results that are there."""
-        if self._stopped_before_anything():
-            return ""
         return "\n\n".join(part for part in (self._answer(task) for task in self._tasks) if part)
 
     # --- which calls --------------------------------------------------------------------------
@@ -208,9 +206,6 @@ class AdsPlaybook:
         return None
 
     # --- in words ---------------------------------------------------------------------------------
-
-    def _stopped_before_anything(self) -> bool:
-        return not self._turn.results
 
     def _answer(self, task: CrewTask) -> str:
         words, request = self._words, self.request(task)

@@ -78,7 +78,7 @@ class Words:
     def report(self, result: dict[str, Any], intent: str, sort_by: str) -> str:
         """An ads_report in sentences: per account what was spent and what came of it, the change, what leads."""
         paragraphs = [self._account(report, intent, sort_by, len(result["reports"])) for report in result["reports"]]
-        for total in result.get("totals", []):
+        for total in result.get("totals", []) if intent != "ranking" else []:
             if total.get("now"):
                 spent = self.figure("spend", total["now"]["spend"], total["currency"])
                 change = total.get("change", {}).get("spend")
@@ -226,8 +226,9 @@ class Words:
     def _finding(self, finding: dict[str, Any]) -> str:
         facts = "; ".join(self.fact(fact) for fact in finding["evidence"])
         name = finding["name"] if not finding["campaign"] else f"{finding['name']} ({finding['campaign']})"
-        what = self.say(f"finding.{finding['kind']}")
-        return f"- **{name}**: {what}" + (f" {facts}." if facts else "")
+        what = self.say(f"finding.kind.{finding['kind']}")
+        do = self.say("ads.suggestion", what=self.say(f"finding.suggestion.{finding['suggestion']}"))
+        return f"- **{name}**: {what}" + (f" ({facts})" if facts else "") + f". {do}"
 
     def fact(self, fact: dict[str, Any]) -> str:
         """One piece of evidence: what was measured, its value, and over which days."""
