@@ -67,7 +67,19 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None
     root.handlers[:] = [handler]
     root.setLevel(level)
     # Their INFO lines repeat every request with its address, whose query may hold a token.
-    for name in ("httpx", "httpcore", "urllib3", "openai", "anthropic", "google_genai", "mcp", "procrastinate"):
+    for name in (
+        "httpx",
+        "httpcore",
+        "urllib3",
+        "openai",
+        "anthropic",
+        "google_genai",
+        "mcp",
+        "procrastinate",
+        "chainlit",
+        "crewai",
+        "crewai_core",
+    ):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers[:] = []

@@ -219,19 +219,19 @@ class Words:
                 paragraphs.append(self.say("ads.nothing_found", checked=found["checked"], account=name, window=window))
                 continue
             lines = [self.say("ads.found", account=name, window=window)]
-            lines += [self._finding(finding) for finding in found["findings"]]
+            lines += [self._finding(finding, found["window"]) for finding in found["findings"]]
             paragraphs.append("\n".join(lines))
         return "\n\n".join([*paragraphs, *self._left_out(result)])
 
-    def _finding(self, finding: dict[str, Any]) -> str:
-        facts = "; ".join(self.fact(fact) for fact in finding["evidence"])
+    def _finding(self, finding: dict[str, Any], window: dict[str, Any]) -> str:
         name = finding["name"] if not finding["campaign"] else f"{finding['name']} ({finding['campaign']})"
         what = self.say(f"finding.kind.{finding['kind']}")
         do = self.say("ads.suggestion", what=self.say(f"finding.suggestion.{finding['suggestion']}"))
-        return f"- **{name}**: {what}" + (f" ({facts})" if facts else "") + f". {do}"
+        facts = "; ".join(self.fact(fact, window) for fact in finding["evidence"])
+        return f"- **{name}**: {what}. {do}" + (f"\n    - {facts}." if facts else "")
 
-    def fact(self, fact: dict[str, Any]) -> str:
-        """One piece of evidence: what was measured, its value, and over which days."""
+    def fact(self, fact: dict[str, Any], window: dict[str, Any] | None = None) -> str:
+        """One piece of evidence: what was measured, its value, and over which days where they are not `window`."""
         value: Any = fact["value"]
         match fact["unit"]:
             case "money":
@@ -245,7 +245,8 @@ class Words:
             case "number":
                 value = self.figure("results", value, "")
         text = f"{self.say(fact['label'])} {value}"
-        if fact["since"] and fact["unit"] != "day":
+        same = window is not None and (fact["since"], fact["until"]) == (window["since"], window["until"])
+        if fact["since"] and fact["unit"] != "day" and not same:
             days = formats.window(_date(fact["since"]), _date(fact["until"]), self.language)
             return f"{text} ({days})"
         return text
