@@ -68,8 +68,14 @@ _INTERRUPTED = timedelta(minutes=15)
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Services]:
-    """Everything, built once and closed in reverse: servers, database, model layer, tools, crews, supervisor."""
+async def open_services(
+    settings: Settings, clock: Clock | None = None, graph_url: str | None = None
+) -> AsyncIterator[Services]:
+    """Everything, built once and closed in reverse: servers, database, model layer, tools, crews, supervisor.
+
+    `graph_url`: a Graph API that the caller runs itself (evals and the bench, whose simulator lives at `clock`'s time),
+    instead of the data folder's sandbox. Nothing is connected to it yet.
+    """
     clock = clock or SystemClock()
     configure_logging(settings.log_level)
     _only_loopback_unless_live(settings)
@@ -90,8 +96,8 @@ async def open_services(settings: Settings, clock: Clock | None = None) -> Async
 
         # Ads: Meta's Graph API at the address the settings say, and imported files.
         http = await stack.enter_async_context(httpx.AsyncClient())
-        graph_url, sandbox_token = await _graph(settings, stack)
-        connections = MetaConnections(db, vault, clock, _client_opener(settings, http, graph_url))
+        url, sandbox_token = (graph_url, "") if graph_url else await _graph(settings, stack)
+        connections = MetaConnections(db, vault, clock, _client_opener(settings, http, url))
 
         async def sources_of(tenant_id: str) -> list[AdsSource]:
             connected = await connections.of(tenant_id)

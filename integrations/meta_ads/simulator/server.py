@@ -6,6 +6,8 @@ GET  /__writes     the ledger of executed writes
 GET  /__requests   {"count", "last": [{"method", "path"}]}: Graph requests since the start, the newest 200 listed
 GET|POST|DELETE /__faults   what goes wrong next; see `Fault`
 POST /__clock      {"now": ISO} moves a clock that was fixed with --now (forward only)
+POST /__reset      {"now": ISO} begins a new world at that moment, with a new token, no writes and no faults; only with
+                   --now. Answers {"token"}
 """
 
 import asyncio
@@ -28,7 +30,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from core.clock import Clock
+from core.clock import Clock, FixedClock
 from integrations.meta_ads.simulator import world
 from integrations.meta_ads.simulator.graph import Graph
 from integrations.meta_ads.simulator.state import ZONE, State
@@ -91,6 +93,7 @@ class Simulator:
                 Route("/__requests", self._requests),
                 Route("/__faults", self._faults, methods=["GET", "POST", "DELETE"]),
                 Route("/__clock", self._clock, methods=["POST"]),
+                Route("/__reset", self._reset, methods=["POST"]),
                 Route("/{path:path}", self._graph, methods=["GET", "POST", "DELETE"]),
             ]
         )
@@ -245,6 +248,22 @@ class Simulator:
             return JSONResponse({"error": "only a clock fixed with --now can be moved, and only forward"}, 400)
         advance(asked - self.clock.now())
         return JSONResponse({"now": self.clock.now().isoformat()})
+
+    async def _reset(self, request: Request) -> Response:
+        if not isinstance(self.clock, FixedClock):
+            return JSONResponse({"error": "only a world whose clock was fixed with --now begins anew"}, 400)
+        self.clock.at = datetime.fromisoformat((await request.json())["now"])
+        before = self.state
+        before.close()
+        for name in ("token", "world.json", "writes.jsonl"):
+            (before.folder / name).unlink()
+        self.state = State(before.folder, self.clock.now().astimezone(ZONE).date())
+        if self.state.world == before.world:
+            self.state.world = before.world  # with the figures it has worked out already
+        self.graph = Graph(self.state, self.clock.now)
+        self.faults.clear()
+        self.count, self.last = 0, []
+        return JSONResponse({"token": self.state.token})
 
 
 def serve(simulator: Simulator, server: socket.socket) -> None:
