@@ -46,6 +46,8 @@ class Answer:
     """The connection breaks after this many events of the stream."""
     silent_end: bool = False
     """The stream ends cleanly but without saying that the answer is over."""
+    error_after: str | None = None
+    """After the text comes an error event of this type instead of the rest."""
     finish: str | None = None
     prompt_tokens: int = 100
     completion_tokens: int = 20
@@ -211,6 +213,9 @@ def _openai_events(seen: Seen, answer: Answer) -> Iterator[str]:
     yield event({"role": "assistant", "content": ""})
     for piece in _PIECES.findall(answer.text):
         yield event({"content": piece})
+    if answer.error_after:
+        yield f"data: {json.dumps({'error': {'message': 'stand-in error', 'type': answer.error_after}})}\n\n"
+        return
     for index, (name, arguments) in enumerate(answer.calls):
         function = {"name": name, "arguments": ""}
         yield event({"tool_calls": [{"index": index, "id": f"call_{index}", "type": "function", "function": function}]})
@@ -240,6 +245,9 @@ def _anthropic_events(seen: Seen, answer: Answer) -> Iterator[str]:
             yield event("content_block_delta", index=index, delta={"type": "text_delta", "text": piece})
         yield event("content_block_stop", index=index)
         index += 1
+    if answer.error_after:
+        yield event("error", error={"type": answer.error_after, "message": "stand-in error"})
+        return
     for name, arguments in answer.calls:
         block = {"type": "tool_use", "id": f"toolu_{index}", "name": name, "input": {}}
         yield event("content_block_start", index=index, content_block=block)
@@ -264,6 +272,10 @@ def _google_events(seen: Seen, answer: Answer) -> Iterator[str]:
 
     for piece in _PIECES.findall(answer.text):
         yield event([{"text": piece}])
+    if answer.error_after:
+        error = {"code": 503, "message": "stand-in error", "status": answer.error_after}
+        yield f"data: {json.dumps({'error': error})}\r\n\r\n"
+        return
     for name, arguments in answer.calls:
         if isinstance(arguments, str):  # Gemini sends whole objects: broken arguments are a broken event
             yield f'data: {{"candidates": [{{"content": {{"parts": [{{"functionCall": {{"args": {arguments}\r\n\r\n'

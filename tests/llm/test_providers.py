@@ -7,8 +7,10 @@ import pytest
 
 from core.turn import Turn
 from evals.stand_in import Answer, Seen, StandIn
+from llm.catalog import load_catalog
 from llm.errors import FailureKind
 from llm.messages import ModelAnswer, ModelRequest, ToolCall, Usage
+from llm.providers import read_calls
 from llm.router import Router
 from tests.llm.conftest import MakeRouter, Serve, SpendPlaybook, new_turn, question
 
@@ -167,6 +169,28 @@ async def test_each_fault_has_one_kind_and_is_asked_once(
     assert len(server.seen) == 1, "no library may repeat a request by itself"
 
 
+OVERLOADED = {
+    "openai": "server_error",
+    "compatible": "overloaded_error",
+    "anthropic": "overloaded_error",
+    "google": "UNAVAILABLE",
+}
+
+
+async def test_an_error_event_within_a_stream_takes_the_text_back(
+    provider: str, serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(Answer("Você gastou R$ 99", error_after=OVERLOADED[provider]))
+    shown: list[str | None] = []
+    answer = await only(make_router, provider, server).complete(
+        turn, question(), playbook=SpendPlaybook(), on_text=shown.append
+    )
+    assert answer.provider == "offline"
+    assert (turn.model_calls[0].failure or "").startswith(f"unavailable: {provider}/")
+    assert shown[0] is not None
+    assert shown[-1] is None
+
+
 LENGTH = {"openai": "length", "compatible": "length", "anthropic": "max_tokens", "google": "MAX_TOKENS"}
 REFUSED = {"openai": "content_filter", "compatible": "content_filter", "anthropic": "refusal", "google": "SAFETY"}
 
@@ -272,3 +296,10 @@ async def test_a_last_word_in_the_assistants_name_is_given_to_the_user(
     messages = [*question().messages, {"role": "assistant", "content": "Give your final answer now."}]
     await make_router(anthropic=server).complete(turn, question(messages=messages, tools=[]), playbook=None)
     assert [message["role"] for message in server.seen[0].body["messages"]] == ["user"]
+
+
+def test_two_hundred_calls_with_the_same_id_or_none_get_ids_of_their_own() -> None:
+    [model] = load_catalog().chain("ads_analyst", {"openai"})
+    calls = read_calls(model, [("same", "spend", "{}")] * 100 + [("", "spend", "")] * 100)
+    assert len({call.id for call in calls}) == 200
+    assert {str(call.arguments) for call in calls} == {"{}"}
