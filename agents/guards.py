@@ -129,16 +129,24 @@ def _day(year: int, month: int, day: int) -> date | None:
 # --- what is known ------------------------------------------------------------------------------
 
 
+_FRACTION_KEY = re.compile(r"(?:^|_)(?:fraction|share|rate|ratio)$")
+_CHANGE_KEY = re.compile(r"(?:^|_)(?:change|delta|variation)(?:_|$)")
+
+
 @dataclass
 class KnownNumbers:
-    """An index of every value that a reply may state, built once for many checks."""
+    """An index of every value that a reply may state, built once for many checks. All lists are sorted.
+
+    Values stand under their absolute value, by what they may be said with: `positive` and `negative` values,
+    `rises` and `falls` (changes, which stand under a key such as "change"), and fractions as percent.
+    """
 
     positive: list[Decimal] = field(default_factory=list)
     negative: list[Decimal] = field(default_factory=list)
-    """Absolute values, sorted, as `positive`."""
+    rises: list[Decimal] = field(default_factory=list)
+    falls: list[Decimal] = field(default_factory=list)
     hundredfold: list[Decimal] = field(default_factory=list)
-    """Fractions as percent, for "12,3%" from 0.123: absolute values, sorted."""
-    hundredfold_negative: list[Decimal] = field(default_factory=list)
+    """"12,3%" from a fraction of 0.123: values outside data, or under a key such as "share"."""
     names: list[str] = field(default_factory=list)
     """Strings of the results that hold digits ("Vídeo 02"), in lower case, the longest first."""
     days: set[date] = field(default_factory=set)
@@ -153,64 +161,65 @@ class KnownNumbers:
         number ("1234.56"), a day, or a name whose digits count only where the name stands.
         """
         known = cls()
-        values: list[tuple[Decimal, bool]] = []  # value, may be a fraction
         for fact in facts:
-            known._gather(fact, values, language, in_data=False)
-        known.positive = sorted(v for v, _ in values if v >= 0)
-        known.negative = sorted(-v for v, _ in values if v < 0)
-        known.hundredfold = sorted(v * 100 for v, fraction in values if fraction and v >= 0)
-        known.hundredfold_negative = sorted(-v * 100 for v, fraction in values if fraction and v < 0)
+            known._gather(fact, language, None)
+        for values in (known.positive, known.negative, known.rises, known.falls, known.hundredfold):
+            values.sort()
         known.names = sorted(set(known.names), key=len, reverse=True)
         return known
 
-    def _gather(self, fact: Any, values: list[tuple[Decimal, bool]], language: str, *, in_data: bool) -> None:
+    def _add(self, value: Decimal, key: str | None) -> None:
+        """`key`: under which the value stands in the data, None for one outside of it."""
+        if not value.is_finite():
+            return
+        if key is not None and _CHANGE_KEY.search(key):
+            (self.rises if value >= 0 else self.falls).append(abs(value))
+        else:
+            (self.positive if value >= 0 else self.negative).append(abs(value))
+        if abs(value) <= 20 and value != value.to_integral_value() and (key is None or _FRACTION_KEY.search(key)):
+            self.hundredfold.append(abs(value) * 100)
+
+    def _gather(self, fact: Any, language: str, key: str | None) -> None:
         match fact:
             case None | bool():
                 pass
-            case int():
-                values.append((Decimal(fact), False))
-            case float() | Decimal():
-                value = Decimal(str(fact))
-                if value.is_finite():
-                    values.append((value, abs(value) <= 20))
-            case datetime():
-                self.days.add(fact.date())
+            case int() | float() | Decimal():
+                self._add(Decimal(str(fact)), key)
             case date():
-                self.days.add(fact)
+                self.days.update(_days_of(fact))
             case str():
-                self._gather_text(fact, values, language, in_data=in_data)
+                self._gather_text(fact, language, key)
             case Mapping():
                 own: list[date] = []
-                for key, value in fact.items():
-                    if isinstance(key, str):
-                        self._gather_text(key, values, language, in_data=True)
+                for name, value in fact.items():
+                    self._gather_text(str(name), language, "")
                     own.extend(_days_of(value))
-                    self._gather(value, values, language, in_data=True)
+                    below = f"{key}_{name}" if key and _CHANGE_KEY.search(key) else str(name)
+                    self._gather(value, language, below)
                 if 2 <= len(own) <= 6:  # since and until: how many days that is may be said
-                    spans = {abs((a - b).days) for a, b in combinations(own, 2)}
-                    values.extend((Decimal(span + 1), False) for span in spans)
+                    for span in {abs((a - b).days) for a, b in combinations(own, 2)}:
+                        self._add(Decimal(span + 1), "")
             case list() | tuple() | set() | frozenset():
-                if in_data:
-                    values.append((Decimal(len(fact)), False))
+                if key is not None:
+                    self._add(Decimal(len(fact)), "")
                 for item in fact:
-                    self._gather(item, values, language, in_data=in_data)
+                    self._gather(item, language, key)
             case _:
                 pass
 
-    def _gather_text(self, text: str, values: list[tuple[Decimal, bool]], language: str, *, in_data: bool) -> None:
+    def _gather_text(self, text: str, language: str, key: str | None) -> None:
         if not any(c.isdigit() for c in text):
             return
         if len(text) < 40 and _PLAIN_NUMBER.fullmatch(text):
-            value = Decimal(text)
-            values.append((value, "." in text and abs(value) <= 20))
-            if in_data:
+            self._add(Decimal(text), key)
+            if key is not None:
                 return
         for found in _ISO_DATE.finditer(text):
             if day := _day(*(int(part) for part in found.groups())):
                 self.days.add(day)
         for found in _ATTRIBUTION.finditer(text):
-            values.append((Decimal(found[1]), False))
-        if in_data:
+            self._add(Decimal(found[1]), "")
+        if key is not None:
             if not _ISO_DATE.match(text) or len(text) > 35:
                 self.names.append(text.lower())
             return
@@ -218,28 +227,33 @@ class KnownNumbers:
             if found["digits"]:
                 scale = _scale(found)
                 for reading in {language, "en", "pt-BR"}:  # the person may have written in another style before
-                    values.extend((shown.value * scale, False) for shown in _read(found["digits"], reading))
+                    for shown in _read(found["digits"], reading):
+                        self._add(shown.value * scale, "")
             elif found["slashed"]:
-                parts = [int(p) for p in found["slashed"].split("/")]
-                self.said_days |= {(parts[0], parts[1]), (parts[1], parts[0])}
+                first, second = (int(p) for p in found["slashed"].split("/")[:2])
+                self.said_days |= {(first, second), (second, first)}
             elif month := found["m1"] or found["m2"]:
                 for day_text in (found["d1"], found["d2"], found["d3"], found["d4"]):
                     if day_text:
                         self.said_days.add((int(day_text), _MONTHS[month[:3].lower()]))
             elif found["ordinal"]:
-                values.append((Decimal(re.sub(r"\D", "", found["ordinal"])), False))
+                self._add(Decimal(re.sub(r"\D", "", found["ordinal"])), "")
 
     # --- questions --------------------------------------------------------------------------
 
-    def has(self, shown: _Shown, scale: Decimal, sign: str, percent: bool) -> bool:
-        """Whether a known value rounds to what is shown."""
+    def has(self, shown: _Shown, scale: Decimal = Decimal(1), sign: str = "", percent: bool = False) -> bool:
+        """Whether a known value rounds to what is shown. `sign` is "+", "-", "rise", "fall" or empty (either way)."""
         value, half = shown.value * scale, shown.half * scale
-        up, down = sign != "-", sign != "+"
-        if (up and _near(self.positive, value, half)) or (down and _near(self.negative, value, half)):
-            return True
-        if not percent:
-            return False
-        return (up and _near(self.hundredfold, value, half)) or (down and _near(self.hundredfold_negative, value, half))
+        lists = {
+            "+": [self.positive, self.rises],
+            "-": [self.negative, self.falls],
+            "rise": [self.positive, self.rises],
+            "fall": [self.positive, self.negative, self.falls],  # a drop may be told as a magnitude
+            "": [self.positive, self.negative, self.rises, self.falls],
+        }[sign]
+        if percent:
+            lists.append(self.hundredfold)
+        return any(_near(values, value, half) for values in lists)
 
     def has_day(self, day: int, month: int, year: int | None) -> bool:
         """Whether the date lies between the oldest and the newest day of the results, or was said."""
@@ -345,7 +359,7 @@ def _slashed(written: str, known: KnownNumbers, language: str) -> bool:
     orders = [(parts[0], parts[1])] + ([(parts[1], parts[0])] if language == "en" else [])
     if any(known.has_day(day, month, year) for day, month in orders):
         return True
-    return year is None and all(known.has(_Shown(Decimal(p), Decimal("0.5")), Decimal(1), "", False) for p in parts)
+    return year is None and all(known.has(_Shown(Decimal(p), Decimal("0.5"))) for p in parts)
 
 
 def _number(found: re.Match[str], text: str, known: KnownNumbers, language: str) -> bool:
@@ -359,12 +373,40 @@ def _number(found: re.Match[str], text: str, known: KnownNumbers, language: str)
     if bare and len(digits) <= 2 and digits.isdigit() and _DAY_WORD.search(text[: found.start("digits")][-8:]):
         return known.has_day_of_month(int(digits))
     percent, scale = bool(found["percent"]), _scale(found)
+    if percent and not sign:
+        sign = _direction(text[max(0, found.start() - 30) : found.start()], text[found.end() : found.end() + 14])
     readings = _read(digits, language)
     if all(known.has(shown, scale, sign, percent) for shown in readings):
         return True
     # A part of a known name: "Vídeo 02" of "CA | Vídeo 02 | frio".
     before = re.search(r"([^\W\d_]+[\s\-_]?)$", text[: found.start("digits")][-40:].lower())
     return bool(bare and before and any(f"{before[1]}{digits}" in name for name in known.names))
+
+
+_RISE = (
+    r"subi[uó]|subiram|subieron|aument(?:ou|aram|ó|aron)|cresce(?:u|ram)|creci(?:ó|eron)|alta de|increased|rose|grew|up"
+)
+_FALL = (
+    r"ca(?:iu|íram|yó|yeron)|diminu(?:iu|íram)|disminuy(?:ó|eron)|baj(?:ó|aron)|recuou|queda de|caída de|decreased"
+    r"|dropped|fell|down"
+)
+_BEFORE = re.compile(rf"\b(?:(?P<rise>{_RISE})|(?P<fall>{_FALL}))\b(?=[^.;:!?\n,]*$)", re.IGNORECASE)
+_AFTER = re.compile(
+    r"^\s(?:(?P<rise>a mais|maior|acima|higher|more|above|más|mayor|increase)"
+    r"|(?P<fall>a menos|menor|abaixo|lower|less|fewer|below|menos|decrease))\b",
+    re.IGNORECASE,
+)
+
+
+def _direction(before: str, after: str) -> str:
+    """ "rise" or "fall" when the words next to a percentage say so, else empty."""
+    found = _AFTER.search(after)
+    if not found:
+        for found in _BEFORE.finditer(before):  # noqa: B007  the last one counts
+            pass
+    if not found:
+        return ""
+    return "rise" if found["rise"] else "fall"
 
 
 # --- streamed text ------------------------------------------------------------------------------
