@@ -75,6 +75,8 @@ class Database:
         try:
             conn = await self._locks.getconn(timeout)
         except (PoolTimeout, PoolClosed) as error:
+            if self._locks.get_stats().get("pool_size", 0) >= self._locks.max_size:
+                raise Unavailable("busy", "too many locks are held", key=key) from None
             raise Unavailable("database_unreachable", str(error)) from None
         held = False
         try:

@@ -31,13 +31,14 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from core.errors import SetupError
-from core.processes import SharedServer, Started, detached, unwritable
+from core.processes import SharedServer, Started, command_of, detached, unwritable
 
 MAJOR = "18"
 DATABASE = "mutirao"
 ADMIN = "mutirao_admin"  # the cluster's superuser; migrations run over it and step down to mutirao_owner
 APP = "mutirao_app"
 _SOCKET = ".s.PGSQL.5432"
+_NO_PROCESS = "4194305"  # one more than Linux's largest PID_MAX_LIMIT, far above macOS's
 # sun_path holds 104 bytes on macOS and 108 on Linux, with the closing NUL (unix(4), unix(7)).
 _LONGEST_SOCKET_PATH = 103
 
@@ -241,8 +242,8 @@ class _Cluster:
         _write_private(password_file, passwords[ADMIN])
         try:
             if account is not None:
-                os.chown(fresh, account.uid, account.gid)
-                os.chown(password_file, account.uid, account.gid)
+                _give(fresh, account)
+                _give(password_file, account)
             command = [str(programs / "initdb"), "-D", str(fresh), "-U", ADMIN, f"--pwfile={password_file}"]
             # The built-in C.UTF-8 sorts and folds alike on every system and needs no ICU.
             command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin"]
@@ -269,22 +270,30 @@ class _Cluster:
 
     def _left_over(self) -> Started | None:
         """A postmaster on this cluster that nobody wrote down (its starter was killed in that very moment)."""
+        note = self.data / "postmaster.pid"
         try:
-            lines = (self.data / "postmaster.pid").read_text().splitlines()
-            pid, socket_dir = int(lines[0]), lines[4].strip()
-            os.kill(pid, 0)
-        except (FileNotFoundError, ProcessLookupError, IndexError, ValueError):
+            pid, *rest = note.read_text().splitlines()
+            command = command_of(int(pid))
+            socket_dir = rest[3]
+        except (FileNotFoundError, IndexError, ValueError):
             return None
-        if not socket_dir or not (Path(socket_dir) / _SOCKET).exists():
-            return None  # the number was used again by another program; PostgreSQL checks for itself
-        return Started(pid, {"socket_dir": socket_dir})
+        if command is None:
+            return None
+        if "postgres" in command and str(self.data) in command:
+            return Started(int(pid), {"socket_dir": socket_dir})
+        # The number was used again, as containers do, or the folder is a copy of one in use. PostgreSQL would take
+        # that other process for its own and refuse to start. A number that no process can have makes it look at the
+        # shared memory named in the note instead, which tells for sure.
+        note.write_text("\n".join([_NO_PROCESS, *rest]) + "\n")
+        return None
 
     def _socket_dir(self, account: Account | None) -> Path:
         """In the data folder; a private temporary one when that path is too long or has a comma (libpq's list)."""
         path = self.folder / "run"
         plain = not set(str(path)) & set(',"')
         if plain and len(os.fsencode(path / _SOCKET)) <= _LONGEST_SOCKET_PATH:
-            path.mkdir(exist_ok=True)
+            shutil.rmtree(path, ignore_errors=True)  # nobody uses it: a server that ran would have been found
+            path.mkdir()
         else:
             base = tempfile.gettempdir()
             # The shortest that mkdtemp makes is 16 characters; macOS's own temporary folders are long.
@@ -292,7 +301,7 @@ class _Cluster:
             path = Path(tempfile.mkdtemp(prefix="mutirao-", dir=base))
         path.chmod(0o700)
         if account is not None:
-            os.chown(path, account.uid, account.gid)
+            _give(path, account)
         return path
 
     # --- as root: what the server's user must reach -------------------------------------------
@@ -323,6 +332,13 @@ class _Cluster:
                 path=str(programs / "postgres"),
                 user=account.name,
             )
+
+
+def _give(path: Path, account: Account) -> None:
+    try:
+        os.chown(path, account.uid, account.gid)
+    except OSError as error:  # a root without that right, in some containers
+        raise SetupError("postgres_no_account", f"{path} cannot be given to {account.name}", path=str(path)) from error
 
 
 def _needed(programs: Path) -> Iterator[Path]:

@@ -140,7 +140,12 @@ class SharedServer:
         for _ in range(3):
             started = self._start()
             self._process = started.process
-            record = {"pid": started.pid, "born": _born(started.pid), "details": started.details}
+            record = {
+                "folder": str(self.folder.resolve()),
+                "pid": started.pid,
+                "born": _born(started.pid),
+                "details": started.details,
+            }
             self._write(record)
             while self._alive(record):
                 if self._answers(started.details):
@@ -210,7 +215,8 @@ class SharedServer:
             record: dict[str, Any] = json.loads((self.folder / "server.json").read_text())
         except (FileNotFoundError, ValueError):
             return None
-        return record
+        # A copy of the folder names the server of the original, which is not ours to use or to stop.
+        return record if record.get("folder") == str(self.folder.resolve()) else None
 
     def _write(self, record: dict[str, Any]) -> None:
         fresh = self.folder / "server.json.new"
@@ -255,6 +261,15 @@ def unwritable(path: Path, error: OSError) -> SetupError:
     if error.errno == errno.ENOSPC:
         return SetupError("disk_full", f"no space left for {path}", path=str(path))
     return SetupError("data_dir_unwritable", f"{path} cannot be written: {error.strerror}", path=str(path))
+
+
+def command_of(pid: int) -> str | None:
+    """The command line of a process, None when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        found = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return found.stdout.strip() or None
 
 
 def _born(pid: int) -> str | None:

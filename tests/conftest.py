@@ -124,6 +124,14 @@ def dsns(server: Postgres) -> Iterator[Dsns]:
 
 
 @pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A data folder for an embedded server of the test's own. Not under pytest's folder: as root the server runs as
+    another user, and every new run of pytest closes its folder to others."""
+    with tempfile.TemporaryDirectory(prefix="mutirao-data-") as name:
+        yield Path(name) / "var"
+
+
+@pytest.fixture
 def owner_dsn(dsns: Dsns) -> str:
     """The superuser of this test's database: to look behind row-level security."""
     return dsns.owner

@@ -293,6 +293,17 @@ async def test_a_process_that_is_killed_frees_its_lock(dsns: Dsns, database: Dat
     await process.wait()
 
 
+async def test_when_all_locks_are_held_for_too_long_it_is_busy_not_unreachable(dsns: Dsns) -> None:
+    db = Database(dsns.app, max_locks=1)
+    await db.open()
+    async with db.lock("conv_1"):
+        with pytest.raises(Unavailable) as told:
+            async with db.lock("conv_2", timeout=0.1):
+                pass
+    assert told.value.code == "busy"
+    await db.close()
+
+
 async def test_more_locks_than_the_pool_wait_for_each_other(dsns: Dsns) -> None:
     db = Database(dsns.app, max_locks=2)
     await db.open()

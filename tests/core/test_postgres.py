@@ -126,6 +126,31 @@ def test_a_user_killed_with_9_leaves_a_server_that_the_next_one_finds_and_stops(
     assert postgres.pid() is None
 
 
+def test_a_process_number_used_again_by_another_program_does_not_stop_it(folder: Path) -> None:
+    postgres = Postgres.start(folder / "var", durable=False)
+    pid = postgres.pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: postgres.pid() is None)
+    postgres.stop()
+    note = folder / "var/postgres/cluster/postmaster.pid"
+    _, *rest = note.read_text().splitlines()
+    note.write_text("\n".join([str(os.getpid()), *rest]) + "\n")
+    with Postgres.start(folder / "var", durable=False) as again:
+        assert value(again.app_dsn, "SELECT 1") == 1
+
+
+def test_a_server_that_nobody_wrote_down_is_taken_over(folder: Path) -> None:
+    lost = Postgres.start(folder / "var", durable=False)
+    (folder / "var/postgres/server.json").unlink()
+    with Postgres.start(folder / "var", durable=False) as found:
+        pid = found.pid()
+        assert value(found.app_dsn, "SELECT 1") == 1
+        lost.stop()
+        assert found.pid() == pid is not None
+    assert found.pid() is None
+
+
 def test_a_set_up_that_was_killed_is_done_again(folder: Path) -> None:
     half = folder / "var/postgres/cluster.new"
     half.mkdir(parents=True)
@@ -133,6 +158,18 @@ def test_a_set_up_that_was_killed_is_done_again(folder: Path) -> None:
     (folder / "var/postgres/passwords.json").write_text("{")
     with Postgres.start(folder / "var", durable=False) as postgres:
         assert value(postgres.app_dsn, "SELECT 1") == 1
+
+
+def test_a_folder_copied_while_its_server_runs_does_not_touch_the_original(folder: Path) -> None:
+    with Postgres.start(folder / "var", durable=False) as original:
+        with psycopg.connect(original.owner_dsn, autocommit=True) as conn:
+            conn.execute("CREATE TABLE kept AS SELECT 7 AS n")
+            conn.execute("CHECKPOINT")
+        subprocess.run(["cp", "-a", folder / "var", folder / "copy"], check=True)
+        with Postgres.start(folder / "copy", durable=False) as copy:
+            assert copy.pid() not in (None, original.pid())
+            assert value(copy.owner_dsn, "SELECT n FROM kept") == 7
+        assert value(original.owner_dsn, "SELECT n FROM kept") == 7
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_error(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """A server that several processes share: started once, found again, stopped by the last that leaves."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,6 +110,18 @@ def test_a_server_that_died_is_started_again(tmp_path: Path) -> None:
     later.release()
     server.release()
     assert later.pid() is None
+
+
+def test_a_copy_of_the_folder_gets_a_server_of_its_own(tmp_path: Path) -> None:
+    original = shared(tmp_path / "original")
+    original.acquire()
+    shutil.copytree(tmp_path / "original", tmp_path / "copy")
+    copy = shared(tmp_path / "copy")
+    copy.acquire()
+    assert copy.pid() not in (None, original.pid())
+    copy.release()
+    assert original.pid() is not None
+    original.release()
 
 
 def test_one_that_never_answers_is_told_with_its_log_and_not_left_running(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_an_empty_environment_gives_the_newcomers_sandbox(tmp_path: Path) -> Non
         8000,
         Path("var"),
     )
-    assert settings.database_url is settings.redis_url is settings.openai_api_key is None
+    assert (settings.database_url, settings.redis_url, settings.openai_api_key) == (None, None, None)
 
 
 def test_the_environment_wins_over_the_file_and_the_command_line_over_both(tmp_path: Path) -> None:

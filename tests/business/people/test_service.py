@@ -84,7 +84,7 @@ async def test_an_impossible_user_is_told(people: People, tenants: Tenants, chan
 
 async def test_an_identity_follows_the_database_at_every_call(people: People, tenants: Tenants, owner_dsn: str) -> None:
     client = tenants.one[Role.CLIENTE]
-    assert client.accounts == {"act_100000000000001"}
+    assert client.accounts == frozenset({"act_100000000000001"})
     assert tenants.one[Role.ADMIN].accounts is None
     with psycopg.connect(owner_dsn) as conn:
         conn.execute("UPDATE users SET role = 'Diretor', language = 'es' WHERE id = %s", [client.user_id])
