@@ -152,6 +152,7 @@ class AccountReport(BaseModel):
             "attribution": self.attribution,
             "window": _span(self.window),
             "compare": _span(self.compare) if self.compare else None,
+            "figures": "[now, before, change in %]" if self.compare else None,
             "total_of": self.total_of,
             "total": _spoken(self.total, self.before, self.change, _SPOKEN),
             "kinds": [{"kind": k.kind} | _spoken(k.now, k.before, k.change, _SPOKEN_PER_ROW) for k in self.kinds],
@@ -188,7 +189,7 @@ def _span(window: WindowInfo) -> str:
 def _spoken(
     now: Numbers | None, before: Numbers | None, change: dict[str, Decimal], figures: Sequence[str]
 ) -> dict[str, Any]:
-    """Figure → value, or → {now, before, change in percent} where two periods are compared. Counts of 0 that no
+    """Figure → value, or → [now, before, change in percent] where two periods are compared. Counts of 0 that no
     campaign was run for are left out."""
     told: dict[str, Any] = {}
     for name in dict.fromkeys(figures):
@@ -198,7 +199,8 @@ def _spoken(
         if before is None:
             told[name] = value
         else:
-            told[name] = {"now": value, "before": getattr(before, name), "change": change.get(name)}
+            present = [value, getattr(before, name), change.get(name)]
+            told[name] = None if present == [None, None, None] else present
     return told
 
 
