@@ -117,7 +117,8 @@ def test_conversions_that_vanish_while_clicks_go_on_are_broken_tracking_and_no_r
     [
         ("one day may be a late report", clicks_and_buys(1, bought=30)),
         ("so few were due that chance explains it", clicks_and_buys(2)),
-        ("the clicks fell too: the traffic broke, not the counting", clicks_and_buys(6, clicks_now=30)),
+        ("the clicks fell too: the traffic broke, not the counting", clicks_and_buys(20, clicks_now=30)),
+        ("so few were counted before that the usual rate is not known", clicks_and_buys(25)),
         ("there never were conversions to lose", clicks_and_buys(28)),
         ("conversions go on", clicks_and_buys(0)),
     ],
@@ -190,6 +191,18 @@ def test_an_ad_is_not_called_worn_out_when(why: str, now: Figures) -> None:
     assert fatigue(now) == [], why
 
 
+@pytest.mark.parametrize(
+    ("why", "earlier"),
+    [
+        ("it was seen as often three weeks ago", ad_week(TIRED, SPAN.earlier, 30_000, 11_500, 450, 10, 500)),
+        ("too few results tell what one cost", ad_week(TIRED, SPAN.earlier, 30_000, 20_000, 450, 7, 350)),
+        ("too few impressions to compare with", ad_week(TIRED, SPAN.earlier, 4_900, 3_200, 74, 10, 500)),
+    ],
+)
+def test_an_earlier_week_that_says_little_proves_no_wear(why: str, earlier: Figures) -> None:
+    assert fatigue(NOW_TIRED, earlier) == [], why
+
+
 def test_without_reach_nothing_is_said_about_frequency() -> None:
     assert fatigue(replace(NOW_TIRED, reach=None)) == []
 
@@ -254,9 +267,9 @@ STAR = entity("star", Level.CAMPAIGN, daily_budget=brl(100))
 OTHER = entity("other", Level.CAMPAIGN, daily_budget=brl(300))
 
 
-def winner(star_spend: float, star_bought: int, kept_days: int = 7) -> list[Finding]:
-    star = daily(STAR, lambda n: {"spend": star_spend if n < kept_days else 50, "actions": {"purchase": star_bought}})
-    other = daily(OTHER, lambda n: {"spend": 200, "actions": {"purchase": 4}})
+def winner(star_spend: float, star_bought: int, full_days: int = 7, other_bought: int = 4) -> list[Finding]:
+    star = daily(STAR, lambda n: {"spend": star_spend if n < full_days else 50, "actions": {"purchase": star_bought}})
+    other = daily(OTHER, lambda n: {"spend": 200, "actions": {"purchase": other_bought}})
     return rules.budget_limited_winners(evidence([STAR, OTHER], campaign_days=[*star, *other]), set())
 
 
@@ -267,10 +280,18 @@ def test_a_campaign_that_spends_its_budget_and_sells_cheaper_is_held_back() -> N
     assert fact(found, "cost_per_result_others") == brl(50)
 
 
-def test_money_left_over_dearer_results_or_few_of_them_make_no_winner() -> None:
-    assert winner(60, 4) == []
-    assert winner(99.5, 2) == []  # R$ 50, like the others
-    assert winner(99.5, 4, kept_days=4) == []
+@pytest.mark.parametrize(
+    ("why", "found"),
+    [
+        ("money is left over", winner(60, 4)),
+        ("its results cost as much as the others'", winner(99.5, 4, other_bought=8)),
+        ("14 results may be luck", winner(99.5, 2, other_bought=2)),
+        ("it reached its budget on four days only", winner(99.5, 4, full_days=4)),
+        ("there is nothing to compare with", winner(99.5, 4, other_bought=0)),
+    ],
+)
+def test_a_campaign_is_no_winner_when(why: str, found: list[Finding]) -> None:
+    assert found == [], why
 
 
 def test_a_winners_ads_are_never_proposed_for_a_pause() -> None:
