@@ -32,8 +32,9 @@ _SCALES: dict[str, Decimal] = {
 
 _DIGITS = r"\d+(?:[.,\u00a0\u202f]\d+)*"
 _MONTH = (
-    r"(?:jan|feb|fev|mar|apr|abr|may|mai|ma[iy]o|jun|jul|aug|ago|sep|set|oct|out|nov|dec|dez|dic|ene)"
-    r"(?:[a-zç]{0,7})\b\.?"
+    r"(?:jan(?:uary|eiro)?|ene(?:ro)?|feb(?:ruary|rero)?|fev(?:ereiro)?|mar(?:ch|[cç]o|zo)?|apr(?:il)?|abr(?:il)?|mayo?"
+    r"|maio?|jun(?:e|h?io|ho)?|jul(?:y|io|ho)?|aug(?:ust)?|ago(?:sto)?|sept?(?:ember|iembre)?|set(?:embro|iembre)?"
+    r"|oct(?:ober|ubre)?|out(?:ubro)?|nov(?:ember|embro|iembre)?|dec(?:ember)?|dez(?:embro)?|dic(?:iembre)?)\b\.?"
 )
 _TOKEN = re.compile(
     # What begins with a letter and what begins with a digit are told apart first: it halves the time.
@@ -314,7 +315,7 @@ def untraceable_numbers(text: str, facts: Iterable[Any] | KnownNumbers, language
     for pattern in (_LIST_NUMBER, _RANK):
         masked = pattern.sub(lambda m: " " * len(m[0]), masked)
     return [
-        text[found.start() : found.end()].strip()
+        text[found.start() : found.end()].strip(" .")
         for found in _TOKEN.finditer(masked)
         if not _traceable(found, masked, known, language)
     ]
@@ -376,6 +377,8 @@ def _number(found: re.Match[str], text: str, known: KnownNumbers, language: str)
     if percent and not sign:
         sign = _direction(text[max(0, found.start() - 30) : found.start()], text[found.end() : found.end() + 14])
     readings = _read(digits, language)
+    if bare and digits.strip("0") == "":  # a count of nothing must be a nothing that was measured
+        return known.has(_Shown(Decimal(0), Decimal(0)))
     if all(known.has(shown, scale, sign, percent) for shown in readings):
         return True
     # A part of a known name: "Vídeo 02" of "CA | Vídeo 02 | frio".
