@@ -42,7 +42,7 @@ FORMAT = 1
 
 # Of the data folder these do not go into the tar: the cluster (its dump does), and what only lives while servers run.
 _LEFT_OUT_FOLDERS = {"postgres", "run", "logs", "__pycache__"}
-_LEFT_OUT_NAMES = {"server.json", "users.lock", "change.lock", "server.log"}
+_LEFT_OUT_NAMES = {"server.json"}
 _CHUNK = 1 << 20
 
 
@@ -240,7 +240,7 @@ def _lasting_files(data_dir: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT_FOLDERS)
         for name in sorted(names):
             path = Path(folder) / name
-            passing = name in _LEFT_OUT_NAMES or name.endswith((".lock", ".new"))
+            passing = name in _LEFT_OUT_NAMES or name.endswith((".lock", ".log", ".new"))
             if not passing and path.is_file() and not path.is_symlink():
                 yield path
 
