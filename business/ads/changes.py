@@ -30,8 +30,9 @@ BudgetKind = Literal["daily", "lifetime"]
 # --- plans ---------------------------------------------------------------------------------------
 
 
-def plan_status(account: Account, entity: Entity, to: Status) -> Change:
-    """Pause or resume a campaign, ad set or ad.
+def plan_status(account: Account, entity: Entity, to: Status, family: Iterable[Entity] = ()) -> Change:
+    """Pause or resume a campaign, ad set or ad. `family` are the account's campaigns and ad sets, to say what above it
+    is paused.
 
     Refused: file_not_changeable, entity_archived. ArgumentsWrong("status_already", status) when it is so already.
     """
@@ -48,7 +49,7 @@ def plan_status(account: Account, entity: Entity, to: Status) -> Change:
             **_about(account, entity),
             "before": entity.status.value,
             "after": to.value,
-            "effective_before": entity.effective_status,
+            "paused_above": [e.name for e in family if to is Status.ACTIVE and _above(e, entity) and _stopped(e)],
         },
     )
 
@@ -101,6 +102,14 @@ def _must_be_changeable(account: Account, entity: Entity) -> None:
         raise Refused("entity_archived", f"{entity.name!r} is archived", name=entity.name)
 
 
+def _above(other: Entity, entity: Entity) -> bool:
+    return other.id in (entity.campaign_id, entity.parent_id) and other.id != entity.id
+
+
+def _stopped(entity: Entity) -> bool:
+    return entity.status is not Status.ACTIVE
+
+
 def _about(account: Account, entity: Entity) -> dict[str, Any]:
     return {
         "account": {"id": account.id, "name": account.name},
@@ -133,7 +142,7 @@ def _elsewhere(entity: Entity, family: list[Entity]) -> ArgumentsWrong | Refused
     def with_budget(found: Iterable[Entity]) -> list[Entity]:
         return [e for e in found if e.daily_budget is not None or e.lifetime_budget is not None]
 
-    above = [e for e in family if e.id in (entity.campaign_id, entity.parent_id) and e.id != entity.id]
+    above = [e for e in family if _above(e, entity)]
     below = [e for e in family if e.level is Level.ADSET and e.campaign_id == entity.id]
     owners = with_budget(above) or with_budget(below)
     if not owners:
@@ -282,12 +291,12 @@ class AdsChangeHandler:
         if data["action"] == "status":
             lines.append(("proposal.line.status", _status_words(data["before"], data["after"])))
             resumes = data["after"] == Status.ACTIVE.value
-            above = resumes and data["effective_before"] in ("CAMPAIGN_PAUSED", "ADSET_PAUSED")
+            above = ", ".join(data["paused_above"])
             return Preview(
                 title="proposal.title.resume" if resumes else "proposal.title.pause",
                 title_params=where,
                 lines=lines,
-                warnings=[("proposal.warning.paused_above", where)] if above else [],
+                warnings=[("proposal.warning.paused_above", {"above": above})] if above else [],
             )
         before, after = _from_json(data["before"]), _from_json(data["after"])
         percent = before.change_percent_to(after)
@@ -360,7 +369,7 @@ class AdsChangeHandler:
         if data["action"] == "status":
             if data["before"] not in (Status.ACTIVE.value, Status.PAUSED.value):
                 return None
-            data |= {"before": data["after"], "after": data["before"], "effective_before": ""}
+            data |= {"before": data["after"], "after": data["before"], "paused_above": []}
         else:
             data |= {"before": data["after"], "after": data["before"]}
             data |= {"before_raw": change.data["after_raw"], "after_raw": change.data["before_raw"]}

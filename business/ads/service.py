@@ -289,8 +289,11 @@ class AdsService:
 
     async def plan_status(self, identity: Identity, account: Account, entity: Entity, to: Status) -> Change:
         """The change that pauses or resumes the entity; nothing is done. Raises as changes.plan_status."""
-        await self.source_of(identity, account)
-        return changes.plan_status(account, entity, to)
+        source = await self.source_of(identity, account)
+        family: list[Entity] = []
+        if to is Status.ACTIVE and entity.level is not Level.CAMPAIGN:  # to say what above it is paused
+            family = await self._owners(source, account)
+        return changes.plan_status(account, entity, to, family)
 
     async def plan_budget(
         self,
@@ -307,10 +310,7 @@ class AdsService:
         source = await self.source_of(identity, account)
         family: list[Entity] = []
         if entity.daily_budget is None and entity.lifetime_budget is None:  # to say where the budget lives
-            campaigns, adsets = await asyncio.gather(
-                source.entities(account.id, Level.CAMPAIGN), source.entities(account.id, Level.ADSET)
-            )
-            family = [*campaigns, *adsets]
+            family = await self._owners(source, account)
         return changes.plan_budget(
             account,
             entity,
@@ -336,6 +336,13 @@ class AdsService:
             else:
                 located += [(a, source) for a in answer if identity.accounts is None or a.id in identity.accounts]
         return located, failures
+
+    async def _owners(self, source: AdsSource, account: Account) -> list[Entity]:
+        """What stands above ads: campaigns and ad sets."""
+        campaigns, adsets = await asyncio.gather(
+            source.entities(account.id, Level.CAMPAIGN), source.entities(account.id, Level.ADSET)
+        )
+        return [*campaigns, *adsets]
 
     async def _rules(self, identity: Identity, account: Account) -> Mapping[str, str]:
         if self._rules_of is None:
