@@ -109,9 +109,8 @@ async def test_a_read_gives_the_typed_result(connect: Connect) -> None:
     assert result.structuredContent == {"origin": "account data", "name": "box", "width": "12.50", "missing": None}
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "in_words"),
-    [
+async def test_a_failure_is_an_error_result_in_words(connect: Connect) -> None:
+    wrong: list[tuple[str, dict[str, Any], str]] = [
         ("look", {"name": "box", "depth": 9}, "O pedido tem um dado que não serve"),
         ("look", {"name": "box", "tenant_id": "ten_2"}, "O pedido tem um dado que não serve"),
         ("look_at_wages", {"name": "all"}, "O seu perfil não tem acesso"),
@@ -119,16 +118,13 @@ async def test_a_read_gives_the_typed_result(connect: Connect) -> None:
         ("delete_everything", {}, "Não tenho a ferramenta"),
         ("ask", {}, "O pedido tem um dado que não serve"),
         ("ask", {"question": "oi", "tenant": "x"}, "O pedido tem um dado que não serve"),
-    ],
-)
-async def test_a_failure_is_an_error_result_in_words(
-    connect: Connect, name: str, arguments: dict[str, Any], in_words: str
-) -> None:
+    ]
     async with connect() as client:
-        result = await client.call_tool(name, arguments)
-    assert result.isError
-    assert in_words in told(result)
-    assert "EAAG" not in told(result) and "Traceback" not in told(result)
+        for name, arguments, in_words in wrong:
+            result = await client.call_tool(name, arguments)
+            assert result.isError, name
+            assert in_words in told(result)
+            assert "EAAG" not in told(result) and "Traceback" not in told(result)
 
 
 async def test_an_effect_is_proposed_and_cannot_be_approved_through_this_door(

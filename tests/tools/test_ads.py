@@ -222,9 +222,8 @@ async def test_a_client_sees_only_the_accounts_that_are_theirs(desk: Desk) -> No
     assert [report["account"]["id"] for report in overview.data["reports"]] == [AURORA]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [
+async def test_what_cannot_be_answered_says_what_to_do(desk: Desk, texts: Texts) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"target": "campanha que não existe xyz"}, "entity_unknown"),
         ({"target": "Reels"}, "entity_ambiguous"),
         ({"account": "Padaria"}, "account_unknown"),
@@ -232,16 +231,13 @@ async def test_a_client_sees_only_the_accounts_that_are_theirs(desk: Desk) -> No
         ({"period": "qualquer coisa"}, "period_unclear"),
         ({"sort_by": "happiness"}, "arguments_wrong"),
         ({"limit": 26}, "arguments_wrong"),
-    ],
-)
-async def test_what_cannot_be_answered_says_what_to_do(
-    desk: Desk, texts: Texts, arguments: dict[str, Any], code: str
-) -> None:
-    outcome = await desk.call("ads_report", **arguments)
-    assert outcome.error_code == code
-    assert outcome.error is not None
-    for language in ("pt-BR", "en", "es"):
-        assert code not in texts.error(language, outcome.error)
+    ]
+    for arguments, code in wrong:
+        outcome = await desk.call("ads_report", **arguments)
+        assert outcome.error_code == code, arguments
+        assert outcome.error is not None
+        for language in ("pt-BR", "en", "es"):
+            assert code not in texts.error(language, outcome.error)
 
 
 async def test_what_a_model_reads_is_short(desk: Desk) -> None:
@@ -296,25 +292,21 @@ async def test_a_budget_change_shows_money_raw_amount_and_percent_and_writes_exa
     assert write["object_id"] == WINNER and int(write["changed"]["daily_budget"]) == 14400
 
 
-@pytest.mark.parametrize(
-    ("text", "arguments", "code"),
-    [
+async def test_a_budget_that_nobody_named_or_that_may_not_be_is_not_even_proposed(desk: Desk, tenants: Tenants) -> None:
+    wrong: list[tuple[str, dict[str, Any], str]] = [
         ("aumenta o orçamento do Remarketing", {"change_percent": 20}, "amount_not_named"),
         ("aumenta o Remarketing para R$ 150", {"amount": 1500}, "amount_not_named"),
+        ("põe R$ 150,05 no Remarketing", {"amount": "150.005"}, "amount_not_named"),
         ("põe US$ 150 no Remarketing", {"amount": 150}, "amount_other_currency"),
         ("aumenta o Remarketing para R$ 5.001", {"amount": 5001}, "cap_budget"),
         ("triplica o orçamento do Remarketing", {"change_percent": 200}, "cap_raise"),
         ("põe R$ 150 ou 20% no Remarketing", {"amount": 150, "change_percent": 20}, "amount_needed"),
         ("muda o Remarketing", {}, "amount_needed"),
         ("põe R$ 120 no Remarketing", {"amount": 120}, "budget_already"),
-        ("põe R$ 150,05 no Remarketing", {"amount": "150.005"}, "amount_not_named"),
-    ],
-)
-async def test_a_budget_that_nobody_named_or_that_may_not_be_is_not_even_proposed(
-    desk: Desk, tenants: Tenants, text: str, arguments: dict[str, Any], code: str
-) -> None:
-    outcome = await desk.call("set_ads_budget", text, target="Remarketing", **arguments)
-    assert outcome.error_code == code
+    ]
+    for text, arguments, code in wrong:
+        outcome = await desk.call("set_ads_budget", text, target="Remarketing", **arguments)
+        assert outcome.error_code == code, text
     assert await desk.approvals.list(tenants.one[Role.ADMIN]) == []
 
 

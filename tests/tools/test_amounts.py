@@ -68,7 +68,7 @@ def test_an_amount_is_read_as_people_write_it(
 
 def test_several_amounts_keep_their_order_and_their_own_verbs() -> None:
     found = amounts_in("aumenta a primeira em 20% e diminui a outra em 10 por cento")
-    assert [(one.value, one.direction) for one in found] == [(20, "up"), (10, "down")]
+    assert [(one.value, one.direction) for one in found] == [(Decimal(20), "up"), (Decimal(10), "down")]
 
 
 @pytest.mark.parametrize("text", ["", "pausa a campanha", "🔥🔥", "R$", "%", "aumenta o orçamento"])

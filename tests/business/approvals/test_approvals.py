@@ -107,7 +107,8 @@ async def test_executing_from_many_callers_at_once_writes_once(
         *(approvals.execute(tenants.one.id, proposal.id) for _ in range(5)),
         approvals.reconcile(tenants.one.id),
     )
-    assert answers[0].state is ProposalState.EXECUTED
+    assert (await approvals.get(tenants.one[Role.ADMIN], proposal.id)).state is ProposalState.EXECUTED
+    assert answers[-1] in (0, 1)
     assert witness.writes_of("volume") == ["150"]
 
 
@@ -168,39 +169,22 @@ async def test_another_tenant_sees_no_proposal_and_cannot_decide_it(
     assert witness.writes_of("volume") == []
 
 
-@pytest.mark.parametrize(
-    ("role", "effect", "allowed"),
-    [
-        (Role.ADMIN, "WRITE", True),
-        (Role.ADMIN, "SPEND", True),
-        (Role.DIRETOR, "WRITE", True),
-        (Role.DIRETOR, "SPEND", True),
-        (Role.COMERCIAL, "WRITE", False),
-        (Role.COMERCIAL, "SPEND", False),
-        (Role.AGENTE_IA, "WRITE", False),
-        (Role.AGENTE_IA, "SPEND", False),
-        (Role.CLIENTE, "WRITE", False),
-        (Role.CLIENTE, "SPEND", False),
-    ],
-)
 async def test_only_roles_with_the_right_approve(
-    approvals: Approvals,
-    tenants: Tenants,
-    witness: Witness,
-    propose: Propose,
-    role: Role,
-    effect: str,
-    allowed: bool,
+    approvals: Approvals, tenants: Tenants, witness: Witness, propose: Propose
 ) -> None:
-    proposal = await propose(by=role, effect=effect)
-    assert approvals.may_approve(tenants.one[role], proposal, "chat") is allowed
-    if allowed:
-        await approvals.approve(tenants.one[role], proposal.id, "chat")
-    else:
-        code = await refused_code(approvals.approve(tenants.one[role], proposal.id, "chat"))
-        assert code == "approval_not_allowed"
-        assert (await approvals.get(tenants.one[Role.ADMIN], proposal.id)).state is ProposalState.PENDING
-    assert len(witness.writes_of("volume")) == int(allowed)
+    for role in Role:
+        for effect in ("WRITE", "SPEND"):
+            allowed = role in (Role.ADMIN, Role.DIRETOR)
+            dial = f"{role}-{effect}"
+            proposal = await propose(dial, by=role, effect=effect)
+            assert approvals.may_approve(tenants.one[role], proposal, "chat") is allowed
+            if allowed:
+                await approvals.approve(tenants.one[role], proposal.id, "chat")
+            else:
+                code = await refused_code(approvals.approve(tenants.one[role], proposal.id, "chat"))
+                assert code == "approval_not_allowed"
+                assert (await approvals.get(tenants.one[Role.ADMIN], proposal.id)).state is ProposalState.PENDING
+            assert len(witness.writes_of(dial)) == int(allowed)
 
 
 async def test_a_role_lost_since_login_does_not_approve(
