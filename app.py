@@ -15,7 +15,7 @@ import structlog
 
 from agents.approvals import proposal_card
 from agents.files import FileIntake, told
-from agents.intents import Classifier
+from agents.intents import warm as shipped_classifier
 from agents.supervisor import Supervisor
 from agents.talk import Talk
 from business.ads.changes import AdsChangeHandler
@@ -137,7 +137,7 @@ async def open_services(
             approvals=approvals,
             deps=CrewDeps(router, runner, prompts, texts),
             crews=CREWS,
-            classifier=Classifier.load(),
+            classifier=shipped_classifier,
             talk=Talk(texts, approvals),
             intake=FileIntake(imports, texts),
             clock=clock,
@@ -266,6 +266,7 @@ def _declare_jobs(
 
 async def _warm(router: Router, supervisor: Supervisor) -> None:
     """Import what the first turn needs, while the person still reads the page."""
+    await asyncio.to_thread(shipped_classifier)
     await asyncio.to_thread(import_crewai)
     await asyncio.to_thread(lambda: supervisor.graph)
     await router.warm()

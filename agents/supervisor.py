@@ -7,7 +7,7 @@ The graph below is LangGraph's; a turn is one run of it, without a checkpointer 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -55,7 +55,8 @@ class Supervisor:
     approvals: Approvals
     deps: CrewDeps
     crews: list[CrewEntry]
-    classifier: Classifier
+    classifier: Callable[[], Classifier]
+    """Trained at the first call (about 1.5 s) and kept."""
     talk: Talk
     intake: FileIntake
     clock: Clock
@@ -191,7 +192,8 @@ class Supervisor:
     async def _route(self, turn: Turn) -> RoutePlan:
         """The local classifier decides where it is sure; a model is asked only where it is not and one is there."""
         async with _step(turn, "route", "route", self.texts.say(turn.language, "step.route")) as step:
-            plan = route(turn.text, turn.session, self.classifier)
+            classifier = await asyncio.to_thread(self.classifier)
+            plan = route(turn.text, turn.session, classifier)
             if not plan.sure and self.deps.router.chain("router"):
                 plan = await self._ask_router(turn, plan) or plan
             step.summary = ", ".join(part.intent for part in plan.parts)

@@ -270,7 +270,7 @@ _COMPARES = re.compile(
 # Periods that only make sense beside another one: "os 7 anteriores", "o mês anterior", "the week before".
 _BEFORE = r"(?:anteriore?s?|antes|previas?|previos?|previous|prior|before that|before|precedentes?)"
 _RELATIVE = re.compile(
-    rf"\b(?:(?P<n>{_COUNT})\s+(?P<nunit>dias?|days?|semanas?|weeks?|meses|mes|months?)?\s*{_BEFORE}"
+    rf"\b(?:(?:the\s+)?(?P<n>{_COUNT})\s+(?P<nunit>dias?|days?|semanas?|weeks?|meses|mes|months?)?\s*{_BEFORE}"
     rf"|(?:previous|prior|preceding)\s+(?P<n2>{_COUNT})(?:\s+(?P<nunit2>days?|weeks?|months?))?"
     rf"|(?P<same>(?:mesm[oa]s?|same|mism[oa]s?)\s+(?:periodo|period|dias|days|semana|week|mes|month|epoca|intervalo))"
     rf"\s+(?:(?:do|da|del|de la|of|in|no|na|en|de|the)\s+)*"

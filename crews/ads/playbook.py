@@ -10,7 +10,7 @@ from typing import Any
 from business.ads.windows import parse_period
 from core.errors import ArgumentsWrong, MutiraoError
 from core.turn import ToolRecord, Turn
-from crews.ads.request import AdsRequest, plain, understand
+from crews.ads.request import CHANGES, AdsRequest, plain, understand
 from crews.ads.words import Words
 from crews.contract import CrewTask
 from llm.messages import ToolCall
@@ -71,13 +71,19 @@ class AdsPlaybook:
         intent = task.intent
         if intent == "followup":
             intent = task.base or "ads.overview"
-            named = understand(intent, task.text, session)
-            changes = ("ads.pause", "ads.resume", "ads.budget")
-            if named.target and intent not in changes:
+            named = understand(intent, self._without_period(task.text, intent), session)
+            if named.target and intent not in CHANGES:
                 intent = "ads.trend" if intent == "ads.trend" else "ads.campaign"
-            if intent in changes and named.target is None:
+            if intent in CHANGES and named.target is None:
                 intent = "ads.overview"
-        return understand(intent, task.text, session)
+        return understand(intent, self._without_period(task.text, intent), session)
+
+    def _without_period(self, text: str, intent: str) -> str:
+        """Words of time are no part of a name: "a campanha Remarketing esse mês". A change has no period."""
+        if intent not in CHANGES:
+            for said in filter(None, self._said(text)):
+                text = text.replace(said, ",") if said != text else text
+        return text
 
     def _calls(self, task: CrewTask) -> list[Call]:
         request = self.request(task)

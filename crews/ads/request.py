@@ -97,46 +97,39 @@ _AMOUNT_NUMBER = {
 
 # Where the name of an object ends, when it is not in quotes.
 _NAME_END = re.compile(
-    r"[,;:?!\n]|\.(?:\s|$)|\s(?:para|pra|to|em|in|por|by|nos?|nas?|neste|nesta|este|esta|desde|since|ontem|hoje|yesterday|today"
+    r"[,;:?!\n]|\.(?:\s|$)|\s(?:para|pra|to|em|in|por|by|nos?|nas?|neste|nesta|nesse|nessa|este|esta|esse|essa|this|desde|since|ontem|hoje|yesterday|today"
     r"|ayer|hoy|comparad\w+|compared|vs|versus|desse|dessa|do mes|last|ultim\w+|de (?:hoje|ontem)|durante|during|e (?:pausa|me)"
     r"|com|with|con|que|which|foi|esta|is|was|doing|indo)\b",
 )
+# Only one thing has a name: "quais campanhas gastaram mais" names none.
 _NOUN = re.compile(
-    r"\b(?:campanhas?|campanas?|campaigns?|conjuntos?(?: de anuncios)?|ad ?sets?|anuncios?|ads?|criativos?|creativos?)\s+"
-    r"(?:chamad[ao]s?\s+|named\s+|called\s+|llamad[ao]s?\s+|d[aeo]\s+|del?\s+|of\s+)?"
+    r"\b(?:campanha|campana|campaign|conjunto(?: de anuncios)?|ad ?set|anuncio|ad|criativo|creativo|creative)\s+"
+    r"(?:chamad[ao]\s+|named\s+|called\s+|llamad[ao]\s+|d[aeo]\s+|del?\s+|of\s+)?"
 )
+_ASKED_FOR = re.compile(
+    r"\b(?:quai?s|qual|que|which|what|cual(?:es)?|cada|each|every|por|per|nenhuma?|alguma?|any|ninguna?|alguna?|melhor\w*"
+    r"|pior\w*|best|worst|mejor\w*|peor\w*|top|mais \w+|mas \w+|most \w+|least \w+|\d+)"
+    r"(?:\s+(?:foi|e|eh|is|was|es|fue|a|o|as|os|the|la|el|minha|meu|my|mi|single))*\s*$"
+)
+"""Before a noun: it is asked which one, so what follows the noun is no name ("qual campanha gastou mais?")."""
 _NOUN_AFTER = re.compile(r"(?:\bthe\s+|\bmy\s+)([\w|/&' -]{3,60}?)\s+(?:campaign|ad set|ad)\b")
 _VERB = re.compile(
     r"\b(?:paus\w+|deslig\w+|par[ae]r?|desativ\w+|ativ\w+|reativ\w+|lig\w+|resum\w+|retom\w+|activ\w+|stop|turn (?:on|off)"
     r"|suspend\w+|reanud\w+)\s+(?:(?:o|a|os|as|the|el|la)\s+)?"
 )
+_BUDGET_OF = re.compile(
+    r"\b(?:orcamento|verba|budget|presupuesto)\s+(?:diari[ao]\s+|daily\s+)?(?:d[aeo]|del?|of|for|n[ao]|en|on)\s+"
+    r"(?:(?:o|a|the|el|la)\s+)?"
+)
+_BUDGET_AFTER = re.compile(r"\b(?:the|my)\s+([\w|/&' -]{3,60}?)(?:'s)?\s+(?:daily\s+|lifetime\s+)?budget\b")
+CHANGES = frozenset({"ads.pause", "ads.resume", "ads.budget"})
+"""Intents that end in a proposal."""
 _NOT_NAMES = frozenset(
-    [
-        "as",
-        "os",
-        "a",
-        "o",
-        "minhas",
-        "meus",
-        "mis",
-        "my",
-        "the",
-        "com",
-        "de",
-        "que",
-        "isso",
-        "ele",
-        "ela",
-        "tudo",
-        "all",
-        "todas",
-        "todos",
-        "para",
-        "e",
-        "and",
-        "y",
-        "it",
-    ]
+    "as os a o el la los las the minhas meus mis my tus suas seus com con with de del do da dos das of que which isso ele ela "
+    "tudo all todas todos para to e and y it en em no na nos nas in on por by me te foram estao are do did es son esta "
+    "su sus mas mais menos janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro january "
+    "february march april may june july august september october november december enero febrero mayo septiembre octubre "
+    "noviembre diciembre".split()
 )
 
 
@@ -175,7 +168,7 @@ def understand(intent: str, text: str, session: dict[str, Any]) -> AdsRequest:
         metric=metric,
         descending=_descending(words, metric),
         limit=_limit(words),
-        target=_target(text, words, session),
+        target=_target(text, words, session, changes=intent in CHANGES),
         account=_account(words, session),
     )
 
@@ -228,7 +221,7 @@ def _account(words: str, session: dict[str, Any]) -> str | None:
     return None
 
 
-def _target(text: str, words: str, session: dict[str, Any]) -> str | None:
+def _target(text: str, words: str, session: dict[str, Any], changes: bool) -> str | None:
     if quoted := re.search(r"[\"“”«'‘]([^\"“”»'’]{2,120})[\"“”»'’]", text):
         return quoted[1].strip()
     if digits := re.search(r"\b\d{10,20}\b", text):
@@ -242,7 +235,7 @@ def _target(text: str, words: str, session: dict[str, Any]) -> str | None:
             index = position - 1 if position > 0 else len(entities) - 1
             if index < len(entities):
                 return entities[index]["id"]
-    if name := _named(text, words):
+    if name := _named(text, words, changes):
         return name
     if _PRONOUNS.search(words):
         focus = session.get("focus") or (entities[0] if len(entities) == 1 else None)
@@ -250,21 +243,25 @@ def _target(text: str, words: str, session: dict[str, Any]) -> str | None:
     return None
 
 
-def _named(text: str, words: str) -> str | None:
-    """A name that follows a noun ("a campanha Remarketing Inverno") or a verb ("pausa Remarketing Inverno")."""
+def _named(text: str, words: str, changes: bool) -> str | None:
+    """A name that follows a noun ("a campanha Remarketing Inverno"), or the verb or the budget of a change ("pausa
+    Remarketing Inverno", "o orçamento do Remarketing")."""
     # Folding may change the length of odd letters; then positions do not match and the folded words serve.
     source = text if len(text) == len(words) else words
-    for pattern in (_NOUN, _VERB):
+    for pattern in (_NOUN, _BUDGET_OF, _VERB) if changes else (_NOUN,):
         for found in pattern.finditer(words):
+            if pattern is _NOUN and _ASKED_FOR.search(words[: found.start()]):
+                continue
             rest = words[found.end() - 1 :]  # with the space before it: what ends a name may stand at its beginning
             end = _NAME_END.search(rest)
             name = source[found.end() - 1 :][: end.start() if end else None].strip(" \"'“”")
             if len(name) > 2 and not set(plain(name).split()) <= _NOT_NAMES and not _is_only_words_of_a_question(name):
                 return name
-    if found_after := _NOUN_AFTER.search(words):
-        name = source[found_after.start(1) : found_after.end(1)].strip()
-        if not set(plain(name).split()) <= _NOT_NAMES:
-            return name
+    for pattern in (_NOUN_AFTER, _BUDGET_AFTER) if changes else (_NOUN_AFTER,):
+        if found_after := pattern.search(words):
+            name = source[found_after.start(1) : found_after.end(1)].strip()
+            if not set(plain(name).split()) <= _NOT_NAMES:
+                return name
     return None
 
 
