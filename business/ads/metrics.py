@@ -191,7 +191,12 @@ class Totals:
         if self.purchase_value is None or self.spend is None or self.spend.amount == 0:
             return None
         if self.purchase_value.currency != self.spend.currency:
-            raise ArgumentsWrong("currencies_mixed", "value and spend are in different currencies")
+            raise ArgumentsWrong(
+                "currencies_mixed",
+                "value and spend are in different currencies",
+                one=self.spend.currency,
+                other=self.purchase_value.currency,
+            )
         return self.purchase_value.amount / self.spend.amount
 
     @property
@@ -277,6 +282,9 @@ def totals(
     # A row that tells its actions and has no value had no purchase with a value: that is zero, not missing.
     known = [Decimal(0) if v is None and row.actions_known else v for v, row in zip(values, rows, strict=True)]
     value = add("purchase_value", known) if value_type else None
+
+    if 0 < sum(row.actions_known for row in rows) < len(rows):
+        missing |= {"results", "purchases", "leads", "conversations"}
 
     reach = None
     if window is not None:

@@ -65,10 +65,17 @@ def failure_kinds() -> frozenset[str]:
 
 
 def raised_codes() -> Iterator[tuple[str, int, str, set[str] | None]]:
-    """(file, line, code, names of its parameters) of every failure built with a literal code. None: not known (**)."""
+    """(file, line, code, names of its parameters) of every failure built with a literal code. None: not known (**).
+
+    A bare `MutiraoError` is no kind of failure: it carries a code and parameters somewhere (an outcome, say).
+    """
     for name, tree in product().items():
         for node in ast.walk(tree):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in failure_kinds()):
+            if not (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in failure_kinds() - {"MutiraoError"}
+            ):
                 continue
             if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
                 names = {keyword.arg for keyword in node.keywords}
