@@ -127,7 +127,7 @@ class StandIn:
             playing = asyncio.ensure_future(_play(seen, answer, writer))
             gone = asyncio.ensure_future(reader.read(1))
             await asyncio.wait({playing, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not playing.done():
+            if not playing.done() or isinstance(playing.exception(), ConnectionError):
                 with self._changed:
                     self.left.append(seen)
                     self._changed.notify_all()
