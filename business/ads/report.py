@@ -158,7 +158,8 @@ def build_report(
     fetched_at: datetime,
 ) -> Report:
     """Put the figures together. `figures` and `before` are one row per entity of `level` over the whole window;
-    `account_row` is the account over the window, for its reach; `days` are daily rows of what the report is about."""
+    `account_row` is the account over the window, for its reach; `days` are daily rows of what the report is about: none
+    at all where there are figures means that the source does not tell days (a file of one range), not that all lack."""
     now_of, before_of = _by_entity(figures), _by_entity(before)
     known = {e.id: e for e in entities}
     names = {e.id: e.name for e in entities}
@@ -209,12 +210,16 @@ def build_report(
         before=total_before,
         change=metrics.changes(total_before, total) if compare else {},
         kinds=kind_totals,
-        days_without_data=metrics.days_without_data(days, window),
-        compare_days_without_data=metrics.days_without_data(compare_days, compare) if compare else [],
+        days_without_data=_missing_days(figures, days, window),
+        compare_days_without_data=_missing_days(before, compare_days, compare) if compare else [],
         attribution=attribution,
         fetched_at=fetched_at,
         selected=chosen is not None,
     )
+
+
+def _missing_days(figures: Sequence[Figures], days: Sequence[Figures], window: Window) -> list[date]:
+    return [] if figures and not days else metrics.days_without_data(days, window)
 
 
 def _by_entity(rows: Sequence[Figures]) -> dict[str, list[Figures]]:

@@ -218,7 +218,7 @@ class AdsService:
     ) -> Trend:
         """The metric day by day, None on days without data. Of one entity, or of the account.
 
-        ArgumentsWrong("metric_unknown").
+        ArgumentsWrong("metric_unknown"); ("file_without_days", name) for a file that tells only a range as a whole.
         """
         source = await self.source_of(identity, account)
         fetched_at = self._clock.now()
@@ -232,6 +232,8 @@ class AdsService:
             self._rules(identity, account),
             source.figures(account, level, window, daily=True, entity_ids=ids),
         )
+        if not rows and account.source == "file" and await source.figures(account, level, window, entity_ids=ids):
+            raise ArgumentsWrong("file_without_days", "the file tells the range as a whole", name=account.name)
         return build_trend(
             account,
             metric,
@@ -255,10 +257,10 @@ class AdsService:
             ),
             self._rules(identity, account),
             asyncio.gather(
-                source.figures(account, Level.CAMPAIGN, span.history, daily=True),
+                _where_told(account, source.figures(account, Level.CAMPAIGN, span.history, daily=True)),
                 source.figures(account, Level.AD, span.whole_days),
-                source.figures(account, Level.AD, span.recent),
-                source.figures(account, Level.AD, span.earlier),
+                _where_told(account, source.figures(account, Level.AD, span.recent)),
+                _where_told(account, source.figures(account, Level.AD, span.earlier)),
             ),
         )
         adset_days: list[Figures] = []
@@ -401,6 +403,16 @@ def _unclear(what: str, mention: str, candidates: Sequence[Named], closest: Sequ
         mention=said,
         closest=[_shown(c) for c in closest[:5]],
     )
+
+
+async def _where_told(account: Account, figures: Awaitable[list[Figures]]) -> list[Figures]:
+    """A file of one range cannot tell the weeks that a rule compares: the rule then has nothing to say."""
+    try:
+        return await figures
+    except ArgumentsWrong as error:
+        if account.source == "file" and error.code == "window_not_in_file":
+            return []
+        raise
 
 
 async def _nothing() -> list[Figures]:
