@@ -42,7 +42,7 @@ _PATIENCE = 4  # a file up to this many times too big is taken and refused in wo
 
 # What the page of Chainlit 2.12 asks for. What is not here does not exist: MCP connections, custom elements (file read
 # and SSRF by CVE-2026-22218 and -22219), sharing, OAuth, header and token logins, the copilot widget, slack.
-_OPEN = re.compile(r"/chat/(assets/.+|public/.+|avatars/.+|favicon|logo|auth/config|project/translations)")
+_OPEN = re.compile(r"/chat/(assets/.+|public/.+|favicon|logo|auth/config|project/translations)")
 _PAGE = re.compile(r"/chat/?|/chat/(login|login/callback|thread/[^/]*|element/[^/]*|env)/?")
 _KNOWN = {
     "/chat/user": {"GET"},
@@ -69,7 +69,7 @@ def build_web_app(services: Services, *, card: CardOf, starters: list[str]) -> F
     Everything Chainlit writes goes to `data_dir/web`. Must be called before anything else imports chainlit.
     """
     settings = services.settings
-    _prepare_chainlit(settings.data_dir.resolve() / "web", services.vault.named_secret("chat_cookie"))
+    prepare_chainlit(settings.data_dir.resolve() / "web", services.vault.named_secret("chat_cookie"))
 
     from chainlit.auth.jwt import create_jwt, decode_jwt
     from chainlit.config import config
@@ -370,7 +370,7 @@ def _download(name: str, mime: str) -> dict[str, str]:
 # --- Chainlit's folder ---------------------------------------------------------------------------
 
 
-def _prepare_chainlit(folder: Path, secret: str) -> None:
+def prepare_chainlit(folder: Path, secret: str) -> None:
     """Give Chainlit its folder and its environment, before its first import: it reads both while it is imported."""
     if folder.exists():
         for left in (folder / ".files").glob("*"):  # uploads of browser sessions whose process died
