@@ -900,7 +900,10 @@ _CALENDAR: list[tuple[re.Pattern[str], Unit, _Build]] = [
         _ago,
     ),
     (
-        re.compile(rf"\b(?:{_THIS}\s+(?:semana|week)|(?:semana|week) (?:atual|corrente|actual|so far)|na semana)\b"),
+        re.compile(
+            rf"\b(?:{_THIS}\s+(?:semana|week)|(?:semana|week) (?:atual|corrente|actual|so far)"
+            r"|na semana(?!\s+(?:passad|retrasad|anterior|que\b|d[aeo]\b)))\b"
+        ),
         "week",
         _week,
     ),

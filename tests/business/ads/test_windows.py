@@ -89,6 +89,8 @@ def compared(text: str, **options: object) -> tuple[str, str] | None:
         ("nesta semana", "2026-11-16", "2026-11-20"),
         ("this week", "2026-11-16", "2026-11-20"),
         ("semana passada", "2026-11-09", "2026-11-15"),
+        ("na semana passada", "2026-11-09", "2026-11-15"),
+        ("na semana", "2026-11-16", "2026-11-20"),
         ("last week", "2026-11-09", "2026-11-15"),
         ("la semana pasada", "2026-11-09", "2026-11-15"),
         ("semana retrasada", "2026-11-02", "2026-11-08"),
