@@ -18,7 +18,7 @@ from core.turn import LANGUAGES
 _LONGEST = 5  # letters of an n-gram
 _LOOKED_AT = 600  # characters of a message
 _WORD = re.compile(r"[^\W\d_]+|[¿¡]")
-_APART = re.compile(r'["“«][^"”»\n]{1,80}["”»]|https?://\S+|\S+@\S+')  # quoted names, addresses
+_APART = re.compile(r'["“«][^"”»\n]{1,80}["”»]|https?://\S+|\S+@\S+|\w*[\d_]\w*')  # quoted names, addresses, ids
 _NEUTRAL_WORDS = "ok ads ad roas cpa cpc cpm cpl ctr budget lead leads whatsapp instagram facebook meta"
 _NEUTRAL = frozenset(_NEUTRAL_WORDS.split())
 

@@ -54,7 +54,7 @@ MAX_PARTS = 4
 """Requests served of one message; the others are named in `left_out`, so that the reply can say so."""
 
 _CUT = 0.45  # each side of a conjunction must be this clear a request before a sentence is cut there
-_LONG = 1_200  # characters; above it only clear requests count: the rest is likely pasted text
+_LONG = 1_200  # characters; above it only clear requests at the edges count: the rest is likely pasted text
 _HEAD, _TAIL = 1_500, 500  # what is looked at of a long message
 
 _ANSWER = "approvals.answer"
@@ -123,7 +123,8 @@ def route(text: str, session: Mapping[str, Any], classifier: Classifier) -> Rout
         part = RoutePart(message.strip()[:200], UNCLEAR, None, 1.0, Why("route.why.no_words"), "rule")
         return RoutePlan([part], True, message=message, continues=continues)
     if len(text) > _LONG:
-        pieces = [p for p in pieces if p.probability >= SURE and p.intent != UNCLEAR] or pieces[:1]
+        edges = [*pieces[:2], *pieces[2:][-2:]]  # a request stands before or after what is pasted
+        pieces = [p for p in edges if p.probability >= SURE and not p.chatter] or pieces[:1]
     pieces = _merged(pieces, classifier.lexicon)
     parts: list[RoutePart] = []
     for piece in pieces:

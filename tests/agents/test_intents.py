@@ -1,0 +1,95 @@
+"""The classifier on messages it has not learnt from, and the form of the files it learns from."""
+
+from pathlib import Path
+
+import pytest
+
+from agents.intents import FOLDER, Classifier, Lexicon, load_intents
+from agents.routing import CREW_SURE, SURE, route
+from tests.agents.conftest import messages
+
+# The least that a change of examples or words may leave; the figures measured when they were written stand behind.
+FLOORS = {
+    # file: accuracy, precision where sure, share of sure messages
+    "heldout.yaml": (0.83, 0.90, 0.80),  # 0.863, 0.932, 0.835: never used to change anything
+    "seen.yaml": (0.90, 0.94, 0.86),  # 0.933, 0.965, 0.903: first 0.777, 0.889, 0.762, before its errors were looked at
+}
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_unseen_messages_are_understood(name: str, classifier: Classifier) -> None:
+    rows = messages(name)
+    best = [ranked[0] for ranked in classifier.classify_all([message for _, _, message in rows])]
+    right = [intent == expected for (intent, _), (expected, _, _) in zip(best, rows, strict=True)]
+    sure = [ok for ok, (_, probability) in zip(right, best, strict=True) if probability >= SURE]
+    for language in ("pt-BR", "en", "es"):
+        own = [ok for ok, row in zip(right, rows, strict=True) if row[1] == language]
+        print(f"{name} {language}: {sum(own) / len(own):.3f} of {len(own)}")
+    print(f"{name}: accuracy {sum(right) / len(right):.3f}, sure {len(sure) / len(right):.3f}", end=" ")
+    print(f"with precision {sum(sure) / len(sure):.3f}")
+    accuracy, precision, coverage = FLOORS[name]
+    assert sum(right) / len(right) >= accuracy
+    assert sum(sure) / len(sure) >= precision
+    assert len(sure) / len(right) >= coverage
+
+
+def test_a_plan_that_is_sure_goes_to_the_right_place(classifier: Classifier) -> None:
+    """To the right crew, or for what the supervisor answers itself to the right intent. Measured: 0.955 of 0.863."""
+    rows = messages("heldout.yaml")
+    session = {"last_intent": "ads.ranking", "last_crew": "ads"}
+    plans = [route(message, session, classifier) for _, _, message in rows]
+    right = [
+        (plan.parts[0].crew or plan.parts[0].intent) == (classifier.intents[expected].crew or _own(expected))
+        for plan, (expected, _, _) in zip(plans, rows, strict=True)
+        if plan.sure
+    ]
+    assert CREW_SURE > SURE
+    assert sum(right) / len(right) >= 0.93
+    assert len(right) / len(rows) >= 0.82
+
+
+def _own(intent: str) -> str:
+    return "ads" if intent == "followup" else intent
+
+
+def test_the_same_examples_give_the_same_classifier(classifier: Classifier) -> None:
+    ranked = classifier.classify("como foram as campanhas ontem?")
+    assert Classifier.load().classify("como foram as campanhas ontem?") == ranked
+    assert sum(p for _, p in ranked) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("text", ["", "?", "\x00", "\ud800", "🙂", "a" * 5_000, "1234567890", "  \n\t "])
+def test_no_text_breaks_the_classifier(text: str, classifier: Classifier) -> None:
+    assert len(classifier.classify(text)) == len(classifier.intents)
+
+
+def test_every_file_of_examples_is_whole() -> None:
+    intents = load_intents()
+    assert {path.stem for path in FOLDER.glob("*.yaml")} == {*intents, "words"}
+    for intent in intents.values():
+        least = (60, 30, 30) if intent.crew or intent.name in ("help", "smalltalk", "followup") else (30, 15, 15)
+        for language, count in zip(("pt-BR", "en", "es"), least, strict=True):
+            assert len(intent.examples[language]) >= count, (intent.name, language)
+        assert intent.description
+
+
+def test_no_message_is_an_example_of_two_intents() -> None:
+    lexicon = Lexicon.load()
+    owner: dict[str, str] = {}
+    for intent in load_intents().values():
+        for examples in intent.examples.values():
+            for example in examples:
+                assert owner.setdefault(lexicon.normalise(example), intent.name) == intent.name, example
+
+
+def test_held_out_messages_are_no_examples() -> None:
+    lexicon = Lexicon.load()
+    known = {lexicon.normalise(e) for i in load_intents().values() for many in i.examples.values() for e in many}
+    fresh = [message for _, _, message in messages("heldout.yaml") if lexicon.normalise(message) in known]
+    assert len(fresh) <= 0.03 * len(messages("heldout.yaml")), fresh
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ads.odd.yaml").write_text("intent: ads.odd\nexamples: [a, b]\n")
+    with pytest.raises(ValueError, match=r"ads\.odd\.yaml"):
+        load_intents(tmp_path)
