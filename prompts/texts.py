@@ -1,7 +1,7 @@
 """The words people read: short texts by key, in pt-BR, en and es, from `prompts/texts/<language>/*.yaml`.
 
 A text is a Jinja2 template with strict variables: a missing parameter is an error, not a gap. The filters `money`,
-`number`, `percent`, `day` and `window` write values as the language does.
+`number`, `percent`, `day` and `window` write values as the language does; `inline` puts a name into a sentence.
 """
 
 from functools import partial
@@ -68,7 +68,13 @@ def _environment(language: str) -> SandboxedEnvironment:
     )
     for name in ("money", "number", "percent", "day", "window"):
         environment.filters[name] = partial(_in_language, getattr(formats, name), language)
+    environment.filters["inline"] = _inline
     return environment
+
+
+def _inline(name: str) -> str:
+    """A name as it stands inside a sentence: "Gasto" becomes "gasto", "CTR" stays."""
+    return name if name.isupper() else name[:1].lower() + name[1:]
 
 
 def _in_language(write: Any, language: str, value: Any, *args: Any, **kwargs: Any) -> str:

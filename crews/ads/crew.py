@@ -19,6 +19,7 @@ from tools.ads import ADS_TOOLS
 
 ROLE = "ads_analyst"
 _ENTITIES_KEPT = 25  # of the last answer, for "the second"
+_RANKED_BY = ("level", "sort_by", "order", "limit")
 _HISTORY_CHARS = 600  # of each earlier message; results are referred to, not repeated
 
 
@@ -113,8 +114,7 @@ def _now(now: datetime, language: str) -> str:
 def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook) -> dict[str, Any]:
     """What the next turn needs: the results in the order shown, the object spoken of, account, period, intent."""
     session: dict[str, Any] = {"last_crew": "ads"}
-    intents = [task.base or task.intent for task in tasks]
-    session["last_intent"] = intents[-1]
+    session["last_intent"] = f"ads.{playbook.request(tasks[-1]).intent}"  # a follow-up as what it turned out to ask
     if listed := _last(turn.results, "list_accounts"):
         session["accounts"] = [{"id": a["id"], "name": a["name"]} for a in listed["accounts"]]
     entities: list[dict[str, Any]] = []
@@ -128,14 +128,18 @@ def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook) -> dict[s
                 if finding["level"] != "account":
                     entities.append(_entity(len(entities) + 1, finding, one["account"]["id"]))
     if entities:
-        session["entities"] = entities[:_ENTITIES_KEPT]
         session["focus"] = entities[0] if len(entities) == 1 else None
+        shown = turn.session.get("entities", [])
+        if not any(one["id"] == entities[0]["id"] for one in shown) or len(entities) > 1:
+            session["entities"] = entities[:_ENTITIES_KEPT]  # else "e a terceira?" may still follow "e a segunda?"
     for record in turn.results:
         if record.result is None:
             continue
         for key in ("period", "metric"):
             if record.arguments.get(key):
                 session[key] = record.arguments[key]
+        if record.name == "ads_report" and record.arguments.get("sort_by"):
+            session["ranking"] = {k: record.arguments[k] for k in _RANKED_BY if k in record.arguments}
         if record.name in ("ads_report", "ads_trend", "ads_diagnose"):
             session["last_account"] = record.arguments.get("account")
     if len(turn.proposals) == 1 and (record := _proposing(turn.results)) is not None:

@@ -105,15 +105,7 @@ class AdsPlaybook:
     def _report_arguments(self, task: CrewTask, request: AdsRequest) -> dict[str, Any]:
         arguments = self._where(task, request)
         if request.intent == "ranking":
-            arguments |= {
-                "level": request.level if request.level_named else self._last_level(task) or "campaign",
-                "sort_by": request.metric or "cost_per_result",
-                "order": "desc" if request.descending else "asc",
-                "limit": request.limit or 5,
-            }
-            if request.metric is None:  # "the best" without a figure: what a result costs, cheapest first
-                worst = re.search(r"\bpior|worst|peor|mais car|most expens|mas car", plain(request.text))
-                arguments["order"] = "desc" if worst else "asc"
+            arguments |= self._ranking(task, request)
         elif request.level_named and request.target is None and request.level != "campaign":
             arguments["level"] = request.level
         if compare_said := self._said(task.text)[1]:
@@ -121,6 +113,23 @@ class AdsPlaybook:
         elif request.intent == "compare":
             arguments["compare_with"] = "previous"
         return arguments
+
+    def _ranking(self, task: CrewTask, request: AdsRequest) -> dict[str, Any]:
+        """By what, of what, from which end; a follow-up ("e anteontem?") keeps what it does not name anew."""
+        last = self._turn.session.get("ranking", {}) if task.intent == "followup" else {}
+        if request.metric is not None:
+            order = "desc" if request.descending else "asc"
+        elif last:
+            order = last.get("order", "desc")
+        else:  # "the best" without a figure: what a result costs, cheapest first
+            worst = re.search(r"\bpior|worst|peor|mais car|most expens|mas car", plain(request.text))
+            order = "desc" if worst else "asc"
+        return {
+            "level": request.level if request.level_named else last.get("level") or "campaign",
+            "sort_by": request.metric or last.get("sort_by") or "cost_per_result",
+            "order": order,
+            "limit": request.limit or last.get("limit") or 5,
+        }
 
     def _where(self, task: CrewTask, request: AdsRequest) -> dict[str, Any]:
         """Account, object and period of a question; a follow-up keeps what it does not name anew."""
@@ -155,10 +164,6 @@ class AdsPlaybook:
         if found is None:
             return None, None
         return found.said[:200] or None, found.compare_said[:200] or None
-
-    def _last_level(self, task: CrewTask) -> str | None:
-        entities = self._turn.session.get("entities", [])
-        return entities[0]["level"] if task.intent == "followup" and entities else None
 
     def _status_calls(self, request: AdsRequest) -> list[Call]:
         tool = "pause_ad_object" if request.intent == "pause" else "resume_ad_object"

@@ -99,7 +99,7 @@ _AMOUNT_NUMBER = {
 _NAME_END = re.compile(
     r"[,;:?!\n]|\.(?:\s|$)|\s(?:para|pra|to|em|in|por|by|nos?|nas?|neste|nesta|nesse|nessa|este|esta|esse|essa|this|desde|since|ontem|hoje|yesterday|today"
     r"|ayer|hoy|comparad\w+|compared|vs|versus|desse|dessa|do mes|last|ultim\w+|de (?:hoje|ontem)|durante|during|e (?:pausa|me)"
-    r"|com|with|con|que|which|foi|esta|is|was|doing|indo)\b",
+    r"|com|with|con|que|which|foi|esta|is|was|doing|indo|pel[ao]|ao dobro|al doble|a la mitad)\b",
 )
 # Only one thing has a name: "quais campanhas gastaram mais" names none.
 _NOUN = re.compile(
