@@ -1,0 +1,213 @@
+"""The stage of the evaluation: the product as it ships, with a simulator and a clock that each scenario finds new.
+
+One database and one simulator serve a whole run. A scenario gets a tenant of its own (row-level security keeps the
+others out), a world that begins at its `now`, and a token that only this world takes.
+"""
+
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from app import open_services
+from business.approvals.model import Proposal
+from business.people.sample import CLIENT_ACCOUNT
+from channels.services import Services
+from core.clock import FixedClock
+from core.ids import new_id
+from core.postgres import Postgres
+from core.settings import Settings
+from core.tenancy import Identity, Role
+from evals.scenario import Day, Days, Faults, Scenario, Write
+from integrations.meta_ads.simulator import launch
+from integrations.meta_ads.simulator.world import ACCOUNTS, TIME_ZONE
+
+_ZONE = ZoneInfo(TIME_ZONE)
+_NAMES = {
+    Role.ADMIN: "Ana Prado",
+    Role.DIRETOR: "Diego Ramos",
+    Role.COMERCIAL: "Carla Nunes",
+    Role.CLIENTE: "Beatriz Lima",
+    Role.AGENTE_IA: "Agente",
+}
+
+
+@dataclass
+class World:
+    """What one playing of a scenario acts on and is judged by."""
+
+    services: Services
+    scenario: Scenario
+    clock: FixedClock
+    tenant_id: str
+    graph: httpx.AsyncClient
+    token: str
+    written_before: int = 0
+    """Writes in the ledger that are the scenario's own."""
+    people: dict[Role, Identity] = field(default_factory=dict)
+    conversations: dict[Role, str] = field(default_factory=dict)
+
+    async def who(self, role: Role) -> Identity:
+        """The person of that role, added to the company when first needed."""
+        if role not in self.people:
+            people = self.services.people
+            email = f"{role.value.lower()}@{self.tenant_id.replace('_', '-')}.example"
+            accounts = [CLIENT_ACCOUNT] if role is Role.CLIENTE else []
+            user = await people.add_user(self.tenant_id, email, _NAMES[role], role, None, accounts=accounts)
+            self.people[role] = await people.identity(self.tenant_id, user.id)
+            self.conversations[role] = new_id("conv")
+        return self.people[role]
+
+    def today(self) -> date:
+        return self.clock.now().astimezone(_ZONE).date()
+
+    def day(self, day: Day) -> date:
+        return day if isinstance(day, date) else self.scenario_today + timedelta(days=day)
+
+    @property
+    def scenario_today(self) -> date:
+        return self.scenario.now.astimezone(_ZONE).date()
+
+    def days(self, days: Days) -> tuple[date, date]:
+        return self.day(days[0]), self.day(days[1])
+
+    # --- what happens outside of us ---------------------------------------------------------------
+
+    async def fail(self, faults: Faults) -> None:
+        """These things go wrong next; an empty list heals everything."""
+        await self._ask("DELETE", "/__faults")
+        if faults.faults:
+            await self._ask("POST", "/__faults", json={"faults": faults.faults})
+
+    async def write(self, change: Write) -> None:
+        """Somebody changes an object in Ads Manager. The figures of today follow."""
+        changed = {
+            name: value
+            for name in ("status", "daily_budget", "lifetime_budget", "name")
+            if (value := getattr(change, name)) is not None
+        }
+        await self._ask("POST", f"/v26.0/{change.write}", data=changed, headers=self._with_token)
+        self.written_before += 1
+
+    async def wait(self, how_long: timedelta) -> None:
+        """Time passes for us and for Meta, and the work of every minute is done."""
+        self.clock.advance(how_long)
+        await self._ask("POST", "/__clock", json={"now": self.clock.now().isoformat()})
+        await self.services.approvals.expire(self.tenant_id)
+        await self.services.approvals.reconcile(self.tenant_id)
+
+    # --- what it is judged by ---------------------------------------------------------------------
+
+    async def ledger(self, account_id: str, since: date, until: date) -> list[dict[str, Any]]:
+        """Events by ad and day, as they happened in the simulated world."""
+        asked = {"account": account_id, "since": since.isoformat(), "until": until.isoformat()}
+        return list((await self._ask("GET", "/__ledger", params=asked))["rows"])
+
+    async def writes(self) -> list[dict[str, Any]]:
+        """What the Graph API executed, without the scenario's own changes."""
+        return list((await self._ask("GET", "/__writes"))["writes"])[self.written_before :]
+
+    async def object(self, object_id: str) -> dict[str, Any]:
+        """An object as the Graph API tells it now."""
+        fields = "name,status" if object_id.startswith("1203") else "name,status,daily_budget,lifetime_budget"
+        return await self._ask("GET", f"/v26.0/{object_id}", params={"fields": fields}, headers=self._with_token)
+
+    async def proposals(self) -> list[Proposal]:
+        """Every proposal of the company, in the order in which they were made."""
+        found = await self.services.approvals.list(await self.who(Role.ADMIN))
+        return sorted(found, key=lambda proposal: (proposal.created_at, proposal.id))
+
+    async def record(self, turn_id: str) -> dict[str, Any]:
+        """What was kept of a turn."""
+        async with self.services.db.tenant(self.tenant_id) as conn:
+            row = await (await conn.execute("SELECT record FROM turns WHERE id = %s", [turn_id])).fetchone()
+        return dict(row["record"]) if row else {}
+
+    async def imports(self) -> list[dict[str, Any]]:
+        """The reports of the files that were imported."""
+        async with self.services.db.tenant(self.tenant_id) as conn:
+            rows = await (await conn.execute("SELECT * FROM ad_imports ORDER BY created_at")).fetchall()
+        return [dict(row) for row in rows]
+
+    @property
+    def _with_token(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.token}"}
+
+    async def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        answer = await self.graph.request(method, path, **more)
+        if answer.status_code != 200:
+            raise RuntimeError(f"the simulator refuses {method} {path}: {answer.text[:300]}")
+        return dict(answer.json())
+
+
+@dataclass
+class Stage:
+    """The product and the simulator of a run."""
+
+    services: Services
+    clock: FixedClock
+    graph: httpx.AsyncClient
+
+    async def world(self, scenario: Scenario) -> World:
+        """A new world as the scenario begins."""
+        self.clock.at = scenario.now
+        answer = await self.graph.post("/__reset", json={"now": scenario.now.isoformat()})
+        answer.raise_for_status()
+        slug = new_id("evals").replace("_", "-")
+        tenant = await self.services.people.add_tenant("Agência Ipê", slug=slug)
+        token = str(answer.json()["token"])
+        world = World(self.services, scenario, self.clock, tenant.id, self.graph, token)
+        checked = await self.services.connections.check(token)
+        await self.services.connections.save(await world.who(Role.ADMIN), checked, [account.id for account in ACCOUNTS])
+        for beginning in scenario.before:
+            if isinstance(beginning, Write):
+                await world.write(beginning)
+            else:
+                await world.fail(beginning)
+        return world
+
+
+@asynccontextmanager
+async def open_stage(settings: Settings, dsns: Sequence[str] | None = None) -> AsyncIterator[Stage]:
+    """The stage, for as long as it is needed; everything lies in a folder that is gone afterwards.
+
+    `settings` say which model plays and where it is; servers and folders are the stage's own. `dsns` (owner, app) name
+    a migrated database to use; None starts one.
+    """
+    with tempfile.TemporaryDirectory(prefix="mutirao-evals-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        postgres = None
+        if dsns is None:
+            postgres = Postgres.start(folder, durable=False)
+            dsns = postgres.owner_dsn, postgres.app_dsn
+        own = {
+            "data_dir": folder,
+            "database_owner_url": dsns[0],
+            "database_url": dsns[1],
+            "redis_url": None,
+            "mode": "sandbox",
+            "meta_ads": "sandbox",
+        }
+        clock = FixedClock()
+        simulator = launch.start(folder / "graph", clock.now())
+        try:
+            async with (
+                httpx.AsyncClient(base_url=simulator.base_url, timeout=30) as graph,
+                open_services(settings.model_copy(update=own), clock, simulator.base_url) as services,
+            ):
+                yield Stage(services, clock, graph)
+        finally:
+            simulator.stop()
+            if postgres is not None:
+                postgres.stop()
+
+
+def local(moment: datetime) -> datetime:
+    """The moment as the accounts' clocks show it."""
+    return moment.astimezone(_ZONE)
