@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -62,7 +63,10 @@ def build(
     time = clock or SystemClock()
     # Tool calls of one client without a question belong together: their proposals are listed as one conversation's.
     session_conversation = new_id("conv")
-    server: Server[Any] = Server("mutirao", instructions=texts.say("en", "mcp.instructions"))
+    version = None
+    with suppress(metadata.PackageNotFoundError):  # run from a checkout that is not installed
+        version = metadata.version("mutirao")
+    server: Server[Any] = Server("mutirao", version=version, instructions=texts.say("en", "mcp.instructions"))
 
     @server.list_tools()  # type: ignore[no-untyped-call, untyped-decorator, unused-ignore]
     async def list_tools() -> list[Tool]:

@@ -46,7 +46,7 @@ def argument_warnings(turn: Turn, args: ToolArgs) -> list[Warning_]:
         origin = origin_of(turn, value)
         if origin != "user":
             key = "proposal.warning.from_" + (origin or "nowhere").replace(" ", "_")
-            warnings.append((key, {"value": value}))
+            warnings.append((key, {"value": _name_of(turn, value)}))
     return warnings
 
 
@@ -74,6 +74,15 @@ def _named_by_user(turn: Turn, name: str) -> bool:
     """The whole name, or a word of it that is not common to all of them."""
     words = [word for word in _folded(name).split() if len(word) >= 4 and word not in _COMMON]
     return _said_by_user(turn, name) or any(_said_by_user(turn, word) for word in words)
+
+
+def _name_of(turn: Turn, value: str) -> str:
+    """The name that belongs to an id, where it was seen; else the value itself."""
+    for seen in (*(record.result for record in turn.results), turn.session.get("entities")):
+        for owner in _owners(seen, value):
+            if owner.get("name"):
+                return str(owner["name"])
+    return value
 
 
 def _said_by_user(turn: Turn, value: str) -> bool:

@@ -1,12 +1,17 @@
 """The MCP door, spoken to by the official client."""
 
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
-from mcp import ClientSession
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
 from mcp.shared.memory import create_connected_server_and_client_session
 from mcp.types import CallToolResult, TextContent
 
@@ -17,14 +22,17 @@ from channels.mcp_server import build
 from core.clock import FixedClock
 from core.door import IncomingMessage, Reply, UsageTotals
 from core.errors import Refused
+from core.formats import money
+from core.money import Money
 from core.tenancy import Identity, Role
 from core.turn import Progress, StepStarted
 from prompts.texts import Texts
 from tests.business.approvals.witness import Witness
-from tests.conftest import Tenants
+from tests.conftest import Dsns, Tenants
 from tests.tools.conftest import MakeRunner, approvals, make_runner, policies, texts, witness  # noqa: F401
 from tests.tools.test_runner import ALL
 from tools.adapters import parameters
+from tools.ads import ADS_TOOLS
 
 Connect = Callable[..., AbstractAsyncContextManager[ClientSession]]
 
@@ -187,3 +195,41 @@ async def test_ask_tells_a_refused_message_in_words(connect: Connect, texts: Tex
         result = await client.call_tool("ask", {"question": " "})
     assert result.isError
     assert told(result) == texts.error("pt-BR", Refused("message_empty"))
+
+
+async def test_the_whole_command_speaks_clean_mcp_over_stdio(tmp_path: Path, dsns: Dsns) -> None:
+    """`mutirao mcp` as a desktop client starts it; every line on its stdout is protocol, or the client would fail."""
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=["-c", "import app; app.main()", "mcp", "--as", "Diretor"],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "MUTIRAO_DATA_DIR": str(tmp_path / "var"),
+            "MUTIRAO_DATABASE_URL": dsns.app,
+            "MUTIRAO_DATABASE_OWNER_URL": dsns.owner,
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
+    )
+    steps: list[str | None] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(message)
+
+    with (tmp_path / "stderr").open("w") as errors:
+        async with stdio_client(command, errlog=errors) as streams, ClientSession(*streams) as client:
+            await client.initialize()
+            names = [tool.name for tool in (await client.list_tools()).tools]
+            report = await client.call_tool("ads_report", {"period": "ontem", "account": "Aurora"})
+            proposed = await client.call_tool("set_ads_budget", {"target": "Remarketing", "amount": 130})
+            answer = await client.call_tool("ask", {"question": "Quanto gastei ontem?"}, progress_callback=on_progress)
+
+    assert names == [*(tool.name for tool in ADS_TOOLS), "ask"]
+    assert not report.isError and report.structuredContent is not None
+    spent = Decimal(report.structuredContent["reports"][0]["total"]["spend"])
+    assert not answer.isError and money(Money(spent, "BRL"), "pt-BR") in told(answer)
+    assert steps
+    assert not proposed.isError
+    with psycopg.connect(dsns.owner) as conn:
+        rows = conn.execute("SELECT door, state, effect FROM proposals").fetchall()
+    assert rows == [("mcp", "pending", "SPEND")]
