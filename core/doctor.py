@@ -291,4 +291,5 @@ def _readable_by_others(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     others = stat.S_IRGRP | stat.S_IROTH | stat.S_IWGRP | stat.S_IWOTH
-    return [path for path in sorted(folder.iterdir()) if path.is_file() and path.stat().st_mode & others]
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.stat().st_size]  # a lock is empty
+    return [path for path in files if path.stat().st_mode & others]
