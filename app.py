@@ -173,6 +173,7 @@ async def open_services(
             imports=imports,
             runner=runner,
             handle=supervisor.handle,
+            card=proposal_card,
             checks=checks,
             warm=lambda: _warm(router, supervisor),
             banner=_banner(settings, texts, router),

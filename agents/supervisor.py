@@ -227,13 +227,16 @@ class Supervisor:
             result = await crew.run(turn, tasks, self.deps, show)
         text = result.text
         if result.by_model:
-            check = SentenceGate(lambda: _facts(turn), turn.language)
-            check.feed(text)
-            check.finish()
-            if check.blocked:
-                log.warning("untraceable_numbers", turn=turn.id, numbers=check.blocked)
-                reworded = result.reworded()
-                text = "\n\n".join([self.texts.say(turn.language, "guard.reworded"), reworded])
+            if rest := gate.finish():
+                turn.progress(TextChunk(rest))
+            if gate.released.strip() != text.strip():  # held back, or never streamed: look at it as a whole
+                gate.reset()
+                gate.feed(text)
+                gate.finish()
+            if gate.blocked:
+                log.warning("untraceable_numbers", turn=turn.id, count=len(gate.blocked))
+                turn.progress(TextWithdrawn())
+                text = "\n\n".join([self.texts.say(turn.language, "guard.reworded"), result.reworded()])
         return Answer(text, result.footer, result.by_model, result.tables, result.charts), result.session
 
     # --- the end of a turn ------------------------------------------------------------------

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from business.ads.connections import MetaConnections
 from business.ads.imports import Imports
 from business.ads.service import AdsService
+from business.approvals.model import Proposal
 from business.approvals.service import Approvals
 from business.conversations.service import Conversations
 from business.people.service import People
 from core.clock import Clock
 from core.db import Database
 from core.doctor import Finding
-from core.door import Handle
+from core.door import Handle, ProposalCard
 from core.files import Files
 from core.jobs import Jobs
 from core.settings import Settings
@@ -38,6 +39,8 @@ class Services:
     imports: Imports
     runner: ToolRunner
     handle: Handle
+    card: Callable[[Proposal, Texts, str, str], ProposalCard]
+    """How a proposal looks at a door: agents.approvals.proposal_card."""
     checks: Callable[[bool], Awaitable[list[Finding]]]
     """The doctor's findings; True also asks the real services."""
     warm: Callable[[], Awaitable[None]]

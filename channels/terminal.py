@@ -14,7 +14,6 @@ from typing import Any
 
 import click
 
-from agents.approvals import proposal_card
 from business.ads.importer import Hints
 from business.approvals.model import ProposalState
 from business.people.service import People
@@ -100,7 +99,7 @@ def commands(
             who = await _identity(services.people, tenant, role)
             found = await services.approvals.list(who, state=None if every else ProposalState.PENDING)
             for proposal in found:
-                card = proposal_card(proposal, services.texts, who.language, who.time_zone)
+                card = services.card(proposal, services.texts, who.language, who.time_zone)
                 click.echo(f"{card.id}  {card.state:<9}  {card.title}")
             if not found:
                 click.echo(services.texts.say(who.language, "talk.pending", count=0, shown=0))
@@ -116,7 +115,7 @@ def commands(
         async def work(services: Services) -> None:
             who = await _identity(services.people, tenant, role)
             proposal = await services.approvals.get(who, proposal_id)
-            click.echo(_card(proposal_card(proposal, services.texts, who.language, who.time_zone)))
+            click.echo(_card(services.card(proposal, services.texts, who.language, who.time_zone)))
 
         run(_settings(), work)
 
@@ -129,7 +128,7 @@ def commands(
                 who = await _identity(services.people, tenant, role)
                 decide = getattr(services.approvals, name)
                 proposal = await decide(who, proposal_id, door="terminal")
-                click.echo(_card(proposal_card(proposal, services.texts, who.language, who.time_zone)))
+                click.echo(_card(services.card(proposal, services.texts, who.language, who.time_zone)))
 
             run(_settings(), work)
 

@@ -30,10 +30,9 @@ def crew_model(
     """A model for one kickoff: give it to the crew's agents as `llm`, with `max_retry_limit=0`.
 
     `role` is a role of llm/catalog.toml. `opening` are the messages a model is sent in place of those CrewAI writes
-    from role, goal and task; what follows (calls and results) stays CrewAI's. `tools` are the OpenAI forms of the
-    crew's tools, which are sent in place of CrewAI's own rewriting of them (it makes every field required). `loop` is
-    the loop the router lives on, by default the running one; CrewAI calls from a thread of its own, never from the
-    loop.
+    from role, goal and task; what follows (calls and their results) stays CrewAI's. `tools` are the OpenAI forms of the
+    crew's tools, sent in place of CrewAI's own rewriting of them (it makes every field required). `loop` is the loop
+    the router lives on, by default the running one; CrewAI calls from a thread of its own, never from the loop.
     """
     model = _model_class()(model=role, provider="mutirao")
     model._router = router

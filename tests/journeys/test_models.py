@@ -1,0 +1,114 @@
+"""With a model behind each of the official libraries: real tool calls, streamed text, and what happens when it fails."""
+
+import re
+from typing import Any
+
+import pytest
+
+from core.turn import TextChunk
+from evals.stand_in import Answer, Seen, StandIn
+from tests.journeys.conftest import House, OpenHouse
+
+QUESTION = "Como foram minhas campanhas nos últimos 7 dias comparado com os 7 anteriores?"
+CALL = ("ads_report", {"period": "últimos 7 dias", "compare_with": "7 anteriores"})
+WORDS = "As duas contas foram bem; o que mais pesou está na tabela."
+
+
+def settings_for(wire: str, server: StandIn) -> dict[str, Any]:
+    if wire == "compatible":
+        return {"compatible_base_url": server.openai_url, "compatible_model": "some-model"}
+    return {f"{wire}_api_key": "a-key", f"{wire}_base_url": server.openai_url if wire == "openai" else server.url}
+
+
+def shown(house: House) -> str:
+    return "".join(event.text for event in house.events if isinstance(event, TextChunk))
+
+
+@pytest.mark.parametrize("wire", ["openai", "anthropic", "google", "compatible"])
+async def test_a_model_asks_for_the_report_and_words_it_in_two_round_trips(open_house: OpenHouse, wire: str) -> None:
+    with StandIn([Answer(calls=[CALL]), Answer(WORDS)]) as server:
+        house = await open_house(**settings_for(wire, server))
+        reply = await house.ask(QUESTION)
+
+        assert len(server.seen) == 2
+        assert "analista de anúncios do Mutirão" in str(server.seen[0].body)  # our words, not CrewAI's
+        assert "expected criteria" not in str(server.seen[1].body)
+    assert reply.text.startswith(WORDS)
+    assert "America/Sao_Paulo" in reply.text  # what the numbers are of does not depend on the model
+    assert [tool["name"] for tool in reply.tools] == ["ads_report"]
+    assert reply.usage.model_calls == 2
+    assert reply.usage.prompt_tokens == 200
+    assert reply.usage.models and reply.usage.models[0].startswith(f"{wire}/")
+    assert reply.tables and reply.charts
+    assert shown(house) == WORDS
+
+
+async def test_small_talk_needs_no_model(open_house: OpenHouse) -> None:
+    with StandIn([]) as server:
+        house = await open_house(**settings_for("openai", server))
+        reply = await house.ask("oi, bom dia!")
+        assert server.seen == []
+    assert reply.usage.model_calls == 0
+
+
+async def test_a_provider_that_answers_500_is_followed_by_the_next(open_house: OpenHouse) -> None:
+    with StandIn([Answer(status=500)] * 9) as broken, StandIn([Answer(calls=[CALL]), Answer(WORDS)]) as whole:
+        house = await open_house(**settings_for("anthropic", whole), **settings_for("openai", broken))
+        reply = await house.ask(QUESTION)
+        assert broken.seen or whole.seen
+        assert len(whole.seen) == 2
+    assert reply.text.startswith(WORDS)
+    assert all(model.startswith("anthropic/") for model in reply.usage.models)
+
+
+async def test_when_every_provider_fails_the_playbook_answers_and_says_so(open_house: OpenHouse) -> None:
+    with StandIn([Answer(status=500)] * 20) as broken:
+        house = await open_house(**settings_for("openai", broken))
+        reply = await house.ask(QUESTION)
+    assert "Loja Aurora" in reply.text
+    assert "R$" in reply.text
+    assert "Nenhum modelo de IA respondeu" in reply.text
+    assert reply.usage.models == []
+
+
+async def test_a_number_that_no_tool_gave_does_not_leave(open_house: OpenHouse) -> None:
+    invented = "Foi ótimo: você vendeu 1.234.567 reais e o ROAS foi 98,76."
+    with StandIn([Answer(calls=[CALL]), Answer(invented)]) as server:
+        house = await open_house(**settings_for("openai", server))
+        reply = await house.ask(QUESTION)
+    assert "1.234.567" not in reply.text
+    assert "98,76" not in reply.text
+    assert "1.234.567" not in shown(house)
+    assert "Loja Aurora" in reply.text  # the same results, in the playbook's words
+
+
+async def test_a_number_of_the_results_leaves_as_the_model_wrote_it(open_house: OpenHouse) -> None:
+    def script(seen: Seen) -> Answer:
+        results = [m["content"] for m in seen.body["messages"] if m["role"] == "tool"]
+        if not results:
+            return Answer(calls=[CALL])
+        spend = re.search(r'"spend":\[([\d.]+)', results[0])
+        assert spend
+        whole, _, cents = spend[1].partition(".")
+        return Answer(f"O gasto foi de R$ {int(whole):,}".replace(",", ".") + f",{cents:0<2}.")
+
+    with StandIn(script) as server:
+        house = await open_house(**settings_for("openai", server))
+        reply = await house.ask(QUESTION)
+    assert reply.text.startswith("O gasto foi de R$ ")
+
+
+async def test_a_model_that_calls_tools_for_ever_is_stopped_and_the_user_gets_what_is_there(open_house: OpenHouse) -> None:
+    count = 0
+
+    def script(_: Seen) -> Answer:
+        nonlocal count
+        count += 1
+        return Answer(calls=[("ads_report", {"period": "ontem", "limit": count % 20 + 1})])
+
+    with StandIn(script) as server:
+        house = await open_house(**settings_for("openai", server), turn_max_model_calls=4)
+        reply = await house.ask(QUESTION)
+        assert len(server.seen) <= 4
+    assert "limite" in reply.text
+    assert "Loja Aurora" in reply.text
