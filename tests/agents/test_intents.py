@@ -93,3 +93,52 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "ads.odd.yaml").write_text("intent: ads.odd\nexamples: [a, b]\n")
     with pytest.raises(ValueError, match=r"ads\.odd\.yaml"):
         load_intents(tmp_path)
+
+
+def _small_folder(folder: Path) -> Path:
+    folder.mkdir()
+    for name, words in (("help", "ajuda como funciona"), ("smalltalk", "oi bom dia tudo bem"), ("undo", "desfaz isso")):
+        block = "".join(f"    {words} {i % 3}\n" for i in range(6))
+        (folder / f"{name}.yaml").write_text(
+            f"intent: {name}\ncrew: null\ndescription: d\nexamples:\n  pt-BR: |\n{block}", encoding="utf-8"
+        )
+    (folder / "words.yaml").write_bytes((FOLDER / "words.yaml").read_bytes())
+    return folder
+
+
+def test_what_was_learnt_is_kept_and_read_back_the_same(tmp_path: Path) -> None:
+    folder, cache = _small_folder(tmp_path / "routing"), tmp_path / "cache"
+    learnt = Classifier.load(folder, cache)
+    [file] = cache.glob("*.npz")
+    written = file.stat().st_mtime_ns
+    read = Classifier.load(folder, cache)
+    assert file.stat().st_mtime_ns == written
+    assert read.classify("oi, tudo bem?") == learnt.classify("oi, tudo bem?")
+    assert read.classify("oi, tudo bem?")[0][0] == "smalltalk"
+
+
+def test_a_changed_example_is_learnt_anew(tmp_path: Path) -> None:
+    folder, cache = _small_folder(tmp_path / "routing"), tmp_path / "cache"
+    Classifier.load(folder, cache)
+    [before] = cache.glob("*.npz")
+    with (folder / "help.yaml").open("a", encoding="utf-8") as file:
+        file.write("    socorro, me ajuda\n")
+    Classifier.load(folder, cache)
+    [after] = cache.glob("*.npz")
+    assert after != before
+
+
+@pytest.mark.parametrize("damage", [b"", b"no numbers", b"PK\x03\x04broken"])
+def test_a_damaged_cache_is_learnt_anew(tmp_path: Path, damage: bytes) -> None:
+    folder, cache = _small_folder(tmp_path / "routing"), tmp_path / "cache"
+    Classifier.load(folder, cache)
+    [file] = cache.glob("*.npz")
+    file.write_bytes(damage)
+    assert Classifier.load(folder, cache).classify("bom dia")[0][0] == "smalltalk"
+    assert file.stat().st_size > 1_000
+
+
+def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
+    folder = _small_folder(tmp_path / "routing")
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    assert Classifier.load(folder, tmp_path / "cache").classify("bom dia")[0][0] == "smalltalk"

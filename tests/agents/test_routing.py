@@ -9,7 +9,7 @@ import yaml
 
 from agents.intents import Classifier
 from agents.routing import MAX_PARTS, SURE, RoutePlan, parse_route_answer, route, route_answer_schema, router_messages
-from core.tenancy import Identity
+from core.tenancy import Identity, Role
 from core.turn import LANGUAGES, Turn
 from prompts.prompt import Prompts
 from prompts.texts import Texts
@@ -116,7 +116,7 @@ def test_every_reason_has_its_words_in_every_language(classifier: Classifier) ->
 
 
 def _turn(text: str) -> Turn:
-    identity = Identity.__new__(Identity)  # nothing of it is read here
+    identity = Identity("ten_1", "user_1", Role.ADMIN, "Ana", "ana@example.com")
     return Turn("turn_1", identity, "conv_1", "evals", text, "pt-BR", datetime(2026, 11, 20, tzinfo=UTC))
 
 
