@@ -157,8 +157,15 @@ _RESULT_KINDS: tuple[tuple[str, ResultKind], ...] = (
 )
 _TOTALS = re.compile(r"^(?:total\b|totais\b|totales\b|resultados? de \d+|results? from \d+|resultados? d[ea]s? )")
 _CURRENCY_IN_HEADER = re.compile(r"\(([A-Z]{3})\)\s*$")
-_DOT = re.compile(r"^-?\d{1,3}(?:,\d{3})*\.\d+$|^-?\d+\.(?:\d{1,2}|\d{4,})$|^-?\d{1,3}(?:,\d{3}){2,}$")
-_COMMA = re.compile(r"^-?\d{1,3}(?:\.\d{3})*,\d+$|^-?\d+,(?:\d{1,2}|\d{4,})$|^-?\d{1,3}(?:\.\d{3}){2,}$")
+# A mark with exactly three digits after up to three others proves nothing: 45.210 is _EITHER. Anything else does.
+_DOT = re.compile(
+    r"^-?\d{1,3}(?:,\d{3})+\.\d+$|^-?\d+\.(?:\d{1,2}|\d{4,})$"
+    r"|^-?(?:0|\d{4,})\.\d{3}$|^-?\d{1,3}(?:,\d{3}){2,}$"
+)
+_COMMA = re.compile(
+    r"^-?\d{1,3}(?:\.\d{3})+,\d+$|^-?\d+,(?:\d{1,2}|\d{4,})$"
+    r"|^-?(?:0|\d{4,}),\d{3}$|^-?\d{1,3}(?:\.\d{3}){2,}$"
+)
 _EITHER = re.compile(r"^-?\d{1,3}[.,]\d{3}$")  # 1.234 is a thousand or one and a bit
 _EMPTY = frozenset({"", "-", "–", "—", "n/a", "na", "nan", "null"})
 
