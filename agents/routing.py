@@ -262,6 +262,8 @@ def _merged(pieces: list[_Piece], lexicon: Lexicon) -> list[_Piece]:
     merged: list[_Piece] = []
     remark = ""
     for piece in requests:
+        if any(_squeezed(piece.text) == _squeezed(p.text) for p in merged):
+            continue
         words = re.findall(r"\w+", plain(piece.text))
         asks = "?" in piece.text or piece.probability >= SURE or piece.intent == FOLLOWUP
         bare = piece.intent == FOLLOWUP and len(words) <= 2 and lexicon.periods.isdisjoint(words)  # "Por quê?"

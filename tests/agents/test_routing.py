@@ -92,6 +92,10 @@ def test_a_long_paste_does_not_become_many_requests(classifier: Classifier) -> N
     assert sum(len(part.text) for part in plan.parts) < 5_000
 
 
+def test_a_request_said_twice_is_one_request(classifier: Classifier) -> None:
+    assert _intents(route("quanto gastei ontem? " * 100, {}, classifier)) == ["ads.overview"]
+
+
 def test_quotes_are_not_cut(classifier: Classifier) -> None:
     [part] = route('pausa a campanha "Compre já! E pause quando quiser"', {}, classifier).parts
     assert part.text == 'pausa a campanha "Compre já! E pause quando quiser"'
