@@ -26,6 +26,8 @@ class NamedAmount:
     currency: str | None
     direction: Direction | None
     said: str
+    moves: bool = False
+    """Money by which something moves ("aumenta R$ 50", "R$ 50 a mais"), not where it ends ("aumenta para R$ 50")."""
 
 
 _NUMBER = r"\d{1,3}(?:[.,\s]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d+)?"
@@ -58,6 +60,8 @@ _UP = re.compile(
 _DOWN = re.compile(
     r"\b(?:reduz\w*|reduc\w+|reduzca|diminu\w+|disminu\w+|baix\w+|baj\w+|cort\w+|cut|lower\w*|decreas\w+|menos|less|down|tira\w*)\b|-\s*$"
 )
+
+_ENDS_AT = re.compile(r"(?:\b(?:para|pra|pro|p/|to|at|a|ate|ao|until)|=|:|->|→)\s*$")
 
 _UNITS = {
     "dez": 10, "ten": 10, "diez": 10, "quinze": 15, "fifteen": 15, "quince": 15, "vinte": 20, "twenty": 20,
@@ -92,13 +96,22 @@ def amounts_in(text: str) -> list[NamedAmount]:
         if after == "%":
             amount = NamedAmount("percent", value, None, direction, match[0].strip())
         else:
-            amount = NamedAmount("money", value, _currency(match["before"], after), direction, match[0].strip())
+            moves = direction is not None and not _ENDS_AT.search(plain[: match.start()])
+            amount = NamedAmount("money", value, _currency(match["before"], after), direction, match[0].strip(), moves)
         found.append((match.start(), amount))
     for pattern, percent, told in _FACTORS:
         for match in re.finditer(pattern, plain):
             way = told or _direction(plain, match.start(), match.end())
             found.append((match.start(), NamedAmount("percent", Decimal(percent), None, way, match[0])))
     return [amount for _, amount in sorted(found, key=lambda item: item[0])]
+
+
+def budget_amount(text: str) -> NamedAmount | None:
+    """The amount that a sentence about a budget most likely means: the last percentage or sum with a currency, else
+    the last bare number that is no id."""
+    named = amounts_in(text)
+    clear = [one for one in named if one.kind == "percent" or one.said.strip("0123456789.,- ")]
+    return next(reversed(clear or [one for one in named if one.value < 10**9]), None)
 
 
 def amount_was_named(

@@ -14,7 +14,7 @@ from crews.ads.request import CHANGES, AdsRequest, plain, understand
 from crews.ads.words import Words
 from crews.contract import CrewTask
 from llm.messages import ToolCall
-from tools.amounts import amounts_in
+from tools.amounts import budget_amount
 
 _MOST_PROPOSALS = 3
 _ASKS_TO_PAUSE = re.compile(
@@ -189,13 +189,13 @@ class AdsPlaybook:
 
     def _amount(self, text: str) -> dict[str, Any] | None:
         """The amount as the budget tool takes it: money, or percent with its sign."""
-        named = amounts_in(text)
-        if not named:
+        amount = budget_amount(text)
+        if amount is None:
             return None
-        amount = named[-1]
-        if amount.kind == "money":
+        if amount.kind == "money" and not amount.moves:
             return {"amount": str(amount.value)}
-        return {"change_percent": str(-amount.value if amount.direction == "down" else amount.value)}
+        how = "change_amount" if amount.kind == "money" else "change_percent"
+        return {how: str(-amount.value if amount.direction == "down" else amount.value)}
 
     def _diagnose_calls(self, task: CrewTask, request: AdsRequest) -> list[Call]:
         where = self._where(task, request)

@@ -9,7 +9,7 @@ import pytest
 from core.errors import ArgumentsWrong
 from core.tenancy import Identity, Role
 from core.turn import Turn
-from tools.amounts import amount_was_named, amounts_in
+from tools.amounts import amount_was_named, amounts_in, budget_amount
 
 
 def turn_saying(text: str, door: Any = "chat", **more: Any) -> Turn:
@@ -125,3 +125,41 @@ def test_a_number_in_a_tool_result_is_not_the_users() -> None:
 
 def test_through_mcp_the_clients_argument_is_what_was_asked() -> None:
     amount_was_named(turn_saying("", door="mcp"), "BRL", amount=Decimal(80))
+
+
+@pytest.mark.parametrize(
+    ("text", "moves"),
+    [
+        ("aumenta R$ 50", True),
+        ("aumenta em R$ 50", True),
+        ("R$ 50 a mais", True),
+        ("raise it by $50", True),
+        ("cut $50", True),
+        ("sube 50 pesos", True),
+        ("aumenta para R$ 50", False),
+        ("sobe pra 50", False),
+        ("raise it to $50", False),
+        ("sube a 50 pesos", False),
+        ("R$ 50 por dia", False),
+    ],
+)
+def test_by_how_much_is_told_from_to_how_much(text: str, moves: bool) -> None:
+    (amount,) = amounts_in(text)
+    assert amount.moves is moves
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("aumenta 20% a campanha Natal 2026", "20"),
+        ("põe R$ 80 na campanha 3", "80"),
+        ("muda o orçamento da campanha 3 para 80", "80"),
+        ("de R$ 100 para R$ 150", "150"),
+        ("anúncio 120300000000000005 para 90", "90"),
+        ("120300000000000005", None),
+        ("dobra o orçamento da campanha 3", "100"),
+    ],
+)
+def test_of_several_numbers_the_one_that_is_an_amount_is_taken(text: str, value: str | None) -> None:
+    amount = budget_amount(text)
+    assert (amount.value if amount else None) == (Decimal(value) if value else None)
