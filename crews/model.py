@@ -76,7 +76,7 @@ def _model_class() -> Any:
             response_model: Any = None,
         ) -> Any:
             """Text, or tool calls in OpenAI's form for CrewAI to run. CrewEnded when no answer can be had."""
-            sent: Any = plain_messages(messages)
+            sent: Any = opened(plain_messages(messages), self._opening)
             request = ModelRequest(
                 role=self.model,
                 messages=sent,
