@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 _ASK_SECONDS = 300  # how long the page waits for a new amount to be typed
 _WATCH_SECONDS, _WATCH_TIMES = 2.0, 60  # how a card follows a proposal whose outcome is not known yet
+_LISTEN_AFTER = [1.0] * 60 + [10.0] * 90  # when the page looks for the end of an import: for a quarter of an hour
 _TICK_SECONDS = 1.0  # how often a running step's time is counted on
 _STEP_TYPES: dict[str, Any] = {"route": "run", "crew": "run", "tool": "tool", "model": "llm"}
 UPLOADS = {".csv": "text/csv", ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
@@ -141,6 +142,8 @@ async def _answer(chat: Chat, message: "cl.Message") -> None:
             chat.running.pop(session.id, None)
         run = context.current_run
         await view.finish(reply, who, run.id if run else new_id("run"))
+        if view.read_a_file:
+            chat.in_background(_guarded(chat, lambda person: _listen(chat, person, reply)))
     except asyncio.CancelledError:
         await view.say(chat.texts.say(language, "turn.stopped"))
     except MutiraoError as error:
@@ -149,6 +152,19 @@ async def _answer(chat: Chat, message: "cl.Message") -> None:
         code = new_id("bug")
         log.exception("chat_failed", id=code)
         await view.say(chat.texts.say(language, "error.bug", id=code), is_error=True)
+
+
+async def _listen(chat: Chat, who: Identity, reply: Reply) -> None:
+    """Say in the page what background work on a file announces in this conversation, when it is done."""
+    import chainlit as cl
+
+    for seconds in _LISTEN_AFTER:
+        await asyncio.sleep(seconds)
+        for message_id, text in await chat.data.announced(who, reply.conversation_id, reply.message_id):
+            message: Any = cl.Message(content=markdown.answer(text, [], chat.texts, reply.language), id=message_id)
+            message.parent_id = None
+            await message.send()
+            return
 
 
 async def _keep_files(
@@ -195,6 +211,7 @@ class _View:
         self._kept: list[dict[str, Any]] = []
         self._message: Any = None  # Chainlit's Message, once there is text
         self.language = chat.language
+        self.read_a_file = False
 
     def progress(self, event: Event) -> None:
         self._events.put_nowait(event)
@@ -220,7 +237,7 @@ class _View:
         from chainlit.context import context
 
         if isinstance(event, StepStarted):
-            parent = self._steps.get(event.parent_id or "")
+            parent = self._steps.get(event.parent_id or self._crew_at_work(event))
             run = context.current_run
             step: Any = cl.Step(
                 name=event.title,
@@ -232,6 +249,7 @@ class _View:
             step.start = stamp(datetime.now(UTC))
             self._steps[event.step_id] = _Shown(step, event.title, time.monotonic())
             self._open.add(event.step_id)
+            self.read_a_file = self.read_a_file or event.name == "import_ads_file"
             await step.send()
         elif isinstance(event, StepFinished):
             if shown := self._steps.get(event.step_id):
@@ -244,6 +262,11 @@ class _View:
         elif isinstance(event, TextWithdrawn) and self._message is not None:
             await self._message.remove()
             self._message = None
+
+    def _crew_at_work(self, event: StepStarted) -> str:
+        """The crew that a tool or model works for, where the step does not say it: the one that began last."""
+        crews = [step_id for step_id in self._steps if step_id in self._open and self._steps[step_id].step.default_open]
+        return crews[-1] if crews and event.kind in ("tool", "model") else ""
 
     async def _end(self, shown: _Shown, event: StepFinished) -> None:
 

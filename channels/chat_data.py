@@ -211,6 +211,18 @@ class ChatData:
         step["metadata"] = {"proposal": proposal.id, "state": proposal.state.value}
         return step
 
+    async def announced(self, who: Identity, conversation_id: str, after: str) -> list[tuple[str, str]]:
+        """(id, text) of what was said outside a turn since the message `after`: results of background work."""
+        async with self._db.tenant(who.tenant_id) as conn:
+            if not await _owned(conn, who, conversation_id):
+                return []
+            cursor = await conn.execute(
+                """select id, text from messages
+                   where conversation_id = %s and role = 'assistant' and turn_id is null and id > %s order by id""",
+                (conversation_id, after),
+            )
+            return [(row["id"], row["text"]) for row in await cursor.fetchall()]
+
     async def part(self, conversation_id: str, message_id: str, name: str) -> Part | None:
         """What stands at `/chat/data/<conversation>/<message>/<name>`, None unless it is the visitor's."""
         who = visitor.get()

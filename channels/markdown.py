@@ -11,6 +11,8 @@ ROWS_SHOWN = 20
 """A longer table shows this many rows; a CSV file beside it has all."""
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~:])")
+_SMALL_PRINT = re.compile(r"_[^\n]+_")
+_ITEM = re.compile(r"\s*([-*+]|\d{1,3}[.)])\s")
 _NUMBER = re.compile(r"[+-]?[\d.,]+ ?%?")
 _STATE_SIGN = {
     "pending": "●",
@@ -41,8 +43,22 @@ def table(table: Table, texts: Texts, language: str) -> str:
 
 
 def answer(text: str, tables: list[Table], texts: Texts, language: str) -> str:
-    """The reply's text with its tables below."""
-    return "\n\n".join([text, *(table(t, texts, language) for t in tables)]).strip()
+    """The reply's text with its tables below, and its small print (last paragraphs all in italics) at the end."""
+    said = _lists_closed(text).split("\n\n")
+    small: list[str] = []
+    while tables and said and _SMALL_PRINT.fullmatch(said[-1].strip()):
+        small.insert(0, said.pop())
+    return "\n\n".join([*said, *(table(t, texts, language) for t in tables), *small]).strip()
+
+
+def _lists_closed(text: str) -> str:
+    """A blank line after each list: Markdown would read the sentence that follows as part of the last item."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if line and not line[0].isspace() and lines and _ITEM.match(lines[-1]) and not _ITEM.match(line):
+            lines.append("")
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def card(card: ProposalCard, texts: Texts, language: str) -> str:
