@@ -1,5 +1,6 @@
 """Periods as people name them. Today is Friday, 20 November 2026, noon in São Paulo."""
 
+import unicodedata
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -258,6 +259,15 @@ def test_a_comparison_names_both_windows(text: str, window: tuple[str, str], com
 )
 def test_a_plain_word_that_may_compare_is_no_comparison(text: str) -> None:
     assert compared(text) is None
+
+
+def test_accents_may_come_apart_from_their_letters() -> None:
+    assert days(unicodedata.normalize("NFD", "mês passado")) == ("2026-10-01", "2026-10-31")
+    assert days(unicodedata.normalize("NFD", "de 3 a 9 de março")) == ("2026-03-03", "2026-03-09")
+
+
+def test_a_novel_is_read_from_its_beginning_only() -> None:
+    assert days("ontem " + "a " * 40_000 + " hoje") == ("2026-11-19", "2026-11-19")
 
 
 def test_a_follow_up_refers_to_the_last_answers_window() -> None:
