@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -129,6 +130,7 @@ async def open_services(
         stack.push_async_callback(router.close)
         prepare(settings.data_dir)
         give_threads(asyncio.get_running_loop(), _THREADS)
+        classifier = partial(shipped_classifier, settings.data_dir / "cache")
         supervisor = Supervisor(
             db=db,
             conversations=conversations,
@@ -137,7 +139,7 @@ async def open_services(
             approvals=approvals,
             deps=CrewDeps(router, runner, prompts, texts),
             crews=CREWS,
-            classifier=shipped_classifier,
+            classifier=classifier,
             talk=Talk(texts, approvals),
             intake=FileIntake(imports, texts),
             clock=clock,
@@ -267,7 +269,7 @@ def _declare_jobs(
 
 async def _warm(router: Router, supervisor: Supervisor) -> None:
     """Import what the first turn needs, while the person still reads the page."""
-    await asyncio.to_thread(shipped_classifier)
+    await asyncio.to_thread(supervisor.classifier)
     await asyncio.to_thread(import_crewai)
     await asyncio.to_thread(lambda: supervisor.graph)
     await router.warm()

@@ -213,7 +213,8 @@ class Supervisor:
     async def _run_crew(self, crew: CrewEntry, turn: Turn, parts: list[RoutePart]) -> tuple[Answer, dict[str, Any]]:
         if self.permissions.acting_scope(turn.identity.role, crew.area) is Scope.NONE:
             raise Refused("role_may_not", f"{turn.identity.role} may not read {crew.area}", area=crew.area)
-        gate = SentenceGate(lambda: _facts(turn), turn.language)
+        secrets = [self.deps.prompts.fill(name, turn.language).text for name in crew.prompts]
+        gate = SentenceGate(lambda: _facts(turn), turn.language, secrets)
 
         def show(piece: str | None) -> None:
             if piece is None:
@@ -243,9 +244,9 @@ class Supervisor:
 
     async def _close(self, turn: Turn, state: TurnState) -> Reply:
         answers = list(state.get("answers", {}).values())
-        text = self._compose(turn, answers, state["ended"])
-        cards = await self._cards(turn)
         plan = state.get("plan")
+        text = self._compose(turn, answers, plan, state["ended"])
+        cards = await self._cards(turn)
         usage = _usage(turn)
         reply_parts: dict[str, Any] = {
             "route": [
@@ -302,9 +303,11 @@ class Supervisor:
             **reply_parts,
         )
 
-    def _compose(self, turn: Turn, answers: list[Answer], ended: str) -> str:
+    def _compose(self, turn: Turn, answers: list[Answer], plan: RoutePlan | None, ended: str) -> str:
         """The answers in the order of the message, what their numbers are of, and how the turn ended if not well."""
         lines = [answer.text for answer in answers if answer.text]
+        if plan is not None and plan.left_out:
+            lines.append(self.texts.say(turn.language, "turn.left_out", parts="; ".join(plan.left_out)))
         lines += [f"_{footer}_" for footer in dict.fromkeys(a.footer for a in answers if a.footer)]
         kind, _, detail = ended.partition(":")
         if kind == "stopped":

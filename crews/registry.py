@@ -19,6 +19,8 @@ class CrewEntry:
     """Its row of the permission matrix: who may not read it is not routed to it."""
     tools: list[ToolSpec]
     run: RunCrew
+    prompts: list[str]
+    """Names of its prompts that take no variables: what they say is not to be told to anybody."""
     starters: list[str]
     """Text keys of what a newcomer may click first."""
 
@@ -29,6 +31,7 @@ CREWS = [
         area="ads",
         tools=ADS_TOOLS,
         run=run_ads,
+        prompts=["ads_analyst"],
         starters=["starter.overview", "starter.compare", "starter.pause", "starter.ranking"],
     ),
 ]

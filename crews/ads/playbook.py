@@ -140,6 +140,8 @@ class AdsPlaybook:
             arguments["account"] = request.account
         elif task.intent == "followup" and (account := self._turn.session.get("last_account")):
             arguments["account"] = account
+        elif file := self._turn.session.get("account"):  # the file that was attached is what is spoken of
+            arguments["account"] = file
         if request.target:
             arguments["target"] = request.target
         elif request.intent == "campaign" and (focus := self._turn.session.get("focus")):

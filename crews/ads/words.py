@@ -4,7 +4,7 @@ Nothing here adds, divides or guesses: every figure stands in a tool result and 
 the reply. The playbook uses all of it; with a model, only the model's own sentences replace the sentences.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -21,6 +21,7 @@ _RATIO = frozenset({"roas", "frequency"})
 _TABLE = ("spend", "results", "cost_per_result", "ctr")
 _TABLE_COMPARED = ("spend", "results", "cost_per_result")
 _BARS = 10  # entities in a chart; more cannot be told apart
+_DAYS = 7  # days without data that are listed
 _LEADERS = 3  # entities named in a sentence
 
 
@@ -70,8 +71,9 @@ class Words:
     def window(self, window: dict[str, Any]) -> str:
         return formats.window(_date(window["since"]), _date(window["until"]), self.language)
 
-    def days(self, days: Iterable[Any]) -> str:
-        return ", ".join(self.day(day) for day in days)
+    def days(self, days: Sequence[Any]) -> str:
+        """The first of them, with dots for the rest."""
+        return ", ".join([*(self.day(day) for day in days[:_DAYS]), *(["…"] if len(days) > _DAYS else [])])
 
     # --- sentences --------------------------------------------------------------------------
 
@@ -104,7 +106,7 @@ class Words:
                 )
             )
         else:
-            spent = self.figure("spend", now["spend"], currency)
+            spent = None if now["spend"] is None else self.figure("spend", now["spend"], currency)
             lines.append(self.say("ads.spent", subject=subject, spend=spent, window=self.window(report["window"])))
             kinds = report["kinds"] or [{"kind": now["result_kind"], "now": now, "before": before, "change": change}]
             lines += [f"- {self._kind(kind, currency, report['compare'] is not None)}" for kind in kinds if kind["now"]]
@@ -113,12 +115,10 @@ class Words:
         leaders = [row for row in report["rows"] if row["now"] and row["now"].get(sort_by) is not None]
         if leaders and report["total_of"] == "account" and len(report["rows"]) > 1:
             lines.append(self._leaders(leaders, intent, sort_by, currency))
-        if report["days_without_data"]:
-            days = report["days_without_data"]
-            lines.append(self.say("ads.days_without_data", count=len(days), days=self.days(days[:7])))
-        if report["compare_days_without_data"]:
-            days = report["compare_days_without_data"]
-            lines.append(self.say("ads.compare_days_without_data", count=len(days), days=self.days(days[:7])))
+        if now is not None and (days := report["days_without_data"]):
+            lines.append(self.say("ads.days_without_data", count=len(days), days=self.days(days)))
+        if before is not None and (days := report["compare_days_without_data"]):
+            lines.append(self.say("ads.compare_days_without_data", count=len(days), days=self.days(days)))
         if report["window"]["partial"]:
             lines.append(self.say("ads.partial"))
         if report["compare"] and report["compare"]["days"] != report["window"]["days"]:
@@ -207,7 +207,7 @@ class Words:
             )
             if series["days_without_data"]:
                 days = series["days_without_data"]
-                lines.append(self.say("ads.days_without_data", count=len(days), days=self.days(days[:7])))
+                lines.append(self.say("ads.days_without_data", count=len(days), days=self.days(days)))
         return "\n\n".join([*lines, *self._left_out(result)])
 
     def diagnosis(self, result: dict[str, Any]) -> str:
@@ -309,8 +309,8 @@ class Words:
         """One table per account of an ads_report. `first` is the number of the first row: follow-ups count on."""
         tables = []
         for report in result["reports"]:
-            if not report["rows"]:
-                continue
+            if not any(row["now"] or row["before"] for row in report["rows"]):
+                continue  # a table of nothing but "no data"; the text says so
             tables.append(self._table(report, result["level"], result["sort_by"], first))
             first += len(report["rows"])
         return tables

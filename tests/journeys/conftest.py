@@ -46,6 +46,16 @@ class House:
     async def writes(self) -> list[dict[str, Any]]:
         return list((await self._get("/__writes"))["data"])
 
+    async def writes_asked(self) -> int:
+        """How many writes have come in at the sandbox, executed or not."""
+        seen = (await self._get("/__requests"))["last"]
+        return sum(request["method"] == "POST" and request["path"].rsplit("/", 1)[-1].isdigit() for request in seen)
+
+    async def status_of(self, object_id: str) -> str:
+        who = await self.person()
+        [connected] = await self.services.connections.of(who.tenant_id)
+        return str((await connected.client.get(object_id, ["status"]))["status"])
+
     async def fault(self, *faults: dict[str, Any]) -> None:
         async with httpx.AsyncClient(base_url=self.graph.base_url) as http:
             (await http.post("/__faults", json=list(faults))).raise_for_status()

@@ -98,7 +98,9 @@ async def test_a_number_of_the_results_leaves_as_the_model_wrote_it(open_house: 
     assert reply.text.startswith("O gasto foi de R$ ")
 
 
-async def test_a_model_that_calls_tools_for_ever_is_stopped_and_the_user_gets_what_is_there(open_house: OpenHouse) -> None:
+async def test_a_model_that_calls_tools_for_ever_is_stopped_and_the_user_gets_what_is_there(
+    open_house: OpenHouse,
+) -> None:
     count = 0
 
     def script(_: Seen) -> Answer:
