@@ -39,7 +39,7 @@ Metric = Literal[
     "cpm", "purchases", "purchase_value", "roas", "leads", "conversations",
 ]  # fmt: skip
 
-AccountArg = Annotated[str | None, Field(max_length=300, description="Name or id; omit for all accounts.")]
+AccountArg = Annotated[str | None, Field(max_length=300, description="Name or id; omit if none was named.")]
 TargetArg = Annotated[str, Field(min_length=1, max_length=300, description="Name or id of a campaign, ad set or ad.")]
 ReasonArg = Annotated[
     str | None, Field(max_length=300, description="One sentence of evidence, in the user's language.")
@@ -665,20 +665,25 @@ def _identity(ctx: ToolContext) -> Identity:
 async def _places(
     ctx: ToolContext, mention: str | None, target: str | None, level: Level | None = None
 ) -> tuple[list[_Place], list[Failure], int]:
-    """The accounts that are meant (the named one, else all), and in them the object that is meant.
+    """The accounts that are meant, and in them the object that is meant; also the sources that did not answer, and
+    how many accounts were left out.
 
-    Also the sources that did not answer, and how many accounts were left out. An object that several accounts have is
-    looked for in the conversation's account first.
+    Without a name: the file that was imported in this conversation, else all accounts at Meta, else all files. Figures
+    of a file and of Meta are never mixed unasked: the file may be an export of the same account. An object that several
+    accounts have is looked for in the conversation's account first.
     """
     service, identity = _service(ctx), _identity(ctx)
     mention = mention or _account_of_shown(ctx, target)
-    if mention:
+    everything = mention is not None and _folded(mention) in _EVERYTHING
+    if mention and not everything:
         account = await service.find_account(identity, mention)
         entity = await service.find_entity(identity, account, target, level) if target else None
         return [_Place(account, entity)], [], 0
     found = await service.accounts(identity)
     if target is None:
-        chosen = [a for a in found.accounts if a.active] or found.accounts
+        imported = [a for a in found.accounts if a.id == ctx.turn.session.get("account") and not everything]
+        live = [a for a in found.accounts if a.active and a.source == "meta"]
+        chosen = imported or live or found.accounts
         return [_Place(a) for a in chosen[:MOST_ACCOUNTS]], found.failures, max(0, len(chosen) - MOST_ACCOUNTS)
 
     accounts = found.accounts[:MOST_ACCOUNTS]
@@ -693,8 +698,8 @@ async def _places(
         else:
             places.append(_Place(account, answer))
     if len(places) > 1:
-        last = ctx.turn.session.get("last_account")
-        here = [place for place in places if last in (place.account.id, place.account.name)]
+        current = {ctx.turn.session.get("last_account"), ctx.turn.session.get("account")}
+        here = [place for place in places if current & {place.account.id, place.account.name}]
         exact = [place for place in places if place.entity and place.entity.id == target.strip()]
         places = here if len(here) == 1 else exact or places
     if len(places) == 1:
@@ -702,6 +707,15 @@ async def _places(
     if places:
         raise _several(target, places)
     raise _best_error(target, errors)
+
+
+_EVERYTHING = frozenset(
+    {"all", "all accounts", "todas", "todas as contas", "tudo", "todas las cuentas", "todos", "everything"}
+)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _account_of_shown(ctx: ToolContext, target: str | None) -> str | None:
@@ -959,13 +973,13 @@ _ADDED = ("spend", "impressions", "clicks", "link_clicks", "purchases", "purchas
 
 
 def _totals_by_currency(reports: Sequence[AccountReport]) -> list[CurrencyTotal]:
-    """One total for each currency that two accounts or more share."""
+    """One total for each currency that two accounts or more share over the same days."""
     currencies = list(dict.fromkeys(report.account.currency for report in reports))
     totals = []
     for currency in currencies:
-        same = [report for report in reports if report.account.currency == currency]
-        if len(same) < 2:
-            continue
+        same = [one for one in reports if one.account.currency == currency and one.account.source == "meta"]
+        if len(same) < 2 or len({(one.window.since, one.window.until) for one in same}) > 1:
+            continue  # a file may be an export of the same account; other days are not added
         now = _added([report.total for report in same])
         before = _added([report.before for report in same]) if all(r.compare for r in same) else None
         change = {}
