@@ -114,6 +114,7 @@ async def open_services(
         approvals = Approvals(
             db, permissions, clock, {handler.kind: handler}, check=policies.check, hours=settings.proposal_hours
         )
+        stack.push_async_callback(approvals.close)  # a write that is on its way is seen to its end
         runner = ToolRunner(
             permissions=permissions,
             approvals=approvals,
