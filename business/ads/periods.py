@@ -153,7 +153,7 @@ _RANGE = re.compile(
     rf"|(?P<last>(?:do|of|del)(?: the)? (?:mes (?:passado|pasado|anterior)|last month|previous month)))\b)?"
 )
 _ISO_SLASH = re.compile(r"(?<![\w/-])(?P<a>\d{4}-\d{2}-\d{2})/(?P<b>\d{4}-\d{2}-\d{2})(?![\w/-])")
-_ONE_DAY = re.compile(rf"(?<![\w/.,$-])(?P<dia>dia\s+|the\s+(?=\d)|on\s+(?=\d))?{_day_reference('1')}")
+_ONE_DAY = re.compile(rf"(?<![\w/.,$-])(?P<dia>dia\s+|on the\s+(?=\d+(?:st|nd|rd|th)))?{_day_reference('1')}")
 _MONTH_RANGE = re.compile(
     rf"\b(?:(?P<lead>de|entre|from|between|desde|since)\s+)(?P<a>{_LONG})(?:\s+(?:de\s+|del\s+)?(?P<ya>{_YEAR}))?"
     rf"\s+(?:a|ate|to|until|through|hasta|e|and|y)\s+(?P<b>{_LONG})(?:\s+(?:de\s+|del\s+)?(?P<yb>{_YEAR}))?\b"
@@ -194,14 +194,16 @@ def plain(text: str) -> str:
 
 
 def find(text: str, today: date) -> list[Found]:
-    """All periods, left to right; where two overlap the earlier, then the longer one stays."""
-    candidates = sorted(_candidates(text, today), key=lambda f: (f.start, -f.end))
+    """All periods of a plain text, left to right; where two overlap the longer, then the earlier one stays."""
     kept: list[Found] = []
-    for found in candidates:
-        if not kept or found.start >= kept[-1].end:
+    for found in sorted(_candidates(text, today), key=lambda f: (f.start - f.end, f.start)):
+        rival = next((k for k in kept if found.start < k.end and k.start < found.end), None)
+        if rival is None:
             kept.append(found)
-        elif found.end == kept[-1].end and kept[-1].relative and found.absolute and not kept[-1].absolute:
-            kept[-1] = replace(kept[-1], absolute=found.absolute)  # "mês anterior" is both
+        elif (rival.start, rival.end) == (found.start, found.end) and rival.relative and not rival.absolute:
+            # "mês anterior" is the calendar's and also the one before another period
+            kept[kept.index(rival)] = replace(rival, absolute=found.absolute)
+    kept.sort(key=lambda f: f.start)
     return [_since_then(found, text, today) for found in kept]
 
 
@@ -457,8 +459,9 @@ _ON_WEEKDAY = re.compile(
     r"|since|a partir d[ae]|pel[ao])\s+)$"
 )
 _AFTER_WEEKDAY = re.compile(
-    r"\s*(?:$|[,.;:?!)]|(?:passad[ao]|pasado|ultim[ao]|agora|e|ou|a|o|as|os|como|quanto|qual|quais|foi|foram|teve|com"
-    r"|comparad[ao]|vs|versus|em relacao|contra|ate|pra|para)\b)"
+    r"\s*(?:$|[^\w\s]|(?:passad[ao]|pasado|ultim[ao]|agora|e|ou|a|o|as|os|como|quanto|qual|quais|foi|foram|teve|com"
+    r"|comparad[ao]|vs|versus|em|en|in|on|no|na|nos|nas|por|per|by|for|top|contra|ate|pra|para"
+    r"|d[aeo]s? (?:campanha|conta|anuncio|conjunto|loja)s?)\b)"
 )
 
 
@@ -640,10 +643,23 @@ def _whole_year(match: re.Match[str], today: date) -> tuple[date, date]:
 
 
 def _start_of(match: re.Match[str], today: date) -> tuple[date, date]:
-    unit = match["unit"]
+    """ "início do mês": that month as a whole, for "desde" to begin with."""
+    before = bool(match["last"])
+    if match["unit"] in ("semana", "week"):
+        return _weeks_before(1)(match, today) if before else _week(match, today)
+    return _block(1 if match["unit"] in ("mes", "month") else 12, int(before))(match, today)
+
+
+def _next(match: re.Match[str], today: date) -> tuple[date, date]:
+    """What has not come yet is understood too, so that it can be told."""
+    unit = match["unit"] or match["unit2"] or match["unit3"]
+    if unit is None:
+        return _twice(today + timedelta(days=1))
     if unit in ("semana", "week"):
-        return _week(match, today)
-    return _this_month(match, today) if unit in ("mes", "month") else _block(12, 0)(match, today)
+        monday = today + timedelta(days=7 - today.weekday())
+        return monday, monday + timedelta(days=6)
+    first = minus_months(today.replace(day=1), -1)
+    return first, _last_of_month(first)
 
 
 _THIS = r"(?:n?d?est[ae]|n?d?ess[ae]|this|the current|current)"
@@ -697,7 +713,7 @@ _CALENDAR: list[tuple[re.Pattern[str], Unit, _Build]] = [
         re.compile(
             rf"\b(?:{_THIS}\s+(?:mes|month)|(?:mes|month) (?:atual|corrente|actual|to date|so far)|mtd"
             rf"|(?:no|en el) mes)\b"
-            rf"(?!\s+(?:{_LAST_ES_PT}|retrasado|antepasado|de\b))"
+            rf"(?!\s+(?:{_LAST_ES_PT}|retrasado|antepasado|de\s+{_LONG}))"
         ),
         "month",
         _this_month,
@@ -741,7 +757,7 @@ _CALENDAR: list[tuple[re.Pattern[str], Unit, _Build]] = [
     (
         re.compile(
             rf"\b(?:{_THIS}\s+(?:ano|year)|ano (?:atual|corrente|actual)|year to date|ytd|no ano)\b"
-            rf"(?!\s+(?:{_LAST_ES_PT}|de\b))"
+            rf"(?!\s+(?:{_LAST_ES_PT}|de\s+{_YEAR}))"
         ),
         "year",
         _block(12, 0),
@@ -759,10 +775,18 @@ _CALENDAR: list[tuple[re.Pattern[str], Unit, _Build]] = [
     (
         re.compile(
             r"\b(?:inicio|comeco|principios?|beginning|start|comienzo)\s+(?:d[aoe]|del|de la|of(?: the| this)?)\s+"
-            r"(?P<unit>semana|mes|ano|week|month|year)\b"
+            rf"(?P<unit>semana|mes|ano|week|month|year)(?P<last>\s+{_LAST_ES_PT})?\b"
         ),
         "days",
         _start_of,
+    ),
+    (
+        re.compile(
+            r"\b(?:amanha|tomorrow|manana(?! (?:de|del)\b)|(?:proxim[oa]|next)\s+(?P<unit>semana|mes|week|month)"
+            r"|(?P<unit2>semana|mes) que (?:vem|viene)|(?P<unit3>semana|mes) proxim[oa])\b"
+        ),
+        "days",
+        _next,
     ),
 ]
 

@@ -125,6 +125,8 @@ def compared(text: str, **options: object) -> tuple[str, str] | None:
         ("de setembro a outubro", "2026-09-01", "2026-10-31"),
         ("desde outubro", "2026-10-01", "2026-11-20"),
         ("desde o início do mês", "2026-11-01", "2026-11-20"),
+        ("desde o início do mês passado", "2026-10-01", "2026-11-20"),
+        ("since the beginning of the year", "2026-01-01", "2026-11-20"),
         ("este trimestre", "2026-10-01", "2026-11-20"),
         ("trimestre passado", "2026-07-01", "2026-09-30"),
         ("segundo trimestre", "2026-04-01", "2026-06-30"),
@@ -164,7 +166,13 @@ def compared(text: str, **options: object) -> tuple[str, str] | None:
 )
 def test_a_period_is_understood_inside_a_sentence(text: str, since: str, until: str) -> None:
     assert days(text) == (since, until)
-    assert days(f"Oi! me diz como foi {text}, por favor") == (since, until)
+    for sentence in (
+        f"Oi! me diz como foi {text}, por favor",
+        f"Quanto gastei {text} na conta Aurora?",
+        f"{text} por campanha",
+        f"e {text}!!! 🙂",
+    ):
+        assert days(sentence) == (since, until), sentence
 
 
 @pytest.mark.parametrize(
@@ -177,6 +185,8 @@ def test_a_period_is_understood_inside_a_sentence(text: str, since: str, until: 
         "pausa a segunda campanha",
         "na segunda campanha",
         "e a anterior?",
+        "the 3 worst campaigns",
+        "the 2nd campaign",
         "de 3 a 9 campanhas",
         "aumenta o orçamento de 20 a 30",
         "aumenta o orçamento de 50 para 80 reais",
@@ -315,6 +325,9 @@ def test_only_a_window_that_ends_today_is_partial() -> None:
         ("últimos 0 dias", "period_impossible"),
         ("5º trimestre de 2026", "period_impossible"),
         ("30/12/2026", "period_future"),
+        ("amanhã", "period_future"),
+        ("na semana que vem", "period_future"),
+        ("next month", "period_future"),
         ("dezembro de 2026", "period_future"),
         ("31/12/9999", "period_future"),
         ("de 01/12/2026 a 10/12/2026", "period_future"),
