@@ -164,10 +164,8 @@ async def _click(world: World, player: Player, step: Click, number: int) -> Clic
     if not player.clicks:
         return Clicked(step, number, "not clicked")
     button, which = step.button
-    proposals = await world.proposals()
-    try:
-        proposal = proposals[_index(which)]
-    except IndexError:
+    proposal = _chosen(await world.proposals(), which)
+    if proposal is None:
         return Clicked(step, number, "no such proposal")
     approvals, who = world.services.approvals, await world.who(step.speaker or world.scenario.role)
     try:
@@ -185,5 +183,8 @@ async def _click(world: World, player: Player, step: Click, number: int) -> Clic
     return Clicked(step, number, None)
 
 
-def _index(which: Which) -> int:
-    return -1 if which == "last" else which - 1
+def _chosen(proposals: Sequence[Proposal], which: Which) -> Proposal | None:
+    if isinstance(which, str) and which != "last":
+        proposals, which = [one for one in proposals if one.change.target == which], "last"
+    place = -1 if which == "last" else int(which) - 1
+    return proposals[place] if -1 <= place < len(proposals) and proposals else None

@@ -38,8 +38,6 @@ Language = Literal["pt-BR", "en", "es"]
 Day = date | int
 Days = tuple[Day, Day]
 """First and last day, both included."""
-Which = int | Literal["last"]
-"""A proposal by its place in the order in which they were made, the first is 1."""
 
 
 class ScenarioWrong(Exception):
@@ -77,6 +75,8 @@ def _regex(pattern: str) -> str:
 
 
 Object = Annotated[str, AfterValidator(_object_id)]
+Which = int | Literal["last"] | Object
+"""A proposal by its place in the order in which they were made, the first is 1, or by the object it would change."""
 Pattern = Annotated[str, AfterValidator(_regex)]
 
 
@@ -258,7 +258,7 @@ class End(_Part):
     writes: int = 0
     """Changes that the Graph API executed, without the scenario's own."""
     proposals: list[ProposalEnd] = []
-    """All that were made, in order."""
+    """All that were made."""
 
 
 class Forbidden(_Part):

@@ -55,13 +55,14 @@ def state(played: "Played") -> Iterator[str]:
         yield from _object(played.objects[object_id], wanted)
     for object_id in played.objects.keys() - end.objects.keys():
         yield f"{_named(played.objects[object_id])} was changed"
-    made = [_told(proposal) for proposal in played.proposals]
-    wanted_ones = [f"{one.tool} {one.target} {one.state}" for one in end.proposals]
+    made = sorted(_told(proposal) for proposal in played.proposals)
+    wanted_ones = sorted(f"{one.tool} {one.target} {one.state}" for one in end.proposals)
     if made != wanted_ones:
         yield f"proposals are {_list(made)} instead of {_list(wanted_ones)}"
-    else:
-        for proposal, one in zip(played.proposals, end.proposals, strict=True):
-            if one.effect is not None and proposal.effect != one.effect:
+    for one in end.proposals:
+        for proposal in played.proposals:
+            same = (proposal.tool, proposal.change.target) == (one.tool, one.target)
+            if one.effect and same and proposal.effect != one.effect:
                 yield f"{_told(proposal)} has the effect {proposal.effect} instead of {one.effect}"
     for clicked in played.clicked:
         if clicked.refused != clicked.step.refused:
