@@ -142,6 +142,9 @@ def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook) -> dict[s
             session["ranking"] = {k: record.arguments[k] for k in _RANKED_BY if k in record.arguments}
         if record.name in ("ads_report", "ads_trend", "ads_diagnose"):
             session["last_account"] = record.arguments.get("account")
+    session["asked_amount_for"] = playbook.unanswered()
+    if turn.session.get("account") and session.get("last_account") not in (None, turn.session["account"]):
+        session["account"] = ""  # another account was named: the attached file is no longer what is spoken of
     if len(turn.proposals) == 1 and (record := _proposing(turn.results)) is not None:
         known = [*entities, *turn.session.get("entities", [])]
         session["focus"] = next((e for e in known if e["id"] == record.arguments.get("target")), session.get("focus"))

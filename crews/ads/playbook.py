@@ -52,7 +52,15 @@ class AdsPlaybook:
 
     def text(self) -> str:
         """Everything asked, answered from the results that are there."""
-        return "\n\n".join(part for part in (self._answer(task) for task in self._tasks) if part)
+        parts = [self._answer(task) for task in self._tasks]
+        if self._turn.proposals:
+            parts.append(self._words.say("ads.proposed", count=len(self._turn.proposals)))
+        return "\n\n".join(part for part in parts if part)
+
+    def unanswered(self) -> str | None:
+        """The object whose new budget was asked for without an amount: the next message may be just the amount."""
+        request = self.request(self._tasks[-1])
+        return request.target if request.intent == "budget" and not self._turn.proposals else None
 
     # --- which calls --------------------------------------------------------------------------
 
@@ -140,8 +148,6 @@ class AdsPlaybook:
             arguments["account"] = request.account
         elif task.intent == "followup" and (account := self._turn.session.get("last_account")):
             arguments["account"] = account
-        elif file := self._turn.session.get("account"):  # the file that was attached is what is spoken of
-            arguments["account"] = file
         if request.target:
             arguments["target"] = request.target
         elif request.intent == "campaign" and (focus := self._turn.session.get("focus")):
@@ -175,7 +181,8 @@ class AdsPlaybook:
         return [self._call(tool, self._change(request, target))] if target else []
 
     def _budget_calls(self, request: AdsRequest) -> list[Call]:
-        target = request.target or (self._turn.session.get("focus") or {}).get("id")
+        session = self._turn.session
+        target = request.target or session.get("asked_amount_for") or (session.get("focus") or {}).get("id")
         amount = self._amount(request.text)
         if not target or amount is None:
             return []
@@ -226,16 +233,13 @@ class AdsPlaybook:
             return words.say("import.how")
         calls = self._calls(task)
         if not calls:
-            return words.say(
-                "ads.which_amount" if request.intent == "budget" and request.target else "ads.which_target"
-            )
+            known = request.target or self._turn.session.get("asked_amount_for")
+            return words.say("ads.which_amount" if request.intent == "budget" and known else "ads.which_target")
         said = [self._say(call, request) for call in calls if call.record is not None]
         made = [call for call in calls if call.record is not None and call.record.proposal_id]
         if request.intent == "diagnose" and _ASKS_TO_PAUSE.search(plain(task.text)) and not made:
             if calls[0].result and any(a["findings"] for a in calls[0].result["accounts"]):
                 said.append(words.say("ads.nothing_to_pause"))
-        if made:
-            said.append(words.say("ads.proposed", count=len(made)))
         return "\n\n".join(text for text in said if text)
 
     def _say(self, call: Call, request: AdsRequest) -> str:

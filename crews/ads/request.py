@@ -124,6 +124,7 @@ _BUDGET_OF = re.compile(
 _BUDGET_AFTER = re.compile(r"\b(?:the|my)\s+([\w|/&' -]{3,60}?)(?:'s)?\s+(?:daily\s+|lifetime\s+)?budget\b")
 CHANGES = frozenset({"ads.pause", "ads.resume", "ads.budget"})
 """Intents that end in a proposal."""
+_NAMED_AFTER = {"ads.pause": (_VERB,), "ads.resume": (_VERB,), "ads.budget": (_BUDGET_OF,)}
 _NOT_NAMES = frozenset(
     "as os a o el la los las the minhas meus mis my tus suas seus com con with de del do da dos das of que which isso ele ela "
     "tudo all todas todos para to e and y it en em no na nos nas in on por by me te foram estao are do did es son esta "
@@ -168,7 +169,7 @@ def understand(intent: str, text: str, session: dict[str, Any]) -> AdsRequest:
         metric=metric,
         descending=_descending(words, metric),
         limit=_limit(words),
-        target=_target(text, words, session, changes=intent in CHANGES),
+        target=_target(text, words, session, intent),
         account=_account(words, session),
     )
 
@@ -221,7 +222,7 @@ def _account(words: str, session: dict[str, Any]) -> str | None:
     return None
 
 
-def _target(text: str, words: str, session: dict[str, Any], changes: bool) -> str | None:
+def _target(text: str, words: str, session: dict[str, Any], intent: str) -> str | None:
     if quoted := re.search(r"[\"“”«'‘]([^\"“”»'’]{2,120})[\"“”»'’]", text):
         return quoted[1].strip()
     if digits := re.search(r"\b\d{10,20}\b", text):
@@ -235,7 +236,7 @@ def _target(text: str, words: str, session: dict[str, Any], changes: bool) -> st
             index = position - 1 if position > 0 else len(entities) - 1
             if index < len(entities):
                 return entities[index]["id"]
-    if name := _named(text, words, changes):
+    if name := _named(text, words, intent):
         return name
     if _PRONOUNS.search(words):
         focus = session.get("focus") or (entities[0] if len(entities) == 1 else None)
@@ -243,12 +244,12 @@ def _target(text: str, words: str, session: dict[str, Any], changes: bool) -> st
     return None
 
 
-def _named(text: str, words: str, changes: bool) -> str | None:
+def _named(text: str, words: str, intent: str) -> str | None:
     """A name that follows a noun ("a campanha Remarketing Inverno"), or the verb or the budget of a change ("pausa
     Remarketing Inverno", "o orçamento do Remarketing")."""
     # Folding may change the length of odd letters; then positions do not match and the folded words serve.
     source = text if len(text) == len(words) else words
-    for pattern in (_NOUN, _BUDGET_OF, _VERB) if changes else (_NOUN,):
+    for pattern in (_NOUN, *_NAMED_AFTER.get(intent, ())):
         for found in pattern.finditer(words):
             if pattern is _NOUN and _ASKED_FOR.search(words[: found.start()]):
                 continue
@@ -257,7 +258,7 @@ def _named(text: str, words: str, changes: bool) -> str | None:
             name = source[found.end() - 1 :][: end.start() if end else None].strip(" \"'“”")
             if len(name) > 2 and not set(plain(name).split()) <= _NOT_NAMES and not _is_only_words_of_a_question(name):
                 return name
-    for pattern in (_NOUN_AFTER, _BUDGET_AFTER) if changes else (_NOUN_AFTER,):
+    for pattern in (_NOUN_AFTER, _BUDGET_AFTER) if intent == "ads.budget" else (_NOUN_AFTER,):
         if found_after := pattern.search(words):
             name = source[found_after.start(1) : found_after.end(1)].strip()
             if not set(plain(name).split()) <= _NOT_NAMES:
