@@ -5,6 +5,7 @@ pays for each token of them.
 """
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,14 @@ def parameters(spec: ToolSpec) -> dict[str, Any]:
     """The JSON schema of a tool's arguments: no titles, no references, no nulls, no defaults; closed.
 
     Only what a call cannot do without is required. A default stands in words in the field's description or the
-    tool's docstring where the model has to know it.
+    tool's docstring where the model has to know it. The same object at every call: copy it before changing it.
     """
-    full = spec.args.model_json_schema()
+    return _parameters(spec.args)
+
+
+@functools.cache  # pydantic takes 3 ms for each tool, and every turn needs all of a crew's
+def _parameters(args: type[ToolArgs]) -> dict[str, Any]:
+    full = args.model_json_schema()
     definitions = full.get("$defs", {})
     properties = {name: _clean(schema, definitions) for name, schema in full.get("properties", {}).items()}
     schema: dict[str, Any] = {"type": "object", "properties": properties}
@@ -72,37 +78,58 @@ def crewai_tools(
     (1.15.30, utilities/agent_utils.py). Its check is left empty, so that every call reaches the runner as it was
     made; the model should be sent `openai_tool(spec)` instead of CrewAI's rewriting.
     """
+    bound_tool = _crewai_tool()
+    home = loop or asyncio.get_running_loop()
+    tools = []
+    for name in names:
+        spec = runner.tools[name]
+        tool = bound_tool(
+            name=name, description=spec.description, args_schema=_crewai_arguments(spec.args), cache_function=_never
+        )
+        tool._spec, tool._runner, tool._turn, tool._home = spec, runner, turn, home
+        tools.append(tool)
+    return tools
+
+
+# CrewAI's classes are pydantic's: making one takes about a millisecond, so each is made once.
+
+
+@functools.cache
+def _crewai_tool() -> Any:
     from crewai.tools import BaseTool
     from crewai.tools.tool_failure import ToolFailure
-    from pydantic import BaseModel, ConfigDict, PrivateAttr
-
-    home = loop or asyncio.get_running_loop()
-
-    class Arguments(BaseModel):
-        """Takes anything: the runner checks."""
-
-        model_config = ConfigDict(extra="allow")
+    from pydantic import PrivateAttr
 
     class MutiraoTool(BaseTool):  # type: ignore[misc, unused-ignore]
         _spec: ToolSpec = PrivateAttr()
+        _runner: ToolRunner = PrivateAttr()
+        _turn: Turn = PrivateAttr()
+        _home: asyncio.AbstractEventLoop = PrivateAttr()
 
         def _run(self, **arguments: Any) -> Any:
-            calling = asyncio.run_coroutine_threadsafe(runner.call(turn, self._spec.name, arguments), home)
-            outcome: ToolOutcome = calling.result()
+            calling = self._runner.call(self._turn, self._spec.name, arguments)
+            outcome: ToolOutcome = asyncio.run_coroutine_threadsafe(calling, self._home).result()
             if outcome.ok:
                 return outcome.text_for_model
             # CrewAI would add the code in words; the text holds it already.
             return ToolFailure(message=outcome.text_for_model, retryable=False)
 
-    tools = []
-    for name in names:
-        spec = runner.tools[name]
-        schema = parameters(spec)
-        own = type(f"{name}_arguments", (Arguments,), {"model_json_schema": classmethod(_answering(schema))})
-        tool = MutiraoTool(name=name, description=spec.description, args_schema=own, cache_function=_never)
-        tool._spec = spec
-        tools.append(tool)
-    return tools
+    return MutiraoTool
+
+
+@functools.cache
+def _crewai_arguments(args: type[ToolArgs]) -> Any:
+    """A form of the arguments that takes anything (the runner checks) and answers with our schema when asked."""
+    from pydantic import BaseModel, ConfigDict
+
+    class Arguments(BaseModel):
+        model_config = ConfigDict(extra="allow")
+
+        @classmethod
+        def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
+            return {**_parameters(args), "title": cls.__name__}
+
+    return Arguments
 
 
 def langchain_tool(runner: ToolRunner, turn: Turn, name: str) -> Any:
@@ -134,13 +161,6 @@ def mcp_tool(spec: ToolSpec) -> Any:
             openWorldHint=True,
         ),
     )
-
-
-def _answering(schema: dict[str, Any]) -> Any:
-    def model_json_schema(cls: type[ToolArgs], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        return {**schema, "title": cls.__name__}
-
-    return model_json_schema
 
 
 def _never(_arguments: Any = None, _result: Any = None) -> bool:
