@@ -44,7 +44,7 @@ class House:
         return list((await self._get("/__ledger", account=account, since=since, until=until))["rows"])
 
     async def writes(self) -> list[dict[str, Any]]:
-        return list((await self._get("/__writes"))["data"])
+        return list((await self._get("/__writes"))["writes"])
 
     async def writes_asked(self) -> int:
         """How many writes have come in at the sandbox, executed or not."""
@@ -58,7 +58,7 @@ class House:
 
     async def fault(self, *faults: dict[str, Any]) -> None:
         async with httpx.AsyncClient(base_url=self.graph.base_url) as http:
-            (await http.post("/__faults", json=list(faults))).raise_for_status()
+            (await http.post("/__faults", json={"faults": list(faults)})).raise_for_status()
 
     async def _get(self, path: str, **params: str) -> Any:
         async with httpx.AsyncClient(base_url=self.graph.base_url) as http:
