@@ -424,10 +424,10 @@ _SENTENCE_END = re.compile(r"\n|[.!?…]+[\"”»')\]*_]*(?=\s)")
 
 
 class SentenceGate:
-    """Lets streamed text through sentence by sentence, as long as every number in it traces.
+    """Lets streamed text through sentence by sentence: those whose numbers all trace.
 
-    `feed` and `finish` return what may be shown now: unchanged text, in order. At the first sentence whose numbers do
-    not trace, or that gives a secret away, nothing more comes; `blocked` says which numbers (or "***" for a secret).
+    `feed` and `finish` return what may be shown now, in order. A sentence with a number that does not trace is left
+    out, and `blocked` says which numbers. After a secret nothing more comes (`leaked`).
     """
 
     def __init__(self, facts: Callable[[], Sequence[Any]], language: str, secrets: Sequence[str] = ()) -> None:
@@ -441,6 +441,7 @@ class SentenceGate:
     def reset(self) -> None:
         """Forget everything that was fed, for another attempt."""
         self.blocked: list[str] = []
+        self.leaked = False
         self.released = ""
         self._waiting = ""
 
@@ -455,17 +456,18 @@ class SentenceGate:
 
     def _release(self, *, final: bool) -> str:
         shown = ""
-        while not self.blocked and (end := sentence_end(self._waiting, final=final)):
-            sentence = self._waiting[:end]
-            self.blocked = self._wrong_with(sentence)
-            if not self.blocked:
+        while not self.leaked and (end := sentence_end(self._waiting, final=final)):
+            sentence, self._waiting = self._waiting[:end], self._waiting[end:]
+            wrong = self._wrong_with(sentence)
+            self.blocked += wrong
+            if not wrong:
                 shown += sentence
                 self.released += sentence
-                self._waiting = self._waiting[end:]
         return shown
 
     def _wrong_with(self, sentence: str) -> list[str]:
         if self._secrets and leaks(self.released[-2_000:] + sentence, self._secrets):
+            self.leaked = True
             return ["***"]
         if not any(c.isdigit() for c in sentence):
             return []

@@ -41,6 +41,7 @@ from prompts.texts import Texts
 log = structlog.get_logger(__name__)
 
 _HISTORY = 6  # messages of the conversation that a model is shown
+_LEAST_KEPT = 0.5  # of a model's text must stand after the checks; with less, its sense may have gone with the rest
 _LOCK_SECONDS = 120.0  # how long a message waits for the one before it
 
 
@@ -236,8 +237,12 @@ class Supervisor:
                 gate.finish()
             if gate.blocked:
                 log.warning("untraceable_numbers", turn=turn.id, count=len(gate.blocked))
-                turn.progress(TextWithdrawn())
-                text = "\n\n".join([self.texts.say(turn.language, "guard.reworded"), result.reworded()])
+                kept = gate.released.strip()
+                if gate.leaked or len(kept) < _LEAST_KEPT * len(text):
+                    turn.progress(TextWithdrawn())
+                    text = "\n\n".join([self.texts.say(turn.language, "guard.reworded"), result.reworded()])
+                else:
+                    text = "\n\n".join([kept, self.texts.say(turn.language, "guard.left_out")])
         return Answer(text, result.footer, result.by_model, result.tables, result.charts), result.session
 
     # --- the end of a turn ------------------------------------------------------------------

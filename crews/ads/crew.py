@@ -46,7 +46,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
     return CrewResult(
         text=text,
         by_model=by_model,
-        reworded=playbook.text,
+        reworded=playbook.results_in_words,
         footer=words.footer(_sources(turn.results)),
         tables=tables,
         charts=charts,

@@ -62,6 +62,15 @@ class AdsPlaybook:
         request = self.request(self._tasks[-1])
         return request.target if request.intent == "budget" and not self._turn.proposals else None
 
+    def results_in_words(self) -> str:
+        """Every result of the turn in sentences, whoever asked for it: for when a model's own words cannot be used."""
+        made = [Call(r.name, r.arguments, r) for r in self._turn.results if r.result is not None or r.error]
+        request = self.request(self._tasks[0])
+        said = [self._say(call, request) for call in made if call.name != "list_accounts" or len(made) == 1]
+        if proposals := sum(call.record is not None and bool(call.record.proposal_id) for call in made):
+            said.append(self._words.say("ads.proposed", count=proposals))
+        return "\n\n".join(text for text in dict.fromkeys(said) if text)
+
     # --- which calls --------------------------------------------------------------------------
 
     def _needs_accounts(self) -> bool:

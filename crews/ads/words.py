@@ -285,23 +285,27 @@ class Words:
 
     def footer(self, reports: Iterable[dict[str, Any]]) -> str:
         """Account, window, zone, attribution and currency of every number, once each."""
-        lines = []
+        windows: dict[tuple[str, str, bool], list[str]] = {}
         for report in reports:
             account, window = report["account"], report["window"]
-            lines.append(
-                self.say(
-                    "ads.footer",
-                    account=account["name"],
-                    window=self.window(window),
-                    compare=self.window(report["compare"]) if report.get("compare") else None,
-                    zone=window["time_zone"],
-                    attribution=report["attribution"] or None,
-                    currency=account["currency"],
-                    file=account["source"] == "file",
-                    partial=window["partial"],
-                )
+            text = self.window(window)
+            if window["partial"]:
+                text = self.say("ads.footer_partial", window=text)
+            if report.get("compare"):
+                text = self.say("ads.footer_compare", window=text, compare=self.window(report["compare"]))
+            setting = self.say(
+                "ads.footer",
+                zone=window["time_zone"],
+                attribution=report["attribution"] or None,
+                currency=account["currency"],
             )
-        return " · ".join(dict.fromkeys(lines))
+            key = (account["name"], setting, account["source"] == "file")
+            if text not in windows.setdefault(key, []):
+                windows[key].append(text)
+        return " · ".join(
+            self.say("ads.footer_account", account=account, file=file, windows="; ".join(texts), setting=setting)
+            for (account, setting, file), texts in windows.items()
+        )
 
     # --- tables and charts --------------------------------------------------------------------
 

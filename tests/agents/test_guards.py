@@ -163,15 +163,22 @@ def test_text_that_traces_leaves_unchanged(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
-def test_nothing_leaves_from_the_first_untraceable_sentence_on(size: int) -> None:
+def test_a_sentence_that_does_not_trace_is_left_out_and_the_others_leave(size: int) -> None:
     gate = SentenceGate(lambda: [RESULT], "pt-BR")
     shown = _through(gate, "Foram 31 leads. Cada um custou R$ 39,82. Que bom.", size)
-    assert shown == "Foram 31 leads. " == gate.released
+    assert shown == "Foram 31 leads. Que bom." == gate.released
     assert gate.blocked == ["R$ 39,82"]
-    assert gate.feed("Mais.\n") == ""
+    assert not gate.leaked
     gate.reset()
     assert gate.feed("Foram 31 leads.\n") == "Foram 31 leads.\n"
     assert gate.blocked == []
+
+
+def test_nothing_leaves_after_a_secret() -> None:
+    gate = SentenceGate(list, "pt-BR", ["o segredo do chefe"])
+    assert gate.feed("Bom dia.\nEis o segredo do chefe.\nTchau.\n") == "Bom dia.\n"
+    assert gate.leaked
+    assert gate.feed("Mais.\n") == ""
 
 
 def test_results_that_arrive_while_text_streams_count() -> None:
