@@ -34,7 +34,7 @@ visitor: ContextVar[Identity | None] = ContextVar("visitor", default=None)
 """Who makes the request or holds the socket that is being served; None for nobody."""
 
 NAME = "Mutirão"
-_TITLE_LENGTH = 120
+_TITLE_LENGTH = 60
 _COMMENT_LENGTH = 2_000
 _THUMBS = {1: 1, 0: -1}
 """Chainlit's value → ours: up 1, down -1."""
@@ -128,16 +128,27 @@ class ChatData:
         metadata: dict[str, Any] | None = None,
         tags: list[str] | None = None,
     ) -> None:
-        """Rename. Chainlit also calls this with `user_id` at the first message (the supervisor gives the title then)
-        and with its session's metadata when a tab closes; neither is kept."""
+        """Rename, or make the conversation when its first message comes, before the page asks for the list again.
+
+        `user_id` tells the two apart; who it is, the visitor says. Metadata, which Chainlit sends when a tab closes,
+        is not kept.
+        """
         who = visitor.get()
         title = " ".join((name or "").replace("\x00", "").split())[:_TITLE_LENGTH]
-        if who is None or not title or user_id is not None:
+        if who is None or not title:
             return
         async with self._db.tenant(who.tenant_id) as conn:
-            await conn.execute(
-                "update conversations set title = %s where id = %s and user_id = %s", (title, thread_id, who.user_id)
-            )
+            if user_id is None:
+                await conn.execute(
+                    "update conversations set title = %s where id = %s and user_id = %s",
+                    (title, thread_id, who.user_id),
+                )
+            else:
+                await conn.execute(
+                    """insert into conversations (id, tenant_id, user_id, door, title, language)
+                       values (%s, %s, %s, 'chat', %s, '') on conflict (id) do nothing""",
+                    (thread_id, who.tenant_id, who.user_id, title),
+                )
 
     async def delete_thread(self, thread_id: str) -> None:
         """The conversation with its messages and thumbs. Proposals and the audit log outlive it."""
