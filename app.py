@@ -20,6 +20,7 @@ from agents.intents import warm as shipped_classifier
 from agents.supervisor import Supervisor
 from agents.talk import Talk
 from business.ads.changes import AdsChangeHandler
+from business.ads.checks import MetaAdsCheck
 from business.ads.connections import MetaConnections
 from business.ads.file_source import FileSource
 from business.ads.graph_source import GraphSource
@@ -36,7 +37,7 @@ from channels.terminal import commands
 from core import doctor
 from core.clock import Clock, SystemClock
 from core.db import Database
-from core.errors import SetupError
+from core.errors import MutiraoError, SetupError
 from core.files import Files
 from core.jobs import Jobs
 from core.migrate import migrate
@@ -52,6 +53,7 @@ from crews.registry import CREWS
 from integrations.meta_ads.client import MetaAdsClient
 from integrations.meta_ads.simulator import launch as simulator
 from llm.catalog import load_catalog
+from llm.checks import ModelsCheck
 from llm.providers import build_providers
 from llm.router import Router, RouterLimits
 from memory.session import SessionStore
@@ -157,8 +159,18 @@ async def open_services(
             def say(key: str, /, **params: object) -> str:
                 return texts.say(settings.language, key, **params)
 
-            parts = doctor.floor_checks(settings, say)
-            return await doctor.examine(parts, lambda error: texts.error(settings.language, error), live=live)
+            def explain(error: MutiraoError) -> str:
+                return texts.error(settings.language, error)
+
+            async def tenants() -> list[tuple[str, str]]:
+                return [(tenant.id, tenant.name) for tenant in await people.tenants()]
+
+            parts = [
+                *doctor.floor_checks(settings, say),
+                ModelsCheck(router, say),
+                MetaAdsCheck(connections, tenants, settings.meta_ads != "live", say, explain),
+            ]
+            return await doctor.examine(parts, explain, live=live)
 
         yield Services(
             settings=settings,

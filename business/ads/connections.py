@@ -124,6 +124,10 @@ class MetaConnections:
                 return connected.client
         raise Refused("account_not_connected", f"no connection reaches {account_id}", account=account_id)
 
+    def days_left(self, expires: datetime) -> int:
+        """Whole days until then; negative when it is past."""
+        return (expires - self._clock.now()).days
+
     def _client(self, tenant_id: str, row: dict[str, Any]) -> MetaAdsClient:
         token = self._vault.open(row["key_id"], row["secret"], bound_to=_bound(tenant_id)).decode()
         if token not in self._clients:
