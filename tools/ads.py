@@ -651,7 +651,11 @@ class _Place:
 
 
 def _service(ctx: ToolContext) -> AdsService:
-    return ctx.service(AdsService)
+    """The service for this turn: what one tool has fetched, the next need not."""
+    if AdsService not in ctx.turn.kept:
+        ctx.turn.kept[AdsService] = ctx.service(AdsService).for_turn()
+    found: AdsService = ctx.turn.kept[AdsService]
+    return found
 
 
 def _identity(ctx: ToolContext) -> Identity:

@@ -63,6 +63,9 @@ _DOWN = re.compile(
 
 _ENDS_AT = re.compile(r"(?:\b(?:para|pra|pro|p/|to|at|a|ate|ao|until)|=|:|->|→)\s*$")
 
+_HEAD, _TAIL = 6_000, 2_000
+"""Characters of a message in which amounts are looked for: more is pasted text, and costs time."""
+
 _UNITS = {
     "dez": 10, "ten": 10, "diez": 10, "quinze": 15, "fifteen": 15, "quince": 15, "vinte": 20, "twenty": 20,
     "veinte": 20,
@@ -84,10 +87,13 @@ _WORDS = re.compile(rf"(?<!\d )\b(?:{'|'.join(_UNITS)})(?:(?:\s+(?:e|y)\s+|\s+)(
 
 
 def amounts_in(text: str) -> list[NamedAmount]:
-    """Every amount in `text`, in order. Bare numbers count as money without a currency: "muda para 150"."""
+    """Every amount in the beginning and the end of `text`, in order.
+
+    Bare numbers count as money without a currency: "muda para 150".
+    """
     plain = re.sub(r"\bpor\s*cent[oa]\b|\bpor\s+ciento\b|\bper\s*cent\b", "%", _plain(text))
     plain = _THOUSANDS.sub(lambda found: f"{_FEW[found[1]]} ", plain)
-    plain = _WORDS.sub(lambda found: str(_from_words(found[0])), plain)
+    plain = _WORDS.sub(lambda found: _from_words(found[0]), plain)
     found: list[tuple[int, NamedAmount]] = []
     for match in _AMOUNT.finditer(plain):
         value = _number(match["number"]) * (1000 if match["scale"] else 1)
@@ -177,13 +183,15 @@ def _number(text: str) -> Decimal:
     return Decimal(text.replace(other, "").replace(last, "."))
 
 
-def _from_words(words: str) -> int:
+def _from_words(words: str) -> str:
+    if len(words) > 80:  # "mil mil mil …" is no number
+        return words
     total = 0
     for word in re.split(r"\s+", words):
         if word in ("e", "y"):
             continue
         total = (total or 1) * 1000 if word == "mil" else total + _UNITS[word]
-    return total
+    return str(total)
 
 
 def _direction(text: str, start: int, end: int) -> Direction | None:
@@ -203,6 +211,9 @@ def _direction(text: str, start: int, end: int) -> Direction | None:
 
 
 def _plain(text: str) -> str:
-    """Lower case, without accents and odd spaces."""
-    folded = unicodedata.normalize("NFKD", text.casefold().replace("\u00a0", " ").replace("\u202f", " "))
+    """Lower case, without accents and runs of spaces (the patterns would take quadratic time over those)."""
+    if len(text) > _HEAD + _TAIL:
+        text = f"{text[:_HEAD]}\n{text[-_TAIL:]}"
+    tidy = "\n".join(" ".join(line.split()) for line in text.splitlines())
+    folded = unicodedata.normalize("NFKD", tidy.casefold())
     return "".join(character for character in folded if not unicodedata.combining(character))

@@ -1,10 +1,13 @@
 """Amounts in the words of people, and what a model may make of them."""
 
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.errors import ArgumentsWrong
 from core.tenancy import Identity, Role
@@ -163,3 +166,30 @@ def test_by_how_much_is_told_from_to_how_much(text: str, moves: bool) -> None:
 def test_of_several_numbers_the_one_that_is_an_amount_is_taken(text: str, value: str | None) -> None:
     amount = budget_amount(text)
     assert (amount.value if amount else None) == (Decimal(value) if value else None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " " * 64_000,
+        "\n \n" * 20_000,
+        "1 " * 32_000,
+        "mil " * 16_000,
+        "R$ " * 20_000,
+        "1." * 32_000,
+        "9" * 64_000,
+        "🔥" * 16_000,
+    ],
+    ids=["spaces", "lines", "ones", "mil", "signs", "dots", "digits", "emoji"],
+)
+def test_a_hostile_text_takes_no_time(text: str) -> None:
+    began = time.process_time()
+    amounts_in(text)
+    assert time.process_time() - began < 5.0  # seconds of CPU; a careless pattern took 200
+
+
+@given(st.text())
+def test_any_text_may_be_asked_for_amounts(text: str) -> None:
+    for amount in amounts_in(text):
+        assert amount.value >= 0
+        assert amount.value.is_finite()
