@@ -317,7 +317,7 @@ def serve(settings: Settings) -> None:
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on"))
             stop = asyncio.Event()
             worker = asyncio.create_task(services.jobs.run_worker(stop))
-            warming = asyncio.create_task(services.warm())
+            warming = asyncio.ensure_future(services.warm())
             announcing = asyncio.create_task(_announce(server, services.banner))
             try:
                 await server.serve(sockets=[listener])

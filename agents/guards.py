@@ -59,6 +59,7 @@ _TOKEN = re.compile(
 _LIST_NUMBER = re.compile(r"^[\s>*_#-]*\d{1,3}(?:[.)]|\.\))(?=[\s*_])|^\s*\|\s*#?\d{1,3}\s*(?=\|)", re.MULTILINE)
 _RANK = re.compile(r"(?:#|\bn[.º°]{1,2}\s?)\d{1,3}\b")
 _DAY_WORD = re.compile(r"\b(?:dias?|d[íi]as?|days?)\s$", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
 _PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
 _ISO_DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})(?!\d)")
 _ATTRIBUTION = re.compile(r"(\d{1,2})d_(?:click|view|engaged)")
@@ -209,7 +210,7 @@ class KnownNumbers:
                 pass
 
     def _gather_text(self, text: str, language: str, key: str | None) -> None:
-        if not any(c.isdigit() for c in text):
+        if not _DIGIT.search(text):
             return
         if len(text) < 40 and _PLAIN_NUMBER.fullmatch(text):
             self._add(Decimal(text), key)

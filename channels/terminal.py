@@ -272,14 +272,17 @@ def commands(
     @click.argument("target", type=click.Path(path_type=Path))
     def _backup(target: Path) -> None:
         """Guarda banco, chaves e arquivos num só arquivo .tar."""
-        click.echo(backups.backup(_settings(), target))
+        made = backups.backup(_settings(), target)
+        told = {"mb": f"{made.bytes / 1e6:.1f}", "rows": sum(made.rows.values()), "files": made.files}
+        _say("backup.done", path=str(made.path), **told)
 
     @cli.command("restore")
     @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
     @click.option("--force", is_flag=True, help="Substitui os dados que houver.")
     def _restore(source: Path, force: bool) -> None:
         """Volta um backup."""
-        click.echo(backups.restore(_settings(), source, force=force))
+        restored = backups.restore(_settings(), source, force=force)
+        _say("backup.restored", path=str(restored.path), rows=sum(restored.rows.values()))
 
     @cli.command("reset")
     @click.option("--yes", is_flag=True, help="Sem perguntar.")
@@ -288,7 +291,8 @@ def commands(
         settings = _settings()
         if not yes:
             click.confirm(f"Apagar tudo em {settings.data_dir}?", abort=True)
-        click.echo(backups.reset(settings, yes=True))
+        backups.reset(settings, yes=True)
+        _say("backup.reset", path=str(settings.data_dir))
 
     @cli.command("evals", context_settings={"ignore_unknown_options": True})
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -310,6 +314,10 @@ class _Sentences(click.Group):
             sys.exit(1)
         except (KeyboardInterrupt, asyncio.CancelledError):
             sys.exit(130)
+
+
+def _say(key: str, /, **params: Any) -> None:
+    click.echo(Texts.load().say(_language(), key, **params))
 
 
 def _language() -> str:

@@ -34,7 +34,7 @@ class Prompts:
         self._templates: dict[tuple[str, str], tuple[Any, str]] = {}
 
     def fill(self, name: str, language: str, /, **variables: Any) -> Prompt:
-        """The prompt `name` in `language`. A missing variable is jinja2.UndefinedError, a missing file FileNotFoundError."""
+        """The prompt `name` in `language`. jinja2.UndefinedError for a missing variable, FileNotFoundError."""
         template, digest = self._template(name, language)
         return Prompt(template.render(variables).strip(), digest)
 

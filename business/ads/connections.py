@@ -90,12 +90,14 @@ class MetaConnections:
         now = self._clock.now()
         async with self._db.tenant(identity.tenant_id) as conn:
             await conn.execute(
-                """INSERT INTO connections (id, tenant_id, vendor, label, secret, key_id, accounts, checked_at, created_at)
+                """INSERT INTO connections
+                       (id, tenant_id, vendor, label, secret, key_id, accounts, checked_at, created_at)
                    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
                    ON CONFLICT (tenant_id, vendor, label) DO UPDATE SET secret = excluded.secret, status = 'ok',
                    key_id = excluded.key_id, accounts = excluded.accounts, checked_at = excluded.checked_at""",
                 (
-                    new_id("conn"), identity.tenant_id, VENDOR, checked.owner, sealed, key_id, json.dumps(wanted), now, now,
+                    new_id("conn"), identity.tenant_id, VENDOR, checked.owner, sealed, key_id, json.dumps(wanted),
+                    now, now,
                 ),
             )  # fmt: skip
             await audit(

@@ -145,9 +145,11 @@ def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook) -> dict[s
     session["asked_amount_for"] = playbook.unanswered()
     if turn.session.get("account") and session.get("last_account") not in (None, turn.session["account"]):
         session["account"] = ""  # another account was named: the attached file is no longer what is spoken of
-    if len(turn.proposals) == 1 and (record := _proposing(turn.results)) is not None:
+    proposing = _proposing(turn.results)
+    if len(turn.proposals) == 1 and proposing is not None:
         known = [*entities, *turn.session.get("entities", [])]
-        session["focus"] = next((e for e in known if e["id"] == record.arguments.get("target")), session.get("focus"))
+        target = proposing.arguments.get("target")
+        session["focus"] = next((e for e in known if e["id"] == target), session.get("focus"))
     return session
 
 

@@ -246,9 +246,10 @@ class AdsPlaybook:
             return words.say("ads.which_amount" if request.intent == "budget" and known else "ads.which_target")
         said = [self._say(call, request) for call in calls if call.record is not None]
         made = [call for call in calls if call.record is not None and call.record.proposal_id]
-        if request.intent == "diagnose" and _ASKS_TO_PAUSE.search(plain(task.text)) and not made:
-            if calls[0].result and any(a["findings"] for a in calls[0].result["accounts"]):
-                said.append(words.say("ads.nothing_to_pause"))
+        asked_to_pause = request.intent == "diagnose" and _ASKS_TO_PAUSE.search(plain(task.text))
+        found = calls[0].result and any(a["findings"] for a in calls[0].result.get("accounts", []))
+        if asked_to_pause and found and not made:
+            said.append(words.say("ads.nothing_to_pause"))
         return "\n\n".join(text for text in said if text)
 
     def _say(self, call: Call, request: AdsRequest) -> str:

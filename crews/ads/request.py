@@ -80,7 +80,8 @@ _ORDINALS: list[tuple[str, int]] = [
     (r"\bultim[ao]\b(?! (?:semana|mes|ano|fim|dia))|\blast one\b", -1),
 ]
 _PRONOUNS = re.compile(
-    r"\b(?:el[ae]s?|ess[ae]s?|est[ae]s?|dess[ae]s?|dest[ae]s?|iss[oa]|del[ae]s?|it|them|that one|this one|es[ae]|es[ao]s)\b"
+    r"\b(?:el[ae]s?|ess[ae]s?|est[ae]s?|dess[ae]s?|dest[ae]s?|iss[oa]|del[ae]s?|it|them|that one|this one"
+    r"|es[ae]|es[ao]s)\b"
 )
 _AMOUNT_NUMBER = {
     "duas": 2,
@@ -98,7 +99,8 @@ _AMOUNT_NUMBER = {
 # Where the name of an object ends, when it is not in quotes.
 _NAME_END = re.compile(
     r"[,;:?!\n]|\.(?:\s|$)|\s(?:para|pra|to|em|in|por|by|nos?|nas?|neste|nesta|nesse|nessa|este|esta|esse|essa|this|desde|since|ontem|hoje|yesterday|today"
-    r"|ayer|hoy|comparad\w+|compared|vs|versus|desse|dessa|do mes|last|ultim\w+|de (?:hoje|ontem)|durante|during|e (?:pausa|me)"
+    r"|ayer|hoy|comparad\w+|compared|vs|versus|desse|dessa|do mes|last|ultim\w+|de (?:hoje|ontem)|durante"
+    r"|during|e (?:pausa|me)"
     r"|com|with|con|que|which|foi|esta|is|was|doing|indo|pel[ao]|ao dobro|al doble|a la mitad)\b",
 )
 # Only one thing has a name: "quais campanhas gastaram mais" names none.
@@ -114,7 +116,8 @@ _ASKED_FOR = re.compile(
 """Before a noun: it is asked which one, so what follows the noun is no name ("qual campanha gastou mais?")."""
 _NOUN_AFTER = re.compile(r"(?:\bthe\s+|\bmy\s+)([\w|/&' -]{3,60}?)\s+(?:campaign|ad set|ad)\b")
 _VERB = re.compile(
-    r"\b(?:paus\w+|deslig\w+|par[ae]r?|desativ\w+|ativ\w+|reativ\w+|lig\w+|resum\w+|retom\w+|activ\w+|stop|turn (?:on|off)"
+    r"\b(?:paus\w+|deslig\w+|par[ae]r?|desativ\w+|ativ\w+|reativ\w+|lig\w+|resum\w+|retom\w+|activ\w+|stop"
+    r"|turn (?:on|off)"
     r"|suspend\w+|reanud\w+)\s+(?:(?:o|a|os|as|the|el|la)\s+)?"
 )
 _BUDGET_OF = re.compile(
@@ -126,10 +129,13 @@ CHANGES = frozenset({"ads.pause", "ads.resume", "ads.budget"})
 """Intents that end in a proposal."""
 _NAMED_AFTER = {"ads.pause": (_VERB,), "ads.resume": (_VERB,), "ads.budget": (_BUDGET_OF,)}
 _NOT_NAMES = frozenset(
-    "as os a o el la los las the minhas meus mis my tus suas seus com con with de del do da dos das of que which isso ele ela "
+    "as os a o el la los las the minhas meus mis my tus suas seus com con with de del do da dos das of que which "
+    "isso ele ela "
     "tudo all todas todos para to e and y it en em no na nos nas in on por by me te foram estao are do did es son esta "
-    "su sus mas mais menos janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro january "
-    "february march april may june july august september october november december enero febrero mayo septiembre octubre "
+    "su sus mas mais menos janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro "
+    "january "
+    "february march april may june july august september october november december enero febrero mayo "
+    "septiembre octubre "
     "noviembre diciembre".split()
 )
 
@@ -156,8 +162,8 @@ class AdsRequest:
 
 
 def understand(intent: str, text: str, session: dict[str, Any]) -> AdsRequest:
-    """Read one part of a message. `session` holds `entities` (the last results shown, in order), `focus` (the last single
-    object spoken of), and `accounts` (those the person may see)."""
+    """Read one part of a message. `session` holds `entities` (the last results shown, in order), `focus` (the last
+    single object spoken of), and `accounts` (those the person may see)."""
     words = plain(text)
     level, named = _level(words)
     metric = _metric(words)

@@ -1,4 +1,4 @@
-"""With a model behind each of the official libraries: real tool calls, streamed text, and what happens when it fails."""
+"""With a model behind each official library: real tool calls, streamed text, and what happens when it fails."""
 
 import re
 from typing import Any
