@@ -9,6 +9,7 @@ import codecs
 import csv
 import difflib
 import io
+import itertools
 import re
 import unicodedata
 import zipfile
@@ -16,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,11 +28,17 @@ from core.errors import ArgumentsWrong
 _SAMPLE_ROWS = 2_000
 _HEADER_WITHIN = 12  # lines in which the header must stand; some tools write a title above it
 _WIDEST = 400  # columns
-_LONGEST_CELL = 5_000  # characters; an ad's name has at most 400
+_LONGEST_NAME = 5_000  # characters; an ad's name has at most 400
+_LONGEST_NUMBER = 40  # characters
+_LONGEST_LINE = 1_000_000  # characters read at once: a file may be one endless line
 _XLSX_UNPACKED = 1_500_000_000  # bytes: 1,000,000 rows with 15 columns unpack to about 600 MB
-_XLSX_STRINGS = 200_000_000  # bytes of shared strings, which openpyxl keeps in memory
+_XLSX_STRINGS = 50_000_000  # bytes of shared strings, which openpyxl keeps in memory
+_XLSX_SHEETS = 5  # looked at for a table; Ads Reporting writes two
+_REMEMBERED = 50_000  # names and days that are not worked out again
 _ABSURD = Decimal(10) ** 12
-_MONTHS_BACK = 12 * 15
+_DAYS_BACK = 15 * 366
+_STORED = Decimal("0.0001")
+"""Four decimals are what the table keeps; a spreadsheet's 0.30000000000000004 is 0.3."""
 
 # Field → names that Ads Manager gives its column, without accents, currency and case (pt-BR, en, es), as exported
 # from the interface of Ads Manager and from Ads Reporting.
@@ -155,18 +163,34 @@ _RESULT_KINDS: tuple[tuple[str, ResultKind], ...] = (
     (r"post.?engagement|envolvimento|engajamento|interaccion", ResultKind.ENGAGEMENT),
     (r"app.?install|instalac", ResultKind.APP_INSTALL),
 )
-_TOTALS = re.compile(r"^(?:total\b|totais\b|totales\b|resultados? de \d+|results? from \d+|resultados? d[ea]s? )")
-_CURRENCY_IN_HEADER = re.compile(r"\(([A-Z]{3})\)\s*$")
+_TOTALS = re.compile(
+    r"(?:(?:grand|sub)[ -]?)?totals?(?: geral| general)?|totais|totales"
+    r"|(?:resultados de|results from) [\d.,]+"
+    r" (?:campanhas?|campaigns?|campanas?|conjuntos?(?: de anuncios)?|ad sets?|anuncios?|ads?)"
+)
+"""What stands in place of a name in a line of totals. A campaign may well be called "Total Fit" and is none."""
+_OF_SIGN = {"R$": "BRL", "US$": "USD", "€": "EUR", "£": "GBP"}
+_CURRENCY_IN_HEADER = re.compile(r"\((?:([A-Z]{3})|(R\$|US\$|€|£))\)\s*$")
 # A mark with exactly three digits after up to three others proves nothing: 45.210 is _EITHER. Anything else does.
 _DOT = re.compile(
     r"^-?\d{1,3}(?:,\d{3})+\.\d+$|^-?\d+\.(?:\d{1,2}|\d{4,})$"
-    r"|^-?(?:0|\d{4,})\.\d{3}$|^-?\d{1,3}(?:,\d{3}){2,}$"
+    r"|^-?(?:0|\d{4,})\.\d{3}$|^-?\d{1,3}(?:,\d{3}){2,}$",
+    re.ASCII,
 )
 _COMMA = re.compile(
     r"^-?\d{1,3}(?:\.\d{3})+,\d+$|^-?\d+,(?:\d{1,2}|\d{4,})$"
-    r"|^-?(?:0|\d{4,}),\d{3}$|^-?\d{1,3}(?:\.\d{3}){2,}$"
+    r"|^-?(?:0|\d{4,}),\d{3}$|^-?\d{1,3}(?:\.\d{3}){2,}$",
+    re.ASCII,
 )
-_EITHER = re.compile(r"^-?\d{1,3}[.,]\d{3}$")  # 1.234 is a thousand or one and a bit
+_EITHER = re.compile(r"^-?\d{1,3}[.,]\d{3}$", re.ASCII)  # 1.234 is a thousand or one and a bit
+_WRITTEN = {
+    ",": re.compile(r"-?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?", re.ASCII),
+    ".": re.compile(r"-?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?", re.ASCII),
+    "": re.compile(r"-?\d+", re.ASCII),
+}
+"""Decimal mark → how a number is written."""
+_ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]|$)", re.ASCII)
+_PARTS = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})", re.ASCII)
 _EMPTY = frozenset({"", "-", "–", "—", "n/a", "na", "nan", "null"})
 
 Decimals = Literal[",", "."]
@@ -184,6 +208,15 @@ class Hints:
 
 
 @dataclass(frozen=True)
+class Form:
+    """How the bytes of a file become lines of cells: a workbook, or text in an encoding with a delimiter."""
+
+    workbook: bool
+    encoding: str = ""
+    delimiter: str = ""
+
+
+@dataclass(frozen=True)
 class Layout:
     """How the file is written, decided from its beginning."""
 
@@ -194,10 +227,14 @@ class Layout:
     ignored: list[str]
     """Headers of the file that no field takes; told to the user."""
     currency: str
-    decimals: Decimals
+    decimals: Decimals | Literal[""]
+    """Empty while no number with a mark was seen."""
     dates: DateOrder
     account: str
+    """Empty when the file does not name one, or names several."""
     daily: bool
+    """Every line of the beginning is of one day."""
+    form: "Form"
 
 
 @dataclass(frozen=True)
@@ -222,15 +259,21 @@ class Bad:
 
     line: int
     reason: str
-    params: dict[str, str]
+    params: dict[str, Any]
+    last: int = 0
+    """The last line of it, where a cell goes over several; else 0."""
 
 
 @dataclass(frozen=True)
 class TotalsLine:
-    """A line that adds up others; checked against the sum, never counted."""
+    """A line that adds up others, all of them (`whole`) or one name's; compared with the sum, never counted."""
 
     line: int
     spend: Decimal | None
+    whole: bool = True
+
+
+Item = Row | Bad | TotalsLine
 
 
 def field_of(header: str) -> str | None:
@@ -250,24 +293,28 @@ def result_kind(result_type: str) -> ResultKind | None:
 def inspect(path: Path, hints: Hints) -> Layout:
     """Decide how the file is written from its first lines.
 
-    ArgumentsWrong: import_empty, import_not_a_table(kind), import_too_wide, import_columns_unknown(missing, headers),
-    import_map_unknown(field | column), import_currency_unknown, import_currencies_mixed(currencies),
-    import_decimals_mixed(one, other), import_decimals_ambiguous(example), import_dates_ambiguous(example).
+    ArgumentsWrong: import_empty, import_not_a_table(kind), import_too_wide, import_too_large_unpacked,
+    import_columns_unknown(missing, headers), import_map_unknown(name, known), import_currency_unknown,
+    import_currencies_mixed(currencies), import_decimals_mixed(one, other), import_decimals_ambiguous(example),
+    import_dates_ambiguous(example).
     """
+    form = _form(path, hints)
     sample: list[tuple[int, list[Any]]] = []
-    with _lines(path) as lines:
-        for numbered in lines:
-            sample.append(numbered)
+    with _lines(path, form) as lines:
+        for first, _, cells in lines:
+            if cells is not None:  # a broken line is reported when the file is read
+                sample.append((first, cells))
             if len(sample) >= _SAMPLE_ROWS:
                 break
     if not sample:
         raise ArgumentsWrong("import_empty", "the file has no lines")
     at, columns = _header(sample, hints)
     header_line, header = sample[at][0], [_text(cell) for cell in sample[at][1]]
-    body = [cells for _, cells in sample[at + 1 :] if any(_text(c) for c in cells)]
+    body = [cells for _, cells in sample[at + 1 :] if _filled(cells)]
     if not body:
         raise ArgumentsWrong("import_empty", "the file has a header and no lines")
     taken = set(columns.values())
+    accounts = {_cell(cells, columns.get("account")) for cells in body} - {""}
     return Layout(
         columns=columns,
         headers=header,
@@ -276,8 +323,9 @@ def inspect(path: Path, hints: Hints) -> Layout:
         currency=_currency(header, body, columns, hints),
         decimals=hints.decimals or _decimals(body, columns),
         dates=hints.dates or _date_order(body, columns, header),
-        account=next((t for c in body if (t := _cell(c, columns.get("account")))), ""),
+        account=accounts.pop() if len(accounts) == 1 else "",
         daily="day" in columns or _one_day_each(body, columns),
+        form=form,
     )
 
 
@@ -286,10 +334,11 @@ def _header(sample: list[tuple[int, list[Any]]], hints: Hints) -> tuple[int, dic
     for name in hints.columns.values():
         if name not in FIELDS:
             raise ArgumentsWrong("import_map_unknown", f"{name!r} is no field", name=name, known=", ".join(FIELDS))
-    best, best_columns = 0, {}
+    best = 0
+    best_columns: dict[str, int] = {}
     for i, (_, cells) in enumerate(sample[:_HEADER_WITHIN]):
-        if len(cells) > _WIDEST:
-            raise ArgumentsWrong("import_too_wide", f"{len(cells)} columns", columns=len(cells), most=_WIDEST)
+        if len(cells) > _WIDEST and (wide := sum(1 for cell in cells if _text(cell))) > _WIDEST:
+            raise ArgumentsWrong("import_too_wide", f"{wide} columns", columns=wide, most=_WIDEST)
         columns = _match([_text(cell) for cell in cells], hints)
         if len(columns) > len(best_columns):
             best, best_columns = i, columns
@@ -297,7 +346,7 @@ def _header(sample: list[tuple[int, list[Any]]], hints: Hints) -> tuple[int, dic
     given = {_plain(name) for name in header}
     if absent := [column for column in hints.columns if _plain(column) not in given]:
         raise ArgumentsWrong(
-            "import_map_unknown", f"the file has no column {absent[0]!r}", name=absent[0], known=", ".join(header[:40])
+            "import_map_unknown", f"the file has no column {absent[0]!r}", name=absent[0], known=_shown(header)
         )
     missing = []
     if "spend" not in best_columns:
@@ -307,26 +356,31 @@ def _header(sample: list[tuple[int, list[Any]]], hints: Hints) -> tuple[int, dic
     if not {"campaign", "adset", "ad"} & best_columns.keys():
         missing.append("campaign")
     if missing:
-        shown = [name for name in header if name][:40]
-        if len(best_columns) == 0 and len(shown) <= 1:
+        if len(best_columns) == 0 and sum(1 for name in header if name) <= 1:
             raise ArgumentsWrong("import_not_a_table", "no column of an Ads Manager export was found", kind="text")
         raise ArgumentsWrong(
             "import_columns_unknown",
-            f"no column was recognised as {', '.join(missing)}; the file has: {', '.join(shown)}",
+            f"no column was recognised as {', '.join(missing)}; the file has: {_shown(header)}",
             missing=missing,
-            headers=shown,
+            headers=_shown(header),
         )
     return best, best_columns
+
+
+def _shown(header: list[str]) -> str:
+    """The names of columns as a person is shown them: a file may hold anything in their place."""
+    names = [name[:60] for name in header if name]
+    return ", ".join(names[:40]) + (" …" if len(names) > 40 else "")
 
 
 def _match(header: list[str], hints: Hints) -> dict[str, int]:
     """field → position: what the user said, then known names, then names that are nearly known."""
     said = {_plain(column): name for column, name in hints.columns.items()}
-    names = [_plain(_CURRENCY_IN_HEADER.sub("", name)) for name in header]
+    names = [_plain(_CURRENCY_IN_HEADER.sub("", name[:200])) for name in header]
     known = {alias: name for name, aliases in _NAMES.items() for alias in aliases}
     columns: dict[str, int] = {}
     for i, original in enumerate(header):
-        if (name := said.get(_plain(original))) is not None:
+        if said and (name := said.get(_plain(original[:200]))) is not None:
             columns[name] = i
     for field_name, aliases in _NAMES.items():
         for alias in aliases:  # the most telling alias first
@@ -342,32 +396,33 @@ def _match(header: list[str], hints: Hints) -> dict[str, int]:
 
 
 def _currency(header: list[str], body: list[list[Any]], columns: dict[str, int], hints: Hints) -> str:
-    found = {m[1] for name in header if (m := _CURRENCY_IN_HEADER.search(name))}
-    in_rows = {_cell(cells, columns.get("currency")).upper() for cells in body} - {""}
+    """What the money columns' names say, the column of currencies, the signs before amounts, or the user."""
+    found = set()
+    for name in ("spend", "purchase_value"):
+        if name in columns and (sign := _CURRENCY_IN_HEADER.search(header[columns[name]])):
+            found.add(sign[1] or _OF_SIGN[sign[2]])
+    in_rows = {_cell(cells, columns.get("currency")).upper() for cells in body}
     found |= {code for code in in_rows if re.fullmatch(r"[A-Z]{3}", code)}
+    if not found:
+        amounts = [_cell(cells, columns["spend"]) for cells in body]
+        found = {code for sign, code in _OF_SIGN.items() if any(text.startswith(sign) for text in amounts)}
+    if hints.currency:
+        found.add(hints.currency)
     if len(found) > 1:
         raise ArgumentsWrong("import_currencies_mixed", f"the file has {sorted(found)}", currencies=sorted(found))
-    if hints.currency:
-        if found and found != {hints.currency}:
-            raise ArgumentsWrong(
-                "import_currencies_mixed", "the file says another currency", currencies=sorted(found | {hints.currency})
-            )
-        return hints.currency
-    if found:
-        return next(iter(found))
-    if any("R$" in _cell(cells, columns["spend"]) for cells in body):
-        return "BRL"
-    raise ArgumentsWrong("import_currency_unknown", "the file does not say its currency")
+    if not found:
+        raise ArgumentsWrong("import_currency_unknown", "the file does not say its currency")
+    return found.pop()
 
 
-def _decimals(body: list[list[Any]], columns: dict[str, int]) -> Decimals:
+def _decimals(body: list[list[Any]], columns: dict[str, int]) -> Decimals | Literal[""]:
     """The decimal mark, from cells that can be read in one way only. Cells of a spreadsheet are numbers already."""
     comma = dot = either = ""
     for cells in body:
         for name in _NUMBERS:
             if name not in columns or columns[name] >= len(cells) or not isinstance(cells[columns[name]], str):
                 continue
-            text = _bare(cells[columns[name]])
+            text = _bare(cells[columns[name]][:_LONGEST_NUMBER])
             if _COMMA.match(text):
                 comma = comma or text
             elif _DOT.match(text):
@@ -382,20 +437,16 @@ def _decimals(body: list[list[Any]], columns: dict[str, int]) -> Decimals:
                     either = either or text
     if comma and dot:
         raise ArgumentsWrong("import_decimals_mixed", f"{comma} and {dot} in one file", one=comma, other=dot)
-    if comma:
-        return ","
-    if dot:
-        return "."
-    if either:
+    if not comma and not dot and either:
         raise ArgumentsWrong("import_decimals_ambiguous", f"{either} can be read in two ways", example=either)
-    return "."  # whole numbers only: both styles read them alike
+    return "," if comma else "." if dot else ""
 
 
 def _date_order(body: list[list[Any]], columns: dict[str, int], header: list[str]) -> DateOrder:
     example = ""
     for cells in body:
         for name in ("day", "since", "until"):
-            parts = re.fullmatch(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{2,4})", _cell(cells, columns.get(name)))
+            parts = _PARTS.fullmatch(_cell(cells, columns.get(name)))
             if parts:
                 first, second = int(parts[1]), int(parts[2])
                 if first > 12:
@@ -403,7 +454,7 @@ def _date_order(body: list[list[Any]], columns: dict[str, int], header: list[str
                 if second > 12:
                     return "mdy"
                 example = example or parts[0]
-    names = {_plain(name) for name in header}
+    names = {_plain(name[:200]) for name in header}
     english = names & {
         "campaign name",
         "ad set name",
@@ -427,90 +478,201 @@ def _one_day_each(body: list[list[Any]], columns: dict[str, int]) -> bool:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def read(path: Path, layout: Layout, *, today: date) -> Iterator[Row | Bad | TotalsLine]:
-    """Every line after the header, in order. `today` is that of the account's zone: later days are refused."""
-    with _lines(path) as lines:
-        for line, cells in lines:
-            if line > layout.header_line and any(_text(cell) for cell in cells):
-                yield _row(line, cells, layout, today)
+def read(path: Path, layout: Layout, *, today: date) -> Iterator[Item]:
+    """Every line after the header, in order. `today` is that of the account's zone: later days are refused.
+
+    ArgumentsWrong, for what the beginning of the file did not show: import_currencies_mixed(currencies),
+    import_decimals_ambiguous(example), import_not_a_table(kind).
+    """
+    reader = _Reader(layout, today)
+    with _lines(path, layout.form) as lines:
+        for first, last, cells in lines:
+            if first <= layout.header_line:
+                continue
+            item = reader.item(first, cells)
+            if item is None:
+                continue
+            if last != first and isinstance(item, Bad):
+                item = Bad(first, item.reason, item.params, last)
+            yield item
 
 
-def _row(line: int, cells: Sequence[Any], layout: Layout, today: date) -> Row | Bad | TotalsLine:
-    columns = layout.columns
-    if any(isinstance(cell, str) and len(cell) > _LONGEST_CELL for cell in cells):
-        return Bad(line, "import.bad.cell_too_long", {})
-    names = {name: _cell(cells, columns.get(name)) for name in ("campaign", "adset", "ad")}
-    numbers: dict[str, Decimal | None] = {}
-    for name in _NUMBERS:
-        if name in columns:
-            value = _number(cells[columns[name]] if columns[name] < len(cells) else None, layout.decimals)
-            if isinstance(value, str):
-                return Bad(line, "import.bad.number", {"column": layout.headers[columns[name]], "value": value[:60]})
-            numbers[name] = value
-    if not any(names.values()) or any(_TOTALS.match(_plain(name)) for name in names.values() if name):
-        return TotalsLine(line, numbers.get("spend"))
-    for name, number in numbers.items():
-        if number is not None and (
-            number < 0 or number > _ABSURD or (name in _WHOLE and number != number.to_integral_value())
-        ):
-            reason = "negative" if number < 0 else "absurd"
-            return Bad(line, f"import.bad.{reason}", {"column": layout.headers[columns[name]], "value": str(number)})
-    currency = _cell(cells, columns.get("currency")).upper()
-    if currency and currency != layout.currency:
-        return Bad(line, "import.bad.currency", {"value": currency[:10], "expected": layout.currency})
-    days = []
-    for name in ("day", "day") if "day" in columns else ("since", "until"):
-        cell = cells[columns[name]] if columns[name] < len(cells) else None
-        day = _day(cell, layout.dates)
+class _Wrong(Exception):
+    """A cell that cannot be taken: a reason and its parameters."""
+
+    def __init__(self, reason: str, **params: str) -> None:
+        super().__init__(reason)
+        self.reason, self.params = reason, params
+
+
+class _Reader:
+    """Types line after line. It is run a million times, so what repeats (names, days) is worked out once."""
+
+    def __init__(self, layout: Layout, today: date) -> None:
+        columns = layout.columns
+        self._layout = layout
+        self._today = today
+        self._decimals = layout.decimals
+        self._numbers = [(name, columns[name], name in _WHOLE) for name in _NUMBERS if name in columns]
+        self._texts = [columns.get(name) for name in ("campaign", "adset", "ad", "status", "objective", "result_type")]
+        self._days = [columns["day"], columns["day"]] if "day" in columns else [columns["since"], columns["until"]]
+        self._currency = columns.get("currency")
+        self._needed = max(columns.values()) + 1
+        signs = [layout.currency, *(sign for sign, code in _OF_SIGN.items() if code == layout.currency)]
+        signs += ["$"] if layout.currency not in ("BRL", "EUR", "GBP") else []
+        self._sign = re.compile("|".join(re.escape(sign) for sign in signs))
+        self._names_known: dict[str, str] = {}
+        self._days_known: dict[Any, date | _Wrong] = {}
+
+    def item(self, line: int, cells: Sequence[Any] | None) -> Item | None:
+        """None for a line without content."""
+        if cells is None:
+            return Bad(line, "import.bad.broken", {})
+        layout = self._layout
+        if len(cells) < self._needed:
+            if not _filled(cells):
+                return None
+            if not layout.form.workbook and not _is_total(_text(cells[0])):
+                return Bad(line, "import.bad.cut", {"cells": len(cells), "expected": len(layout.headers)})
+            cells = [*cells, *[None] * (self._needed - len(cells))]
+        elif len(cells) > len(layout.headers) and _filled(cells[len(layout.headers) :]):
+            return Bad(line, "import.bad.shifted", {"cells": len(cells), "expected": len(layout.headers)})
+        try:
+            campaign, adset, ad, status, objective, result_type = [
+                "" if position is None else self._name(cells[position]) for position in self._texts
+            ]
+            unnamed = not (campaign or adset or ad) or any(map(_is_total, (campaign, adset, ad)))
+            if unnamed and not _filled(cells):
+                return None
+            numbers = {name: self._number(name, cells[position], whole) for name, position, whole in self._numbers}
+            if unnamed:
+                return TotalsLine(line, numbers["spend"])
+            if self._is_subtotal(cells):
+                return TotalsLine(line, numbers["spend"], whole=False)
+            if self._currency is not None and cells[self._currency] != layout.currency:
+                self._check_currency(_text(cells[self._currency]).upper())
+            since, until = self._day(cells, self._days[0]), self._day(cells, self._days[1])
+        except _Wrong as wrong:
+            return Bad(line, wrong.reason, wrong.params)
+        if until < since:
+            return Bad(line, "import.bad.dates_reversed", {"value": f"{since} – {until}"})
+        return Row(line, since, until, campaign, adset, ad, status, objective, result_type, numbers)
+
+    def _name(self, cell: Any) -> str:
+        if not cell:
+            return ""
+        known = self._names_known.get(cell) if isinstance(cell, str) else None
+        if known is None:
+            known = _text(cell)
+            if len(known) > _LONGEST_NAME:
+                raise _Wrong("import.bad.cell_too_long")
+            if len(self._names_known) >= _REMEMBERED:
+                self._names_known.clear()
+            if isinstance(cell, str):
+                self._names_known[cell] = known
+        return known
+
+    def _number(self, name: str, cell: Any, whole: bool) -> Decimal | None:
+        """A figure, None where the cell is empty."""
+        if cell is None or cell == "":
+            return None
+        if isinstance(cell, str):
+            if len(cell) <= 12 and cell.isascii() and cell.isdigit():
+                return Decimal(cell)
+            number = self._written(name, cell, whole)
+            if number is None:
+                return None
+        elif isinstance(cell, (int, float)) and not isinstance(cell, bool):
+            number = Decimal(str(cell))
+        else:
+            raise self._wrong("number", name, _text(cell))
+        if not number.is_finite() or number > _ABSURD:
+            raise self._wrong("absurd", name, _text(cell))
+        if number < 0:
+            raise self._wrong("negative", name, _text(cell))
+        if whole and number != number.to_integral_value():
+            raise self._wrong("absurd", name, _text(cell))
+        exponent = number.as_tuple().exponent
+        return number.quantize(_STORED) if isinstance(exponent, int) and exponent < -4 else number
+
+    def _written(self, name: str, cell: str, whole: bool) -> Decimal | None:
+        if len(cell) > _LONGEST_NUMBER:
+            raise self._wrong("number", name, cell)
+        text = cell
+        if not _WRITTEN[self._decimals].fullmatch(text):
+            text = _SPACES.sub("", self._sign.sub("", text, count=1))
+            if text.casefold() in _EMPTY:
+                return None
+            if not self._decimals:
+                self._decide(text, whole)
+            if not _WRITTEN[self._decimals].fullmatch(text):
+                raise self._wrong("number", name, cell)
+        return Decimal(text.replace(".", "").replace(",", ".") if self._decimals == "," else text.replace(",", ""))
+
+    def _decide(self, text: str, whole: bool) -> None:
+        """The first number with a mark, after a beginning without any."""
+        if _COMMA.match(text) or (whole and _EITHER.match(text) and "." in text):
+            self._decimals = ","
+        elif _DOT.match(text) or (whole and _EITHER.match(text)):
+            self._decimals = "."
+        elif _EITHER.match(text):
+            raise ArgumentsWrong("import_decimals_ambiguous", f"{text} can be read in two ways", example=text)
+
+    def _day(self, cells: Sequence[Any], position: int) -> date:
+        cell = cells[position]
+        day = self._days_known.get(cell)
         if day is None:
-            return Bad(line, "import.bad.date", {"column": layout.headers[columns[name]], "value": _text(cell)[:60]})
-        days.append(day)
-    since, until = days
-    if until < since:
-        return Bad(line, "import.bad.dates_reversed", {"value": f"{since} – {until}"})
-    if until > today:
-        return Bad(line, "import.bad.future", {"value": until.isoformat()})
-    if since < today - timedelta(days=_MONTHS_BACK * 31):
-        return Bad(line, "import.bad.too_old", {"value": since.isoformat()})
-    return Row(
-        line, since, until, names["campaign"], names["adset"], names["ad"],
-        _cell(cells, columns.get("status")), _cell(cells, columns.get("objective")), _cell(cells, columns.get("result_type")),
-        numbers,
-    )  # fmt: skip
+            day = self._day_of(cell, position)
+            if len(self._days_known) >= _REMEMBERED:
+                self._days_known.clear()
+            self._days_known[cell] = day
+        if isinstance(day, _Wrong):
+            raise day
+        return day
+
+    def _day_of(self, cell: Any, position: int) -> date | _Wrong:
+        day = _as_day(cell, self._layout.dates)
+        if day is None:
+            return _Wrong("import.bad.date", column=self._layout.headers[position][:60], value=_text(cell)[:60])
+        if day > self._today:
+            return _Wrong("import.bad.future", value=day.isoformat())
+        if day < self._today - timedelta(days=_DAYS_BACK):
+            return _Wrong("import.bad.too_old", value=day.isoformat())
+        return day
+
+    def _is_subtotal(self, cells: Sequence[Any]) -> bool:
+        """A campaign's sum above its days: no day, and the range of the whole report."""
+        columns = self._layout.columns
+        if "day" not in columns or "since" not in columns or "until" not in columns or _text(cells[columns["day"]]):
+            return False
+        since, until = self._day(cells, columns["since"]), self._day(cells, columns["until"])
+        return since < until
+
+    def _check_currency(self, code: str) -> None:
+        expected = self._layout.currency
+        if code in ("", expected):
+            return
+        if re.fullmatch(r"[A-Z]{3}", code):
+            raise ArgumentsWrong(
+                "import_currencies_mixed", f"the file has {code} too", currencies=sorted([code, expected])
+            )
+        raise _Wrong("import.bad.currency", value=code[:10], expected=expected)
+
+    def _wrong(self, why: str, name: str, value: str) -> _Wrong:
+        header = self._layout.headers[self._layout.columns[name]]
+        return _Wrong(f"import.bad.{why}", column=header[:60], value=value[:60])
 
 
-def _number(cell: Any, decimals: Decimals) -> Decimal | None | str:
-    """A number, None where the cell is empty, or the text itself when it is no number."""
-    if cell is None:
-        return None
-    if isinstance(cell, bool):
-        return str(cell)
-    if isinstance(cell, (int, float)):
-        return Decimal(str(cell)) if cell == cell else None
-    text = _bare(cell)
-    if text.casefold() in _EMPTY:
-        return None
-    grouped = r"-?(?:\d+|\d{1,3}(?:%s\d{3})+)(?:%s\d+)?"
-    pattern = grouped % ((r"\.", ",") if decimals == "," else (",", r"\."))
-    if not re.fullmatch(pattern, text):
-        return str(cell).strip()
-    text = text.replace(".", "").replace(",", ".") if decimals == "," else text.replace(",", "")
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return str(cell).strip()
-
-
-def _day(cell: Any, order: DateOrder) -> date | None:
+def _as_day(cell: Any, order: DateOrder) -> date | None:
     if isinstance(cell, datetime):
         return cell.date()
     if isinstance(cell, date):
         return cell
-    text = _text(cell)
+    text = _text(cell)[:40]
     try:
-        if iso := re.match(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]|$)", text):
+        if iso := _ISO.match(text):
             return date(int(iso[1]), int(iso[2]), int(iso[3]))
-        if parts := re.fullmatch(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d{2})", text):
+        if parts := _PARTS.fullmatch(text):
             first, second, year = int(parts[1]), int(parts[2]), int(parts[3])
             year += 2000 if year < 100 else 0
             return date(year, second, first) if order == "dmy" else date(year, first, second)
@@ -519,50 +681,108 @@ def _day(cell: Any, order: DateOrder) -> date | None:
     return None
 
 
+def _is_total(name: str) -> bool:
+    return bool(name) and name[:1] in "GgSsTtRr" and bool(_TOTALS.fullmatch(_plain(name[:80]).rstrip(".:")))
+
+
 # --- lines of a file ----------------------------------------------------------------------------
+
+_Line = tuple[int, int, list[Any] | None]
+"""First line, last line, cells; no cells where the line cannot be cut into any."""
+
+
+def _form(path: Path, hints: Hints) -> Form:
+    """What kind of file it is. ArgumentsWrong("import_empty" | "import_not_a_table")."""
+    with path.open("rb") as file:
+        start = file.read(65_536)
+    if not start.strip(b"\xef\xbb\xbf \t\r\n"):
+        raise ArgumentsWrong("import_empty", "the file is empty")
+    if start.startswith(b"PK"):
+        return Form(workbook=True)
+    kinds = {b"%PDF": "pdf", b"\x89PNG": "image", b"\xff\xd8\xff": "image", b"GIF8": "image"}
+    kinds |= {b"\xd0\xcf\x11\xe0": "xls", b"\x1f\x8b": "zip", b"Rar!": "zip", b"7z\xbc\xaf": "zip"}
+    for magic, kind in kinds.items():
+        if start.startswith(magic):
+            raise ArgumentsWrong("import_not_a_table", f"a {kind} file", kind=kind)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif b"\x00" in start:
+        raise ArgumentsWrong("import_not_a_table", "a binary file", kind="binary")
+    else:
+        encoding = _encoding(path)
+    with path.open(encoding=encoding, newline="", errors="replace") as text:
+        return Form(workbook=False, encoding=encoding, delimiter=_delimiter(text.read(65_536), hints))
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8, or Windows' Western European, which Excel writes in Brazil: what most of the file's letters are.
+
+    The whole file is looked at, because its first accent may stand in its last line; a damaged letter in a file of
+    UTF-8 does not make it Windows'.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    letters = broken = 0
+    with path.open("rb") as file:
+        while piece := file.read(1_048_576):
+            text = decoder.decode(piece)
+            if not text.isascii():
+                bad = text.count("\ufffd")
+                broken += bad
+                letters += len(text) - len(text.encode("ascii", "ignore")) - bad
+    return "cp1252" if broken > letters else "utf-8-sig"
+
+
+def _delimiter(beginning: str, hints: Hints) -> str:
+    """The mark by which a line of the first dozen names the most columns, else the one that cuts into most cells."""
+    lines = beginning.splitlines()
+    lines = lines[:_HEADER_WITHIN] if len(lines) > _HEADER_WITHIN else lines[:-1] or lines
+    best, delimiter = (0, 0), ","
+    for mark in (";", "\t", ",", "|"):
+        try:
+            cut = [cells for cells in csv.reader(lines, delimiter=mark) if len(cells) <= _WIDEST * 2]
+        except csv.Error:
+            continue
+        fit = max(((len(_match(cells, hints)), len(cells)) for cells in cut), default=(0, 0))
+        if fit > best:
+            best, delimiter = fit, mark
+    return delimiter
 
 
 @contextmanager
-def _lines(path: Path) -> Iterator[Iterator[tuple[int, list[Any]]]]:
-    """(line number, cells) of a CSV or of the first sheet of an XLSX, one at a time."""
-    with path.open("rb") as file:
-        start = file.read(8)
-    if not start.strip():
-        raise ArgumentsWrong("import_empty", "the file is empty")
-    if start.startswith(b"PK"):
+def _lines(path: Path, form: Form) -> Iterator[Iterator[_Line]]:
+    """The lines of a CSV, or of the first table of a workbook, one at a time."""
+    if form.workbook:
         yield from _with_sheet(path)
-    else:
-        _refuse_binary(path, start)
-        encoding = _encoding(path)
-        with path.open(encoding=encoding, newline="", errors="strict" if encoding != "cp1252" else "replace") as text:
-            beginning = text.read(65_536)
-            text.seek(0)
-            yield _csv_lines(text, _delimiter(beginning))
+        return
+    with path.open(encoding=form.encoding, newline="", errors="replace") as text:
+        yield _csv_lines(text, form.delimiter)
 
 
-def _csv_lines(text: io.TextIOBase, delimiter: str) -> Iterator[tuple[int, list[Any]]]:
-    reader = csv.reader(text, delimiter=delimiter)
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, list(cells)
-    except csv.Error as error:
-        raise ArgumentsWrong("import_not_a_table", f"line {reader.line_num}: {error}", kind="broken") from None
-    except UnicodeDecodeError as error:
-        raise ArgumentsWrong(
-            "import_not_a_table", f"after line {reader.line_num}: {error.reason}", kind="broken"
-        ) from None
+def _csv_lines(text: io.TextIOBase, delimiter: str) -> Iterator[_Line]:
+    reader = csv.reader(iter(partial(text.readline, _LONGEST_LINE), ""), delimiter=delimiter)
+    first = 1
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:  # a cell of more than 128 KB (csv.field_size_limit), such as after a quote that never ends
+            yield first, reader.line_num, None
+        else:
+            if cells:
+                yield first, reader.line_num, cells
+        first = reader.line_num + 1
 
 
-def _with_sheet(path: Path) -> Iterator[Iterator[tuple[int, list[Any]]]]:
-    """The first sheet. openpyxl reads its XML through defusedxml, which is installed for it; sizes are checked before."""
+def _with_sheet(path: Path) -> Iterator[Iterator[_Line]]:
+    """openpyxl reads its XML through defusedxml, which is installed for it; sizes are checked before."""
     from openpyxl import load_workbook
 
     try:
         with zipfile.ZipFile(path) as archive:
             parts = {info.filename: info.file_size for info in archive.infolist()}
-    except zipfile.BadZipFile:
-        raise ArgumentsWrong("import_not_a_table", "a broken archive", kind="broken") from None
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        raise _damaged("a broken archive") from None
     if "xl/workbook.xml" not in parts:
         raise ArgumentsWrong("import_not_a_table", "an archive that is no workbook", kind="zip")
     if sum(parts.values()) > _XLSX_UNPACKED or parts.get("xl/sharedStrings.xml", 0) > _XLSX_STRINGS:
@@ -570,75 +790,69 @@ def _with_sheet(path: Path) -> Iterator[Iterator[tuple[int, list[Any]]]]:
     try:
         book = load_workbook(path, read_only=True, data_only=True)
     except Exception as error:  # openpyxl raises whatever its XML meets
-        raise ArgumentsWrong("import_not_a_table", f"{type(error).__name__} in the workbook", kind="broken") from None
+        raise _damaged(type(error).__name__) from None
     try:
-        sheet = book.worksheets[0]
-        yield ((i, list(cells)) for i, cells in enumerate(sheet.iter_rows(values_only=True), 1) if _any(cells))
+        yield _sheet_lines(_table_of(book))
     finally:
         book.close()
 
 
-def _any(cells: Sequence[Any]) -> bool:
-    return any(cell is not None and str(cell).strip() for cell in cells)
+def _table_of(book: Any) -> Any:
+    """The first sheet that looks like a table: some exports begin with a cover."""
+    if not book.worksheets:
+        raise ArgumentsWrong("import_empty", "the workbook has no sheet with cells")
+    for sheet in book.worksheets[:_XLSX_SHEETS]:
+        sheet.reset_dimensions()  # what a workbook claims of its size is often wrong, and each row would be filled up
+        beginning = itertools.islice(_sheet_lines(sheet), _HEADER_WITHIN)
+        if any(sum(1 for cell in cells or [] if _text(cell)) >= 3 for _, _, cells in beginning):
+            return sheet
+    return book.worksheets[0]
 
 
-def _refuse_binary(path: Path, start: bytes) -> None:
-    kinds = {
-        b"%PDF": "pdf",
-        b"\x89PNG": "image",
-        b"\xff\xd8\xff": "image",
-        b"GIF8": "image",
-        b"\xd0\xcf\x11\xe0": "xls",
-    }
-    for magic, kind in kinds.items():
-        if start.startswith(magic):
-            raise ArgumentsWrong("import_not_a_table", f"a {kind} file", kind=kind)
-    with path.open("rb") as file:
-        beginning = file.read(65_536)
-    if b"\x00" in beginning and not beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ArgumentsWrong("import_not_a_table", "a binary file", kind="binary")
-
-
-def _encoding(path: Path) -> str:
-    """UTF-8 (with or without mark), UTF-16 with mark, else Windows' Western European, which Excel in Brazil writes."""
-    with path.open("rb") as file:
-        beginning = file.read(1_000_000)
-    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    try:
-        # The cut may go through a character: an incremental decoder waits for its rest.
-        codecs.getincrementaldecoder("utf-8")().decode(beginning)
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8-sig"
-
-
-def _delimiter(beginning: str) -> str:
-    """The mark that cuts the first lines into the same number of cells, most cells first."""
-    lines = beginning.splitlines()[:20]
-    counts: dict[str, int] = {}
-    for mark in (",", ";", "\t", "|"):
+def _sheet_lines(sheet: Any) -> Iterator[_Line]:
+    rows = sheet.iter_rows(values_only=True)
+    line = 0
+    while True:
+        line += 1
         try:
-            widths = [len(cells) for cells in csv.reader(lines[:-1] or lines, delimiter=mark) if cells]
-        except csv.Error:
-            continue
-        if widths:
-            usual = max(set(widths), key=widths.count)
-            counts[mark] = usual if widths.count(usual) * 2 >= len(widths) else 1
-    return max(counts, key=lambda mark: counts[mark], default=",")
+            cells = next(rows, None)
+        except Exception as error:  # openpyxl raises whatever its XML meets, here in the middle of the file
+            raise _damaged(f"line {line}: {type(error).__name__}") from None
+        if cells is None:
+            return
+        if any(cell is not None for cell in cells):
+            yield line, line, list(cells)
+
+
+def _damaged(how: str) -> ArgumentsWrong:
+    return ArgumentsWrong("import_not_a_table", how, kind="broken")
+
+
+# --- cells ----------------------------------------------------------------------------------------
+
+_SPACES = re.compile(r"[\s\u00a0\u202f]")
+_SIGNS = re.compile(r"[\s\u00a0\u202f$€£]|R\$|US\$|[A-Z]{3}")
 
 
 def _text(cell: Any) -> str:
-    return "" if cell is None else str(cell).replace("\x00", "").strip()
+    """A cell as text that a database takes: without NUL and without half characters."""
+    if cell is None:
+        return ""
+    text = str(cell).replace("\x00", "").strip()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _cell(cells: Sequence[Any], position: int | None) -> str:
     return "" if position is None or position >= len(cells) else _text(cells[position])
 
 
+def _filled(cells: Sequence[Any]) -> bool:
+    return any(cell is not None and cell != "" and str(cell).strip() for cell in cells)
+
+
 def _bare(text: str) -> str:
-    """A number without its currency sign, percent sign and spaces."""
-    return re.sub(r"[\s\u00a0\u202f%]|R\$|US\$|[$€£]|[A-Z]{3}", "", text)
+    """A number without currency signs and spaces."""
+    return _SIGNS.sub("", text)
 
 
 def _plain(text: str) -> str:
