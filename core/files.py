@@ -42,23 +42,28 @@ class Files:
         self._max_mb = max_mb
 
     async def store(
-        self, identity: Identity, content: AsyncIterable[bytes] | bytes, *, name: str, mime: str
+        self,
+        identity: Identity,
+        content: AsyncIterable[bytes] | bytes,
+        *,
+        name: str,
+        mime: str,
+        max_mb: int | None = None,
     ) -> StoredFile:
-        """Keep a file whole or not at all; memory stays at a few MB however large it is.
+        """Keep a file whole or not at all; memory stays at a few MB however large it is. `max_mb` overrules the limit.
 
         ArgumentsWrong: file_empty (name), file_too_large (name, limit_mb).
         """
         name = clean_name(name)
+        most = max_mb or self._max_mb
         file_id = new_id("file")
         digest = hashlib.sha256()
         size = n = 0
         async with self._db.tenant(identity.tenant_id) as conn:
             async for piece in _pieces(content):
                 size += len(piece)
-                if size > self._max_mb * 1_048_576:
-                    raise ArgumentsWrong(
-                        "file_too_large", f"{name} has more than {self._max_mb} MB", name=name, limit_mb=self._max_mb
-                    )
+                if size > most * 1_048_576:
+                    raise ArgumentsWrong("file_too_large", f"{name} has more than {most} MB", name=name, limit_mb=most)
                 digest.update(piece)
                 await conn.execute(
                     "INSERT INTO file_chunks (tenant_id, file_id, n, data) VALUES (%s, %s, %s, %s)",
@@ -74,7 +79,9 @@ class Files:
             )
         return await self.info(identity.tenant_id, file_id)
 
-    async def store_path(self, identity: Identity, path: Path, *, name: str | None = None, mime: str) -> StoredFile:
+    async def store_path(
+        self, identity: Identity, path: Path, *, name: str | None = None, mime: str, max_mb: int | None = None
+    ) -> StoredFile:
         """Keep a file of this machine; like `store`. ArgumentsWrong("file_unreadable", name) when it cannot be read."""
         name = clean_name(name or path.name)
         try:
@@ -84,7 +91,7 @@ class Files:
                     while piece := await file.read(CHUNK):
                         yield piece
 
-                return await self.store(identity, content(), name=name, mime=mime)
+                return await self.store(identity, content(), name=name, mime=mime, max_mb=max_mb)
         except OSError as error:
             raise ArgumentsWrong("file_unreadable", f"{path}: {error.strerror}", name=name) from None
 

@@ -153,6 +153,7 @@ _WHOLE = frozenset({"impressions", "reach", "clicks", "link_clicks"})
 FIELDS = tuple(_NAMES)
 """The fields a column can be mapped to."""
 
+_KINDS = frozenset(ResultKind) - {ResultKind.RESULT}
 # What the column "result indicator" or "result type" says → what was counted.
 _RESULT_KINDS: tuple[tuple[str, ResultKind], ...] = (
     (r"purchase|compra", ResultKind.PURCHASE),
@@ -283,7 +284,9 @@ def field_of(header: str) -> str | None:
 
 def result_kind(result_type: str) -> ResultKind | None:
     """What a result indicator such as `actions:offsite_conversion.fb_pixel_purchase` or "Compras no site" counts."""
-    words = _plain(result_type)
+    words = _plain(result_type[:200])
+    if words in _KINDS:
+        return ResultKind(words)
     return next((kind for pattern, kind in _RESULT_KINDS if re.search(pattern, words)), None)
 
 

@@ -6,29 +6,40 @@ The file is stored first; reading it is a job that any worker can do, and do aga
 import asyncio
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import structlog
+
 from business.ads.file_source import PREFIX
-from business.ads.importer import Bad, Hints, Layout, Row, TotalsLine, inspect, read
+from business.ads.importer import Bad, Hints, Item, Layout, Row, TotalsLine, inspect, read, result_kind
 from business.ads.windows import today_in
 from core.clock import Clock
-from core.db import Database
-from core.errors import ArgumentsWrong, MutiraoError, Refused
+from core.db import Connection, Database
+from core.errors import ArgumentsWrong, MutiraoError, Refused, Unavailable
 from core.files import Files
 from core.ids import new_id
 from core.jobs import Jobs
 from core.money import Money
+from core.permissions import Permissions, Scope
 from core.tenancy import Identity
 
 JOB = "ads_import"
+_AREA = "ads"  # whoever may change things there may bring files
 _BATCH = 5_000  # rows per transaction
-_PROBLEMS_KEPT = 200  # bad lines whose reasons are kept; all are counted
-_TOTALS_TOLERANCE = Decimal("0.02")  # of one money unit per line: exports round each line
+_PROBLEMS_KEPT = 200  # bad lines told one by one; all are counted by their reason
+_ROUNDED = Decimal("0.005")  # of one money unit: an export rounds each line
+_MOST_MB = 1_000  # of a file that is imported on this machine, where no upload has to be limited
+
+log = structlog.get_logger(__name__)
 
 Progress = Callable[[int], None]
 """Told how many lines have been read so far."""
@@ -40,6 +51,7 @@ class Imported:
 
     id: str
     account_id: str
+    file_id: str
     name: str
     state: str
     already: bool = False
@@ -47,7 +59,12 @@ class Imported:
     rows: int = 0
     bad: int = 0
     problems: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    """(text key, params) of the first bad lines and of what else should be known; params hold `line`."""
+    """(text key, params) of the first bad lines and of what else should be known; params hold `line`, a number or
+    "3–9"."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Reason (text key) → how many lines were left out for it."""
+    totals: int = 0
+    """Lines of totals: compared, not counted."""
     currency: str = ""
     total_spend: Money | None = None
     since: date | None = None
@@ -64,6 +81,7 @@ class Imported:
             "already": self.already,
             "rows": self.rows,
             "bad": self.bad,
+            "totals": self.totals,
             "spend": self.total_spend,
             "since": self.since,
             "until": self.until,
@@ -73,7 +91,7 @@ class Imported:
 
 
 class Imports:
-    """`time_zone` is the zone in which the days of a file are read when nothing else says one."""
+    """The imports of all tenants; each call sees one tenant's."""
 
     def __init__(self, db: Database, files: Files, jobs: Jobs, clock: Clock) -> None:
         self._db = db
@@ -82,21 +100,33 @@ class Imports:
         self._clock = clock
 
     async def start(self, identity: Identity, file_id: str, hints: Hints | None = None) -> Imported:
-        """Check the file's beginning and put the rest in the queue. The same file again returns the import it has.
+        """Check the file's beginning and put the rest in the queue.
 
-        Raises what `importer.inspect` raises: nothing is queued for a file that cannot be read.
+        The same file again returns the import it has (`already`), which may still be waiting or reading; with other
+        hints than before it is read anew. Refused("role_may_not") for a role that may not change ads; else raises
+        what `importer.inspect` raises: nothing is queued for a file that cannot be read.
         """
-        info = await self._files.info(identity.tenant_id, file_id)
-        existing = await self._same_file(identity.tenant_id, info.sha256)
-        if existing is not None:
-            return existing
+        await self._check_role(identity)
         hints = hints or Hints()
-        await self._with_copy(identity.tenant_id, file_id, lambda path: asyncio.to_thread(inspect, path, hints))
-        import_id = new_id("imp")
+        info = await self._files.info(identity.tenant_id, file_id)
         async with self._db.tenant(identity.tenant_id) as conn:
+            existing = await _same_file(conn, info.sha256)
+        if existing is not None and _as_before(existing, hints):
+            return _imported(existing, already=True)
+        await self._with_copy(identity.tenant_id, file_id, lambda path: asyncio.to_thread(inspect, path, hints))
+        async with self._db.tenant(identity.tenant_id) as conn:
+            # Two people, or two clicks, with the same file at once: the second finds the first one's import.
+            await conn.execute(
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"import:{identity.tenant_id}:{info.sha256}"]
+            )
+            existing = await _same_file(conn, info.sha256)
+            if existing is not None and _as_before(existing, hints):
+                return _imported(existing, already=True)
+            import_id = existing["id"] if existing else new_id("imp")
             await conn.execute(
                 """INSERT INTO ad_imports (id, tenant_id, file_id, name, time_zone, state, columns, created_at)
-                   VALUES (%s, %s, %s, %s, %s, 'waiting', %s, %s)""",
+                   VALUES (%s, %s, %s, %s, %s, 'waiting', %s, %s)
+                   ON CONFLICT (id) DO UPDATE SET state = 'waiting', columns = excluded.columns, report = '{}'""",
                 (
                     import_id, identity.tenant_id, file_id, info.name, identity.time_zone, json.dumps(asdict(hints)),
                     self._clock.now(),
@@ -108,41 +138,51 @@ class Imports:
     async def import_path(
         self, identity: Identity, path: Path, hints: Hints | None = None, progress: Progress | None = None
     ) -> Imported:
-        """Import a file of this machine and wait until it is done (the terminal's way)."""
+        """Import a file of this machine and wait until it is done (the terminal's way).
+
+        Raises as `start`; ArgumentsWrong("file_too_large" | "file_unreadable").
+        """
         mime = (
             "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
             if path.suffix == ".xlsx"
             else "text/csv"
         )
+        await self._check_role(identity)
         hints = hints or Hints()
         await asyncio.to_thread(inspect, path, hints)  # before it is stored: what cannot be read is not kept
-        stored = await self._files.store_path(identity, path, mime=mime)
+        stored = await self._files.store_path(identity, path, mime=mime, max_mb=_MOST_MB)
         started = await self.start(identity, stored.id, hints)
-        if started.already:
+        if started.file_id != stored.id:
+            await self._files.delete(identity.tenant_id, stored.id)
+        if started.state == "done":
             return started
         return await self.run(identity.tenant_id, started.id, progress)
 
     async def run(self, tenant_id: str, import_id: str, progress: Progress | None = None) -> Imported:
-        """Read the whole file. Safe to run again after a crash: what was half read is read anew. One at a time."""
+        """Read the whole file. Safe to run again after a crash: what was half read is read anew. One at a time.
+
+        A file that cannot be read ends as `failed`; Unavailable leaves it to be run again.
+        """
         async with self._db.lock(f"import:{import_id}", timeout=3_600):
             async with self._db.tenant(tenant_id) as conn:
                 row = await (await conn.execute("SELECT * FROM ad_imports WHERE id = %s", (import_id,))).fetchone()
                 if row is None:
                     raise Refused("import_gone", f"no import {import_id}")
                 if row["state"] in ("done", "failed"):
-                    return await self.get(tenant_id, import_id)
+                    return _imported(row)
                 await conn.execute("DELETE FROM ad_import_rows WHERE import_id = %s", (import_id,))
                 await conn.execute("UPDATE ad_imports SET state = 'reading', rows_ok = 0 WHERE id = %s", (import_id,))
-            hints = Hints(**row["columns"])
-            today = today_in(row["time_zone"], self._clock.now())
             try:
                 await self._with_copy(
-                    tenant_id,
-                    row["file_id"],
-                    lambda path: self._read(tenant_id, import_id, path, hints, today, progress),
+                    tenant_id, row["file_id"], lambda path: self._read(tenant_id, row, path, progress)
                 )
-            except MutiraoError as error:
+            except (ArgumentsWrong, Refused) as error:
                 await self._fail(tenant_id, import_id, error)
+            except (Unavailable, psycopg.OperationalError):
+                raise
+            except Exception:
+                log.exception("import_failed", import_id=import_id)
+                await self._fail(tenant_id, import_id, MutiraoError("import_bug", id=import_id))
         return await self.get(tenant_id, import_id)
 
     async def get(self, tenant_id: str, import_id: str) -> Imported:
@@ -179,28 +219,34 @@ class Imports:
 
     # --- reading ------------------------------------------------------------------------------
 
-    async def _read(
-        self, tenant_id: str, import_id: str, path: Path, hints: Hints, today: date, progress: Progress | None
-    ) -> None:
+    async def _read(self, tenant_id: str, row: dict[str, Any], path: Path, progress: Progress | None) -> None:
+        import_id, hints = row["id"], Hints(**row["columns"])
         layout = await asyncio.to_thread(inspect, path, hints)
         tally = _Tally(layout)
-        lines = read(path, layout, today=today)
-        while batch := await asyncio.to_thread(_take, lines, _BATCH):
-            rows = tally.add(batch)
-            async with self._db.tenant(tenant_id) as conn:
-                await _insert(conn, tenant_id, import_id, rows)
-                await conn.execute(
-                    "UPDATE ad_imports SET rows_ok = %s, rows_bad = %s WHERE id = %s",
-                    (tally.rows, tally.bad, import_id),
-                )
-            if progress:
-                progress(tally.rows + tally.bad)
+        batches = _Batches(read(path, layout, today=today_in(row["time_zone"], self._clock.now())), tally)
+        upcoming = asyncio.create_task(asyncio.to_thread(batches.take))
+        try:
+            while (batch := await upcoming) is not None:
+                # The next lines are read while the database takes these.
+                upcoming = asyncio.create_task(asyncio.to_thread(batches.take))
+                async with self._db.tenant(tenant_id) as conn:
+                    if batch.columns:
+                        await conn.execute(_INSERT, [tenant_id, import_id, *batch.columns])
+                    await conn.execute(
+                        "UPDATE ad_imports SET rows_ok = %s, rows_bad = %s WHERE id = %s",
+                        [batch.rows, batch.bad, import_id],
+                    )
+                if progress:
+                    progress(batch.rows + batch.bad)
+        finally:
+            upcoming.cancel()
         if tally.rows == 0:
             raise ArgumentsWrong("import_no_rows", "no line of the file could be taken", bad=tally.bad)
         async with self._db.tenant(tenant_id) as conn:
+            # The hints may have been said anew meanwhile: then it waits to be read again.
             await conn.execute(
-                """UPDATE ad_imports SET state = 'done', currency = %s, account_name = %s, report = report || %s, data_from = %s,
-                          data_until = %s WHERE id = %s""",
+                """UPDATE ad_imports SET state = 'done', currency = %s, account_name = %s, report = report || %s,
+                          data_from = %s, data_until = %s WHERE id = %s AND state = 'reading'""",
                 (
                     layout.currency, layout.account, json.dumps(tally.report(), default=str), tally.since, tally.until,
                     import_id,
@@ -211,7 +257,7 @@ class Imports:
         async with self._db.tenant(tenant_id) as conn:
             await conn.execute("DELETE FROM ad_import_rows WHERE import_id = %s", (import_id,))
             await conn.execute(
-                """UPDATE ad_imports SET state = 'failed', report = report || %s WHERE id = %s""",
+                """UPDATE ad_imports SET state = 'failed', report = report || %s WHERE id = %s AND state = 'reading'""",
                 (json.dumps({"error": [error.code, error.params]}, default=str), import_id),
             )
 
@@ -222,20 +268,26 @@ class Imports:
             await self._files.copy_to(tenant_id, file_id, path)
             return await work(path)
 
-    async def _same_file(self, tenant_id: str, sha256: str) -> Imported | None:
-        async with self._db.tenant(tenant_id) as conn:
-            row = await (
-                await conn.execute(
-                    """SELECT i.* FROM ad_imports i JOIN files f ON f.id = i.file_id
-                       WHERE f.sha256 = %s AND i.state <> 'failed' ORDER BY i.created_at DESC LIMIT 1""",
-                    (sha256,),
-                )
-            ).fetchone()
-        return None if row is None else _imported(row, already=True)
+    async def _check_role(self, identity: Identity) -> None:
+        async with self._db.tenant(identity.tenant_id) as conn:
+            permissions = await Permissions.load(conn)
+        if permissions.write_scope(identity.role, _AREA) is not Scope.ALL:
+            raise Refused("role_may_not", f"{identity.role} may not bring files of ads", area=_AREA)
+
+
+async def _same_file(conn: Connection, sha256: str) -> dict[str, Any] | None:
+    query = """SELECT i.* FROM ad_imports i JOIN files f ON f.id = i.file_id
+               WHERE f.sha256 = %s AND i.state <> 'failed' ORDER BY i.created_at DESC LIMIT 1"""
+    return await (await conn.execute(query, [sha256])).fetchone()
+
+
+def _as_before(existing: dict[str, Any], hints: Hints) -> bool:
+    """Nothing new was said about the file."""
+    return hints == Hints() or Hints(**existing["columns"]) == hints
 
 
 class _Tally:
-    """Counts what is read, and checks totals lines against it."""
+    """Counts what is read, and compares totals lines with it."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -243,82 +295,131 @@ class _Tally:
         self.spend = Decimal(0)
         self.since: date | None = None
         self.until: date | None = None
+        self.daily = True
+        self._reasons: Counter[str] = Counter()
         self._bad: list[Bad] = []
-        self._totals: list[TotalsLine] = []
+        self._whole: list[TotalsLine] = []
 
-    def add(self, batch: list[Row | Bad | TotalsLine]) -> list[Row]:
-        rows = [item for item in batch if isinstance(item, Row)]
+    def add(self, batch: list[Item]) -> list[Row]:
+        rows = []
         for item in batch:
-            if isinstance(item, Bad):
+            if isinstance(item, Row):
+                rows.append(item)
+            elif isinstance(item, Bad):
                 self.bad += 1
+                self._reasons[item.reason] += 1
                 if len(self._bad) < _PROBLEMS_KEPT:
                     self._bad.append(item)
-            elif isinstance(item, TotalsLine):
+            else:
                 self.totals_lines += 1
-                self._totals = [*self._totals[-50:], item]
-        for row in rows:
-            self.spend += row.numbers.get("spend") or 0
-            self.since = row.since if self.since is None else min(self.since, row.since)
-            self.until = row.until if self.until is None else max(self.until, row.until)
+                if item.whole and item.spend is not None:
+                    self._whole = [*self._whole[-1:], item]
+        if rows:
+            self.spend += sum((row.numbers["spend"] or 0 for row in rows), Decimal(0))
+            since, until = min(row.since for row in rows), max(row.until for row in rows)
+            self.since = since if self.since is None else min(self.since, since)
+            self.until = until if self.until is None else max(self.until, until)
+            self.daily = self.daily and all(row.since == row.until for row in rows)
         self.rows += len(rows)
         return rows
 
     def report(self) -> dict[str, Any]:
-        problems: list[list[Any]] = [[b.reason, {**b.params, "line": b.line}] for b in self._bad]
-        # A file may hold a totals line per campaign; only one that claims more than everything is wrong for certain,
-        # and a single one must be the whole.
-        told = [t for t in self._totals if t.spend is not None]
-        slack = _TOTALS_TOLERANCE * max(self.rows, 1)
-        if len(told) == 1 and told[0].spend is not None and abs(told[0].spend - self.spend) > slack:
-            params = {"line": told[0].line, "told": str(told[0].spend), "summed": str(self.spend)}
-            problems.append(["import.totals_differ", params])
+        problems: list[list[Any]] = [
+            [b.reason, {**b.params, "line": f"{b.line}–{b.last}" if b.last else b.line}] for b in self._bad
+        ]
+        slack = _ROUNDED * (self.rows + 1)
+        if len(self._whole) == 1:  # several are the sums of parts that the file does not name
+            (whole,) = self._whole
+            if whole.spend is not None and abs(whole.spend - self.spend) > slack:
+                params = {"line": whole.line, "told": whole.spend, "summed": self.spend}
+                problems.append(["import.totals_differ", {**params, "currency": self.layout.currency}])
         return {
             "problems": problems,
+            "reasons": dict(self._reasons),
             "totals_lines": self.totals_lines,
             "spend": str(self.spend),
-            "daily": self.layout.daily,
+            "daily": self.daily,
             "ignored": self.layout.ignored,
         }
 
 
-def _take(lines: Iterator[Row | Bad | TotalsLine], count: int) -> list[Row | Bad | TotalsLine]:
-    taken = []
-    for item in lines:
-        taken.append(item)
-        if len(taken) >= count:
-            break
-    return taken
+@dataclass(frozen=True)
+class _Batch:
+    """Rows as the database takes them, and how far the reading has come with them."""
+
+    columns: list[str]
+    """One array per column, in PostgreSQL's way of writing them; empty when there is no row."""
+    rows: int
+    bad: int
 
 
-_COLUMNS = {
-    "row_no": "int", "since": "date", "until": "date", "campaign": "text", "adset": "text", "ad": "text", "status": "text",
-    "objective": "text", "result_type": "text", "impressions": "bigint", "clicks": "bigint", "link_clicks": "bigint",
-    "reach": "bigint", "spend": "numeric", "results": "numeric", "purchases": "numeric", "purchase_value": "numeric",
-    "leads": "numeric", "conversations": "numeric",
-}  # fmt: skip
+class _Batches:
+    """Turns lines into batches, in a thread of its own."""
+
+    def __init__(self, lines: Iterator[Item], tally: _Tally) -> None:
+        self._lines = lines
+        self._tally = tally
+        self._quoted: dict[str, str] = {"": '""'}
+
+    def take(self) -> _Batch | None:
+        items = list(islice(self._lines, _BATCH))
+        if not items:
+            return None
+        rows = self._tally.add(items)
+        return _Batch(self._columns(rows) if rows else [], self._tally.rows, self._tally.bad)
+
+    def _columns(self, rows: list[Row]) -> list[str]:
+        columns = [
+            _array(str(row.line) for row in rows),
+            _array(row.since.isoformat() for row in rows),
+            _array(row.until.isoformat() for row in rows),
+        ]
+        for name in _TEXTS:
+            columns.append(_array(self._quote(getattr(row, name)) for row in rows))
+        columns.append(_array(self._quote(_kind(row.result_type)) for row in rows))
+        for name in _COUNTS:
+            numbers = [row.numbers.get(name) for row in rows]
+            columns.append(_array("NULL" if number is None else str(int(number)) for number in numbers))
+        for name in _AMOUNTS:
+            numbers = [row.numbers.get(name) for row in rows]
+            columns.append(_array("NULL" if number is None else str(number) for number in numbers))
+        return columns
+
+    def _quote(self, text: str) -> str:
+        quoted = self._quoted.get(text)
+        if quoted is None:
+            if len(self._quoted) >= _BATCH * 4:
+                self._quoted = {"": '""'}
+            quoted = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            self._quoted[text] = quoted
+        return quoted
 
 
-async def _insert(conn: Any, tenant_id: str, import_id: str, rows: list[Row]) -> None:
-    """All rows in one statement: COPY does not run under row-level security, arrays do."""
-    if not rows:
-        return
-    values: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
-    for row in rows:
-        for name in _COLUMNS:
-            if name == "row_no":
-                values[name].append(row.line)
-            elif name in ("since", "until", "campaign", "adset", "ad", "status", "objective", "result_type"):
-                values[name].append(getattr(row, name))
-            else:
-                number = row.numbers.get(name)
-                whole = number is not None and _COLUMNS[name] == "bigint"
-                values[name].append(int(number) if whole and number is not None else number)
-    arrays = ", ".join(f"%s::{kind}[]" for kind in _COLUMNS.values())
-    await conn.execute(
-        f"""INSERT INTO ad_import_rows (tenant_id, import_id, {", ".join(_COLUMNS)})
-            SELECT %s, %s, * FROM unnest({arrays})""",
-        (tenant_id, import_id, *values.values()),
-    )
+@lru_cache(maxsize=1_000)
+def _kind(result_type: str) -> str:
+    """What the line counts, by one word for all languages; what is not known stays as the file says it."""
+    return result_kind(result_type) or result_type
+
+
+def _array(values: Iterator[str]) -> str:
+    return "{" + ",".join(values) + "}"
+
+
+_TEXTS = ("campaign", "adset", "ad", "status", "objective")
+_COUNTS = ("impressions", "clicks", "link_clicks", "reach")
+_AMOUNTS = ("spend", "results", "purchases", "purchase_value", "leads", "conversations")
+_TYPES = {
+    "row_no": "int",
+    "since": "date",
+    "until": "date",
+    **dict.fromkeys((*_TEXTS, "result_type"), "text"),
+    **dict.fromkeys(_COUNTS, "bigint"),
+    **dict.fromkeys(_AMOUNTS, "numeric"),
+}
+# All rows of a batch in one statement: COPY does not run under row-level security. The arrays are written by us, which
+# takes a tenth of the time that psycopg takes for lists of a million elements.
+_INSERT = f"""INSERT INTO ad_import_rows (tenant_id, import_id, {", ".join(_TYPES)})
+              SELECT %s, %s, * FROM unnest({", ".join(f"%s::{kind}[]" for kind in _TYPES.values())})"""
 
 
 def _imported(row: dict[str, Any], already: bool = False) -> Imported:
@@ -328,12 +429,15 @@ def _imported(row: dict[str, Any], already: bool = False) -> Imported:
     return Imported(
         id=row["id"],
         account_id=PREFIX + row["id"],
+        file_id=row["file_id"],
         name=row["name"],
         state=row["state"],
         already=already,
         rows=row["rows_ok"],
         bad=row["rows_bad"],
         problems=[(key, params) for key, params in report.get("problems", [])],
+        reasons=report.get("reasons", {}),
+        totals=report.get("totals_lines", 0),
         currency=row["currency"],
         total_spend=Money(Decimal(spend), row["currency"]) if spend is not None and row["currency"] else None,
         since=row["data_from"],
