@@ -4,13 +4,13 @@ It holds the turn. `next_step` gives the tool calls that are still missing for w
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from business.ads.windows import parse_period
 from core.errors import ArgumentsWrong, MutiraoError
 from core.turn import ToolRecord, Turn
-from crews.ads.request import CHANGES, AdsRequest, plain, understand
+from crews.ads.request import CHANGES, SUPERLATIVE, AdsRequest, plain, understand
 from crews.ads.words import Words
 from crews.contract import CrewTask
 from llm.messages import ToolCall
@@ -83,8 +83,12 @@ class AdsPlaybook:
         return {**self._turn.session, "accounts": accounts}
 
     def request(self, task: CrewTask) -> AdsRequest:
-        """The task as understood, a follow-up as what it follows up."""
+        """The task as understood, a follow-up as what it follows up. "It" and an account go on from the part before."""
         session = self._session()
+        before = self._tasks[: self._tasks.index(task)]
+        earlier = self.request(before[-1]) if before else None
+        if earlier and earlier.target:
+            session["focus"] = {"id": earlier.target}
         intent = task.intent
         if intent == "followup":
             intent = task.base or "ads.overview"
@@ -93,7 +97,13 @@ class AdsPlaybook:
                 intent = "ads.trend" if intent == "ads.trend" else "ads.campaign"
             if intent in CHANGES and named.target is None:
                 intent = "ads.overview"
-        return understand(intent, self._without_period(task.text, intent), session)
+        text = self._without_period(task.text, intent)
+        request = understand(intent, text, session)
+        if intent == "ads.overview" and request.metric and not request.target and SUPERLATIVE.search(plain(text)):
+            request = replace(request, intent="ranking")  # "which campaign sold the most?" is asked as an overview
+        if earlier and earlier.account and not (request.account or request.target):
+            request = replace(request, account=earlier.account)
+        return request
 
     def _without_period(self, text: str, intent: str) -> str:
         """Words of time are no part of a name: "a campanha Remarketing esse mês". A change has no period."""
@@ -247,8 +257,8 @@ class AdsPlaybook:
         said = [self._say(call, request) for call in calls if call.record is not None]
         made = [call for call in calls if call.record is not None and call.record.proposal_id]
         asked_to_pause = request.intent == "diagnose" and _ASKS_TO_PAUSE.search(plain(task.text))
-        found = calls[0].result and any(a["findings"] for a in calls[0].result.get("accounts", []))
-        if asked_to_pause and found and not made:
+        found = asked_to_pause and calls[0].result and any(a["findings"] for a in calls[0].result["accounts"])
+        if found and not made:
             said.append(words.say("ads.nothing_to_pause"))
         return "\n\n".join(text for text in said if text)
 

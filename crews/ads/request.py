@@ -35,22 +35,24 @@ _METRICS: dict[str, tuple[str, ...]] = {
     "reach": (r"alcance", r"\breach\b", r"pessoas alcancadas"),
     "impressions": (r"impress\w+", r"visualiza\w+", r"exibic\w+"),
     "clicks": (r"cliques?", r"clicks?", r"clics?"),
-    "results": (
-        r"resultados?",
-        r"results?",
-        r"convers\w+",
-        r"vendas?",
-        r"ventas?",
-        r"sales?",
-        r"compras?",
-        r"purchases?",
-        r"leads?",
-        r"cadastros?",
-        r"mensage\w+",
-        r"mensajes?",
-        r"messages?",
-        r"vend\w+",
+    "purchases": (
+        r"\bvendas?\b",
+        r"\bventas?\b",
+        r"\bsales?\b",
+        r"\bcompras?\b",
+        r"\bpurchases?\b",
+        r"\bvend(?:eu|i|emos|eram|em|e)\b",
     ),
+    "leads": (r"\bleads?\b", r"cadastros?"),
+    "conversations": (
+        r"\bconversas?\b",
+        r"conversaci\w+",
+        r"conversations?\b",
+        r"\bmensage\w+",
+        r"\bmensajes?\b",
+        r"\bmessages?\b",
+    ),
+    "results": (r"resultados?", r"results?", r"\bconvers(?:oes|ao|iones|ions?)\b"),
     "spend": (
         r"gast\w+",
         r"invest\w+",
@@ -71,6 +73,10 @@ _LEVELS: dict[Level, tuple[str, ...]] = {
     "account": (r"\bcontas?\b", r"\baccounts?\b", r"\bcuentas?\b"),
 }
 
+SUPERLATIVE = re.compile(
+    r"\b(?:melhor\w*|pior\w*|maior\w*|menor\w*|best|worst|most|highest|lowest|least|cheapest|mejor\w*|peor\w*|mayor\w*)\b"
+    r"|\b(?:mais|mas)\s+(?!de\b|que\b)"
+)
 _ORDINALS: list[tuple[str, int]] = [
     (r"primeir[ao]|\bfirst\b|\bprimer[ao]?\b|\b1[ªºao]\b|#1\b|\b1st\b", 1),
     (r"\bsegund[ao]\b(?!.feira)|\bsecond\b|\b2[ªºao]\b|#2\b|\b2nd\b", 2),
@@ -114,6 +120,18 @@ _ASKED_FOR = re.compile(
     r"(?:\s+(?:foi|e|eh|is|was|es|fue|a|o|as|os|the|la|el|minha|meu|my|mi|single))*\s*$"
 )
 """Before a noun: it is asked which one, so what follows the noun is no name ("qual campanha gastou mais?")."""
+# "o custo da Prospecção", "results of Remarketing": a name begins with a capital.
+_OF_NAME = re.compile(r"\b(?:d[aeo]s?|del?|of|(?:[Ee]|[Aa]nd|[Yy])\s+(?:a|o|as|os|the|la|el|da|do))\s+(?=[A-ZÀ-Ý\[])")
+_OF_NAME_END = re.compile(
+    r"[,;:?!\n]|\.(?:\s|$)"
+    r"|\s(?=(?!(?:d[aeo]s?|e)\s)"
+    r"(?:[a-zà-ÿ]{1,3}|neste|nesta|nesse|nessa|este|esta|this|last|ontem|hoje|yesterday|today)(?:\W|$)|\d)"
+)
+_NOT_NAMES_ALONE = frozenset(
+    "meta facebook instagram whatsapp google black janeiro fevereiro marco abril maio junho julho agosto setembro outubro "
+    "novembro dezembro january february march april may june july august september october november december enero "
+    "febrero mayo septiembre octubre noviembre diciembre".split()
+)
 _NOUN_AFTER = re.compile(r"(?:\bthe\s+|\bmy\s+)([\w|/&' -]{3,60}?)\s+(?:campaign|ad set|ad)\b")
 _VERB = re.compile(
     r"\b(?:paus\w+|deslig\w+|par[ae]r?|desativ\w+|ativ\w+|reativ\w+|lig\w+|resum\w+|retom\w+|activ\w+|stop"
@@ -167,6 +185,10 @@ def understand(intent: str, text: str, session: dict[str, Any]) -> AdsRequest:
     words = plain(text)
     level, named = _level(words)
     metric = _metric(words)
+    account = _account(words, session)
+    target = _target(text, words, session, intent)
+    if target and account and _names_account(target, account, session):
+        target = None
     return AdsRequest(
         intent=intent.removeprefix("ads."),
         text=text,
@@ -175,8 +197,8 @@ def understand(intent: str, text: str, session: dict[str, Any]) -> AdsRequest:
         metric=metric,
         descending=_descending(words, metric),
         limit=_limit(words),
-        target=_target(text, words, session, intent),
-        account=_account(words, session),
+        target=target,
+        account=account,
     )
 
 
@@ -228,6 +250,13 @@ def _account(words: str, session: dict[str, Any]) -> str | None:
     return None
 
 
+def _names_account(target: str, account: str, session: dict[str, Any]) -> bool:
+    """Whether what was taken for an object is the account's own name, perhaps after a month ("outubro da Loja")."""
+    name = next(plain(a["name"]) for a in session.get("accounts", []) if a["id"] == account)
+    rest = [word for word in plain(target).split() if word not in _NOT_NAMES | _NOT_NAMES_ALONE]
+    return set(rest) <= set(name.split())
+
+
 def _target(text: str, words: str, session: dict[str, Any], intent: str) -> str | None:
     if quoted := re.search(r"[\"“”«'‘]([^\"“”»'’]{2,120})[\"“”»'’]", text):
         return quoted[1].strip()
@@ -264,6 +293,10 @@ def _named(text: str, words: str, intent: str) -> str | None:
             name = source[found.end() - 1 :][: end.start() if end else None].strip(" \"'“”")
             if len(name) > 2 and not set(plain(name).split()) <= _NOT_NAMES and not _is_only_words_of_a_question(name):
                 return name
+    for found in _OF_NAME.finditer(text):
+        name = _OF_NAME_END.split(text[found.end() :], maxsplit=1)[0].strip(" \"'“”")
+        if len(name) > 2 and not set(plain(name).split()) & _NOT_NAMES_ALONE and not text.isupper():
+            return name
     for pattern in (_NOUN_AFTER, _BUDGET_AFTER) if intent == "ads.budget" else (_NOUN_AFTER,):
         if found_after := pattern.search(words):
             name = source[found_after.start(1) : found_after.end(1)].strip()
