@@ -1,6 +1,7 @@
 """The composition root: reads the settings, builds everything once, hands it to the doors. `mutirao` = `app:main`."""
 
 import asyncio
+import gc
 import os
 import socket
 import subprocess
@@ -286,6 +287,7 @@ async def _warm(router: Router, supervisor: Supervisor) -> None:
     await asyncio.to_thread(import_crewai)
     await asyncio.to_thread(lambda: supervisor.graph)
     await router.warm()
+    gc.freeze()  # half a million objects of libraries: going through them stops every turn for 0.3 s now and then
 
 
 def _banner(settings: Settings, texts: Texts, router: Router) -> list[str]:

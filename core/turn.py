@@ -127,6 +127,8 @@ class Turn:
     proposals: list[str] = field(default_factory=list)
     calls: dict[str, "asyncio.Future[Any]"] = field(default_factory=dict)
     """Tool calls of this turn by name and arguments, running or done: the runner does each of them once."""
+    kept: dict[type, Any] = field(default_factory=dict)
+    """What tools keep for one another for the length of the turn, by its type."""
     started: float = field(default_factory=time.monotonic)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 

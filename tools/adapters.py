@@ -5,6 +5,7 @@ pays for each token of them.
 """
 
 import asyncio
+import copy
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -127,7 +128,7 @@ def _crewai_arguments(args: type[ToolArgs]) -> Any:
 
         @classmethod
         def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
-            return {**_parameters(args), "title": cls.__name__}
+            return {**copy.deepcopy(_parameters(args)), "title": cls.__name__}  # CrewAI works on it in place
 
     return Arguments
 

@@ -6,6 +6,7 @@ by the user is still proposed (a person must say yes to it anyway), but the prop
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 
 from core.turn import Turn
@@ -93,19 +94,24 @@ def _said_by_user(turn: Turn, value: str) -> bool:
 
 def _owners(data: Any, value: str) -> list[dict[str, Any]]:
     """The innermost objects in a result that hold `value` as one of their own texts."""
-    owners: list[dict[str, Any]] = []
+    return list(_holders(data, _folded(value)))
+
+
+def _holders(data: Any, wanted: str) -> Iterator[dict[str, Any]]:
     if isinstance(data, dict):
-        if any(isinstance(inner, str) and _folded(inner) == _folded(value) for inner in data.values()):
-            owners.append(data)
+        if any(isinstance(inner, str) and _folded(inner) == wanted for inner in data.values()):
+            yield data
         for inner in data.values():
-            owners += _owners(inner, value)
+            if isinstance(inner, dict | list):
+                yield from _holders(inner, wanted)
     elif isinstance(data, list):
         for inner in data:
-            owners += _owners(inner, value)
-    return owners
+            yield from _holders(inner, wanted)
 
 
 def _folded(text: str) -> str:
     """Without case, accents, punctuation and doubled spaces, as people retype names."""
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+    bare = text.casefold()
+    if not bare.isascii():
+        bare = "".join(c for c in unicodedata.normalize("NFKD", bare) if not unicodedata.combining(c))
     return " ".join(re.findall(r"\w+", bare))

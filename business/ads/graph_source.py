@@ -27,12 +27,13 @@ _NAMES = {
     Level.ADSET: ["campaign_id", "campaign_name", "adset_id", "adset_name", "objective", "optimization_goal"],
     Level.AD: ["campaign_id", "campaign_name", "adset_id", "adset_name", "ad_id", "ad_name", "objective"],
 }
+_ACCOUNTS = ("accounts", "")
 _MOST_IDS = 50
 """Ids in one filter: longer ones make addresses that servers cut."""
 
 
 class GraphSource:
-    """AdsSource over one token. Made for one question: it remembers the lists it fetched for as long as it lives."""
+    """AdsSource over one token. Made for one turn: it remembers the lists it fetched for as long as it lives."""
 
     kind = "meta"
 
@@ -43,7 +44,7 @@ class GraphSource:
         self._lists: dict[tuple[str, str], asyncio.Task[Any]] = {}
 
     async def accounts(self) -> list[Account]:
-        found = await self._client.ad_accounts()
+        found = await self._once(_ACCOUNTS, self._client.ad_accounts())
         return [
             Account(
                 id=raw.id,
@@ -126,22 +127,28 @@ class GraphSource:
     async def _ads(self, account_id: str) -> list[Ad]:
         return await self._once(("ads", account_id), self._client.ads(account_id))
 
-    async def _once(self, key: tuple[str, str], fetch: Coroutine[Any, Any, list[T]]) -> list[T]:
+    async def _once(self, key: tuple[str, str], fetch: Coroutine[Any, Any, T]) -> T:
         task = self._lists.get(key)
-        if task is None:
+        if task is None or _failed(task):
             task = self._lists[key] = asyncio.ensure_future(fetch)
         else:
             fetch.close()
-        found: list[T] = await asyncio.shield(task)
+        found: T = await asyncio.shield(task)
         return found
 
     async def _currency(self, account_id: str) -> str:
         """Budgets come without their currency: the account's."""
-        key = ("accounts", account_id)
-        if key not in self._lists:
-            self._lists[key] = asyncio.ensure_future(self._client.ad_account(account_id))
-        account = await asyncio.shield(self._lists[key])
-        return str(account.currency)
+        listed = self._lists.get(_ACCOUNTS)
+        if listed is not None and listed.done() and not _failed(listed):
+            for account in listed.result():
+                if account.id == account_id:
+                    return str(account.currency)
+        return (await self._once(("currency", account_id), self._client.ad_account(account_id))).currency
+
+
+def _failed(task: "asyncio.Task[Any]") -> bool:
+    """What failed is not remembered: the next who asks tries again."""
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def status_of(raw: str) -> Status:

@@ -26,7 +26,7 @@ from integrations.meta_ads.client import ATTRIBUTION_WINDOWS, DEAD_WINDOWS
 from integrations.meta_ads.errors import window_dead
 
 SourcesOf = Callable[[str], Awaitable[list[AdsSource]]]
-"""Tenant id → its sources, fresh for each call: a source may remember lists for as long as it lives."""
+"""Tenant id → its sources, new ones at each call: a source may remember lists for as long as it lives."""
 
 ResultRules = Mapping[str, Mapping[str, str]]
 RulesOf = Callable[[str], Awaitable[ResultRules]]
@@ -66,6 +66,17 @@ class AdsService:
         self._sources_of = sources_of
         self._clock = clock
         self._rules_of = rules_of
+
+    def for_turn(self) -> "AdsService":
+        """This service for one turn: the sources are made once, so that no list is fetched twice in the turn."""
+        made: dict[str, asyncio.Future[list[AdsSource]]] = {}
+
+        async def sources_of(tenant_id: str) -> list[AdsSource]:
+            if tenant_id not in made:
+                made[tenant_id] = asyncio.ensure_future(self._sources_of(tenant_id))
+            return await asyncio.shield(made[tenant_id])
+
+        return AdsService(sources_of, self._clock, self._rules_of)
 
     # --- which account, which object ------------------------------------------------------------
 
