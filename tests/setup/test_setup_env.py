@@ -16,6 +16,9 @@ import setup_env
 from tests.conftest import wait_until
 from tests.setup.conftest import Project, wheel
 
+# Environments are made for real here: half a minute on an idle machine, some minutes on a busy one.
+pytestmark = pytest.mark.timeout(400)
+
 STAMP = Path(".venv") / setup_env.STAMP
 
 
@@ -75,13 +78,13 @@ def test_an_installation_that_was_cut_off_is_begun_anew(fresh: Project) -> None:
     # pip's log is made after the environment and before the stamp.
     log = fresh.root / ".venv" / "setup.log"
     killed = fresh.start()
-    wait_until(log.exists)
+    wait_until(log.exists, seconds=120)
     killed.kill()
     killed.communicate()
     assert not (fresh.root / STAMP).exists()
 
     interrupted = fresh.start()
-    wait_until(lambda: log.exists() and b"Processing" in log.read_bytes())
+    wait_until(lambda: log.exists() and b"Processing" in log.read_bytes(), seconds=120)
     interrupted.send_signal(signal.SIGINT)
     out, err = interrupted.communicate(timeout=60)
     assert "did not finish" in out
