@@ -72,7 +72,7 @@ def card(card: ProposalCard, texts: Texts, language: str) -> str:
     if card.lines:
         head = [texts.say(language, "chat.card_item"), texts.say(language, "chat.card_value")]
         parts.append("\n".join([_row(head), "|:---|:---|", *(_row(list(line)) for line in card.lines)]))
-    parts += [f"⚠ **{plain(warning)}**" for warning in card.warnings]
+    parts += [f"⚠ {plain(warning)}" for warning in card.warnings]
     if card.evidence:
         why = "\n".join(f"- {plain(line)}" for line in card.evidence)
         parts.append(f"**{texts.say(language, 'chat.evidence')}**\n\n{why}")

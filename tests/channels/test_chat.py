@@ -77,7 +77,7 @@ async def test_the_stop_button_ends_the_turn_with_what_is_there(web: Web, tab: O
     await socket.say("stop")
     await socket.until(lambda s: "Parei aqui." in s.texts())
     assert "manually" not in socket.texts()
-    assert any("não terminou" in step["name"] for step in socket.told("update_message"))
+    assert any("não concluído" in step["name"] for step in socket.told("update_message"))
     await socket.message("E agora?")
     await socket.until(lambda s: len(web.heard) == 2)
 

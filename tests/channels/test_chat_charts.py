@@ -63,6 +63,15 @@ def test_series_differ_in_more_than_colour() -> None:
     assert one["line"]["dash"] != two["line"]["dash"] and one["marker"]["symbol"] != two["marker"]["symbol"]
 
 
+def test_colours_carry_white_figures_and_stand_out_on_both_themes() -> None:
+    for colour in charts.COLOURS:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        red, green, blue = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+        assert 1.05 / (light + 0.05) >= 4.5, colour  # on white
+        assert (light + 0.05) / (0.009 + 0.05) >= 3.0, colour  # on the dark theme's ground
+
+
 def test_a_name_with_html_stays_a_name() -> None:
     name = '<a href="https://evil.example">clique</a>'
     chart = Chart(name, "bar", [name], [Series(name, [1.0]), Series("b", [1.0])], "BRL")
