@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import structlog
+
 from business.approvals.model import Proposal
 from core import formats
 from core.errors import MutiraoError
@@ -15,6 +17,8 @@ from evals.players import Answered, Player
 from evals.scenario import Click, Faults, Figure, Found, Say, Wait, Which, Write
 from evals.scorers import Verdict, judge
 from evals.world import Stage, World
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -84,7 +88,11 @@ async def play(
     played = []
     for found in scenarios:
         for _ in range(k):
-            one = await play_once(stage, found, player)
+            try:
+                one = await play_once(stage, found, player)
+            except Exception as error:  # the other scenarios are still worth playing
+                log.exception("scenario_broke", scenario=found.name)
+                one = Played(found, [], [], [], {}, [], [], 0.0, broke=f"{type(error).__name__}: {error}")
             played.append(one)
             if told is not None:
                 told(one)
@@ -113,9 +121,9 @@ async def play_once(stage: Stage, found: Found, player: Player) -> Played:
     played.proposals = await world.proposals()
     named = {*found.scenario.end.objects, *(write["object_id"] for write in played.writes)}
     played.objects = {object_id: await world.object(object_id) for object_id in sorted(named)}
-    played.facts = [row["report"] for row in await world.imports()] + [
-        {k: v for k, v in row.items() if k.startswith("rows") or k.startswith("data")} for row in await world.imports()
-    ]
+    for imported in await world.imports():
+        told = {name: value for name, value in imported.items() if name.startswith(("rows", "data"))}
+        played.facts += [imported["report"], told]
     played.verdicts = judge(played)
     played.seconds = time.monotonic() - began
     return played

@@ -340,5 +340,5 @@ def load_all(folder: Path = FOLDER, pattern: str = "") -> list[Found]:
 
     ScenarioWrong for the first file that is wrong.
     """
-    found = [Found(path.parent.name, load(path)) for path in sorted(folder.glob("*/*.yaml"))]
-    return [one for one in found if re.search(pattern, one.name)]
+    found = [Found(path.parent.name, load(path)) for path in folder.glob("*/*.yaml")]
+    return sorted((one for one in found if re.search(pattern, one.name)), key=lambda one: one.name)
