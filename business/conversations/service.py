@@ -12,6 +12,7 @@ from core.clock import Clock
 from core.db import Database
 from core.errors import Refused
 from core.ids import new_id
+from core.money import Money
 from core.tenancy import Identity
 
 _TITLE_LENGTH = 60
@@ -140,7 +141,7 @@ class Conversations:
         )
         await conn.execute(
             "update turns set state = %s, record = %s, finished_at = %s where id = %s",
-            (state, json.dumps(record, default=str), now, turn_id),
+            (state, json.dumps(record, default=_plain), now, turn_id),
         )
         await conn.execute(
             "update conversations set language = %s, updated_at = %s where id = %s", (language, now, conversation_id)
@@ -178,6 +179,13 @@ class Conversations:
                     (new_id("msg"), tenant_id, row["conversation_id"], row["id"], notice, self._clock.now()),
                 )
         return len(rows)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know, in a form that can be read back: the parameters of an error may hold money."""
+    if isinstance(value, Money):
+        return {"amount": str(value.amount), "currency": value.currency}
+    return str(value)
 
 
 def _title(text: str) -> str:
