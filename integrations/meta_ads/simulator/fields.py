@@ -72,7 +72,7 @@ INSIGHTS = frozenset(
     video_play_actions video_play_curve_actions video_play_retention_0_to_15s_actions
     video_play_retention_20_to_60s_actions video_play_retention_graph_actions video_thruplay_watched_actions
     video_time_watched_actions video_view_per_impression website_ctr website_purchase_roas wish_bid
-    """.split()  # noqa: SIM905
+    """.split()
 )
 """Fields of an insights row, v26.0. The sandbox counts only some; a known one that it does not count is left out of
 the rows, as Meta leaves out what it has no data for."""

@@ -444,7 +444,7 @@ _FIELDS_WITHOUT_VALUE = frozenset(
     destination_type objective promoted_object preview_shareable_link conversion_domain
     date_start date_stop error_code error_message error_subcode error_user_msg error_user_title is_running
     campaign_id adset_id
-    """.split()  # noqa: SIM905
+    """.split()
 )
 
 
