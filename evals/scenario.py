@@ -119,6 +119,8 @@ class Said(_Part):
     """Numbers that may stand in the reply and claim nothing: "say the amount, for example R$ 80"."""
     cards: int | None = None
     """How many proposals are shown under the reply."""
+    ended: str = "done"
+    """How the turn ends: done, stopped, limit:…, or error:… with the code of what was wrong with the message."""
     table: bool = False
     chart: bool = False
 

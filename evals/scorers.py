@@ -165,6 +165,8 @@ def _words(heard: "Heard", language: str) -> Iterator[str]:
     for pattern in expect.must_not_say:
         if found := re.search(pattern, answer.seen, re.IGNORECASE):
             yield f"{step}: says {found[0]!r}, against /{pattern}/"
+    if answer.ended != expect.ended:
+        yield f"{step}: ended with {answer.ended} instead of {expect.ended}"
     wanted = expect.language or language
     if answer.language != wanted:
         yield f"{step}: is in {answer.language or 'no language'} instead of {wanted}"
