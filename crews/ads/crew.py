@@ -146,10 +146,11 @@ def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook) -> dict[s
     if turn.session.get("account") and session.get("last_account") not in (None, turn.session["account"]):
         session["account"] = ""  # another account was named: the attached file is no longer what is spoken of
     proposing = _proposing(turn.results)
-    if len(turn.proposals) == 1 and proposing is not None:
+    if len(turn.proposals) == 1 and proposing is not None and proposing.result is not None:
+        target, change = proposing.result["target"], proposing.result["change"]
         known = [*entities, *turn.session.get("entities", [])]
-        target = proposing.arguments.get("target")
-        session["focus"] = next((e for e in known if e["id"] == target), session.get("focus"))
+        named = {"id": target, **{key: change.get(key) for key in ("name", "level", "account")}}
+        session["focus"] = next((e for e in known if e["id"] == target), named)
     return session
 
 

@@ -16,6 +16,13 @@ from crews.contract import CrewTask
 from llm.messages import ToolCall
 from tools.amounts import budget_amount
 
+_CHANGE_VERBS = {
+    "ads.budget": re.compile(
+        r"r\$|\borcament|\bbudget|presupuest|\d\s*%|\b(?:aument|reduz|diminu|sub[ai]|baix|dobr|rais|lower|increas)"
+    ),
+    "ads.resume": re.compile(r"\b(?:reativ|ativ[ae]|lig[au]|volt[ae]|resum|retom|reanud|activ|turn on)"),
+    "ads.pause": re.compile(r"\b(?:paus|deslig|par[ae]\b|desativ|stop|turn off)"),
+}
 _MOST_PROPOSALS = 3
 _ASKS_TO_PAUSE = re.compile(
     r"\b(?:paus\w+|deslig\w+|par(?:o|ar|e)\b|cort\w+|desativ\w+|stop\w*|turn\w* off|cut\w*|apag\w+|mat(?:o|ar)\b)"
@@ -92,11 +99,11 @@ class AdsPlaybook:
         intent = task.intent
         if intent == "followup":
             intent = task.base or "ads.overview"
+            if intent in CHANGES:  # nothing is changed because something was changed before: it has to be said
+                intent = _change_said(task.text) or "ads.overview"
             named = understand(intent, self._without_period(task.text, intent), session)
             if named.target and intent not in CHANGES:
                 intent = "ads.trend" if intent == "ads.trend" else "ads.campaign"
-            if intent in CHANGES and named.target is None:
-                intent = "ads.overview"
         text = self._without_period(task.text, intent)
         request = understand(intent, text, session)
         if intent == "ads.overview" and request.metric and not request.target and SUPERLATIVE.search(plain(text)):
@@ -283,6 +290,12 @@ class AdsPlaybook:
     def _error(self, record: ToolRecord) -> str:
         error = ArgumentsWrong(record.error or "unnamed", **record.error_params)
         return self._words.texts.error(self._words.language, error)
+
+
+def _change_said(text: str) -> str | None:
+    """The change that the words themselves ask for, None when they ask for none."""
+    words = plain(text)
+    return next((intent for intent, verbs in _CHANGE_VERBS.items() if verbs.search(words)), None)
 
 
 def _same(made: dict[str, Any], wanted: dict[str, Any]) -> bool:

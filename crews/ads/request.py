@@ -128,7 +128,8 @@ _OF_NAME_END = re.compile(
     r"(?:[a-zà-ÿ]{1,3}|neste|nesta|nesse|nessa|este|esta|this|last|ontem|hoje|yesterday|today)(?:\W|$)|\d)"
 )
 _NOT_NAMES_ALONE = frozenset(
-    "meta facebook instagram whatsapp google black janeiro fevereiro marco abril maio junho julho agosto setembro outubro "
+    "meta facebook instagram whatsapp google black janeiro fevereiro marco abril maio junho julho agosto setembro "
+    "outubro "
     "novembro dezembro january february march april may june july august september october november december enero "
     "febrero mayo septiembre octubre noviembre diciembre".split()
 )
