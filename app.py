@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -150,7 +150,7 @@ async def open_services(
             limits=settings.limits,
         )
 
-        _declare_jobs(jobs, people, approvals, imports, conversations, texts, settings)
+        keep_promises = _declare_jobs(jobs, people, approvals, imports, conversations, texts, settings)
         await jobs.open()
         stack.push_async_callback(jobs.close)
         if settings.sandbox:
@@ -192,6 +192,7 @@ async def open_services(
             card=proposal_card,
             checks=checks,
             warm=lambda: _warm(router, supervisor),
+            keep_promises=keep_promises,
             banner=_banner(settings, texts, router),
         )
 
@@ -258,8 +259,8 @@ def _declare_jobs(
     conversations: Conversations,
     texts: Texts,
     settings: Settings,
-) -> None:
-    """Which work runs in the background, started by the clock or by a user."""
+) -> Callable[[], Awaitable[None]]:
+    """Which work runs in the background, started by the clock or by a user. Returns what is also done at a start."""
 
     async def read_import(tenant_id: str, import_id: str) -> None:
         done = await imports.run(tenant_id, import_id)
@@ -276,6 +277,7 @@ def _declare_jobs(
 
     jobs.task(IMPORT_JOB, read_import)
     jobs.periodic("keep_promises", "* * * * *", keep_promises)
+    return keep_promises
 
 
 # --- serving ------------------------------------------------------------------------------------
@@ -320,14 +322,16 @@ def serve(settings: Settings) -> None:
             stop = asyncio.Event()
             worker = asyncio.create_task(services.jobs.run_worker(stop))
             warming = asyncio.ensure_future(services.warm())
+            settling = asyncio.ensure_future(services.keep_promises())  # what a killed server left open
             announcing = asyncio.create_task(_announce(server, services.banner))
             try:
                 await server.serve(sockets=[listener])
             finally:
                 stop.set()
                 warming.cancel()
+                settling.cancel()
                 announcing.cancel()
-                await asyncio.gather(worker, warming, announcing, return_exceptions=True)
+                await asyncio.gather(worker, warming, settling, announcing, return_exceptions=True)
 
     asyncio.run(run())
 

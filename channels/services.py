@@ -45,5 +45,7 @@ class Services:
     """The doctor's findings; True also asks the real services."""
     warm: Callable[[], Awaitable[None]]
     """Import and build in the background what the first turn needs."""
+    keep_promises: Callable[[], Awaitable[None]]
+    """Settle what is open: proposals past their time, writes of unknown outcome, turns whose process died."""
     banner: list[str] = field(default_factory=list)
     """What `serve` tells the person who started it: address, demo login, which model is used."""
