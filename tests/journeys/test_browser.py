@@ -112,6 +112,7 @@ def served() -> Iterator[Served]:
         yield served
     finally:
         served.close()
+        print((folder / "serve.log").read_text()[-4_000:])  # pytest shows it below a failure
         shutil.rmtree(folder, ignore_errors=True)
 
 
