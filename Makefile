@@ -56,7 +56,7 @@ evals: ## roda os cenários de avaliação (ARGS="--model openai/gpt-4o-mini" us
 
 bench: ## mede velocidade: primeira página, primeiro texto, CPU e chamadas por turno
 	@$(PY3) setup_env.py --dev
-	@$(BIN)/python -m evals.bench $(ARGS)
+	@$(BIN)/python -m bench $(ARGS)
 
 lock: ## refaz os dois arquivos de dependências a partir do pyproject.toml (precisa do uv)
 	uv pip compile pyproject.toml $(UV_LOCK) -o requirements.lock $(ARGS)

@@ -1,0 +1,95 @@
+"""What the figures were measured on, and how busy others kept it meanwhile."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`reference_ms`: CPU time of a fixed piece of Python, to compare machines and moments of one machine by."""
+
+    at: str
+    system: str
+    python: str
+    cores: int
+    reference_ms: float
+    load_before: float
+    """Processes that wanted a core in the last minute, before the bench began."""
+
+    @classmethod
+    def now(cls) -> "Machine":
+        return cls(
+            at=datetime.now(UTC).isoformat(timespec="minutes"),
+            system=f"{platform.system()} {platform.machine()}",
+            python=platform.python_version(),
+            cores=os.cpu_count() or 1,
+            reference_ms=reference_ms(),
+            load_before=os.getloadavg()[0],
+        )
+
+
+def reference_ms() -> float:
+    """CPU milliseconds of a fixed amount of dictionaries, strings and sorting; the median of nine runs."""
+    runs = []
+    for _ in range(9):
+        began = time.thread_time()
+        table = {f"key {n}": str(n * n) for n in range(20_000)}
+        sorted(table.items(), key=lambda pair: pair[1])
+        runs.append((time.thread_time() - began) * 1000)
+    return statistics.median(runs)
+
+
+class ForeignLoad:
+    """How many cores others kept busy since it was made. `folder` names the processes that are ours beside our
+    children: servers on that folder have it in their command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+        self._began = time.monotonic()
+        self._busy, self._own = _busy(), self._own_seconds()
+
+    def cores(self) -> float:
+        """From 0 to the number of cores."""
+        seconds = max(time.monotonic() - self._began, 0.001)
+        others = (_busy() - self._busy) - (self._own_seconds() - self._own)
+        return max(0.0, others / seconds)
+
+    def _own_seconds(self) -> float:
+        own: dict[int, psutil.Process] = {}
+        for process in self._roots():
+            try:
+                own |= {one.pid: one for one in [process, *process.children(recursive=True)]}
+            except psutil.Error:
+                continue
+        return sum(cpu_seconds(process) for process in own.values())
+
+    def _roots(self) -> Iterator[psutil.Process]:
+        yield psutil.Process()
+        for process in psutil.process_iter():
+            try:
+                if any(self._folder in word for word in process.cmdline()):
+                    yield process
+            except psutil.Error:
+                continue
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """CPU time that the process has used so far, by itself; 0 when it is gone."""
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
+
+
+def _busy() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
