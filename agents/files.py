@@ -4,9 +4,10 @@ import asyncio
 import re
 import time
 import unicodedata
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import structlog
 
 from agents.state import Answer
 from business.ads.importer import FIELDS, Hints, field_of
@@ -16,92 +17,147 @@ from core.ids import new_id
 from core.turn import StepFinished, StepStarted, Turn
 from prompts.texts import Texts
 
-_WAIT = 20.0  # seconds a turn waits for an import; a longer one goes on in the background
+_LOOK = 1.0  # seconds between looks at how far an import has come
+_FIRST_TOLD = 50_000  # rows after which a step says how far it is, then at twice as many each time
 _PROBLEMS_SHOWN = 5
+
+# In the session: a file that could not be read without a word from the person, and one that is being read.
 _PENDING = "pending_import"
+_READING = "reading_import"
 
 _DECIMALS = {"virgula": ",", "comma": ",", "coma": ",", "ponto": ".", "point": ".", "punto": ".", "dot": "."}
 _DATES = {"dia/mes": "dmy", "day/month": "dmy", "dmy": "dmy", "mes/dia": "mdy", "month/day": "mdy", "mdy": "mdy"}
+_CURRENCIES = {"reais": "BRL", "real": "BRL", "r$": "BRL", "dolares": "USD", "dolar": "USD", "dollars": "USD"}
+_CURRENCIES |= {"us$": "USD", "euros": "EUR", "euro": "EUR"}
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass
 class FileIntake:
+    """`wait`: seconds a turn waits for an import; a longer one goes on in the background."""
+
     imports: Imports
     texts: Texts
+    wait: float = 20.0
 
     async def take(self, turn: Turn, attachments: list[dict[str, Any]]) -> Answer | None:
         """Import what was attached, or try a file again with what the person said about it. None: nothing to do.
 
         Sets `account` of the session to the imported file, so that questions are about it.
         """
+        await self._catch_up(turn)
         answers = [await self._import(turn, file["file_id"], file["name"], Hints()) for file in attachments]
         pending = turn.session.get(_PENDING)
-        if not attachments and pending and (hints := parse_hints(turn.text, Hints(**pending["hints"]))):
-            answers.append(await self._import(turn, pending["file_id"], pending["name"], hints))
+        if not attachments and pending:
+            hints = parse_hints(turn.text, Hints(**pending["hints"]), pending["asked"])
+            if hints is not None:
+                answers.append(await self._import(turn, pending["file_id"], pending["name"], hints))
+        if answers and not turn.text.strip() and turn.session.get("account"):
+            answers.append(self.texts.say(turn.language, "import.next"))
         return Answer("\n\n".join(answers)) if answers else None
 
     async def _import(self, turn: Turn, file_id: str, name: str, hints: Hints) -> str:
-        identity, language = turn.identity, turn.language
-        step, began, ok = new_id("step"), time.monotonic(), False
-        turn.progress(StepStarted(step, "tool", "import_ads_file", self.texts.say(language, "step.import")))
+        step, began, ok, summary = new_id("step"), time.monotonic(), False, ""
+        turn.progress(StepStarted(step, "tool", "import_ads_file", self.texts.say(turn.language, "step.import")))
         try:
-            started = await self.imports.start(identity, file_id, hints)
-            done = started if started.state == "done" else await self._wait(turn, started.id)
+            started = await self.imports.start(turn.identity, file_id, hints)
+            done = started if started.state == "done" else await self._wait(turn, started, step)
             ok = done.error is None
+            summary = self.texts.say(turn.language, "step.import_rows", rows=done.rows + done.bad)
         except ArgumentsWrong as error:
-            turn.session[_PENDING] = {"file_id": file_id, "name": name, "hints": asdict(hints)}
-            asks = error.code.startswith(
-                ("import_columns", "import_map", "import_currency_unknown", "import_decimals_a")
-            )
-            asks = asks or error.code == "import_dates_ambiguous"
-            how = [self.texts.say(language, "import.ask_columns")] if asks else []
-            return "\n\n".join([self.texts.error(language, error), *how])
+            self._ask(turn, file_id, name, error, hints)
+            how = [self.texts.say(turn.language, "import.ask_columns")] if _asks_for_columns(error.code) else []
+            return "\n\n".join([self.texts.error(turn.language, error), *how])
         finally:
-            turn.progress(StepFinished(step, time.monotonic() - began, ok))
+            turn.progress(StepFinished(step, time.monotonic() - began, ok, summary))
         turn.session.pop(_PENDING, None)
-        if done.error is not None:
-            reason = self.texts.error(language, MutiraoError(done.error[0], **done.error[1]))
-            return self.texts.say(language, "import.failed", name=name, reason=reason)
-        if done.state != "done":
-            return self.texts.say(language, "import.running", name=name, rows=done.rows)
-        turn.session["account"] = done.account_id
-        turn.session.pop("accounts", None)
-        return told(self.texts, language, done)
+        if done.state not in ("done", "failed"):
+            return self.texts.say(turn.language, "import.running", name=name, rows=done.rows)
+        self._remember(turn, done)
+        return told(self.texts, turn.language, done)
 
-    async def _wait(self, turn: Turn, import_id: str) -> Imported:
-        """Read it here and now, which is what its job would do; after a while leave it to run in the background."""
-        reading = asyncio.ensure_future(self.imports.run(turn.identity.tenant_id, import_id))
+    async def _wait(self, turn: Turn, started: Imported, step: str) -> Imported:
+        """Read it here and now, which is what its job would do; after a while leave it to go on in the background."""
+        tenant_id, deadline, milestone = turn.identity.tenant_id, time.monotonic() + self.wait, _FIRST_TOLD
+        reading = asyncio.ensure_future(self.imports.run(tenant_id, started.id))
         _keep(reading)
+        turn.session[_READING] = started.id
         try:
-            return await asyncio.wait_for(asyncio.shield(reading), _WAIT)
-        except TimeoutError:
-            return await self.imports.announce_in(turn.identity.tenant_id, import_id, turn.conversation_id)
+            while not reading.done() and (left := deadline - time.monotonic()) > 0:
+                await asyncio.wait({reading}, timeout=min(_LOOK, left))
+                rows = 0 if reading.done() else (await self.imports.get(tenant_id, started.id)).rows
+                if rows >= milestone:
+                    title = self.texts.say(turn.language, "step.import_rows", rows=rows)
+                    turn.progress(StepStarted(inner := new_id("step"), "tool", "import_ads_file", title, step))
+                    turn.progress(StepFinished(inner, 0.0, True))
+                    milestone = 2 * rows
+        except asyncio.CancelledError:  # the turn was stopped, the file is read all the same
+            await asyncio.shield(self.imports.announce_in(tenant_id, started.id, turn.conversation_id))
+            raise
+        if reading.done():
+            return reading.result()
+        return await self.imports.announce_in(tenant_id, started.id, turn.conversation_id)
+
+    async def _catch_up(self, turn: Turn) -> None:
+        """What was read in the background since the last message is what is spoken of now."""
+        if import_id := turn.session.get(_READING):
+            done = await self.imports.get(turn.identity.tenant_id, import_id)
+            if done.state in ("done", "failed"):
+                self._remember(turn, done)
+
+    def _remember(self, turn: Turn, done: Imported) -> None:
+        turn.session.pop(_READING, None)
+        if done.error is None:
+            turn.session["account"] = done.account_id
+            turn.session.pop("accounts", None)
+        else:  # something beyond the file's beginning has to be asked
+            self._ask(turn, done.file_id, done.name, ArgumentsWrong(done.error[0], **done.error[1]), done.hints)
+
+    def _ask(self, turn: Turn, file_id: str, name: str, error: ArgumentsWrong, hints: Hints) -> None:
+        if error.code == "import_map_unknown":  # a slip in this answer must not stand in the way of the next
+            hints = Hints(**(turn.session.get(_PENDING) or {}).get("hints", {}))
+        turn.session[_PENDING] = {"file_id": file_id, "name": name, "hints": asdict(hints), "asked": error.code}
+
+
+def _asks_for_columns(code: str) -> bool:
+    return code in ("import_columns_unknown", "import_map_unknown")
 
 
 def told(texts: Texts, language: str, done: Imported) -> str:
     """What came of an import, in words: lines taken, total, and the first reasons of those left out."""
+    if done.error is not None:
+        reason = texts.error(language, MutiraoError(done.error[0], **done.error[1]))
+        return texts.say(language, "import.failed", name=done.name, reason=reason)
     lines = [texts.say(language, "import.done", **done.told())]
+    lines += [f"- {texts.say(language, key, **params)}" for key, params in done.notes]
     lines += [f"- {texts.say(language, key, **params)}" for key, params in done.problems[:_PROBLEMS_SHOWN]]
-    if len(done.problems) > _PROBLEMS_SHOWN:
-        lines.append("- …")
+    if done.bad > _PROBLEMS_SHOWN:
+        why = [texts.say(language, f"{reason}.count", count=count) for reason, count in done.reasons.items()]
+        lines.append("- " + texts.say(language, "import.reasons", reasons="; ".join(why)))
     return "\n".join(lines)
 
 
-def parse_hints(text: str, known: Hints) -> Hints | None:
+def parse_hints(text: str, known: Hints, asked: str = "") -> Hints | None:
     """`Column = field`, `moeda = BRL`, `decimais = vírgula`, `datas = dia/mês`, one per line. None when none is there.
 
+    `asked` is the code of the error that asked: then "BRL" or "vírgula" alone is an answer too.
     ArgumentsWrong is left to the import: a column or field that does not exist is told there.
     """
     hints, found = known, False
     for line in re.split(r"[\n;]", text):
         left, equals, right = line.partition("=")
-        name, value = left.strip().strip("\"'`"), right.strip().strip("\"'`.")
-        if not equals or not name or not value:
+        name, value = left.strip().strip("\"'`“”"), right.strip().strip("\"'`“”.")
+        if not equals:
+            if (alone := _alone(line, hints, asked)) is not None:
+                hints, found = alone, True
+            continue
+        if not name or not value:
             continue
         found = True
         word, meaning = _plain(name), _plain(value)
-        if word in ("moeda", "currency", "moneda") and re.fullmatch(r"[a-z]{3}", meaning):
-            hints = replace(hints, currency=meaning.upper())
+        if word in ("moeda", "currency", "moneda") and (code := _currency(meaning)):
+            hints = replace(hints, currency=code)
         elif word in ("decimais", "decimals", "decimales", "decimal") and meaning in _DECIMALS:
             hints = replace(hints, decimals=_DECIMALS[meaning])  # type: ignore[arg-type]
         elif word in ("datas", "dates", "fechas") and meaning in _DATES:
@@ -110,6 +166,24 @@ def parse_hints(text: str, known: Hints) -> Hints | None:
             field_name = _field(meaning)
             hints = replace(hints, columns={**hints.columns, name: field_name})
     return hints if found else None
+
+
+def _alone(line: str, hints: Hints, asked: str) -> Hints | None:
+    """The answer to the one question that was asked: "BRL", "em reais", "é vírgula", "dia/mês"."""
+    words = [word.strip(".,!\"'`“”") for word in _plain(line).split()]
+    if not words or len(words) > 4:
+        return None
+    if asked == "import_currency_unknown" and (code := _currency(words[-1])):
+        return replace(hints, currency=code)
+    if asked in ("import_decimals_ambiguous", "import_decimals_mixed") and words[-1] in _DECIMALS:
+        return replace(hints, decimals=_DECIMALS[words[-1]])  # type: ignore[arg-type]
+    if asked == "import_dates_ambiguous" and words[-1] in _DATES:
+        return replace(hints, dates=_DATES[words[-1]])  # type: ignore[arg-type]
+    return None
+
+
+def _currency(word: str) -> str | None:
+    return _CURRENCIES.get(word) or (word.upper() if re.fullmatch(r"[a-z]{3}", word) else None)
 
 
 def _field(meaning: str) -> str:
@@ -127,7 +201,13 @@ def _plain(text: str) -> str:
 _running: set["asyncio.Future[Imported]"] = set()
 
 
-def _keep(task: "asyncio.Future[Imported]", done: Callable[..., None] = _running.discard) -> None:
+def _keep(task: "asyncio.Future[Imported]") -> None:
     """The event loop holds tasks weakly; one that outlives its turn must not be collected."""
+
+    def over(task: "asyncio.Future[Imported]") -> None:
+        _running.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.warning("import_left_to_its_job", reason=type(error).__name__)
+
     _running.add(task)
-    task.add_done_callback(done)
+    task.add_done_callback(over)

@@ -33,6 +33,16 @@ _OBJECTIVES = {
 }
 
 
+# Accounts and campaigns are asked of the sums by day (migrations/0006), the rest of the lines themselves.
+_DAYS = """(SELECT since, until, campaign, lines, impressions, clicks, link_clicks, reach, spend, results, first_type,
+                   last_type, purchases, purchase_value, leads, conversations
+            FROM ad_import_days WHERE import_id = %s AND since >= %s AND until <= %s) days"""
+_LINES = """(SELECT since, until, campaign, adset, ad, 1 AS lines, impressions, clicks, link_clicks, reach, spend,
+                    results, nullif(result_type, '') AS first_type, nullif(result_type, '') AS last_type,
+                    purchases, purchase_value, leads, conversations
+             FROM ad_import_rows WHERE import_id = %s AND since >= %s AND until <= %s) days"""
+
+
 class FileSource:
     """The finished imports of one tenant."""
 
@@ -53,7 +63,8 @@ class FileSource:
         return [
             Account(
                 id=PREFIX + row["id"],
-                name=row["account_name"] or row["name"],
+                # Never the account's name alone: the same account may be connected too.
+                name=" · ".join(name for name in (row["account_name"], row["name"]) if name),
                 currency=row["currency"],
                 time_zone=row["time_zone"],
                 source="file",
@@ -66,23 +77,19 @@ class FileSource:
     async def entities(self, account_id: str, level: Level) -> list[Entity]:
         if level is Level.ACCOUNT:
             return []
-        columns = _NAME_COLUMNS[level]
-        names = ", ".join(columns)
         async with self._db.tenant(self._tenant_id) as conn:
             rows = await (
                 await conn.execute(
-                    f"""SELECT {names}, (array_agg(status ORDER BY until DESC, row_no DESC))[1] AS status,
-                               array_agg(DISTINCT result_type) FILTER (WHERE result_type <> '') AS result_types,
-                               max(objective) AS objective
-                        FROM ad_import_rows WHERE import_id = %s AND {columns[-1]} <> '' GROUP BY {names} ORDER BY {names}""",
-                    (account_id.removeprefix(PREFIX),),
+                    """SELECT * FROM ad_import_entities WHERE import_id = %s AND level = %s
+                       ORDER BY campaign, adset, ad""",
+                    (account_id.removeprefix(PREFIX), level.value),
                 )
             ).fetchall()
         return [self._entity(account_id, level, row) for row in rows]
 
     def _entity(self, account_id: str, level: Level, row: dict[str, Any]) -> Entity:
-        objective, destination = _objective(row["result_types"] or [], row["objective"])
-        active = not row["status"] or row["status"].casefold() in ("active", "ativa", "ativo", "activa", "activo")
+        objective, destination = _objective(_types(row), row["objective"])
+        active = row["active"]
         names = [row[column] for column in _NAME_COLUMNS[level]]
         return Entity(
             id=_id(account_id, names),
@@ -110,15 +117,16 @@ class FileSource:
         """ArgumentsWrong("window_not_in_file", since, until) when the file covers ranges that do not fit the window."""
         import_id = account.id.removeprefix(PREFIX)
         columns = _NAME_COLUMNS.get(level, ())
-        only_days = "AND since = until" if daily else ""  # a line of several days is no point of a curve
-        group = [*columns, *(["since", "until"] if daily else [])]
+        by_campaign = level in (Level.ACCOUNT, Level.CAMPAIGN)
+        group = ", ".join([*columns, *(["since", "until"] if daily else [])])
         selected = "".join(f"{name}, " for name in columns)
         days = "since, until" if daily else "min(since) AS since, max(until) AS until"
         async with self._db.tenant(self._tenant_id) as conn:
             crossing = await (
                 await conn.execute(
-                    """SELECT min(since) AS since, max(until) AS until FROM ad_import_rows
-                       WHERE import_id = %s AND since <= %s AND until >= %s AND NOT (since >= %s AND until <= %s)""",
+                    """SELECT min(since) AS since, max(until) AS until FROM ad_import_days
+                       WHERE import_id = %s AND since <> until
+                         AND since <= %s AND until >= %s AND NOT (since >= %s AND until <= %s)""",
                     (import_id, window.until, window.since, window.since, window.until),
                 )
             ).fetchone()
@@ -129,16 +137,18 @@ class FileSource:
                     since=crossing["since"],
                     until=crossing["until"],
                 )
+            kept = ["since = until"] if daily else []  # a line of several days is no point of a curve
+            kept += [f"{columns[-1]} <> ''"] if columns else []  # a file may not have the level at all
             rows = await (
                 await conn.execute(
-                    f"""SELECT {selected} {days}, count(*) AS lines,
+                    f"""SELECT {selected} {days}, sum(lines) AS lines,
                                sum(impressions) AS impressions, sum(clicks) AS clicks, sum(link_clicks) AS link_clicks,
-                               CASE WHEN count(*) = 1 THEN max(reach) END AS reach, sum(spend) AS spend,
+                               CASE WHEN sum(lines) = 1 THEN max(reach) END AS reach, sum(spend) AS spend,
                                sum(purchases) AS purchases, sum(purchase_value) AS purchase_value, sum(leads) AS leads,
                                sum(conversations) AS conversations, sum(results) AS results,
-                               array_agg(DISTINCT result_type) FILTER (WHERE result_type <> '') AS result_types
-                        FROM ad_import_rows WHERE import_id = %s AND since >= %s AND until <= %s {only_days}
-                        {"GROUP BY " + ", ".join(group) if group else ""} {"ORDER BY " + ", ".join(group) if group else ""}""",
+                               min(first_type) AS first_type, max(last_type) AS last_type
+                        FROM {_DAYS if by_campaign else _LINES} {"WHERE " + " AND ".join(kept) if kept else ""}
+                        {f"GROUP BY {group} ORDER BY {group}" if group else ""}""",
                     (import_id, window.since, window.until),
                 )
             ).fetchall()
@@ -157,11 +167,11 @@ def _figures(account: Account, level: Level, window: Window, row: dict[str, Any]
         if row[column] is not None:
             actions[ACTION_TYPES[kind][0]] = row[column]
     if row["results"] is not None:
-        kinds = {result_kind(text) for text in row["result_types"] or []}
+        kinds = {result_kind(text) for text in _types(row)}
         if not kinds:
             actions["result"] = row["results"]
-        elif len(kinds) == 1 and (kind := kinds.pop()) is not None:
-            actions.setdefault(ACTION_TYPES[kind][0], row["results"])
+        elif len(kinds) == 1 and (counted := kinds.pop()) is not None:
+            actions.setdefault(ACTION_TYPES[counted][0], row["results"])
     value = row["purchase_value"]
     return Figures(
         entity_id=_id(account.id, names) if names else account.id,
@@ -184,6 +194,10 @@ def _figures(account: Account, level: Level, window: Window, row: dict[str, Any]
         action_values={ACTION_TYPES[ResultKind.PURCHASE][0]: value} if value is not None else {},
         actions_known=bool(actions),
     )
+
+
+def _types(row: dict[str, Any]) -> list[str]:
+    return [text for text in (row["first_type"], row["last_type"]) if text]
 
 
 def _objective(result_types: Iterable[str], objective: str) -> tuple[str, str]:

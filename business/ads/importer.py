@@ -547,6 +547,7 @@ class _Reader:
             unnamed = not (campaign or adset or ad) or any(map(_is_total, (campaign, adset, ad)))
             if unnamed and not _filled(cells):
                 return None
+            campaign = campaign or adset or ad  # a file of ads alone: the highest name it has stands for the campaign
             numbers = {name: self._number(name, cells[position], whole) for name, position, whole in self._numbers}
             if unnamed:
                 return TotalsLine(line, numbers["spend"])

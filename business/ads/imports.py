@@ -59,8 +59,9 @@ class Imported:
     rows: int = 0
     bad: int = 0
     problems: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    """(text key, params) of the first bad lines and of what else should be known; params hold `line`, a number or
-    "3–9"."""
+    """(text key, params) of the first bad lines; params hold `line`, a number or "3–9"."""
+    notes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """(text key, params) of what else should be known: a line of totals that is not the sum."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Reason (text key) → how many lines were left out for it."""
     totals: int = 0
@@ -72,6 +73,7 @@ class Imported:
     daily: bool = True
     ignored: list[str] = field(default_factory=list)
     """Columns that no field takes."""
+    hints: Hints = field(default_factory=Hints)
     error: tuple[str, dict[str, Any]] | None = None
 
     def told(self) -> dict[str, Any]:
@@ -243,6 +245,7 @@ class Imports:
         if tally.rows == 0:
             raise ArgumentsWrong("import_no_rows", "no line of the file could be taken", bad=tally.bad)
         async with self._db.tenant(tenant_id) as conn:
+            await conn.execute("SELECT sum_ad_import(%s)", [import_id])
             # The hints may have been said anew meanwhile: then it waits to be read again.
             await conn.execute(
                 """UPDATE ad_imports SET state = 'done', currency = %s, account_name = %s, report = report || %s,
@@ -327,14 +330,16 @@ class _Tally:
         problems: list[list[Any]] = [
             [b.reason, {**b.params, "line": f"{b.line}–{b.last}" if b.last else b.line}] for b in self._bad
         ]
+        notes: list[list[Any]] = []
         slack = _ROUNDED * (self.rows + 1)
         if len(self._whole) == 1:  # several are the sums of parts that the file does not name
             (whole,) = self._whole
             if whole.spend is not None and abs(whole.spend - self.spend) > slack:
                 params = {"line": whole.line, "told": whole.spend, "summed": self.spend}
-                problems.append(["import.totals_differ", {**params, "currency": self.layout.currency}])
+                notes.append(["import.totals_differ", params])
         return {
             "problems": problems,
+            "notes": notes,
             "reasons": dict(self._reasons),
             "totals_lines": self.totals_lines,
             "spend": str(self.spend),
@@ -422,6 +427,11 @@ _INSERT = f"""INSERT INTO ad_import_rows (tenant_id, import_id, {", ".join(_TYPE
               SELECT %s, %s, * FROM unnest({", ".join(f"%s::{kind}[]" for kind in _TYPES.values())})"""
 
 
+def _with_money(params: dict[str, Any], currency: str) -> dict[str, Any]:
+    """Amounts are kept as text."""
+    return {**params, **{name: Money(Decimal(params[name]), currency) for name in ("told", "summed")}}
+
+
 def _imported(row: dict[str, Any], already: bool = False) -> Imported:
     report = row["report"]
     spend = report.get("spend")
@@ -436,6 +446,7 @@ def _imported(row: dict[str, Any], already: bool = False) -> Imported:
         rows=row["rows_ok"],
         bad=row["rows_bad"],
         problems=[(key, params) for key, params in report.get("problems", [])],
+        notes=[(key, _with_money(params, row["currency"])) for key, params in report.get("notes", [])],
         reasons=report.get("reasons", {}),
         totals=report.get("totals_lines", 0),
         currency=row["currency"],
@@ -444,5 +455,6 @@ def _imported(row: dict[str, Any], already: bool = False) -> Imported:
         until=row["data_until"],
         daily=report.get("daily", True),
         ignored=report.get("ignored", []),
+        hints=Hints(**row["columns"]),
         error=(error[0], error[1]) if error else None,
     )
