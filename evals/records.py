@@ -9,6 +9,7 @@ and compares what the product then asks and says with what it asked and said. Se
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,17 +59,19 @@ async def record(
 ) -> None:
     """Play a scenario with the model behind `url`, whose folder `hand` collects requests and answers, and keep it.
 
-    The deadlines are a person's, not a model's. FileExistsError when the record exists.
+    The deadlines are a person's, not a model's. Requests that were written since the start belong to it; answers may
+    lie there before. FileExistsError when the record exists.
     """
     folder.mkdir(parents=True)
-    before = set(hand.glob("*.answer.json"))
+    began = time.time() - 1
     async with open_stage(_settings(url, model), dsns) as stage:
         played = await play_once(stage, found, Product())
-    answers = sorted(set(hand.glob("*.answer.json")) - before)
-    for number, answer in enumerate(answers, 1):
-        for kind in ("request", "answer"):
-            source = answer.with_name(answer.name.replace("answer", kind))
-            shutil.copyfile(source, folder / f"{number:04d}.{kind}.json")
+    requests = [path for path in sorted(hand.glob("*.request.json")) if path.stat().st_mtime >= began]
+    for number, request in enumerate(requests, 1):
+        shutil.copyfile(request, folder / f"{number:04d}.request.json")
+        shutil.copyfile(
+            request.with_name(request.name.replace("request", "answer")), folder / f"{number:04d}.answer.json"
+        )
     _scenario(folder, found)
     _write(folder / "replies.json", _replies(played))
     told = Record(about=about or found.scenario.title, model=model)
