@@ -415,6 +415,8 @@ async def ads_report(ctx: ToolContext, args: ReportArgs) -> AdsReport:
         return _account_report(report, args, place.entity)
 
     reports = await asyncio.gather(*(of(place) for place in places))
+    if args.sort_by != "spend":  # a ranking begins with the account that leads it, in whatever currency or kind
+        reports = sorted(reports, key=lambda report: _leading(report, args.sort_by, args.order == "desc"))
     return AdsReport(
         level=reports[0].rows[0].level if reports[0].rows else level,
         sort_by=args.sort_by,
@@ -900,6 +902,12 @@ def _account_report(report: Report, args: ReportArgs, entity: Entity | None) -> 
         notes=notes,
         fetched_at=report.fetched_at,
     )
+
+
+def _leading(report: AccountReport, metric: str, descending: bool) -> tuple[bool, Decimal]:
+    """What accounts are ordered by in a ranking: their first row's figure, accounts without it last."""
+    value = getattr(report.rows[0].now, metric, None) if report.rows and report.rows[0].now else None
+    return not value, -Decimal(value or 0) if descending else Decimal(value or 0)
 
 
 _OF_RESULTS = ("results", "cost_per_result")

@@ -50,7 +50,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         footer=words.footer(_sources(turn.results)),
         tables=tables,
         charts=charts,
-        session=_session(turn, tasks, playbook),
+        session=_session(turn, tasks, words),
     )
 
 
@@ -111,7 +111,7 @@ def _now(now: datetime, language: str) -> str:
 # --- what the turn leaves behind ------------------------------------------------------------------
 
 
-def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook) -> dict[str, Any]:
+def _session(turn: Turn, tasks: list[CrewTask], words: Words) -> dict[str, Any]:
     """What the next turn needs: the results in the order shown, the object spoken of, account, period, intent."""
     session: dict[str, Any] = {"last_crew": "ads"}
     session["last_intent"] = f"ads.{playbook.request(tasks[-1]).intent}"  # a follow-up as what it turned out to ask
@@ -120,7 +120,7 @@ def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook) -> dict[s
     entities: list[dict[str, Any]] = []
     if report := _last(turn.results, "ads_report"):
         for one in report["reports"]:
-            for row in one["rows"]:
+            for row in one["rows"] if words.has_table(one, report["sort_by"]) else []:
                 entities.append(_entity(len(entities) + 1, row, one["account"]["id"]))
     elif diagnosis := _last(turn.results, "ads_diagnose"):
         for one in diagnosis["accounts"]:

@@ -97,6 +97,9 @@ class Words:
         subject = name if report["total_of"] == "account" else f"{report['total_of']} ({name})"
         now, before, change = report["total"], report["before"], report["change"]
         lines = []
+        if intent == "ranking" and self._all_zero(report, sort_by):
+            window = self.window(report["window"])
+            return self.say("ads.none_of", subject=subject, metric=self.metric(sort_by), window=window)
         if now is None or (now["spend"] is None and now["impressions"] is None):
             lines.append(self.say("ads.nothing", subject=subject, window=self.window(report["window"])))
         elif intent == "ranking":
@@ -126,6 +129,11 @@ class Words:
                 self.say("ads.lengths_differ", days=report["window"]["days"], compare_days=report["compare"]["days"])
             )
         return "\n".join(lines)
+
+    def _all_zero(self, report: dict[str, Any], metric: str) -> bool:
+        """Whether something was counted and none of it happened: a ranking of zeros says nothing."""
+        values = [row["now"][metric] for row in report["rows"] if row["now"] and row["now"].get(metric) is not None]
+        return bool(values) and not any(Decimal(str(value)) for value in values)
 
     def _kind(self, kind: dict[str, Any], currency: str, compared: bool) -> str:
         now = kind["now"]
@@ -313,11 +321,15 @@ class Words:
         """One table per account of an ads_report. `first` is the number of the first row: follow-ups count on."""
         tables = []
         for report in result["reports"]:
-            if not any(row["now"] or row["before"] for row in report["rows"]):
-                continue  # a table of nothing but "no data"; the text says so
+            if not self.has_table(report, result["sort_by"]):
+                continue
             tables.append(self._table(report, result["level"], result["sort_by"], first))
             first += len(report["rows"])
         return tables
+
+    def has_table(self, report: dict[str, Any], sort_by: str) -> bool:
+        """False where a table would hold nothing but "no data", or a ranking of zeros; the text says so."""
+        return any(row["now"] or row["before"] for row in report["rows"]) and not self._all_zero(report, sort_by)
 
     def _table(self, report: dict[str, Any], level: str, sort_by: str, first: int) -> Table:
         currency = report["account"]["currency"]
