@@ -105,7 +105,7 @@ class Imports:
         """Check the file's beginning and put the rest in the queue.
 
         The same file again returns the import it has (`already`), which may still be waiting or reading; with other
-        hints than before it is read anew. Refused("role_may_not") for a role that may not change ads; else raises
+        hints than before it is read anew. Refused("import_not_allowed") for a role that may not change ads; else raises
         what `importer.inspect` raises: nothing is queued for a file that cannot be read.
         """
         await self._check_role(identity)
@@ -275,7 +275,7 @@ class Imports:
         async with self._db.tenant(identity.tenant_id) as conn:
             permissions = await Permissions.load(conn)
         if permissions.write_scope(identity.role, _AREA) is not Scope.ALL:
-            raise Refused("role_may_not", f"{identity.role} may not bring files of ads", area=_AREA)
+            raise Refused("import_not_allowed", f"{identity.role} may not bring files of ads")
 
 
 async def _same_file(conn: Connection, sha256: str) -> dict[str, Any] | None:
