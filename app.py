@@ -265,7 +265,8 @@ def _declare_jobs(
     async def read_import(tenant_id: str, import_id: str) -> None:
         done = await imports.run(tenant_id, import_id)
         if conversation := await imports.take_announcement(tenant_id, import_id):
-            await conversations.announce(tenant_id, conversation, told(texts, settings.language, done))
+            language = (await conversations.state(tenant_id, conversation)).language or settings.language
+            await conversations.announce(tenant_id, conversation, told(texts, language, done))
 
     async def keep_promises() -> None:
         """Proposals past their time expire, writes of unknown outcome are looked at, dead turns are closed."""

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from agents.state import Answer
-from business.ads.importer import FIELDS, Hints, field_of
+from business.ads.importer import FIELDS, Hints, field_of, is_currency
 from business.ads.imports import Imported, Imports
 from core.errors import ArgumentsWrong, MutiraoError
 from core.ids import new_id
@@ -183,7 +183,7 @@ def _alone(line: str, hints: Hints, asked: str) -> Hints | None:
 
 
 def _currency(word: str) -> str | None:
-    return _CURRENCIES.get(word) or (word.upper() if re.fullmatch(r"[a-z]{3}", word) else None)
+    return _CURRENCIES.get(word) or (word.upper() if is_currency(word.upper()) else None)
 
 
 def _field(meaning: str) -> str:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -218,13 +219,21 @@ def commands(
         async def work(services: Services) -> None:
             who = await _identity(services.people, tenant, role)
             said = Hints(columns=dict(_pair(item) for item in mapping), **hints)
-            done = await services.imports.import_path(who, file, said, progress=_rows_done)
+            say = partial(services.texts.say, who.language)
+
+            def rows_done(rows: int) -> None:
+                click.echo("\r" + say("step.import_rows", rows=rows), nl=False, err=True)
+
+            done = await services.imports.import_path(who, file, said, progress=rows_done)
             click.echo("", err=True)
             if done.error is not None:
                 raise MutiraoError(done.error[0], **done.error[1])
-            click.echo(services.texts.say(who.language, "import.done", **done.told()))
-            for key, params in done.problems[:20]:
-                click.echo("  " + services.texts.say(who.language, key, **params), err=True)
+            click.echo(say("import.done", **done.told()))
+            for key, params in [*done.notes, *done.problems]:
+                click.echo("  " + say(key, **params), err=True)
+            if done.bad > len(done.problems):
+                why = [say(f"{reason}.count", count=count) for reason, count in done.reasons.items()]
+                click.echo("  " + say("import.reasons", reasons="; ".join(why)), err=True)
             click.echo(done.account_id)
 
         run(_settings(), work)
@@ -401,7 +410,3 @@ def _show_steps(event: Event) -> None:
         click.echo(click.style(f"… {event.title}", dim=True), err=True)
     elif isinstance(event, StepFinished) and not event.ok:
         click.echo(click.style(f"  ✗ {event.summary}", dim=True), err=True)
-
-
-def _rows_done(rows: int) -> None:
-    click.echo(f"\r{rows:,} linhas".replace(",", "."), nl=False, err=True)

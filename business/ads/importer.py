@@ -22,6 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from babel.core import get_global
+
 from business.ads.metrics import ResultKind
 from core.errors import ArgumentsWrong
 
@@ -282,6 +284,11 @@ def field_of(header: str) -> str | None:
     return next((name for name, aliases in _NAMES.items() if _plain(header) in aliases), None)
 
 
+def is_currency(code: str) -> bool:
+    """Whether this is an ISO 4217 code, in capitals, of today or of the past."""
+    return code in get_global("all_currencies")
+
+
 def result_kind(result_type: str) -> ResultKind | None:
     """What a result indicator such as `actions:offsite_conversion.fb_pixel_purchase` or "Compras no site" counts."""
     words = _plain(result_type[:200])
@@ -298,8 +305,8 @@ def inspect(path: Path, hints: Hints) -> Layout:
 
     ArgumentsWrong: import_empty, import_not_a_table(kind), import_too_wide, import_too_large_unpacked,
     import_columns_unknown(missing, headers), import_map_unknown(name, known), import_currency_unknown,
-    import_currencies_mixed(currencies), import_decimals_mixed(one, other), import_decimals_ambiguous(example),
-    import_dates_ambiguous(example).
+    import_currencies_mixed(currencies), currency_unknown(currency), import_decimals_mixed(one, other),
+    import_decimals_ambiguous(example), import_dates_ambiguous(example).
     """
     form = _form(path, hints)
     sample: list[tuple[int, list[Any]]] = []
@@ -403,14 +410,16 @@ def _currency(header: list[str], body: list[list[Any]], columns: dict[str, int],
     found = set()
     for name in ("spend", "purchase_value"):
         if name in columns and (sign := _CURRENCY_IN_HEADER.search(header[columns[name]])):
-            found.add(sign[1] or _OF_SIGN[sign[2]])
+            found |= {code for code in [sign[1] or _OF_SIGN[sign[2]]] if is_currency(code)}
     in_rows = {_cell(cells, columns.get("currency")).upper() for cells in body}
-    found |= {code for code in in_rows if re.fullmatch(r"[A-Z]{3}", code)}
+    found |= {code for code in in_rows if is_currency(code)}
     if not found:
         amounts = [_cell(cells, columns["spend"]) for cells in body]
         found = {code for sign, code in _OF_SIGN.items() if any(text.startswith(sign) for text in amounts)}
     if hints.currency:
-        found.add(hints.currency)
+        if not is_currency(hints.currency.upper()):
+            raise ArgumentsWrong("currency_unknown", f"{hints.currency!r} is no currency", currency=hints.currency)
+        found.add(hints.currency.upper())
     if len(found) > 1:
         raise ArgumentsWrong("import_currencies_mixed", f"the file has {sorted(found)}", currencies=sorted(found))
     if not found:
@@ -656,7 +665,7 @@ class _Reader:
         expected = self._layout.currency
         if code in ("", expected):
             return
-        if re.fullmatch(r"[A-Z]{3}", code):
+        if is_currency(code):
             raise ArgumentsWrong(
                 "import_currencies_mixed", f"the file has {code} too", currencies=sorted([code, expected])
             )
