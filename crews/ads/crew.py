@@ -50,7 +50,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         footer=words.footer(_sources(turn.results)),
         tables=tables,
         charts=charts,
-        session=_session(turn, tasks, words),
+        session=_session(turn, tasks, playbook, words),
     )
 
 
@@ -111,7 +111,7 @@ def _now(now: datetime, language: str) -> str:
 # --- what the turn leaves behind ------------------------------------------------------------------
 
 
-def _session(turn: Turn, tasks: list[CrewTask], words: Words) -> dict[str, Any]:
+def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook, words: Words) -> dict[str, Any]:
     """What the next turn needs: the results in the order shown, the object spoken of, account, period, intent."""
     session: dict[str, Any] = {"last_crew": "ads"}
     session["last_intent"] = f"ads.{playbook.request(tasks[-1]).intent}"  # a follow-up as what it turned out to ask
