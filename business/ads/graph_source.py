@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -32,6 +34,19 @@ _MOST_IDS = 50
 """Ids in one filter: longer ones make addresses that servers cut."""
 
 
+_Days = tuple[date, date]
+_Question = tuple[str, Level, bool, tuple[str, ...] | None, tuple[str, ...] | None]
+"""Account, level, daily, ids, attribution: what figures of several windows must share to be asked together."""
+
+
+@dataclass
+class _Asked:
+    """A question that is about to be sent, and the windows it is asked for."""
+
+    windows: list[Window] = field(default_factory=list)
+    answer: "asyncio.Future[dict[_Days, list[Figures]]]" = field(init=False)
+
+
 class GraphSource:
     """AdsSource over one token. Made for one turn: it remembers the lists it fetched for as long as it lives."""
 
@@ -42,6 +57,7 @@ class GraphSource:
         self._client = client
         self._chosen = None if account_ids is None else frozenset(account_ids)
         self._lists: dict[tuple[str, str], asyncio.Task[Any]] = {}
+        self._gathering: dict[_Question, _Asked] = {}
 
     async def accounts(self) -> list[Account]:
         found = await self._once(_ACCOUNTS, self._client.ad_accounts())
@@ -87,28 +103,51 @@ class GraphSource:
     ) -> list[Figures]:
         if entity_ids is not None and not entity_ids:
             return []
-        parts = [entity_ids[n : n + _MOST_IDS] for n in range(0, len(entity_ids), _MOST_IDS)] if entity_ids else [None]
+        key = (account.id, level, daily, None if entity_ids is None else tuple(entity_ids), attribution)
+        asked = self._gathering.get(key)
+        if asked is None:
+            asked = self._gathering[key] = _Asked()
+            asked.answer = asyncio.ensure_future(self._answer(key, asked, account))
+        asked.windows.append(window)
+        answers = await asyncio.shield(asked.answer)
+        return answers[_days(window)]
+
+    async def _answer(self, key: "_Question", asked: "_Asked", account: Account) -> dict["_Days", list[Figures]]:
+        """The figures of every window that is asked about in the same moment, in as few requests as will do."""
+        await asyncio.sleep(0)  # those who ask in the same moment have asked now
+        del self._gathering[key]
+        _, level, daily, ids, attribution = key
+        parts = [list(ids[n : n + _MOST_IDS]) for n in range(0, len(ids), _MOST_IDS)] if ids else [None]
+        together = _apart(list(dict.fromkeys(_days(window) for window in asked.windows)), touching=daily)
         answers = await asyncio.gather(
-            *(self._insights(account, level, window, daily, ids, attribution) for ids in parts)
+            *(self._insights(account, level, group, daily, part, attribution) for group in together for part in parts)
         )
-        return [_figures(row, account, level, attribution) for rows in answers for row in rows]
+        found: dict[_Days, list[Figures]] = {}
+        for n, group in enumerate(together):
+            rows = [row for part in answers[n * len(parts) : (n + 1) * len(parts)] for row in part]
+            figures = [_figures(row, account, level, attribution) for row in rows]
+            for since, until in group:
+                found[since, until] = [one for one in figures if since <= one.since and one.until <= until]
+        return found
 
     async def _insights(
         self,
         account: Account,
         level: Level,
-        window: Window,
+        windows: "list[_Days]",
         daily: bool,
         ids: list[str] | None,
         attribution: tuple[str, ...] | None,
     ) -> list[InsightsRow]:
+        (since, until), *also = [(windows[0][0], windows[-1][1])] if daily else windows
         filtering = [{"field": f"{level.value}.id", "operator": "IN", "value": ids}] if ids else None
         return await self._client.insights(
             account.id,
             level=level.value,
             fields=[*_NAMES[level], *_FIELDS],
-            since=window.since,
-            until=window.until,
+            since=since,
+            until=until,
+            also=also,
             time_increment=1 if daily else "all_days",
             filtering=filtering if level is not Level.ACCOUNT else None,
             action_attribution_windows=list(attribution) if attribution else None,
@@ -149,6 +188,25 @@ class GraphSource:
 def _failed(task: "asyncio.Task[Any]") -> bool:
     """What failed is not remembered: the next who asks tries again."""
     return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+def _days(window: Window) -> _Days:
+    return window.since, window.until
+
+
+def _apart(windows: list[_Days], *, touching: bool) -> list[list[_Days]]:
+    """The windows in groups without a common day, each group in order of time, so that a row tells its window by its
+    days. `touching`: a group is one stretch of days without a gap (for daily rows)."""
+    groups: list[list[_Days]] = []
+    for window in sorted(windows):
+        for group in groups:
+            free = (window[0] - group[-1][1]).days
+            if free == 1 or (free > 1 and not touching):
+                group.append(window)
+                break
+        else:
+            groups.append([window])
+    return groups
 
 
 def status_of(raw: str) -> Status:

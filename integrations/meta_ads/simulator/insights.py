@@ -104,6 +104,8 @@ class Asked:
     filtering: list[dict[str, Any]]
     sort: tuple[str, ...]
     summary: tuple[str, ...] | None
+    periods: tuple[tuple[date, date], ...] = ()
+    """Of `time_ranges`: each has rows of its own; `since` and `until` span them all."""
 
 
 def read_request(node_kind: str, params: dict[str, Any], now: datetime, first_day: date) -> Asked:
@@ -124,7 +126,13 @@ def read_request(node_kind: str, params: dict[str, Any], now: datetime, first_da
             )
     if not fields:
         fields = ("account_id", *(f"{name}_id" for name in LEVELS[1 : LEVELS.index(level) + 1]), "impressions", "spend")
-    since, until = _days(params, now.astimezone(ZONE).date(), first_day)
+    periods = tuple(
+        _days({"time_range": one}, now.astimezone(ZONE).date(), first_day) for one in _ranges(params.get("time_ranges"))
+    )
+    if periods:
+        since, until = min(first for first, _ in periods), max(last for _, last in periods)
+    else:
+        since, until = _days(params, now.astimezone(ZONE).date(), first_day)
     breakdowns = tuple(as_list(params.get("breakdowns")))
     if unknown := [name for name in breakdowns if name not in BREAKDOWNS]:
         raise bad_parameter(f"breakdowns[0] must be one of the values of the sandbox, not {unknown[0]}")
@@ -143,12 +151,13 @@ def read_request(node_kind: str, params: dict[str, Any], now: datetime, first_da
         fields=fields,
         since=since,
         until=until,
-        increment=_increment(params.get("time_increment")),
+        increment="all_days" if periods else _increment(params.get("time_increment")),
         windows=windows,
         breakdowns=breakdowns,
         filtering=read_filtering(params.get("filtering")),
         sort=tuple(as_list(params.get("sort"))),
         summary=summary,
+        periods=periods,
     )
 
 
@@ -185,7 +194,7 @@ class Insights:
         for owner_id, members in groups.items():
             if not all(self._passes(owner_id, account, one) for one in asked.filtering if _on_entity(one)):
                 continue
-            for since, until in _steps(asked.since, asked.until, asked.increment):
+            for since, until in asked.periods or _steps(asked.since, asked.until, asked.increment):
                 days = [since + timedelta(days=n) for n in range((min(until, last) - since).days + 1)]
                 per_ad: list[tuple[Thing, Counts]] = []
                 for ad in members:
@@ -489,6 +498,20 @@ def _increment(raw: Any) -> int | str:
     if not 1 <= days <= 90:
         raise bad_parameter("time_increment must be an integer from 1 to 90, monthly or all_days")
     return days
+
+
+def _ranges(raw: Any) -> list[Any]:
+    """`time_ranges`: a JSON list of {since, until}; with it time_range, date_preset and time_increment count nothing
+    (Insights API, "Parameters")."""
+    if raw in (None, ""):
+        return []
+    try:
+        found = json.loads(raw) if isinstance(raw, str) else raw
+    except ValueError:
+        found = None
+    if not isinstance(found, list):
+        raise bad_parameter("time_ranges must be a list of {'since':'YYYY-MM-DD','until':'YYYY-MM-DD'}")
+    return found
 
 
 def _days(params: dict[str, Any], today: date, first_day: date) -> tuple[date, date]:
