@@ -121,13 +121,13 @@ class Reference:
 
 
 class Idle:
-    """Says nothing, does nothing."""
+    """Says nothing, in the right language, and does nothing."""
 
     name = "idle"
     clicks = False
 
     async def answer(self, world: World, role: Role, step: Say) -> Answered:
-        return Answered()
+        return Answered(language=step.expect.language or world.scenario.language, ended=step.expect.ended)
 
 
 async def _stored(world: World, who: Identity, names: list[str]) -> list[Attachment]:
