@@ -5,8 +5,10 @@ set for one transaction only, so a connection that goes back to the pool carries
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -23,15 +25,18 @@ _ROLE = "mutirao_app"
 
 
 class Database:
-    """A pool of connections to the application's database, and a small one apart for locks, which are held for long.
+    """A pool of connections to the application's database, and two small ones apart for locks, which are held longer.
 
-    `max_pool` connections run transactions, up to `max_locks` hold locks. Open it inside a running event loop.
+    `max_pool` connections run transactions, up to `max_locks` hold locks (a conversation's turn, an import), as many
+    others brief ones (a login, an approval). Open it inside a running event loop.
     """
 
     def __init__(self, app_dsn: str, *, min_pool: int = 1, max_pool: int = 10, max_locks: int = 16) -> None:
         self.app_dsn = app_dsn
         self._pool = _pool(app_dsn, "mutirao", min_pool, max_pool, autocommit=False)
         self._locks = _pool(app_dsn, "mutirao locks", 0, max_locks, autocommit=True)
+        self._brief_locks = _pool(app_dsn, "mutirao brief locks", 0, max_locks, autocommit=True)
+        self._lines: dict[str, _Line] = {}
 
     async def open(self) -> None:
         """Connect. Unavailable("database_unreachable"); SetupError("database_not_migrated")."""
@@ -44,10 +49,12 @@ class Database:
         except psycopg.errors.InvalidParameterValue as error:  # role "mutirao_app" does not exist
             raise SetupError("database_not_migrated", str(error)) from None
         await self._pool.open(wait=True, timeout=10)
+        await self._brief_locks.open()
         await self._locks.open()
 
     async def close(self) -> None:
         await self._locks.close()
+        await self._brief_locks.close()
         await self._pool.close()
 
     @asynccontextmanager
@@ -66,46 +73,61 @@ class Database:
             yield conn
 
     @asynccontextmanager
-    async def lock(self, key: str, timeout: float = 60.0) -> AsyncIterator[None]:
-        """Hold the lock `key` among all processes on this database; first come, first served.
+    async def lock(self, key: str, timeout: float = 60.0, *, brief: bool = False) -> AsyncIterator[None]:
+        """Hold the lock `key` among all processes on this database; in each process first come, first served.
 
+        Within a process, those who wait for the same key cost nothing: only the first in line borrows a connection.
+        `brief` locks (a login, one write) have connections of their own, so that no number of turns or imports, which
+        hold theirs for as long as the work takes, keeps them waiting.
         It is not re-entrant, and it ends with its process: PostgreSQL frees it when the connection breaks.
         Unavailable("busy", key) when it is not free within `timeout` seconds.
         """
-        try:
-            conn = await self._locks.getconn(timeout)
-        except (PoolTimeout, PoolClosed) as error:
-            if self._locks.get_stats().get("pool_size", 0) >= self._locks.max_size:
-                raise Unavailable("busy", "too many locks are held", key=key) from None
-            raise Unavailable("database_unreachable", str(error)) from None
-        held = False
-        try:
-            await conn.execute("SELECT set_config('lock_timeout', %s, false)", [f"{max(int(timeout * 1000), 1)}ms"])
-            await conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [key])
-            held = True
-            yield
-        except psycopg.errors.LockNotAvailable:
-            if held:
-                raise
-            raise Unavailable("busy", f"{key} is locked by other work", key=key) from None
-        except psycopg.OperationalError as error:
-            if held:
-                raise
-            raise Unavailable("database_unreachable", str(error)) from None
-        finally:
-            await asyncio.shield(self._free(conn, key, held))
+        until = time.monotonic() + timeout
+        pool = self._brief_locks if brief else self._locks
+        async with self._first_in_line(key, timeout):
+            try:
+                conn = await pool.getconn(max(until - time.monotonic(), 0.01))
+            except (PoolTimeout, PoolClosed) as error:
+                if pool.get_stats().get("pool_size", 0) >= pool.max_size:
+                    raise Unavailable("busy", "too many locks are held", key=key) from None
+                raise Unavailable("database_unreachable", str(error)) from None
+            held = False
+            try:
+                patience = f"{max(int((until - time.monotonic()) * 1000), 1)}ms"
+                await conn.execute("SELECT set_config('lock_timeout', %s, false)", [patience])
+                await conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [key])
+                held = True
+                yield
+            except psycopg.errors.LockNotAvailable:
+                if held:
+                    raise
+                raise Unavailable("busy", f"{key} is locked by other work", key=key) from None
+            except psycopg.OperationalError as error:
+                if held:
+                    raise
+                raise Unavailable("database_unreachable", str(error)) from None
+            finally:
+                await asyncio.shield(_free(pool, conn, key, held))
 
-    async def _free(self, conn: Connection, key: str, held: bool) -> None:
+    @asynccontextmanager
+    async def _first_in_line(self, key: str, timeout: float) -> AsyncIterator[None]:
+        """Be the only one of this process that asks the database for `key`."""
+        line = self._lines.setdefault(key, _Line())
+        line.people += 1
         try:
-            if held and not conn.closed:
-                await conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [key])
-            else:
-                # Whether a cancelled wait got the lock in its last moment nobody knows: ending the session frees it.
-                await conn.close()
-        except psycopg.Error:
-            await conn.close()
+            try:
+                async with asyncio.timeout(timeout):
+                    await line.lock.acquire()
+            except TimeoutError:
+                raise Unavailable("busy", f"{key} is locked by other work", key=key) from None
+            try:
+                yield
+            finally:
+                line.lock.release()
         finally:
-            await self._locks.putconn(conn)
+            line.people -= 1
+            if not line.people:
+                del self._lines[key]
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
@@ -122,6 +144,27 @@ class Database:
             raise
         finally:
             await self._pool.putconn(conn)
+
+
+@dataclass
+class _Line:
+    """Those of this process who hold or want one lock."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    people: int = 0
+
+
+async def _free(pool: "AsyncConnectionPool[Connection]", conn: Connection, key: str, held: bool) -> None:
+    try:
+        if held and not conn.closed:
+            await conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [key])
+        else:
+            # Whether a cancelled wait got the lock in its last moment nobody knows: ending the session frees it.
+            await conn.close()
+    except psycopg.Error:
+        await conn.close()
+    finally:
+        await pool.putconn(conn)
 
 
 async def configure(conn: "AsyncConnection[Any]") -> None:

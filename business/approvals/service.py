@@ -289,7 +289,7 @@ class Approvals:
             await asyncio.wait(self._running)
 
     async def _execute(self, tenant_id: str, proposal_id: str) -> Proposal:
-        async with self._db.lock(_lock_key(proposal_id), timeout=90):
+        async with self._db.lock(_lock_key(proposal_id), timeout=90, brief=True):
             proposal = await self._read(tenant_id, proposal_id)
             if proposal.state is ProposalState.APPROVED:
                 await self._run(proposal)
@@ -364,7 +364,7 @@ class Approvals:
         settled = 0
         for proposal in open_ones:
             try:
-                async with self._db.lock(_lock_key(proposal.id), timeout=1.0):
+                async with self._db.lock(_lock_key(proposal.id), timeout=1.0, brief=True):
                     await self._settle(await self._read(tenant_id, proposal.id))
             except Unavailable:
                 continue  # somebody is on it

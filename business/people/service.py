@@ -211,7 +211,7 @@ class People:
         email_hash = hashlib.sha256(email.encode()).hexdigest()
         # Failures are counted before the password is looked at, and one person's attempts one after the other:
         # else twenty guesses at once would all pass the count.
-        async with self._db.lock(f"login {email_hash}", timeout=20):
+        async with self._db.lock(f"login {email_hash}", timeout=20, brief=True):
             async with self._db.system() as conn:
                 await self._refuse_guessing(conn, email_hash, address)
                 found = await (await conn.execute("SELECT * FROM find_login(%s)", [email])).fetchone()

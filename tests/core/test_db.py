@@ -315,3 +315,51 @@ async def test_more_locks_than_the_pool_wait_for_each_other(dsns: Dsns) -> None:
 
     assert await asyncio.gather(*(work(n) for n in range(12))) == list(range(12))
     await db.close()
+
+
+async def test_a_crowd_on_one_conversation_keeps_neither_an_approval_nor_a_login_waiting(dsns: Dsns) -> None:
+    db = Database(dsns.app, max_locks=2)
+    await db.open()
+    door, served = asyncio.Event(), []
+
+    async def message(conversation: str, n: int) -> None:
+        async with db.lock(f"conversation:{conversation}", timeout=20):
+            served.append((conversation, n))
+            await door.wait()
+
+    async def brief(key: str) -> str:
+        async with db.lock(key, timeout=2, brief=True):
+            return key
+
+    crowd = [asyncio.create_task(message("one", n)) for n in range(40)]
+    another = asyncio.create_task(message("another", 0))  # the crowd holds one of the two connections, not both
+    rest = asyncio.create_task(message("third", 0))
+    assert await asyncio.gather(brief("proposal prop_1"), brief("login 1")) == ["proposal prop_1", "login 1"]
+    async with asyncio.timeout(10):
+        while len(served) < 2:
+            await asyncio.sleep(0.01)
+    assert served == [("one", 0), ("another", 0)]
+    door.set()
+    await asyncio.gather(*crowd, another, rest)
+    assert [n for conversation, n in served if conversation == "one"] == list(range(40)), "first come, first served"
+    await db.close()
+
+
+async def test_those_who_give_up_in_line_leave_nothing_behind(database: Database) -> None:
+    async with database.lock("conv_1"):
+        waiting = [asyncio.create_task(_enter(database, "conv_1", 0.05)) for _ in range(5)]
+        cancelled = asyncio.create_task(_enter(database, "conv_1", 10))
+        assert await asyncio.gather(*waiting) == ["busy"] * 5
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+    assert await _enter(database, "conv_1", 1) == "in"
+    assert database._lines == {}
+
+
+async def _enter(db: Database, key: str, timeout: float) -> str:
+    try:
+        async with db.lock(key, timeout=timeout):
+            return "in"
+    except Unavailable as error:
+        return error.code
