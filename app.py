@@ -319,7 +319,16 @@ def serve(settings: Settings) -> None:
 
         async with open_services(settings) as services:
             app = build_web_app(services, card=proposal_card, starters=[key for crew in CREWS for key in crew.starters])
-            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on"))
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    app,
+                    log_level="warning",
+                    access_log=False,
+                    lifespan="on",
+                    timeout_graceful_shutdown=5,
+                    ws_max_size=1_000_000,
+                )
+            )
             stop = asyncio.Event()
             worker = asyncio.create_task(services.jobs.run_worker(stop))
             warming = asyncio.ensure_future(services.warm())
