@@ -5,8 +5,10 @@ It holds the turn. `next_step` gives the tool calls that are still missing for w
 
 import re
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
+from business.ads.model import Window
 from business.ads.windows import parse_period
 from core.errors import ArgumentsWrong, MutiraoError
 from core.turn import ToolRecord, Turn
@@ -25,7 +27,16 @@ _CHANGE_VERBS = {
 }
 _MOST_PROPOSALS = 3
 _ASKS_TO_PAUSE = re.compile(
-    r"\b(?:paus\w+|deslig\w+|par(?:o|ar|e)\b|cort\w+|desativ\w+|stop\w*|turn\w* off|cut\w*|apag\w+|mat(?:o|ar)\b)"
+    r"\b(?:paus(?!ad|ed)\w+|deslig(?!ad)\w+|par(?:o|ar|e)\b|cort\w+|desativ(?!ad)\w+|stop\w*|turn\w* off|cut\w*|apag\w+"
+    r"|mat(?:o|ar)\b)"
+)
+_ASKS_FOR_BUDGET = re.compile(r"\b(?:orcamentos?|verbas?|budgets?|presupuestos?)\b")
+
+
+_ASKS_HOW_TO_IMPORT = re.compile(
+    r"\bcomo (?:eu |se |te |posso )?(?:import|fa[cz]|mand|envi|export|tir|sac|sub|carreg|baix)"
+    r"|\bhow (?:do|can|to|many)\b|\b(?:posso|puedo|can i|da pr?a|da para|consigo|por ?que|why|qua(?:is|ntas)|which files|cuantas|que archivos)\b"
+    r"|\b(?:aceit|acept|accept|format|apag|delete)"
 )
 
 
@@ -104,13 +115,28 @@ class AdsPlaybook:
             named = understand(intent, self._without_period(task.text, intent), session)
             if named.target and intent not in CHANGES:
                 intent = "ads.trend" if intent == "ads.trend" else "ads.campaign"
+        file = self._file(task.text, session) if intent == "ads.import" else None
+        if file:
+            intent = "ads.overview"
         text = self._without_period(task.text, intent)
         request = understand(intent, text, session)
+        if file:
+            request = replace(request, account=file)
         if intent == "ads.overview" and request.metric and not request.target and SUPERLATIVE.search(plain(text)):
             request = replace(request, intent="ranking")  # "which campaign sold the most?" is asked as an overview
         if earlier and earlier.account and not (request.account or request.target):
             request = replace(request, account=earlier.account)
         return request
+
+    def _file(self, text: str, session: dict[str, Any]) -> str | None:
+        """The imported file that is spoken of, if one is and the question is not how to bring it: the one that is
+        named, else the one that came with this conversation, else the only one."""
+        if _ASKS_HOW_TO_IMPORT.search(plain(text)):
+            return None
+        files = [a["id"] for a in session["accounts"] if a["id"].startswith("file_")]
+        named = understand("ads.overview", text, session).account
+        found = named or session.get("account") or (files[0] if len(files) == 1 else None)
+        return found if found in files else None
 
     def _without_period(self, text: str, intent: str) -> str:
         """Words of time are no part of a name: "a campanha Remarketing esse mês". A change has no period."""
@@ -145,7 +171,8 @@ class AdsPlaybook:
         if compare_said := self._said(task.text)[1]:
             arguments["compare_with"] = compare_said
         elif request.intent == "compare":
-            arguments["compare_with"] = "previous"
+            counted = self._counted_from_last(task)
+            arguments["compare_with"] = _dates(counted[1]) if counted else "previous"
         return arguments
 
     def _ranking(self, task: CrewTask, request: AdsRequest) -> dict[str, Any]:
@@ -184,10 +211,30 @@ class AdsPlaybook:
 
     def _period(self, task: CrewTask) -> str | None:
         """The words that name a period: of this part, else of the whole message, else of the conversation."""
+        if counted := self._counted_from_last(task):
+            last, found = counted
+            return _dates(last if task.intent == "ads.compare" else found)
         said = self._said(task.text)[0] or (self._said(self._turn.text)[0] if len(self._tasks) > 1 else None)
         if said is None and task.intent == "followup":
             said = self._turn.session.get("period")
         return said
+
+    def _counted_from_last(self, task: CrewTask) -> tuple[Window, Window] | None:
+        """(days last answered for, days that are named from there): "and the day before?", "compared with the one
+        before". None when the words mean the same days without the last answer."""
+        last = self._turn.session.get("window")
+        if not last or task.intent not in ("followup", "ads.compare"):
+            return None
+        now, zone = self._turn.now, self._turn.identity.time_zone
+        days = Window(date.fromisoformat(last["since"]), date.fromisoformat(last["until"]), zone)
+        try:
+            alone = parse_period(task.text, now=now, time_zone=zone)
+            after = parse_period(task.text, now=now, time_zone=zone, default=days)
+        except MutiraoError:
+            return None
+        if alone is None or after is None or alone.window == after.window:
+            return None
+        return days, after.window
 
     def _said(self, text: str) -> tuple[str | None, str | None]:
         """The words that name a period, and those that name what it is compared with."""
@@ -279,7 +326,9 @@ class AdsPlaybook:
                 return self._words.accounts(record.result)
             case "ads_report":
                 intent = "overview" if request.target else request.intent
-                return self._words.report(record.result, intent, call.arguments.get("sort_by", "spend"))
+                said = self._words.report(record.result, intent, call.arguments.get("sort_by", "spend"))
+                asks_budget = _ASKS_FOR_BUDGET.search(plain(request.text))
+                return "\n".join([said, *(self._words.budgets(record.result) if asks_budget else [])])
             case "ads_trend":
                 return self._words.trend(record.result)
             case "ads_diagnose":
@@ -296,6 +345,10 @@ def _change_said(text: str) -> str | None:
     """The change that the words themselves ask for, None when they ask for none."""
     words = plain(text)
     return next((intent for intent, verbs in _CHANGE_VERBS.items() if verbs.search(words)), None)
+
+
+def _dates(window: Window) -> str:
+    return f"{window.since}..{window.until}"
 
 
 def _same(made: dict[str, Any], wanted: dict[str, Any]) -> bool:
