@@ -277,7 +277,7 @@ def totals(
     currency = next(iter(currencies), None)
 
     result_kind, results = _results(rows, kinds)
-    value_type = _present_type(rows, ResultKind.PURCHASE, lambda row: row.action_values)
+    value_type = _present_type(ResultKind.PURCHASE, _told(row.action_values for row in rows))
     values = [row.action_values.get(value_type) if value_type else None for row in rows]
     # A row that tells its actions and has no value had no purchase with a value: that is zero, not missing.
     known = [Decimal(0) if v is None and row.actions_known else v for v, row in zip(values, rows, strict=True)]
@@ -317,7 +317,7 @@ def count(rows: Iterable[Figures], kind: ResultKind) -> Decimal | None:
     rows = [row for row in rows if row.actions_known]
     if not rows:
         return None
-    action_type = _present_type(rows, kind, lambda row: row.actions)
+    action_type = _present_type(kind, _told(row.actions for row in rows))
     if action_type is None:
         # "link_click" may also be told by its own field
         if kind is ResultKind.LINK_CLICK and (clicks := [r.link_clicks for r in rows if r.link_clicks is not None]):
@@ -326,11 +326,14 @@ def count(rows: Iterable[Figures], kind: ResultKind) -> Decimal | None:
     return sum((row.actions.get(action_type, Decimal(0)) for row in rows), Decimal(0))
 
 
-def _present_type(
-    rows: list[Figures], kind: ResultKind, told: Callable[[Figures], Mapping[str, Decimal]]
-) -> str | None:
-    """The first action type of the kind that any of the rows has: one type for all of them, or parts would be mixed."""
-    return next((t for t in ACTION_TYPES[kind] if any(t in told(row) for row in rows)), None)
+def _told(actions: Iterable[Mapping[str, Decimal]]) -> frozenset[str]:
+    """The action types that any of the rows has."""
+    return frozenset().union(*actions)
+
+
+def _present_type(kind: ResultKind, told: frozenset[str]) -> str | None:
+    """The first action type of the kind that was told: one type for all rows, or parts would be mixed."""
+    return next((t for t in ACTION_TYPES[kind] if t in told), None)
 
 
 def _results(

@@ -47,7 +47,8 @@ class Match:
 
 def folded(text: str) -> str:
     """Small letters and digits without accents, one space between words: "[VENDAS] Ação" → "vendas acao"."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    # Decomposed first: some letters (𝕬) have a small form only then.
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     plain = "".join(c for c in decomposed if not unicodedata.combining(c))
     return " ".join(re.findall(r"[^\W_]+", plain))
 

@@ -324,7 +324,7 @@ def decimal(raw: Raw, name: str) -> Decimal | None:
     if value is None or value == "":
         return None
     try:
-        found = Decimal(str(value))
+        found = Decimal(value if type(value) is str else str(value))
     except InvalidOperation:
         raise answer_broken(f"{name} is no number") from None
     if not found.is_finite():
@@ -344,6 +344,9 @@ def moment(raw: Raw, name: str) -> datetime | None:
     if value is None:
         return None
     try:
-        return datetime.strptime(str(value), "%Y-%m-%dT%H:%M:%S%z").astimezone(UTC)
+        found = datetime.fromisoformat(str(value))  # such as 2026-11-20T09:30:00-0300
     except ValueError:
         raise answer_broken(f"{name} is no moment") from None
+    if found.tzinfo is None:
+        raise answer_broken(f"{name} has no time zone")
+    return found.astimezone(UTC)
