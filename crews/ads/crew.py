@@ -140,6 +140,8 @@ def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook, words: Wo
                 session[key] = record.arguments[key]
         if record.name == "ads_report" and record.arguments.get("sort_by"):
             session["ranking"] = {k: record.arguments[k] for k in _RANKED_BY if k in record.arguments}
+        if sources := _sources([record]):
+            session["window"] = {end: str(sources[-1]["window"][end]) for end in ("since", "until")}
         if record.name in ("ads_report", "ads_trend", "ads_diagnose"):
             session["last_account"] = record.arguments.get("account")
     session["asked_amount_for"] = playbook.unanswered()

@@ -79,7 +79,10 @@ class Words:
 
     def report(self, result: dict[str, Any], intent: str, sort_by: str) -> str:
         """An ads_report in sentences: per account what was spent and what came of it, the change, what leads."""
-        paragraphs = [self._account(report, intent, sort_by, len(result["reports"])) for report in result["reports"]]
+        reports = result["reports"]
+        if intent == "ranking":  # an account without the figure has no place in its ranking
+            reports = [one for one in reports if self._leaders_of(one, sort_by)] or reports
+        paragraphs = [self._account(report, intent, sort_by, len(result["reports"])) for report in reports]
         for total in result.get("totals", []) if intent != "ranking" else []:
             if total.get("now"):
                 spent = self.figure("spend", total["now"]["spend"], total["currency"])
@@ -115,7 +118,7 @@ class Words:
             lines += [f"- {self._kind(kind, currency, report['compare'] is not None)}" for kind in kinds if kind["now"]]
         if report["compare"] is not None and now is not None:
             lines.append(self._compared(report, currency))
-        leaders = [row for row in report["rows"] if row["now"] and row["now"].get(sort_by) is not None]
+        leaders = self._leaders_of(report, sort_by)
         if leaders and report["total_of"] == "account" and len(report["rows"]) > 1:
             lines.append(self._leaders(leaders, intent, sort_by, currency))
         if now is not None and (days := report["days_without_data"]):
@@ -129,6 +132,22 @@ class Words:
                 self.say("ads.lengths_differ", days=report["window"]["days"], compare_days=report["compare"]["days"])
             )
         return "\n".join(lines)
+
+    def _leaders_of(self, report: dict[str, Any], metric: str) -> list[dict[str, Any]]:
+        """The rows that have the figure, in their order."""
+        return [row for row in report["rows"] if row["now"] and row["now"].get(metric) is not None]
+
+    def budgets(self, result: dict[str, Any]) -> list[str]:
+        """A sentence for each budget in the rows; the ones on another level are not there."""
+        lines = []
+        for report in result["reports"]:
+            for row in report["rows"]:
+                budget = row["daily_budget"] or row["lifetime_budget"]
+                if budget is not None:
+                    amount = formats.money(Money(Decimal(str(budget)), report["account"]["currency"]), self.language)
+                    daily = row["daily_budget"] is not None
+                    lines.append(self.say("ads.budget", name=row["name"], budget=amount, daily=daily))
+        return lines
 
     def _all_zero(self, report: dict[str, Any], metric: str) -> bool:
         """Whether something was counted and none of it happened: a ranking of zeros says nothing."""
