@@ -8,7 +8,7 @@ The graph below is LangGraph's; a turn is one run of it, without a checkpointer 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -42,7 +42,6 @@ log = structlog.get_logger(__name__)
 
 _HISTORY = 6  # messages of the conversation that a model is shown
 _LEAST_KEPT = 0.5  # of a model's text must stand after the checks; with less, its sense may have gone with the rest
-_LOCK_SECONDS = 120.0  # how long a message waits for the one before it
 
 
 @dataclass
@@ -62,6 +61,8 @@ class Supervisor:
     intake: FileIntake
     clock: Clock
     limits: Limits = field(default_factory=Limits)
+    patience: float = 120.0
+    """Seconds that a message waits for the one before it."""
     _graph: Any = None
 
     @property
@@ -84,41 +85,49 @@ class Supervisor:
             turn_id,
             [asdict(a) for a in message.attachments],
         )
-        async with self.db.lock(f"conversation:{message.conversation_id}", timeout=_LOCK_SECONDS):
-            before = await self.conversations.state(identity.tenant_id, message.conversation_id)
-            session = await self.sessions.load(identity.tenant_id, message.conversation_id)
-            language = detect_language(text, before.language, identity.language)
-            turn = Turn(
-                id=turn_id,
-                identity=identity,
-                conversation_id=message.conversation_id,
-                door=message.door,
-                text=text,
-                language=language,
-                now=accepted,
-                session=session,
-                limits=self.limits,
-                progress=progress,
-            )
-            said = await self.conversations.said(
-                identity.tenant_id, message.conversation_id, last=_HISTORY, before_turn=turn_id
-            )
-            turn.session["history"] = [(s.role, s.text) for s in said]
-            turn.session["attachments"] = [asdict(a) for a in message.attachments]
-            stopped: asyncio.CancelledError | None = None
+        turn = Turn(
+            id=turn_id,
+            identity=identity,
+            conversation_id=message.conversation_id,
+            door=message.door,
+            text=text,
+            language=detect_language(text, None, identity.language),
+            now=accepted,
+            limits=self.limits,
+            progress=progress,
+        )
+        stopped = remembered = False
+        async with AsyncExitStack() as conversation:
             try:
+                lock = self.db.lock(f"conversation:{turn.conversation_id}", timeout=self.patience)
+                await conversation.enter_async_context(lock)
+                await self._remember(turn, message)
+                remembered = True
                 state = await self._run(turn)
-            except asyncio.CancelledError as error:  # the person pressed stop: keep what is there, then let it go on
-                stopped, state = error, {"ended": "stopped"}
+            except asyncio.CancelledError:  # the person pressed stop: keep what is there, then let it go on
+                stopped, state = True, _ended(turn, "stopped")
                 turn.stopped.set()
-            reply = await asyncio.shield(self._close(turn, state))
+            except MutiraoError as error:  # the message before it took too long
+                state = _ended(turn, f"error:{error.code}", self.texts.error(turn.language, error))
+            reply = await asyncio.shield(self._close(turn, state, remembered))
         if stopped and (task := asyncio.current_task()) is not None:
             task.uncancel()  # the stop has been served: the door gets the reply of a stopped turn
         return reply
 
+    async def _remember(self, turn: Turn, message: IncomingMessage) -> None:
+        """What the conversation knows when this message's turn has come. The caller holds its lock."""
+        tenant_id = turn.identity.tenant_id
+        before = await self.conversations.state(tenant_id, turn.conversation_id)
+        turn.language = detect_language(turn.text, before.language, turn.identity.language)
+        turn.session = await self.sessions.load(tenant_id, turn.conversation_id)
+        said = await self.conversations.said(tenant_id, turn.conversation_id, last=_HISTORY, before_turn=turn.id)
+        turn.session["history"] = [(s.role, s.text) for s in said]
+        turn.session["attachments"] = [asdict(a) for a in message.attachments]
+        turn.started = time.monotonic()  # what others made it wait for is not its own time
+
     async def _run(self, turn: Turn) -> TurnState:
         """The graph under the turn's time limit. Failures end in a state that says so, never in an exception."""
-        state: TurnState = {"turn": turn, "answers": {}, "session": {}, "ended": "done"}
+        state = _ended(turn, "done")
         try:
             async with asyncio.timeout(turn.limits.seconds):
                 async for update in self.graph.astream(state, stream_mode="values"):
@@ -247,7 +256,8 @@ class Supervisor:
 
     # --- the end of a turn ------------------------------------------------------------------
 
-    async def _close(self, turn: Turn, state: TurnState) -> Reply:
+    async def _close(self, turn: Turn, state: TurnState, remembered: bool) -> Reply:
+        """Save the answer, and the session where it was loaded: without the lock it is another turn's to write."""
         answers = list(state.get("answers", {}).values())
         plan = state.get("plan")
         text = self._compose(turn, answers, plan, state["ended"])
@@ -290,10 +300,11 @@ class Supervisor:
                 state={"done": "done", "stopped": "stopped"}.get(state["ended"].split(":")[0], "failed"),
                 conn=conn,
             )
-            session = {**turn.session, **state.get("session", {}), "last_text": turn.text}
-            for passing in ("history", "attachments"):
-                session.pop(passing, None)
-            await self.sessions.save(conn, turn.identity.tenant_id, turn.conversation_id, session)
+            if remembered:
+                session = {**turn.session, **state.get("session", {}), "last_text": turn.text}
+                for passing in ("history", "attachments"):
+                    session.pop(passing, None)
+                await self.sessions.save(conn, turn.identity.tenant_id, turn.conversation_id, session)
         return Reply(
             turn_id=turn.id,
             conversation_id=turn.conversation_id,
@@ -338,6 +349,10 @@ class Supervisor:
             "tools": round(sum(r.seconds for r in turn.results), 3),
             "model": round(sum(c.seconds for c in turn.model_calls), 3),
         }
+
+
+def _ended(turn: Turn, how: str, said: str = "") -> TurnState:
+    return {"turn": turn, "answers": {"error": Answer(said)} if said else {}, "session": {}, "ended": how}
 
 
 def _served(state: TurnState, name: str, answer: Answer, session: dict[str, Any]) -> dict[str, Any]:
