@@ -126,13 +126,13 @@ def test_nothing_is_printed_even_when_a_kickoff_fails(watched: dict[str, Any]) -
 
 def test_the_process_is_left_as_it_was(watched: dict[str, Any]) -> None:
     assert watched["warn"], "CrewAI replaces warnings.warn"
-    assert watched["added"] == [
+    chromadb = {"TOKENIZERS_PARALLELISM"}  # harmless; set by 3.11's imports, not by 3.12's
+    assert set(watched["added"]) - chromadb == {
         "CREWAI_DISABLE_TELEMETRY",
         "CREWAI_DISABLE_VERSION_CHECK",
         "CREWAI_STORAGE_DIR",
         "CREWAI_TRACING_ENABLED",
-        "TOKENIZERS_PARALLELISM",  # chromadb's, harmless
-    ]
+    }
 
 
 def test_without_its_switches_crewai_is_not_imported() -> None:
