@@ -35,7 +35,8 @@ _ASKS_FOR_BUDGET = re.compile(r"\b(?:orcamentos?|verbas?|budgets?|presupuestos?)
 
 _ASKS_HOW_TO_IMPORT = re.compile(
     r"\bcomo (?:eu |se |te |posso )?(?:import|fa[cz]|mand|envi|export|tir|sac|sub|carreg|baix)"
-    r"|\bhow (?:do|can|to|many)\b|\b(?:posso|puedo|can i|da pr?a|da para|consigo|por ?que|why|qua(?:is|ntas)|which files|cuantas|que archivos)\b"
+    r"|\bhow (?:do|can|to|many)\b"
+    r"|\b(?:posso|puedo|can i|da pr?a|da para|consigo|por ?que|why|qua(?:is|ntas)|which files|cuantas|que archivos)\b"
     r"|\b(?:aceit|acept|accept|format|apag|delete)"
 )
 
@@ -168,11 +169,13 @@ class AdsPlaybook:
             arguments |= self._ranking(task, request)
         elif request.level_named and request.target is None and request.level != "campaign":
             arguments["level"] = request.level
-        if compare_said := self._said(task.text)[1]:
+        counted = self._counted_from_last(task)
+        if counted and self._compares(task):
+            arguments["compare_with"] = _dates(counted[1])
+        elif compare_said := self._said(task.text)[1]:
             arguments["compare_with"] = compare_said
         elif request.intent == "compare":
-            counted = self._counted_from_last(task)
-            arguments["compare_with"] = _dates(counted[1]) if counted else "previous"
+            arguments["compare_with"] = "previous"
         return arguments
 
     def _ranking(self, task: CrewTask, request: AdsRequest) -> dict[str, Any]:
@@ -199,11 +202,11 @@ class AdsPlaybook:
             arguments["period"] = period
         if request.account:
             arguments["account"] = request.account
-        elif task.intent == "followup" and (account := self._turn.session.get("last_account")):
+        elif self._goes_on(task) and (account := self._turn.session.get("last_account")):
             arguments["account"] = account
         if request.target:
             arguments["target"] = request.target
-        elif request.intent == "campaign" and (focus := self._turn.session.get("focus")):
+        elif self._of_one_object(task, request) and (focus := self._turn.session.get("focus")):
             arguments["target"] = focus["id"]
         if "target" in arguments and arguments["target"].isdigit():
             arguments.pop("account", None)  # an id says where it lives
@@ -213,28 +216,42 @@ class AdsPlaybook:
         """The words that name a period: of this part, else of the whole message, else of the conversation."""
         if counted := self._counted_from_last(task):
             last, found = counted
-            return _dates(last if task.intent == "ads.compare" else found)
+            return _dates(last if self._compares(task) else found)
         said = self._said(task.text)[0] or (self._said(self._turn.text)[0] if len(self._tasks) > 1 else None)
         if said is None and task.intent == "followup":
             said = self._turn.session.get("period")
         return said
 
+    def _of_one_object(self, task: CrewTask, request: AdsRequest) -> bool:
+        """Whether the object spoken of last is meant: "e ontem?" or "compara com anteontem" after one campaign."""
+        was_one = self._turn.session.get("last_intent") == "ads.campaign"
+        compared = request.intent == "compare" and was_one and not request.account and self._goes_on(task)
+        return request.intent == "campaign" or compared
+
+    def _goes_on(self, task: CrewTask) -> bool:
+        """Whether it is about what was answered last: "e ontem?", "compara com o dia anterior"."""
+        return task.intent == "followup" or (task.intent == "ads.compare" and not self._said(task.text)[0])
+
+    def _compares(self, task: CrewTask) -> bool:
+        return task.intent == "ads.compare" or self._said(task.text)[1] is not None
+
     def _counted_from_last(self, task: CrewTask) -> tuple[Window, Window] | None:
         """(days last answered for, days that are named from there): "and the day before?", "compared with the one
         before". None when the words mean the same days without the last answer."""
-        last = self._turn.session.get("window")
-        if not last or task.intent not in ("followup", "ads.compare"):
+        if task.intent not in ("followup", "ads.compare"):
             return None
-        now, zone = self._turn.now, self._turn.identity.time_zone
-        days = Window(date.fromisoformat(last["since"]), date.fromisoformat(last["until"]), zone)
+        now, zone, last = self._turn.now, self._turn.identity.time_zone, self._turn.session.get("window")
+        days = Window(date.fromisoformat(last["since"]), date.fromisoformat(last["until"]), zone) if last else None
         try:
             alone = parse_period(task.text, now=now, time_zone=zone)
             after = parse_period(task.text, now=now, time_zone=zone, default=days)
         except MutiraoError:
             return None
-        if alone is None or after is None or alone.window == after.window:
+        if alone is None or after is None:
             return None
-        return days, after.window
+        if after.compare and not after.said:  # only what to compare with was named
+            return days or after.window, after.compare
+        return None if days is None or alone.window == after.window else (days, after.window)
 
     def _said(self, text: str) -> tuple[str | None, str | None]:
         """The words that name a period, and those that name what it is compared with."""

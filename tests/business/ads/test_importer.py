@@ -91,7 +91,7 @@ def test_an_export_of_a_month_in_portuguese_with_its_total_in_the_first_line(tmp
     assert isinstance(remarketing, Row)
     assert isinstance(leads, Row)
     assert (remarketing.since, remarketing.until) == (date(2026, 10, 1), date(2026, 10, 31))
-    assert (remarketing.numbers["spend"], remarketing.numbers["results"]) == (Decimal("2480.10"), 41)
+    assert (remarketing.numbers["spend"], remarketing.numbers["results"]) == (Decimal("2480.10"), Decimal(41))
     assert result_kind(leads.result_type) is ResultKind.LEAD
     assert remarketing.numbers["spend"] + Decimal("1225.25") == total.spend  # type: ignore[operator]
 
@@ -144,12 +144,12 @@ COLUMNS = ["Nome da campanha", "Dia", "Valor usado (BRL)", "Impressões"]
 
 def test_a_workbook_whose_numbers_are_text_is_read_as_a_csv_would_be(tmp_path: Path) -> None:
     (row,) = rows(sheet(tmp_path, [COLUMNS, ["Natal", "2026-11-01", "1.234,56", "45.210"]]))
-    assert (row.numbers["spend"], row.numbers["impressions"]) == (Decimal("1234.56"), 45_210)
+    assert (row.numbers["spend"], row.numbers["impressions"]) == (Decimal("1234.56"), Decimal(45_210))
 
 
 def test_what_a_spreadsheet_reckons_is_kept_to_four_decimals(tmp_path: Path) -> None:
     (row,) = rows(sheet(tmp_path, [COLUMNS, ["Natal", datetime(2026, 11, 1), 0.1 + 0.2, 3.0]]))
-    assert (row.numbers["spend"], row.numbers["impressions"]) == (Decimal("0.3"), 3)
+    assert (row.numbers["spend"], row.numbers["impressions"]) == (Decimal("0.3"), Decimal(3))
 
 
 def test_a_cover_sheet_before_the_table_is_passed_over(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_mark_that_appears_only_far_down_decides_then(tmp_path: Path) -> None:
     path = write(tmp_path, HEAD + many + "B;2026-11-02;1.234,56;10\nC;2026-11-02;1.234;10\n")
     assert inspect(path, Hints()).decimals == ""
     *_, b, c = rows(path)
-    assert (b.numbers["spend"], c.numbers["spend"]) == (Decimal("1234.56"), 1234)
+    assert (b.numbers["spend"], c.numbers["spend"]) == (Decimal("1234.56"), Decimal(1234))
 
 
 def test_a_number_that_can_be_read_in_two_ways_far_down_is_asked_about(tmp_path: Path) -> None:
