@@ -8,10 +8,11 @@ numbers in this sense.
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -525,16 +526,23 @@ def leaks(text: str, secrets: Sequence[str]) -> bool:
     if _TOKENS.search(text):
         return True
     words = re.findall(r"\w+", text.casefold())
-    runs: set[tuple[str, ...]] | None = None
     squeezed = " ".join(words)
+    runs = _runs(words)
     for secret in secrets:
-        parts = re.findall(r"\w+", secret.casefold())
+        parts, secret_runs = _taken_apart(secret)
         if len(parts) <= _RUN:
             if len(secret) >= 6 and (secret in text or (len(parts) > 2 and " ".join(parts) in squeezed)):
                 return True
-            continue
-        if runs is None:
-            runs = {tuple(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1)}
-        if any(tuple(parts[i : i + _RUN]) in runs for i in range(len(parts) - _RUN + 1)):
+        elif not secret_runs.isdisjoint(runs):
             return True
     return False
+
+
+@lru_cache(maxsize=16)  # the prompts of the crews: every sentence is compared with them
+def _taken_apart(secret: str) -> tuple[list[str], frozenset[tuple[str, ...]]]:
+    parts = re.findall(r"\w+", secret.casefold())
+    return parts, frozenset(_runs(parts))
+
+
+def _runs(words: list[str]) -> Iterator[tuple[str, ...]]:
+    return (tuple(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1))
