@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import structlog
@@ -53,10 +54,8 @@ from crews.fence import give_threads, import_crewai, prepare
 from crews.registry import CREWS
 from integrations.meta_ads.client import MetaAdsClient
 from integrations.meta_ads.simulator import launch as simulator
-from llm.catalog import load_catalog
 from llm.checks import ModelsCheck
-from llm.providers import build_providers
-from llm.router import Router, RouterLimits
+from llm.router import Router
 from memory.session import SessionStore
 from prompts.prompt import Prompts
 from prompts.texts import Texts
@@ -82,7 +81,7 @@ async def open_services(
     """
     clock = clock or SystemClock()
     configure_logging(settings.log_level)
-    _only_loopback_unless_live(settings)
+    router = Router.from_settings(settings)  # first, so that a model without its key is told at once
     async with AsyncExitStack() as stack:
         app_dsn = await _database(settings, stack)
         texts, prompts, vault = Texts.load(), Prompts(), Vault.load(settings.data_dir)
@@ -101,7 +100,8 @@ async def open_services(
         # Ads: Meta's Graph API at the address the settings say, and imported files.
         http = await stack.enter_async_context(httpx.AsyncClient())
         url, sandbox_token = (graph_url, "") if graph_url else await _graph(settings, stack)
-        connections = MetaConnections(db, vault, clock, _client_opener(settings, http, url))
+        _only_loopback_unless_live(settings, url)
+        connections = MetaConnections(db, vault, clock, _client_opener(settings, http, url), settings.meta_ads)
 
         async def sources_of(tenant_id: str) -> list[AdsSource]:
             connected = await connections.of(tenant_id)
@@ -128,9 +128,6 @@ async def open_services(
         )
 
         # What decides: models, crews, supervisor.
-        catalog = load_catalog(forced=settings.model, compatible_model=settings.compatible_model)
-        limits = RouterLimits(settings.model_first_byte_seconds, settings.model_deadline_seconds)
-        router = Router(catalog, build_providers(settings), limits)
         stack.push_async_callback(router.close)
         prepare(settings.data_dir)
         give_threads(asyncio.get_running_loop(), _THREADS)
@@ -231,10 +228,10 @@ def _client_opener(settings: Settings, http: httpx.AsyncClient, url: str) -> Cal
     return open_client
 
 
-def _only_loopback_unless_live(settings: Settings) -> None:
-    """The sandbox talks to this machine only: an integration that points elsewhere must have been set live."""
-    if settings.mode == "production" and settings.meta_ads != "live":
-        log.warning("meta_ads_is_the_sandbox", mode=settings.mode)
+def _only_loopback_unless_live(settings: Settings, url: str) -> None:
+    """The sandbox talks to this machine only: SetupError("sandbox_not_local") for any other Graph address."""
+    if settings.meta_ads != "live" and (urlsplit(url).hostname or "") not in ("127.0.0.1", "::1", "localhost"):
+        raise SetupError("sandbox_not_local", f"{url} is not on this machine", url=url)
 
 
 async def _sample_company(

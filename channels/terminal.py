@@ -201,6 +201,22 @@ def commands(
 
         run(_settings(), work)
 
+    @cli.group("disconnect")
+    def disconnect() -> None:
+        """Desliga uma conta de fora."""
+
+    @disconnect.command("meta")
+    @click.option("--tenant")
+    def _disconnect_meta(tenant: str | None) -> None:
+        """Apaga os tokens da Meta da empresa; no sandbox, a de exemplo volta a ser ligada ao subir o servidor."""
+
+        async def work(services: Services) -> None:
+            who = await _identity(services.people, tenant, Role.ADMIN.value)
+            owners = await services.connections.remove(who)
+            click.echo(services.texts.say(who.language, "connect.removed", owners=owners))
+
+        run(_settings(), work)
+
     @cli.group("import")
     def imports() -> None:
         """Traz arquivos para dentro."""

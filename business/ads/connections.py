@@ -1,10 +1,13 @@
-"""Which Meta tokens a tenant has connected, sealed at rest, and the ad accounts chosen with each."""
+"""Which Meta tokens a tenant has connected, sealed at rest, and the ad accounts chosen with each.
+
+The sandbox and the live Meta are two worlds: what was connected to one does not exist in the other.
+"""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from core.audit import audit
 from core.clock import Clock
@@ -15,6 +18,7 @@ from core.tenancy import Identity
 from core.vault import Vault
 from integrations.meta_ads.client import MetaAdsClient
 from integrations.meta_ads.payloads import AdAccount
+from integrations.meta_ads.simulator.state import TOKEN_PREFIX
 
 VENDOR = "meta"
 NEEDED = ("ads_read",)
@@ -51,18 +55,36 @@ class Connected:
 
 
 class MetaConnections:
-    def __init__(self, db: Database, vault: Vault, clock: Clock, open_client: OpenClient) -> None:
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        open_client: OpenClient,
+        environment: Literal["sandbox", "live"],
+    ) -> None:
+        """`environment` is whose address `open_client` talks to; only its connections are seen here."""
         self._db = db
         self._vault = vault
         self._clock = clock
         self._open_client = open_client
+        self._environment = environment
         self._clients: dict[str, MetaAdsClient] = {}  # by token: a client paces itself by what Meta last told it
 
     async def check(self, token: str) -> CheckedToken:
-        """Ask Meta about the token. Refused("meta_token_…"), Refused("meta_scope_missing", scopes), Unavailable."""
+        """Ask Meta about the token. Refused("meta_token_…"), Refused("meta_scope_missing", scopes), Unavailable.
+
+        A token of the other environment is sent nowhere: Refused("meta_token_of_sandbox") and
+        Refused("meta_token_not_of_sandbox").
+        """
         token = token.strip()
         if not token or not token.isascii() or any(c.isspace() for c in token):
             raise ArgumentsWrong("meta_token_malformed", "a token is one word of letters and digits")
+        of_sandbox = token.startswith(TOKEN_PREFIX)
+        if self._environment == "sandbox" and not of_sandbox:
+            raise Refused("meta_token_not_of_sandbox", "the simulator knows its own token only")
+        if self._environment == "live" and of_sandbox:
+            raise Refused("meta_token_of_sandbox", "the token is the simulator's")
         client = self._open_client(token)
         info = await client.check_token()
         if missing := info.missing(*NEEDED):
@@ -91,13 +113,14 @@ class MetaConnections:
         async with self._db.tenant(identity.tenant_id) as conn:
             await conn.execute(
                 """INSERT INTO connections
-                       (id, tenant_id, vendor, label, secret, key_id, accounts, checked_at, created_at)
-                   VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-                   ON CONFLICT (tenant_id, vendor, label) DO UPDATE SET secret = excluded.secret, status = 'ok',
-                   key_id = excluded.key_id, accounts = excluded.accounts, checked_at = excluded.checked_at""",
+                       (id, tenant_id, vendor, environment, label, secret, key_id, accounts, checked_at, created_at)
+                   VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                   ON CONFLICT (tenant_id, vendor, environment, label) DO UPDATE SET status = 'ok',
+                   secret = excluded.secret, key_id = excluded.key_id, accounts = excluded.accounts,
+                   checked_at = excluded.checked_at""",
                 (
-                    new_id("conn"), identity.tenant_id, VENDOR, checked.owner, sealed, key_id, json.dumps(wanted),
-                    now, now,
+                    new_id("conn"), identity.tenant_id, VENDOR, self._environment, checked.owner, sealed, key_id,
+                    json.dumps(wanted), now, now,
                 ),
             )  # fmt: skip
             await audit(
@@ -105,16 +128,32 @@ class MetaConnections:
                 identity,
                 action="connection.saved",
                 subject=VENDOR,
-                detail={"owner": checked.owner, "accounts": wanted},
+                detail={"environment": self._environment, "owner": checked.owner, "accounts": wanted},
             )
 
+    async def remove(self, identity: Identity) -> list[str]:
+        """Forget the tenant's tokens of this environment. Returns whose they were; nothing is asked of Meta."""
+        async with self._db.tenant(identity.tenant_id) as conn:
+            rows = await (
+                await conn.execute(
+                    "DELETE FROM connections WHERE vendor = %s AND environment = %s RETURNING label",
+                    (VENDOR, self._environment),
+                )
+            ).fetchall()
+            owners = sorted(row["label"] for row in rows)
+            if owners:
+                detail = {"environment": self._environment, "owners": owners}
+                await audit(conn, identity, action="connection.removed", subject=VENDOR, detail=detail)
+        return owners
+
     async def of(self, tenant_id: str) -> list[Connected]:
-        """The tenant's connections, oldest first."""
+        """The tenant's connections of this environment, oldest first."""
         async with self._db.tenant(tenant_id) as conn:
             rows = await (
                 await conn.execute(
-                    "SELECT label, secret, key_id, accounts FROM connections WHERE vendor = %s ORDER BY created_at",
-                    (VENDOR,),
+                    """SELECT label, secret, key_id, accounts FROM connections
+                       WHERE vendor = %s AND environment = %s ORDER BY created_at""",
+                    (VENDOR, self._environment),
                 )
             ).fetchall()
         return [Connected(r["label"], frozenset(r["accounts"]), self._client(tenant_id, r)) for r in rows]

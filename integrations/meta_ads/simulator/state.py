@@ -19,6 +19,8 @@ from integrations.meta_ads.simulator import world
 from integrations.meta_ads.simulator.world import World
 
 ZONE = ZoneInfo(world.TIME_ZONE)
+TOKEN_PREFIX = "EAASANDBOX"
+"""How every token of the simulator begins, so that neither it nor a real one is ever sent to the wrong address."""
 
 
 @dataclass
@@ -109,7 +111,7 @@ class State:
     def __init__(self, folder: Path, today: date) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.token = _secret(folder / "token", lambda: "EAASANDBOX" + secrets.token_hex(40))
+        self.token = _secret(folder / "token", lambda: TOKEN_PREFIX + secrets.token_hex(40))
         self.app_secret = _secret(folder / "app_secret", lambda: secrets.token_hex(16))
         self.app_id = "330000000000001"
         self.world = _world(folder / "world.json", today)
