@@ -5,6 +5,7 @@ when it is over. It is never parsed out of a prompt.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -106,6 +107,8 @@ class ToolRecord:
     error_params: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     proposal_id: str | None = None
+    round: int = 0
+    """How many answers of a model came before the one that asked for it: calls of one answer run side by side."""
 
 
 @dataclass
@@ -131,6 +134,10 @@ class Turn:
     """What tools keep for one another for the length of the turn, by its type."""
     started: float = field(default_factory=time.monotonic)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def in_order(self) -> list[ToolRecord]:
+        """The calls in an order that does not depend on which of two side by side began first."""
+        return sorted(self.results, key=lambda r: (r.round, r.name, json.dumps(r.arguments, sort_keys=True, default=str)))
 
     @property
     def tokens(self) -> int:

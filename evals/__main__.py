@@ -88,9 +88,15 @@ def _record(name: str, scenario: str, url: str, hand: Path, model: str, about: s
 
 @evals.command("replay")
 @click.argument("name", required=False)
-def _replay(name: str | None) -> None:
+@click.option("--accept", is_flag=True, help="Guarda o que as respostas gravadas dão agora: a mudança foi de propósito.")
+def _replay(name: str | None, accept: bool) -> None:
     """Toca de novo as conversas guardadas e diz o que mudou. Termina com 1 quando algo mudou."""
-    changed = asyncio.run(records.replay_all([records.FOLDER / name] if name else records.folders()))
+    which = [records.FOLDER / name] if name else records.folders()
+    if accept:
+        for folder in which:
+            click.echo(f"{'accepted' if asyncio.run(records.accept(folder)) else 'same':<8} {folder.name}")
+        return
+    changed = asyncio.run(records.replay_all(which))
     for folder, differences in changed.items():
         click.echo(f"{'same' if not differences else 'CHANGED':<8} {folder.name}")
         for difference in differences:

@@ -157,6 +157,20 @@ def differences(again: Again) -> list[str]:
     return found[:_MOST]
 
 
+async def accept(folder: Path, dsns: Sequence[str] | None = None) -> list[str]:
+    """Keep what the recorded answers lead to now, after a change that was meant. Returns what had changed.
+
+    The requests stay as they were asked then; the record is compared by its replies from now on.
+    """
+    again = await play_again(folder, dsns)
+    told = differences(again)
+    if told:
+        _write(folder / "replies.json", again.said_now)
+        kept = again.record.model_copy(update={"compare": "replies"})
+        (folder / "record.yaml").write_text(yaml.safe_dump(kept.model_dump(), allow_unicode=True, sort_keys=False))
+    return told
+
+
 def _all(folder: Path, kind: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*.{kind}.json"))]
 
