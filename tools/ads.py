@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from business.ads import metrics
-from business.ads.changes import plan_budget, plan_status
 from business.ads.findings import Fact, Finding
 from business.ads.metrics import Totals, Value
 from business.ads.model import Account, Entity, Level, Status, Window
@@ -152,7 +151,7 @@ class AccountReport(BaseModel):
             "attribution": self.attribution,
             "window": _span(self.window),
             "compare": _span(self.compare) if self.compare else None,
-            "figures": "[now, before, change in %]" if self.compare else None,
+            "figures": self._compared(),
             "total_of": self.total_of,
             "total": _spoken(self.total, self.before, self.change, _SPOKEN),
             "kinds": [{"kind": k.kind} | _spoken(k.now, k.before, k.change, _SPOKEN_PER_ROW) for k in self.kinds],
@@ -175,6 +174,20 @@ class AccountReport(BaseModel):
             "compare_days_without_data": self.compare_days_without_data,
             "notes": self.notes,
         }
+
+    def _compared(self) -> str | None:
+        """How the figures of two periods are to be read, with what is missing said right where they are."""
+        if self.compare is None:
+            return None
+        lacking = [
+            f"{which} lacks {len(days)} of {window.days} days, so the change is not like for like"
+            for which, days, window in (
+                ("now", self.days_without_data, self.window),
+                ("before", self.compare_days_without_data, self.compare),
+            )
+            if days
+        ]
+        return "; ".join(["[now, before, change in %]", *lacking])
 
 
 _SPOKEN = ("spend", "results", "cost_per_result", "impressions", "reach", "frequency", "clicks", "ctr", "cpc", "cpm",
@@ -539,7 +552,8 @@ async def resume_ad_object(ctx: ToolContext, args: StatusArgs) -> ProposedChange
 
 async def _status(ctx: ToolContext, args: StatusArgs, to: Status) -> ProposedChange:
     account, entity = await _one(ctx, args.account, args.target, args.level)
-    return ProposedChange(change=plan_status(account, entity, to), evidence=_evidence(ctx, entity, args.reason))
+    change = await _service(ctx).plan_status(_identity(ctx), account, entity, to)
+    return ProposedChange(change=change, evidence=_evidence(ctx, entity, args.reason))
 
 
 class BudgetArgs(ToolArgs):
@@ -575,18 +589,12 @@ async def set_ads_budget(ctx: ToolContext, args: BudgetArgs) -> ProposedChange:
         change_percent=args.change_percent,
     )
     service, identity = _service(ctx), _identity(ctx)
-    family: list[Entity] = []
-    if entity.daily_budget is None and entity.lifetime_budget is None:
-        lists = await asyncio.gather(
-            *(service.entities(identity, account, level) for level in (Level.CAMPAIGN, Level.ADSET))
-        )
-        family = [one for found in lists for one in found]
 
-    def plan(of: Entity) -> Change:
-        return plan_budget(
+    async def plan(of: Entity) -> Change:
+        return await service.plan_budget(
+            identity,
             account,
             of,
-            family,
             amount=None if args.amount is None else Money(args.amount, currency),
             change_amount=None if args.change_amount is None else Money(args.change_amount, currency),
             change_percent=args.change_percent,
@@ -594,14 +602,24 @@ async def set_ads_budget(ctx: ToolContext, args: BudgetArgs) -> ProposedChange:
         )
 
     try:
-        change = plan(entity)
+        change = await plan(entity)
     except ArgumentsWrong as error:
         # A campaign whose one ad set holds the whole budget: that is the one that is meant.
         where = error.params.get("where", []) if error.code == "budget_lives_elsewhere" else []
         if len(where) != 1 or where[0]["level"] != Level.ADSET.value:
             raise
-        change = plan(next(one for one in family if one.id == where[0]["id"]))
-    return ProposedChange(change=change, evidence=_evidence(ctx, entity, args.reason))
+        change = await plan(await service.find_entity(identity, account, where[0]["id"], Level.ADSET))
+    return ProposedChange(change=change, evidence=_evidence(ctx, entity, args.reason), told=_told_budget(change))
+
+
+def _told_budget(change: Change) -> dict[str, Any]:
+    """The change in money, and how far it goes, so that nobody has to reckon it. Meta's whole numbers are left out:
+    12000 for R$ 120 is only good for a mistake."""
+    told = {name: value for name, value in change.data.items() if name not in ("before_raw", "after_raw")}
+    before, after = (Money(Decimal(told[end]["amount"]), told[end]["currency"]) for end in ("before", "after"))
+    percent = before.change_percent_to(after)
+    difference = {"amount": str((after - before).rounded().amount), "currency": before.currency}
+    return {**told, "difference": difference, "change_percent": None if percent is None else str(_to(percent, 1))}
 
 
 async def _one(

@@ -114,6 +114,7 @@ class ToolRunner:
     async def _do(self, turn: Turn, spec: ToolSpec, args: ToolArgs) -> ToolOutcome:
         arguments = args.model_dump(mode="json", exclude_unset=True)
         record = ToolRecord(spec.name, arguments, spec.effect, None, "user", error="unfinished")
+        record.round = len(turn.model_calls)
         turn.results.append(record)  # at the start, so that calls stay in the order in which they were asked
         step = new_id("step")
         began = time.monotonic()
@@ -176,7 +177,7 @@ class ToolRunner:
             "state": proposal.state.value,
             "kind": result.change.kind,
             "target": result.change.target,
-            "change": result.change.data,
+            "change": dict(result.for_model()),
             "evidence": [item for item in proposal.evidence if isinstance(item, str)],
             "note": "Nothing has changed yet: a person must approve it. The user sees a card with buttons.",
         }

@@ -56,6 +56,11 @@ class ProposedChange(ToolResult):
     change: Change
     evidence: list[Any] = Field(default_factory=list)
     """As in business/approvals/model.py Proposal.evidence."""
+    told: dict[str, Any] | None = None
+    """What the model and the turn's record are told of the change; None: its data as they are."""
+
+    def for_model(self) -> Mapping[str, Any]:
+        return self.change.data if self.told is None else self.told
 
 
 @dataclass(frozen=True)

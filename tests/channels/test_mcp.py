@@ -119,13 +119,13 @@ async def test_a_read_gives_the_typed_result(connect: Connect) -> None:
 
 async def test_a_failure_is_an_error_result_in_words(connect: Connect) -> None:
     wrong: list[tuple[str, dict[str, Any], str]] = [
-        ("look", {"name": "box", "depth": 9}, "O pedido tem um dado que não serve"),
-        ("look", {"name": "box", "tenant_id": "ten_2"}, "O pedido tem um dado que não serve"),
+        ("look", {"name": "box", "depth": 9}, "Um dos valores desse pedido não serve"),
+        ("look", {"name": "box", "tenant_id": "ten_2"}, "Um dos valores desse pedido não serve"),
         ("look_at_wages", {"name": "all"}, "O seu perfil não tem acesso"),
         ("fall", {"name": "hard"}, "Algo deu errado do nosso lado"),
         ("delete_everything", {}, "Não tenho a ferramenta"),
-        ("ask", {}, "O pedido tem um dado que não serve"),
-        ("ask", {"question": "oi", "tenant": "x"}, "O pedido tem um dado que não serve"),
+        ("ask", {}, "Um dos valores desse pedido não serve"),
+        ("ask", {"question": "oi", "tenant": "x"}, "Um dos valores desse pedido não serve"),
     ]
     async with connect() as client:
         for name, arguments, in_words in wrong:

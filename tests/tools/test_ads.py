@@ -1,5 +1,6 @@
 """The ads tools over the sandbox of Meta's Graph API: what they tell, what they propose, what becomes of it."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, timedelta
 from decimal import Decimal
@@ -237,7 +238,14 @@ async def test_what_cannot_be_answered_says_what_to_do(desk: Desk, texts: Texts)
         assert outcome.error_code == code, arguments
         assert outcome.error is not None
         for language in ("pt-BR", "en", "es"):
-            assert code not in texts.error(language, outcome.error)
+            said = texts.error(language, outcome.error)
+            assert code not in said and "Input" not in said  # pydantic's words are for the model
+
+
+async def test_what_a_validation_finds_is_told_to_the_model_in_detail(desk: Desk) -> None:
+    outcome = await desk.call("set_ads_budget", "tira 150%", target="Remarketing", change_percent=-150)
+    assert outcome.error_code == "arguments_wrong"
+    assert "change_percent: Input should be greater than -100" in outcome.text_for_model
 
 
 async def test_what_a_model_reads_is_short(desk: Desk) -> None:
@@ -287,9 +295,35 @@ async def test_a_budget_change_shows_money_raw_amount_and_percent_and_writes_exa
     assert "R$ 120,00" in shown and "R$ 144,00" in shown and "14400" in shown and "+20,0%" in shown
     assert card.warnings == [] and card.effect == "SPEND"
 
+    told = outcome.data["change"]
+    assert (told["change_percent"], told["difference"]) == ("20", {"amount": "24.00", "currency": "BRL"})
+    assert told["after"]["amount"] == "144.00" and "14400" not in outcome.text_for_model
+
     await own_desk.approvals.approve(tenants.one[Role.DIRETOR], outcome.proposal.id, "chat")
     (write,) = own_desk.graph.writes()
     assert write["object_id"] == WINNER and int(write["changed"]["daily_budget"]) == 14400
+
+
+async def test_resuming_below_a_paused_parent_says_so(own_desk: Desk, tenants: Tenants, texts: Texts) -> None:
+    admin = tenants.one[Role.ADMIN]
+    for target in (TIRED_AD, PROSPECTING):
+        paused = await own_desk.call("pause_ad_object", "pausa", target=target)
+        assert paused.proposal is not None, paused.text_for_model
+        await own_desk.approvals.approve(admin, paused.proposal.id, "chat")
+    outcome = await own_desk.call("resume_ad_object", "reativa o Vídeo 03", target=TIRED_AD)
+    assert outcome.proposal is not None, outcome.text_for_model
+    assert outcome.data["change"]["paused_above"] == ["[VENDAS] Prospecção | Coleção Primavera"]
+    card = proposal_card(outcome.proposal, texts, "pt-BR", "America/Sao_Paulo")
+    assert any("Prospecção" in warning for warning in card.warnings)
+
+
+async def test_a_compared_period_with_days_without_data_says_so_where_the_changes_are(desk: Desk) -> None:
+    outcome = await desk.call(
+        "ads_report", period="2026-11-13..2026-11-19", compare_with="2026-11-06..2026-11-12", account=VITORIA
+    )
+    assert outcome.data["reports"][0]["compare_days_without_data"] == ["2026-11-07", "2026-11-08"]
+    figures = json.loads(outcome.text_for_model)["reports"][0]["figures"]
+    assert figures == "[now, before, change in %]; before lacks 2 of 7 days, so the change is not like for like"
 
 
 async def test_a_budget_that_nobody_named_or_that_may_not_be_is_not_even_proposed(desk: Desk, tenants: Tenants) -> None:
