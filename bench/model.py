@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from evals.stand_in import Answer, Seen, StandIn
@@ -19,40 +20,46 @@ EACH_TOKEN = 0.002
 """Seconds, as the peers were measured with."""
 
 _WORDS = (
-    "As contas seguem o ritmo do período anterior; a tabela mostra cada campanha, da que mais gastou à que menos gastou. "
-    "Vale olhar primeiro as que gastam muito e trazem pouco, e deixar correr as que ainda aprendem."
+    "As contas seguem o ritmo do período anterior; a tabela mostra cada campanha, da que mais gastou à que menos "
+    "gastou. Vale olhar primeiro as que gastam muito e trazem pouco, e deixar correr as que ainda aprendem."
 )
 
 
 def script(seen: Seen) -> Answer:
     """The next answer: a route, a tool call, or words when there are results."""
     messages: list[dict[str, Any]] = seen.body["messages"]
-    tools = [tool["function"]["name"] for tool in seen.body.get("tools", [])]
-    read = sum(len(json.dumps(part, ensure_ascii=False)) for part in (messages, seen.body.get("tools", []))) // 4
-    told = {"latency": FIRST_TOKEN, "pause": EACH_TOKEN, "prompt_tokens": read}
+    tools = seen.body.get("tools", [])
     asked = " ".join(str(m["content"]) for m in messages if m["role"] == "user")[-2_000:].lower()
     if not tools:
-        words = json.dumps({"parts": [{"intent": "smalltalk", "text": asked[:200]}]})
-        return Answer(words, completion_tokens=len(words) // 4, **told)
-    if any(message["role"] == "tool" for message in messages):
-        return Answer(_WORDS, completion_tokens=len(_WORDS) // 4, **told)
-    if "paus" in asked:
-        name, arguments = "ads_diagnose", {}
+        answer = Answer(json.dumps({"parts": [{"intent": "smalltalk", "text": asked[:200]}]}))
+    elif any(message["role"] == "tool" for message in messages):
+        answer = Answer(_WORDS)
+    elif "paus" in asked:
+        answer = Answer(calls=[("ads_diagnose", {})])
     else:
-        name, arguments = "ads_report", {"period": "últimos 7 dias", "compare_with": "previous"}
-    return Answer(calls=[(name, arguments)], completion_tokens=len(name) // 4 + len(json.dumps(arguments)) // 4, **told)
+        answer = Answer(calls=[("ads_report", {"period": "últimos 7 dias", "compare_with": "previous"})])
+    return replace(
+        answer,
+        latency=FIRST_TOKEN,
+        pause=EACH_TOKEN,
+        prompt_tokens=_tokens(messages) + _tokens(tools),
+        completion_tokens=_tokens(answer.calls or answer.text),
+    )
+
+
+def _tokens(data: Any) -> int:
+    return len(json.dumps(data, ensure_ascii=False)) // 4
 
 
 @contextmanager
 def model_of_fixed_latency() -> Iterator[str]:
     """The base URL of such a model, in OpenAI's words, while the block runs."""
-    process = subprocess.Popen([sys.executable, "-m", "bench.model"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-    finally:
-        process.terminate()
-        process.wait(10)
+    with subprocess.Popen([sys.executable, "-m", "bench.model"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
 
 
 if __name__ == "__main__":

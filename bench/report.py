@@ -2,8 +2,9 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 
 from bench.machine import Machine
@@ -11,12 +12,15 @@ from bench.machine import Machine
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number. `target` is the most it should be (`issues/`, "Speed"), None where nothing is promised."""
+    """One measured number: `row` says of what, `column` what was measured, in which unit.
+
+    `target` is the most that was promised for it, None where nothing is.
+    """
 
     group: str
-    name: str
+    row: str
+    column: str
     value: float
-    unit: str
     target: float | None = None
 
     @property
@@ -31,7 +35,7 @@ def median(values: Sequence[float]) -> float:
 def p95(values: Sequence[float]) -> float:
     """The value that 95 % do not exceed (nearest rank)."""
     ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * 95 // 100) - 1)]
+    return ordered[-(-len(ordered) * 95 // 100) - 1]
 
 
 def table(machine: Machine, figures: Sequence[Figure], foreign_cores: float) -> str:
@@ -41,29 +45,42 @@ def table(machine: Machine, figures: Sequence[Figure], foreign_cores: float) -> 
         f"the reference loop takes {machine.reference_ms:.1f} ms of CPU",
         f"others kept {foreign_cores:.1f} cores busy meanwhile (load before: {machine.load_before:.1f})",
     ]
-    width = max((len(figure.name) for figure in figures), default=0)
-    group = ""
-    for figure in figures:
-        if figure.group != group:
-            group = figure.group
-            lines += ["", group]
-        target = "" if figure.target is None else f"   ≤ {_number(figure.target)}"
-        missed = "   MISSED" if figure.missed else ""
-        lines.append(f"  {figure.name:<{width}}  {_number(figure.value):>8} {figure.unit:<10}{target}{missed}".rstrip())
-    return "\n".join([*lines, "", verdict(figures)])
+    for group, members in groupby(figures, key=lambda figure: figure.group):
+        lines += ["", *_block(group, list(members))]
+    return "\n".join([*lines, "", *_verdict(figures)])
 
 
-def verdict(figures: Sequence[Figure]) -> str:
-    """One sentence that says which promises were not kept."""
+def _block(group: str, figures: list[Figure]) -> Iterator[str]:
+    """One group as a table with a column for each kind of figure; "!" marks what misses its target."""
+    columns = list(dict.fromkeys(figure.column for figure in figures))
+    shown = {(f.row, f.column): f"{_number(f.value)}{'!' if f.missed else ' '}" for f in figures}
+    targets = {f.column: f"≤ {_number(f.target)} " for f in figures if f.target is not None}
+    rows = dict.fromkeys(figure.row for figure in figures)
+    cells = [["", *(f"{column} " for column in columns)]]
+    cells += [[row, *(shown.get((row, column), "") for column in columns)] for row in rows]
+    if targets:
+        cells.append(["promised", *(targets.get(column, "") for column in columns)])
+    widths = [max(len(line[n]) for line in cells) for n in range(len(columns) + 1)]
+    yield group
+    for line in cells:
+        rest = "  ".join(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))
+        yield f"  {line[0]:<{widths[0]}}  {rest}".rstrip()
+
+
+def _verdict(figures: Sequence[Figure]) -> Iterator[str]:
+    """Which promises were not kept."""
     promised = [figure for figure in figures if figure.target is not None]
-    missed = [f"{f.group}: {f.name} {_number(f.value)} {f.unit} (≤ {_number(f.target)})" for f in promised if f.missed]
+    missed = [figure for figure in promised if figure.missed]
     if not missed:
-        return f"All {len(promised)} targets are met."
-    return f"{len(missed)} of {len(promised)} targets are missed: " + "; ".join(missed) + "."
+        yield f"All {len(promised)} targets are met."
+        return
+    yield f"{len(missed)} of {len(promised)} targets are missed:"
+    for one in missed:
+        yield f"  {one.row}, {one.column}: {_number(one.value)} (≤ {_number(one.target)}); {one.group}"
 
 
 def write_json(file: Path, machine: Machine, figures: Sequence[Figure], foreign_cores: float) -> None:
-    """The same for programs; `figures` as in `Figure`, with `missed`."""
+    """The same for programs: each figure as in `Figure`, with `missed`."""
     data = {
         "machine": {**asdict(machine), "foreign_cores": round(foreign_cores, 2)},
         "figures": [{**asdict(figure), "missed": figure.missed} for figure in figures],
@@ -74,4 +91,4 @@ def write_json(file: Path, machine: Machine, figures: Sequence[Figure], foreign_
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.1f}"

@@ -1,4 +1,4 @@
-"""The real server, `mutirao serve`, as a browser meets it: how soon the page is there, memory, turns through the chat."""
+"""The real server, `mutirao serve`, as a browser meets it: how soon the page is there, memory, turns in the chat."""
 
 import asyncio
 import os
@@ -135,7 +135,7 @@ class _Tab:
     def __init__(self, url: str, cookie: str) -> None:
         self._url, self._headers = url, {"Cookie": cookie, "Origin": url}
         self._socket = socketio.AsyncClient(reconnection=False)
-        self._first: float | None = None
+        self._first: list[float] = []
         self._over = asyncio.Event()
         self._conversation = ""
         for event in ("stream_start", "stream_token", "new_message"):
@@ -144,7 +144,13 @@ class _Tab:
         self._socket.on("first_interaction", self._named)
 
     async def __aenter__(self) -> "_Tab":
-        auth = {"sessionId": str(uuid.uuid4()), "clientType": "webapp", "userEnv": "{}", "chatProfile": "", "threadId": ""}
+        auth = {
+            "sessionId": str(uuid.uuid4()),
+            "clientType": "webapp",
+            "userEnv": "{}",
+            "chatProfile": "",
+            "threadId": "",
+        }
         await self._socket.connect(
             self._url,
             headers=self._headers,
@@ -161,7 +167,7 @@ class _Tab:
         await self._socket.disconnect()
 
     async def say(self, kind: str, text: str) -> ChatTurn:
-        self._first = None
+        self._first.clear()
         self._over.clear()
         message = {
             "id": str(uuid.uuid4()),
@@ -175,15 +181,15 @@ class _Tab:
         await self._socket.emit("client_message", {"message": message, "fileReferences": []})
         await asyncio.wait_for(self._over.wait(), _PATIENCE)
         end = time.perf_counter()
-        if self._first is None:
+        if not self._first:
             raise RuntimeError(f"no answer to {text!r} in the chat")
-        return ChatTurn(kind, (self._first - began) * 1000, (end - began) * 1000)
+        return ChatTurn(kind, (self._first[0] - began) * 1000, (end - began) * 1000)
 
     def _shown(self, step: dict[str, Any]) -> None:
         """An answer begins, goes on, or is there as a whole; steps that show the work do not count."""
         answers = step.get("type") == "assistant_message" and (step.get("output") or step.get("streaming"))
-        if self._first is None and (answers or "token" in step):
-            self._first = time.perf_counter()
+        if answers or "token" in step:
+            self._first.append(time.perf_counter())
 
     def _named(self, told: dict[str, Any]) -> None:
         self._conversation = str(told.get("thread_id", ""))
