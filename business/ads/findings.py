@@ -231,7 +231,7 @@ def _went_silent(e: Evidence, campaign: Entity, kind: ResultKind, days: list[Fig
     if len(silent) < TRACKING_LEAST_DAYS:
         return None
     before = days[: len(days) - len(silent)]
-    results, clicks, clicks_now = metrics.count(before, kind), _clicks(before), _clicks(silent)
+    results, clicks, clicks_now = metrics.count(before, kind), _link_clicks(before), _link_clicks(silent)
     if not results or results < TRACKING_LEAST_BASELINE or not clicks or not clicks_now:
         return None
     rate = results / clicks
@@ -244,10 +244,10 @@ def _went_silent(e: Evidence, campaign: Entity, kind: ResultKind, days: list[Fig
     total = metrics.totals(silent, kind)
     facts = [
         Fact("finding.fact.silent_since", since.since, since, "day"),
-        Fact("finding.fact.clicks", int(clicks_now), since),
+        Fact("finding.fact.link_clicks", int(clicks_now), since),
         Fact(f"finding.fact.results.{kind.value}", 0, since),
         Fact("finding.fact.expected_results", _round(expected), since),
-        Fact("finding.fact.conversion_rate_before", rate * 100, earlier, "percent"),
+        Fact("finding.fact.results_per_link_click_before", rate * 100, earlier, "percent"),
     ]
     spend = total.spend if total else None
     if spend:
@@ -454,7 +454,7 @@ def wasted_spend(e: Evidence, kept: set[str], broken: set[str]) -> list[Finding]
             Fact("finding.fact.cost_per_result_account", benchmark[of_kind], window, "money"),
         ]
         if own.link_clicks is not None:
-            facts.append(Fact("finding.fact.clicks", own.link_clicks, window))
+            facts.append(Fact("finding.fact.link_clicks", own.link_clicks, window))
         found.append(_finding(Kind.WASTED, ad, facts, Suggestion.PAUSE, Severity.HIGH, own.spend, e))
     return found
 
@@ -568,10 +568,9 @@ def _within(ad: Entity, ids: set[str]) -> bool:
     return ad.id in ids or ad.parent_id in ids or ad.campaign_id in ids
 
 
-def _clicks(rows: Sequence[Figures]) -> Decimal:
-    """Landing page views where they are counted, else link clicks: people who came."""
-    views = metrics.count(rows, ResultKind.LANDING_PAGE_VIEW)
-    return views if views else Decimal(sum(row.link_clicks or 0 for row in rows))
+def _link_clicks(rows: Sequence[Figures]) -> Decimal:
+    """Meta counts link clicks itself; landing page views come from the pixel, and may be what broke."""
+    return Decimal(sum(row.link_clicks or 0 for row in rows))
 
 
 def _sum_of(rows: Sequence[Figures], action_types: tuple[str, ...]) -> Decimal:

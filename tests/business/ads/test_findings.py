@@ -108,8 +108,22 @@ def test_conversions_that_vanish_while_clicks_go_on_are_broken_tracking_and_no_r
     assert (found.kind, found.suggestion) == (Kind.TRACKING, Suggestion.CHECK_TRACKING)
     assert fact(found, "silent_since") == date(2026, 11, 16)
     assert fact(found, "expected_results") == 12  # 3 a day over 4 days
-    assert fact(found, "clicks") == 320
+    assert fact(found, "link_clicks") == 400
+    assert fact(found, "results_per_link_click_before") == 3
     assert fact(found, "spend") == brl(200)
+
+
+def test_a_pixel_that_no_longer_counts_pages_either_is_measured_by_the_same_clicks() -> None:
+    figures = daily(
+        SHOP,
+        lambda n: {
+            "spend": 50,
+            "link_clicks": 100,
+            "actions": {} if n < 4 else {"landing_page_view": 80, "purchase": 3},
+        },
+    )
+    (found,) = rules.tracking(evidence([SHOP], campaign_days=figures))
+    assert (fact(found, "link_clicks"), fact(found, "expected_results")) == (400, 12)
 
 
 @pytest.mark.parametrize(
@@ -375,3 +389,14 @@ async def test_the_planted_truths_are_found_today_and_as_time_goes_on(my_world: 
     silent = await service.find_account(me, TRUTHS.silent_account)
     found = (await service.findings(me, silent, default_window(ZONE, now=now))).findings
     assert [f.kind for f in found] == [Kind.NO_DATA]
+
+
+async def test_the_clicks_of_broken_tracking_are_the_link_clicks_that_happened(world: World) -> None:
+    service = service_over(lambda: GraphSource(world.client))
+    account = await service.find_account(identity(), AURORA)
+    found = (await service.findings(identity(), account, default_window(ZONE, now=NOW))).findings
+    (broken,) = [f for f in found if f.suggestion is Suggestion.CHECK_TRACKING]
+    [told] = [f for f in broken.evidence if f.label == "finding.fact.link_clicks"]
+    assert told.window is not None
+    rows = await world.ledger(AURORA, told.window.since, told.window.until)
+    assert told.value == sum(row["link_clicks"] for row in rows if row["campaign_id"] == broken.entity_id)
