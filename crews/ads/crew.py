@@ -35,6 +35,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
             raise
         so_far = playbook.text() if turn.results else ""
         text, by_model = "\n\n".join(filter(None, [so_far, deps.texts.error(turn.language, limit)])), False
+    turn.results[:] = turn.in_order()
     reports, shown = _reports(turn.results), _last(turn.results, "ads_report")
     tables, charts = [], []
     for report in reports:
@@ -114,7 +115,7 @@ def _now(now: datetime, language: str) -> str:
 def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook, words: Words) -> dict[str, Any]:
     """What the next turn needs: the results in the order shown, the object spoken of, account, period, intent."""
     session: dict[str, Any] = {"last_crew": "ads"}
-    session["last_intent"] = f"ads.{playbook.request(tasks[-1]).intent}"  # a follow-up as what it turned out to ask
+    session["last_intent"] = f"ads.{playbook.last_request().intent}"  # a follow-up as what it turned out to ask
     if listed := _last(turn.results, "list_accounts"):
         session["accounts"] = [{"id": a["id"], "name": a["name"]} for a in listed["accounts"]]
     entities: list[dict[str, Any]] = []
@@ -144,7 +145,7 @@ def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook, words: Wo
             session["window"] = {end: str(sources[-1]["window"][end]) for end in ("since", "until")}
         if record.name in ("ads_report", "ads_trend", "ads_diagnose"):
             session["last_account"] = record.arguments.get("account")
-    session["asked_amount_for"] = playbook.unanswered()
+    session["open"] = playbook.open_question()
     if turn.session.get("account") and session.get("last_account") not in (None, turn.session["account"]):
         session["account"] = ""  # another account was named: the attached file is no longer what is spoken of
     proposing = _proposing(turn.results)

@@ -12,20 +12,20 @@ from business.ads.model import Window
 from business.ads.windows import parse_period
 from core.errors import ArgumentsWrong, MutiraoError
 from core.turn import ToolRecord, Turn
-from crews.ads.request import CHANGES, SUPERLATIVE, AdsRequest, plain, understand
+from crews.ads.asked import asks_for_change, several_amounts
+from crews.ads.request import CHANGES, SUPERLATIVE, AdsRequest, pieces, plain, understand
 from crews.ads.words import Words
 from crews.contract import CrewTask
 from llm.messages import ToolCall
 from tools.amounts import budget_amount
 
-_CHANGE_VERBS = {
-    "ads.budget": re.compile(
-        r"r\$|\borcament|\bbudget|presupuest|\d\s*%|\b(?:aument|reduz|diminu|sub[ai]|baix|dobr|rais|lower|increas)"
-    ),
-    "ads.resume": re.compile(r"\b(?:reativ|ativ[ae]|lig[au]|volt[ae]|resum|retom|reanud|activ|turn on)"),
-    "ads.pause": re.compile(r"\b(?:paus|deslig|par[ae]\b|desativ|stop|turn off)"),
-}
 _MOST_PROPOSALS = 3
+_ARTICLES = re.compile(r"^(?:(?:é|e|a|o|as|os|da|do|de|na|no|the|la|el|del|para|pra)\s+)+", re.IGNORECASE)
+_MOST_WORDS = 8  # of an answer to our own question
+_MOST_NAMED = 4  # objects or accounts of one request that are served; the others are named as left out
+_NOT_FOUND_OUT = frozenset({"negated", "condition", "later"})
+"""Why even what an analysis found is not proposed to be paused."""
+_ASKS_WHAT = re.compile(r"\b(?:o que|quais|qual|what|which|que|cual\w*|algo|alguma?|anything|something)\b")
 _ASKS_TO_PAUSE = re.compile(
     r"\b(?:paus(?!ad|ed)\w+|deslig(?!ad)\w+|par(?:o|ar|e)\b|cort\w+|desativ(?!ad)\w+|stop\w*|turn\w* off|cut\w*|apag\w+"
     r"|mat(?:o|ar)\b)"
@@ -65,26 +65,37 @@ class AdsPlaybook:
     def next_step(self) -> list[ToolCall] | str:
         if self._needs_accounts():
             return [ToolCall("", "list_accounts", {})]
-        calls = [call for task in self._tasks for call in self._calls(task)]
+        calls = [call for task in self._parts() for call in self._calls(task)]
         missing = [ToolCall("", call.name, call.arguments) for call in calls if call.record is None]
         return missing or self.text()
 
     def text(self) -> str:
         """Everything asked, answered from the results that are there."""
-        parts = [self._answer(task) for task in self._tasks]
+        parts = list(dict.fromkeys(self._answer(task) for task in self._parts()))
         if self._turn.proposals:
             parts.append(self._words.say("ads.proposed", count=len(self._turn.proposals)))
         return "\n\n".join(part for part in parts if part)
 
-    def unanswered(self) -> str | None:
-        """The object whose new budget was asked for without an amount: the next message may be just the amount."""
-        request = self.request(self._tasks[-1])
-        return request.target if request.intent == "budget" and not self._turn.proposals else None
+    def last_request(self) -> AdsRequest:
+        return self.requests(self._parts()[-1])[-1]
+
+    def open_question(self) -> dict[str, Any] | None:
+        """What the answer asked back: the next message may be just an amount, or just one of the names. `text` is the
+        request that waits for it."""
+        task = self._parts()[-1]
+        request = self.requests(task)[0]
+        open_question: dict[str, Any] = {"intent": f"ads.{request.intent}", "text": task.text}
+        for call in self._calls(task):
+            if call.record and call.record.error == "entity_ambiguous":
+                return open_question | {"candidates": call.record.error_params["candidates"]}
+        if request.intent in ("pause", "resume", "budget") and not (request.but or self._calls(task)):
+            return open_question | {"target": self._object(request)}
+        return None
 
     def results_in_words(self) -> str:
         """Every result of the turn in sentences, whoever asked for it: for when a model's own words cannot be used."""
         made = [Call(r.name, r.arguments, r) for r in self._turn.results if r.result is not None or r.error]
-        request = self.request(self._tasks[0])
+        request = self.requests(self._parts()[0])[0]
         said = [self._say(call, request) for call in made if call.name != "list_accounts" or len(made) == 1]
         if proposals := sum(call.record is not None and bool(call.record.proposal_id) for call in made):
             said.append(self._words.say("ads.proposed", count=proposals))
@@ -101,20 +112,76 @@ class AdsPlaybook:
         accounts = listed.result["accounts"] if listed and listed.result else self._turn.session.get("accounts", [])
         return {**self._turn.session, "accounts": accounts}
 
+    def _parts(self) -> list[CrewTask]:
+        """The tasks, cut where one says something different of several things. A message that answers our own question
+        is the request that waited for it."""
+        if answered := self._answered():
+            return [answered[0]]
+        session = self._session()
+        parts = []
+        for task in self._tasks:
+            cut = pieces(task.text, session)
+            differ = several_amounts(task.text) or len({self._said(one)[0] for one in cut}) > 1
+            texts = cut if len(cut) > 1 and differ and asks_for_change(task.text).but is None else [task.text]
+            parts += [replace(task, text=text) for text in texts]
+        return parts
+
+    def _answered(self) -> tuple[CrewTask, str | None] | None:
+        """The request that waited for this message, and the object that the message chose for it."""
+        waiting, text = self._turn.session.get("open"), self._turn.text
+        said = asks_for_change(text)
+        if not waiting or len(self._tasks) > 1 or said.effect or said.but or len(text.split()) > _MOST_WORDS:
+            return None
+        amount = budget_amount(text) if waiting["intent"] == "ads.budget" else None
+        target = waiting.get("target") or self._choice(text, waiting.get("candidates", []))
+        if not target and not amount:
+            return None
+        if waiting.get("target") and not amount:
+            return None
+        task = CrewTask(waiting["intent"], f"{waiting['text']}, {text}" if amount else waiting["text"])
+        return task, target
+
+    def _choice(self, text: str, candidates: list[dict[str, Any]]) -> str | None:
+        """Which of the candidates, or which object at all, a short answer names: "a primeira", "a de agendamento"."""
+        offered = {**self._session(), "entities": candidates} if candidates else self._session()
+        if named := understand("ads.campaign", text, offered).targets:
+            return named[0]
+        telling = {word for word in re.findall(r"\w{4,}", plain(text))}
+        meant = [
+            c for c in candidates if telling & set(re.findall(r"\w{4,}", plain(f"{c['name']} {c.get('detail') or ''}")))
+        ]
+        if len(meant) == 1:
+            return str(meant[0]["id"])
+        bare = re.sub(
+            r"^(?:(?:é|e|a|o|as|os|da|do|de|na|no|the|la|el|del?|para|pra)\s+)+", "", text.strip(" .!?"), flags=re.I
+        )
+        known = self._tasks[0].intent not in ("followup", *CHANGES)  # it asks for something by itself
+        return None if candidates or known or not bare else bare
+
+    def requests(self, task: CrewTask) -> list[AdsRequest]:
+        """One request for each object, or each account, that the task names."""
+        request = self.request(task)
+        if len(request.targets) > 1:
+            return [replace(request, target=one, targets=(one,)) for one in request.targets[:_MOST_NAMED]]
+        if len(request.accounts) > 1 and not request.target:
+            return [replace(request, account=one, accounts=(one,)) for one in request.accounts[:_MOST_NAMED]]
+        return [request]
+
     def request(self, task: CrewTask) -> AdsRequest:
         """The task as understood, a follow-up as what it follows up. "It" and an account go on from the part before."""
-        session = self._session()
-        before = self._tasks[: self._tasks.index(task)]
+        session, parts = self._session(), self._parts()
+        before = parts[: parts.index(task)]
         earlier = self.request(before[-1]) if before else None
         if earlier and earlier.target:
             session["focus"] = {"id": earlier.target}
-        intent = task.intent
-        if intent == "followup":
-            intent = task.base or "ads.overview"
-            if intent in CHANGES:  # nothing is changed because something was changed before: it has to be said
-                intent = _change_said(task.text) or "ads.overview"
+        if changed := self._change_asked(task, session):
+            return changed
+        intent = (task.base or "ads.overview") if task.intent == "followup" else task.intent
+        if intent in CHANGES:  # nothing is changed because something was changed before: it has to be said
+            intent = "ads.overview"
+        if task.intent == "followup" or task.intent in CHANGES:
             named = understand(intent, self._without_period(task.text, intent), session)
-            if named.target and intent not in CHANGES:
+            if named.target:
                 intent = "ads.trend" if intent == "ads.trend" else "ads.campaign"
         file = self._file(task.text, session) if intent == "ads.import" else None
         if file:
@@ -123,11 +190,36 @@ class AdsPlaybook:
         request = understand(intent, text, session)
         if file:
             request = replace(request, account=file)
+        if (answered := self._answered()) and answered[1]:
+            request = replace(request, target=answered[1], targets=(answered[1],))
         if intent == "ads.overview" and request.metric and not request.target and SUPERLATIVE.search(plain(text)):
             request = replace(request, intent="ranking")  # "which campaign sold the most?" is asked as an overview
         if earlier and earlier.account and not (request.account or request.target):
             request = replace(request, account=earlier.account)
         return request
+
+    def _change_asked(self, task: CrewTask, session: dict[str, Any]) -> AdsRequest | None:
+        """The change that the words of the task speak of, and why it is not proposed where they do not ask for it now.
+        None when they speak of none."""
+        said = asks_for_change(task.text)
+        routed = (task.base if task.intent == "followup" else task.intent) or ""
+        if said.but == "unsupported":
+            return replace(understand("ads.pause", task.text, session), but="unsupported")
+        if said.effect is None or not (routed in CHANGES or said.first or said.but == "question"):
+            return None
+        intent = f"ads.{said.effect}"
+        request = understand(intent, task.text, session)
+        if (answered := self._answered()) and answered[1]:
+            request = replace(request, target=answered[1], targets=(answered[1],))
+        but = said.but
+        if but is None and said.effect == "budget" and several_amounts(task.text) and not answered:
+            but = "several"
+        if routed == "ads.diagnose" or (but == "question" and said.effect == "pause"):
+            if _ASKS_WHAT.search(plain(task.text)) and not request.target:
+                return None  # what to pause is an analysis
+            if routed == "ads.diagnose" and but != "question":
+                return None
+        return replace(request, but=but)
 
     def _file(self, text: str, session: dict[str, Any]) -> str | None:
         """The imported file that is spoken of, if one is and the question is not how to bring it: the one that is
@@ -147,21 +239,28 @@ class AdsPlaybook:
         return text
 
     def _calls(self, task: CrewTask) -> list[Call]:
-        request = self.request(task)
-        if request.intent == "accounts":
-            return [self._call("list_accounts", {})]
-        if request.intent == "import":
-            return []
-        if request.intent in ("pause", "resume"):
-            return self._status_calls(request)
-        if request.intent == "budget":
-            return self._budget_calls(request)
-        if request.intent == "diagnose":
-            return self._diagnose_calls(task, request)
-        if request.intent == "trend":
-            arguments = {"metric": request.metric or self._turn.session.get("metric") or "spend"}
-            return [self._call("ads_trend", arguments | self._where(task, request))]
-        return [self._call("ads_report", self._report_arguments(task, request))]
+        return [call for request in self.requests(task) for call in self._calls_of(task, request)]
+
+    def _calls_of(self, task: CrewTask, request: AdsRequest) -> list[Call]:
+        if request.but:
+            target = request.target if request.but == "question" else None
+            return [self._call("ads_report", {"target": target})] if target else []
+        match request.intent:
+            case "accounts":
+                return [self._call("list_accounts", {})]
+            case "import":
+                return []
+            case "pause" | "resume":
+                return self._status_calls(request)
+            case "budget":
+                return self._budget_calls(request)
+            case "diagnose":
+                return self._diagnose_calls(task, request)
+            case "trend":
+                arguments = {"metric": request.metric or self._turn.session.get("metric") or "spend"}
+                return [self._call("ads_trend", arguments | self._where(task, request))]
+            case _:
+                return [self._call("ads_report", self._report_arguments(task, request))]
 
     def _report_arguments(self, task: CrewTask, request: AdsRequest) -> dict[str, Any]:
         arguments = self._where(task, request)
@@ -265,18 +364,22 @@ class AdsPlaybook:
 
     def _status_calls(self, request: AdsRequest) -> list[Call]:
         tool = "pause_ad_object" if request.intent == "pause" else "resume_ad_object"
-        target = request.target
-        if target is None and (focus := self._turn.session.get("focus")) and len(plain(request.text).split()) <= 3:
-            target = focus["id"]  # "pausa", said after speaking of one object
+        target = self._object(request)
         return [self._call(tool, self._change(request, target))] if target else []
 
     def _budget_calls(self, request: AdsRequest) -> list[Call]:
-        session = self._turn.session
-        target = request.target or session.get("asked_amount_for") or (session.get("focus") or {}).get("id")
-        amount = self._amount(request.text)
+        target, amount = self._object(request), self._amount(request.text)
         if not target or amount is None:
             return []
         return [self._call("set_ads_budget", self._change(request, target) | amount)]
+
+    def _object(self, request: AdsRequest) -> str | None:
+        """What a change is of: what was named, else ("pausa", "aumenta 20%") the one object spoken of last."""
+        focus = self._turn.session.get("focus")
+        if request.target or not focus:
+            return request.target
+        short = request.intent == "budget" or len(plain(request.text).split()) <= 3
+        return str(focus["id"]) if short else None
 
     def _change(self, request: AdsRequest, target: str | None) -> dict[str, Any]:
         arguments: dict[str, Any] = {"target": target}
@@ -300,11 +403,15 @@ class AdsPlaybook:
         where = self._where(task, request)
         where.pop("target", None)
         diagnose = self._call("ads_diagnose", where)
-        if diagnose.result is None or not _ASKS_TO_PAUSE.search(plain(task.text)):
+        if diagnose.result is None or not self._wants_pauses(task):
             return [diagnose]
         worth = [f for a in diagnose.result["accounts"] for f in a["findings"] if f["suggestion"] == "pause"]
         proposals = [self._call("pause_ad_object", {"target": f["id"]}) for f in worth[:_MOST_PROPOSALS]]
         return [diagnose, *proposals]
+
+    def _wants_pauses(self, task: CrewTask) -> bool:
+        """Whether what the analysis finds shall be proposed: "o que devo pausar?", not "não pausa nada, só analisa"."""
+        return bool(_ASKS_TO_PAUSE.search(plain(task.text))) and asks_for_change(task.text).but not in _NOT_FOUND_OUT
 
     def _call(self, name: str, arguments: dict[str, Any]) -> Call:
         return Call(name, arguments, self._find(name, arguments))
@@ -318,19 +425,30 @@ class AdsPlaybook:
     # --- in words ---------------------------------------------------------------------------------
 
     def _answer(self, task: CrewTask) -> str:
-        words, request = self._words, self.request(task)
+        said = [self._answer_to(task, request) for request in self.requests(task)]
+        request = self.request(task)
+        left_out = (request.targets if len(request.targets) > 1 else request.accounts)[_MOST_NAMED:]
+        if left_out:
+            said.append(self._words.say("ads.left_out", count=len(left_out)))
+        return "\n\n".join(text for text in dict.fromkeys(said) if text)
+
+    def _answer_to(self, task: CrewTask, request: AdsRequest) -> str:
+        words = self._words
+        calls = self._calls_of(task, request)
+        said = [self._say(call, request) for call in calls if call.record is not None]
+        if request.but:
+            return "\n\n".join([*said, words.say(f"ads.not_done.{request.but}")])
         if request.intent == "import":
             return words.say("import.how")
-        calls = self._calls(task)
         if not calls:
-            known = request.target or self._turn.session.get("asked_amount_for")
-            return words.say("ads.which_amount" if request.intent == "budget" and known else "ads.which_target")
-        said = [self._say(call, request) for call in calls if call.record is not None]
+            which = "amount" if request.intent == "budget" and self._object(request) else "target"
+            return words.say(f"ads.which_{which}")
         made = [call for call in calls if call.record is not None and call.record.proposal_id]
-        asked_to_pause = request.intent == "diagnose" and _ASKS_TO_PAUSE.search(plain(task.text))
-        found = asked_to_pause and calls[0].result and any(a["findings"] for a in calls[0].result["accounts"])
-        if found and not made:
-            said.append(words.say("ads.nothing_to_pause"))
+        if request.intent == "diagnose" and not made:
+            if self._wants_pauses(task) and calls[0].result and any(a["findings"] for a in calls[0].result["accounts"]):
+                said.append(words.say("ads.nothing_to_pause"))
+            elif (but := asks_for_change(task.text).but) in _NOT_FOUND_OUT:
+                said.append(words.say(f"ads.not_done.{but}"))
         return "\n\n".join(text for text in said if text)
 
     def _say(self, call: Call, request: AdsRequest) -> str:
@@ -358,14 +476,8 @@ class AdsPlaybook:
         return self._words.texts.error(self._words.language, error)
 
 
-def _change_said(text: str) -> str | None:
-    """The change that the words themselves ask for, None when they ask for none."""
-    words = plain(text)
-    return next((intent for intent, verbs in _CHANGE_VERBS.items() if verbs.search(words)), None)
-
-
-def _dates(window: Window) -> str:
-    return f"{window.since}..{window.until}"
+def _dates(days: Window) -> str:
+    return f"{days.since}..{days.until}"
 
 
 def _same(made: dict[str, Any], wanted: dict[str, Any]) -> bool:

@@ -9,6 +9,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from crews.ads.asked import But, asks_for_change
+
 Level = Literal["account", "campaign", "adset", "ad"]
 
 # Metric → words that name it, most telling first; the first metric with a word in the text wins.
@@ -74,7 +76,8 @@ _LEVELS: dict[Level, tuple[str, ...]] = {
 }
 
 SUPERLATIVE = re.compile(
-    r"\b(?:melhor\w*|pior\w*|maior\w*|menor\w*|best|worst|most|highest|lowest|least|cheapest|mejor\w*|peor\w*|mayor\w*)\b"
+    r"\b(?:melhor\w*|pior\w*|maior\w*|menor\w*|best|worst|most|highest|lowest|least|cheapest|mejor\w*|peor\w*"
+    r"|mayor\w*)\b"
     r"|\b(?:mais|mas)\s+(?!de\b|que\b)"
 )
 _ORDINALS: list[tuple[str, int]] = [
@@ -104,10 +107,11 @@ _AMOUNT_NUMBER = {
 
 # Where the name of an object ends, when it is not in quotes.
 _NAME_END = re.compile(
-    r"[,;:?!\n]|\.(?:\s|$)|\s(?:para|pra|to|em|in|por|by|nos?|nas?|neste|nesta|nesse|nessa|este|esta|esse|essa|this|desde|since|ontem|hoje|yesterday|today"
+    r"[,;:?!\n]|\.(?:\s|$)|\s(?:para|pra|to|em|in|por|by|nos?|nas?|neste|nesta|nesse|nessa|este|esta|esse|essa|this"
+    r"|desde|since|ontem|hoje|yesterday|today"
     r"|ayer|hoy|comparad\w+|compared|vs|versus|desse|dessa|do mes|last|ultim\w+|de (?:hoje|ontem)|durante"
     r"|during|e (?:pausa|me)"
-    r"|com|with|con|que|which|foi|esta|is|was|doing|indo|pel[ao]|ao dobro|al doble|a la mitad)\b",
+    r"|a(?=\s+(?:r\$|\d))|com|with|con|que|which|foi|esta|is|was|doing|indo|pel[ao]|ao dobro|al doble|a la mitad)\b",
 )
 # Only one thing has a name: "quais campanhas gastaram mais" names none.
 _NOUN = re.compile(
@@ -115,18 +119,33 @@ _NOUN = re.compile(
     r"(?:chamad[ao]\s+|named\s+|called\s+|llamad[ao]\s+|d[aeo]\s+|del?\s+|of\s+)?"
 )
 _ASKED_FOR = re.compile(
-    r"\b(?:quai?s|qual|que|which|what|cual(?:es)?|cada|each|every|por|per|nenhuma?|alguma?|any|ninguna?|alguna?|melhor\w*"
+    r"\b(?:quai?s|qual|que|which|what|cual(?:es)?|cada|each|every|por|per|nenhuma?|alguma?|any|ninguna?|alguna?"
+    r"|melhor\w*"
     r"|pior\w*|best|worst|mejor\w*|peor\w*|top|mais \w+|mas \w+|most \w+|least \w+|\d+)"
     r"(?:\s+(?:foi|e|eh|is|was|es|fue|a|o|as|os|the|la|el|minha|meu|my|mi|single))*\s*$"
 )
 """Before a noun: it is asked which one, so what follows the noun is no name ("qual campanha gastou mais?")."""
 # "o custo da Prospecção", "results of Remarketing": a name begins with a capital.
-_OF_NAME = re.compile(r"\b(?:d[aeo]s?|del?|of|(?:[Ee]|[Aa]nd|[Yy])\s+(?:a|o|as|os|the|la|el|da|do))\s+(?=[A-ZÀ-Ý\[])")
+_OF_NAME = re.compile(
+    r"(?:\b(?:[Dd][aeo]s?|[Dd]el?|of|[OoAa]s?|[Tt]he|[LlEe][al]|[Nn][ao]s?|on|in|en|[Ee]|[Aa]nd|[Yy]|[Oo]u|or|vs"
+    r"|for|sobre|about|entre"
+    r"|between|foi|was|is|did|compar[ae]r?|[Ss]et|[Ii]ncrease|[Rr]aise|[Ll]ower|[Pp]ause|[Ss]ube|[Rr]esume)\s+|,\s*"
+    r"|^\W*(?=\S+ (?:e|y|and|ou|or) [A-ZÀ-Ý\[]))"
+    r"(?=[A-ZÀ-Ý\[])"
+)
 _OF_NAME_END = re.compile(
     r"[,;:?!\n]|\.(?:\s|$)"
     r"|\s(?=(?!(?:d[aeo]s?|e)\s)"
-    r"(?:[a-zà-ÿ]{1,3}|neste|nesta|nesse|nessa|este|esta|this|last|ontem|hoje|yesterday|today)(?:\W|$)|\d)"
+    r"(?:[a-z]{1,3}|neste|nesta|nesse|nessa|esta|estao|este|essa|esse|this|last|ontem|hoje|yesterday|today|ayer|hoy"
+    r"|gast\w+"
+    r"|deve|vale|teve|vend\w+|budget|para|with|from|contra|versus|doing|cansad\w+|\w{2,}(?:ou|eu|iu|aram|eram"
+    r"|iram))(?:\W|$)|(?!0\d\b)\d|r\$)"
 )
+_TOO_COMMON = frozenset(
+    "semana semanas video videos imagem carrossel reels post stories pagina whatsapp trafego engajamento vendas nova "
+    "novo publico clientes interesses mulheres semelhantes image carousel dias pacotes".split()
+)
+"""Words in many names, that mean other things too."""
 _NOT_NAMES_ALONE = frozenset(
     "meta facebook instagram whatsapp google black janeiro fevereiro marco abril maio junho julho agosto setembro "
     "outubro "
@@ -144,10 +163,17 @@ _BUDGET_OF = re.compile(
     r"(?:(?:o|a|the|el|la)\s+)?"
 )
 _BUDGET_AFTER = re.compile(r"\b(?:the|my)\s+([\w|/&' -]{3,60}?)(?:'s)?\s+(?:daily\s+|lifetime\s+)?budget\b")
+_BUDGET_VERB = re.compile(
+    r"\b(?:aument\w+|sob[ei]\w*|sub[aeio]\w*|elev\w+|reduz\w*|diminu\w+|(?:a)?baix\w+|coloc\w+|bota|poe|passa|set"
+    r"|raise|increase|lower|dobr\w+"
+    r"|double|cut|baja|aumenta)\s+(?:em\s+)?(?:\d+\s*%\s+)?(?:d?[ao]|the|la|el)\s+(?!orcamento|verba|budget"
+    r"|presupuesto|custo|gasto)"
+)
 CHANGES = frozenset({"ads.pause", "ads.resume", "ads.budget"})
 """Intents that end in a proposal."""
-_NAMED_AFTER = {"ads.pause": (_VERB,), "ads.resume": (_VERB,), "ads.budget": (_BUDGET_OF,)}
+_NAMED_AFTER = {"ads.pause": (_VERB,), "ads.resume": (_VERB,), "ads.budget": (_BUDGET_OF, _BUDGET_VERB)}
 _NOT_NAMES = frozenset(
+    "i at from inteira toda entera whole "
     "as os a o el la los las the minhas meus mis my tus suas seus com con with de del do da dos das of que which "
     "isso ele ela "
     "tudo all todas todos para to e and y it en em no na nos nas in on por by me te foram estao are do did es son esta "
@@ -178,6 +204,11 @@ class AdsRequest:
     limit: int | None
     target: str | None
     account: str | None
+    targets: tuple[str, ...] = ()
+    """Every object that was named, the first of them being `target`; likewise the accounts."""
+    accounts: tuple[str, ...] = ()
+    but: But | None = None
+    """Why a change that the words speak of is not proposed (crews/ads/asked.py)."""
 
 
 def understand(intent: str, text: str, session: dict[str, Any]) -> AdsRequest:
@@ -186,10 +217,8 @@ def understand(intent: str, text: str, session: dict[str, Any]) -> AdsRequest:
     words = plain(text)
     level, named = _level(words)
     metric = _metric(words)
-    account = _account(words, session)
-    target = _target(text, words, session, intent)
-    if target and account and _names_account(target, account, session):
-        target = None
+    accounts = _accounts(words, session)
+    targets = [one for one in _targets(text, words, session, intent) if not _names_account(one, accounts, session)]
     return AdsRequest(
         intent=intent.removeprefix("ads."),
         text=text,
@@ -198,9 +227,26 @@ def understand(intent: str, text: str, session: dict[str, Any]) -> AdsRequest:
         metric=metric,
         descending=_descending(words, metric),
         limit=_limit(words),
-        target=target,
-        account=account,
+        target=targets[0] if targets else None,
+        account=accounts[0] if accounts else None,
+        targets=tuple(targets),
+        accounts=tuple(accounts),
     )
+
+
+def pieces(text: str, session: dict[str, Any]) -> list[str]:
+    """A text that says something different of several things, cut so that each piece says one: "Remarketing em 20% e
+    Prospecção em 10%", "Loja Aurora ontem, Clínica Vitória hoje". The verb of the first goes for all. One piece where
+    it cannot be cut so."""
+    cut = [piece for piece in re.split(r"\s*[,;]\s*|\s+(?:e|and|y|mas|but|pero)\s+", text) if piece.strip()]
+    named = [bool(_targets(one, plain(one), session, "ads.budget") or _accounts(plain(one), session)) for one in cut]
+    if len(cut) < 2 or not all(named):
+        return [text]
+    verb = re.match(
+        r"\W*(?:[^\W\d]+\s+){1,2}?(?:(?:o\s+)?(?:orçamento|orcamento|verba)|the budget|(?:el )?presupuesto)?", cut[0]
+    )
+    begins = verb[0].strip() if verb and asks_for_change(cut[0]).effect else ""
+    return [cut[0], *(f"{begins} {one}".strip() for one in cut[1:])]
 
 
 def _level(words: str) -> tuple[Level, bool]:
@@ -237,54 +283,102 @@ def _limit(words: str) -> int | None:
     return _AMOUNT_NUMBER[found[1]] if found else None
 
 
-def _account(words: str, session: dict[str, Any]) -> str | None:
-    """The id of the account whose name, or a word of it that no other account has, stands in the text."""
+def _accounts(words: str, session: dict[str, Any]) -> list[str]:
+    """The ids of the accounts whose name, or a word of it that no other account has, stands in the text; in its
+    order."""
     accounts: list[dict[str, str]] = session.get("accounts", [])
+    found: dict[str, int] = {}
     for account in accounts:
-        if account["id"] in words or plain(account["name"]) in words:
-            return account["id"]
-    for account in accounts:
+        if (name := plain(account["name"])) and (name in words or account["id"] in words):
+            found[account["id"]] = words.find(name)
+    for account in accounts if not found else []:
         others = {w for a in accounts if a is not account for w in plain(a["name"]).split()}
         own = [w for w in plain(account["name"]).split() if len(w) > 3 and w not in others]
-        if any(re.search(rf"\b{re.escape(word)}\b", words) for word in own):
-            return account["id"]
-    return None
+        places = [place.start() for word in own if (place := re.search(rf"\b{re.escape(word)}\b", words))]
+        if places:
+            found[account["id"]] = min(places)
+    return sorted(found, key=lambda account_id: found[account_id])
 
 
-def _names_account(target: str, account: str, session: dict[str, Any]) -> bool:
-    """Whether what was taken for an object is the account's own name, perhaps after a month ("outubro da Loja")."""
-    name = next(plain(a["name"]) for a in session.get("accounts", []) if a["id"] == account)
-    rest = [word for word in plain(target).split() if word not in _NOT_NAMES | _NOT_NAMES_ALONE]
-    return set(rest) <= set(name.split())
+def _names_account(target: str, accounts: list[str], session: dict[str, Any]) -> bool:
+    """Whether what was taken for an object is an account's own name, perhaps after a month ("outubro da Loja")."""
+    names = [plain(a["name"]) for a in session.get("accounts", []) if a["id"] in accounts]
+    words = [word for word in plain(target).split() if word not in _NOT_NAMES | _NOT_NAMES_ALONE]
+    rest = {word for word in words if not _is_only_words_of_a_question(word)}
+    return any(rest <= set(name.split()) for name in names)
 
 
-def _target(text: str, words: str, session: dict[str, Any], intent: str) -> str | None:
-    if quoted := re.search(r"[\"“”«'‘]([^\"“”»'’]{2,120})[\"“”»'’]", text):
-        return quoted[1].strip()
-    if digits := re.search(r"\b\d{10,20}\b", text):
-        return digits[0]
+def _targets(text: str, words: str, session: dict[str, Any], intent: str) -> list[str]:
+    """Ids or names of the objects that are spoken of, in the order of the text."""
+    if quoted := re.findall(r"[\"“”«'‘]([^\"“”»'’]{2,120})[\"“”»'’]", text):
+        return [name.strip() for name in quoted]
+    if digits := re.findall(r"\b\d{10,20}\b", text):
+        return list(dict.fromkeys(digits))
     entities: list[dict[str, str]] = session.get("entities", [])
-    for entity in sorted(entities, key=lambda e: -len(e["name"])):
-        if plain(entity["name"]) in words:
-            return entity["id"]
-    for pattern, position in _ORDINALS:
-        if re.search(pattern, words) and entities:
-            index = position - 1 if position > 0 else len(entities) - 1
-            if index < len(entities):
-                return entities[index]["id"]
-    if name := _named(text, words, intent):
-        return name
+    if whole := [e for e in entities if plain(e["name"]) in words]:
+        inner = {e["id"] for e in whole for o in whole if e is not o and plain(e["name"]) in plain(o["name"])}
+        found = [e for e in whole if e["id"] not in inner] or whole[:1]
+        return [e["id"] for e in sorted(found, key=lambda e: words.find(plain(e["name"])))]
+    if entities and (places := _places(words)):
+        chosen = [place - 1 if place > 0 else len(entities) - 1 for place in places]
+        if all(place < len(entities) for place in chosen):
+            return [entities[place]["id"] for place in dict.fromkeys(chosen)]
+    if names := _named(text, words, intent):
+        return [_known_as(name, entities) or name for name in names]
+    if known := _known_in(words, entities):
+        return known
     if _PRONOUNS.search(words):
         focus = session.get("focus") or (entities[0] if len(entities) == 1 else None)
-        return focus["id"] if focus else None
-    return None
+        return [focus["id"]] if focus else []
+    return []
 
 
-def _named(text: str, words: str, intent: str) -> str | None:
-    """A name that follows a noun ("a campanha Remarketing Inverno"), or the verb or the budget of a change ("pausa
-    Remarketing Inverno", "o orçamento do Remarketing")."""
+def _places(words: str) -> list[int]:
+    """Places in the last answer: "a segunda" is [2], "os dois primeiros" [1, 2], "a primeira e a terceira" [1, 3]."""
+    many = "|".join([r"\d", *_AMOUNT_NUMBER])
+    firsts = "primeir[ao]s|primer[ao]s"
+    first = re.search(rf"\b(?:({many}) (?:{firsts})|(?:first|{firsts}) ({many}))\b", words)
+    if first:
+        count = first[1] or first[2]
+        return list(range(1, (int(count) if count.isdigit() else _AMOUNT_NUMBER[count]) + 1))
+    found = [(place.start(), position) for pattern, position in _ORDINALS for place in re.finditer(pattern, words)]
+    return [position for _, position in sorted(found)]
+
+
+def _known_as(name: str, entities: list[dict[str, str]]) -> str | None:
+    """The id of the one object among those shown that has the name, or a part of its name that no other has."""
+    wanted = rf"(?<!\w){re.escape(plain(name))}(?!\w)"
+    found = [entity["id"] for entity in entities if re.search(wanted, plain(entity["name"]))]
+    return found[0] if len(found) == 1 else None
+
+
+def _known_in(words: str, entities: list[dict[str, str]]) -> list[str]:
+    """Objects that were shown and are named without a capital: by a part between the bars of their name ("vídeo 03"),
+    or after an article by a word that no other has ("a remarketing")."""
+    found: dict[str, int] = {}
+    for entity in entities:
+        name = plain(re.sub(r"\[[^\]]*\]", "", entity["name"]))
+        parts = [part.strip() for part in name.split("|")]
+        own = [rf"(?<!\w){re.escape(part)}(?!\w)" for part in parts if len(part) > 3]
+        own += [
+            rf"\b(?:[oa]s?|d[aeo]|n[ao]|the|el|la|del?|e|and|y) {re.escape(word)}\b"
+            for word in re.findall(r"\w{5,}", name)
+            if word not in _NOT_NAMES | _NOT_NAMES_ALONE | _TOO_COMMON and not _is_only_words_of_a_question(word)
+        ]
+        for pattern in own:
+            said = re.search(pattern, words)
+            mentioned = re.sub(r"^\w+ (?=\w+$)", "", said[0]) if said else ""
+            if said and mentioned not in _TOO_COMMON and _known_as(mentioned, entities) == entity["id"]:
+                found.setdefault(entity["id"], said.start())
+    return sorted(found, key=lambda entity_id: found[entity_id])
+
+
+def _named(text: str, words: str, intent: str) -> list[str]:
+    """Names that follow a noun ("a campanha Remarketing Inverno"), the verb or the budget of a change ("pausa
+    Remarketing Inverno", "o orçamento do Remarketing"), or begin with a capital."""
     # Folding may change the length of odd letters; then positions do not match and the folded words serve.
     source = text if len(text) == len(words) else words
+    capitals = _capitals(source, words)
     for pattern in (_NOUN, *_NAMED_AFTER.get(intent, ())):
         for found in pattern.finditer(words):
             if pattern is _NOUN and _ASKED_FOR.search(words[: found.start()]):
@@ -293,17 +387,44 @@ def _named(text: str, words: str, intent: str) -> str | None:
             end = _NAME_END.search(rest)
             name = source[found.end() - 1 :][: end.start() if end else None].strip(" \"'“”")
             if len(name) > 2 and not set(plain(name).split()) <= _NOT_NAMES and not _is_only_words_of_a_question(name):
-                return name
-    for found in _OF_NAME.finditer(text):
-        name = _OF_NAME_END.split(text[found.end() :], maxsplit=1)[0].strip(" \"'“”")
-        if len(name) > 2 and not set(plain(name).split()) & _NOT_NAMES_ALONE and not text.isupper():
-            return name
+                several = [one for one in capitals if one not in name]
+                return [*(_listed(name) or [name]), *several] if several else _listed(name) or [name]
+    if capitals:
+        return capitals
     for pattern in (_NOUN_AFTER, _BUDGET_AFTER) if intent == "ads.budget" else (_NOUN_AFTER,):
         if found_after := pattern.search(words):
             name = source[found_after.start(1) : found_after.end(1)].strip()
             if not set(plain(name).split()) <= _NOT_NAMES:
-                return name
-    return None
+                return [name]
+    return []
+
+
+def _listed(name: str) -> list[str]:
+    """ "Remarketing e Prospecção" is two names, "Blog e lookbook" one: what follows begins with a capital."""
+    listed = re.split(r"\s+(?:e|and|y)\s+(?:(?:a|o|the|la|el|d[aeo])\s+)?(?=[A-ZÀ-Ý\[])", name)
+    return listed if len(listed) > 1 else []
+
+
+def _capitals(source: str, words: str) -> list[str]:
+    """Names that are known by their capital: "o custo da Prospecção", "results of Remarketing", "a X e a Y"."""
+    names: list[str] = []
+    if source.isupper():
+        return names
+    begins = 0
+    while found := _OF_NAME.search(source, begins):
+        end = _OF_NAME_END.search(words, found.end())
+        begins = end.start() if end else len(source)
+        said = source[found.end() : begins]
+        if _is_only_words_of_a_question(said.split(maxsplit=1)[0]):
+            begins = found.end() + 1  # "o CPA da Remarketing": the name comes after
+            continue
+        for name in _listed(said) or [said]:
+            name = re.sub(rf"(?:\s+(?:{'|'.join(_NOT_NAMES)}))+$", "", name.strip(" \"'“”.?!"))
+            bare = set(plain(name).split())
+            empty = all(word in _NOT_NAMES or _is_only_words_of_a_question(word) for word in bare)
+            if len(name) > 2 and not empty and not bare & _NOT_NAMES_ALONE:
+                names.append(name)
+    return list(dict.fromkeys(names))
 
 
 def _is_only_words_of_a_question(name: str) -> bool:
@@ -311,7 +432,8 @@ def _is_only_words_of_a_question(name: str) -> bool:
     known = [p for patterns in (*_METRICS.values(), *_LEVELS.values()) for p in patterns]
     return any(re.fullmatch(rf"(?:{p})\W*", words) for p in known) or bool(
         re.match(
-            r"(?:tiveram|teve|had|tuvieron|mais|menos|com|with|performed|foram|estao|are|do|did|ontem|hoje|ativ|pausad)",
+            r"(?:tiveram|teve|had|tuvieron|mais|menos|com|with|performed|foram|estao|are|do|did|ontem|hoje|ativ"
+            r"|pausad)",
             words,
         )
     )
