@@ -20,7 +20,7 @@ from business.approvals.model import ProposalState
 from business.people.service import People
 from channels.services import Services
 from core import backup as backups
-from core.doctor import Finding
+from core.doctor import Finding, examine, floor_checks, healthy
 from core.door import IncomingMessage, ProposalCard, Reply
 from core.errors import ArgumentsWrong, MutiraoError
 from core.ids import new_id
@@ -282,16 +282,19 @@ def commands(
     def _doctor(live: bool, as_json: bool) -> None:
         """Diz o que está configurado, ao alcance, faltando ou por conferir."""
 
-        async def work(services: Services) -> int:
-            findings = await services.checks(live)
-            click.echo(
-                json.dumps([asdict(f) for f in findings], ensure_ascii=False, indent=2)
-                if as_json
-                else _findings(findings)
-            )
-            return 1 if any(f.state == "broken" for f in findings) else 0
+        def told(findings: list[Finding]) -> int:
+            as_data = [asdict(finding) for finding in findings]
+            click.echo(json.dumps(as_data, ensure_ascii=False, indent=2) if as_json else _findings(findings))
+            return 0 if healthy(findings) else 1
 
-        run(_settings(), work)
+        async def work(services: Services) -> int:
+            return told(await services.checks(live))
+
+        settings = _settings()
+        try:
+            run(settings, work)
+        except MutiraoError as error:  # the house does not open; its floor can be looked at all the same
+            sys.exit(told(asyncio.run(_floor_findings(settings, error))))
 
     @cli.command("backup")
     @click.argument("target", type=click.Path(path_type=Path))
@@ -414,6 +417,20 @@ def _card(card: ProposalCard) -> str:
     lines += [f"  ! {warning}" for warning in card.warnings]
     lines += [f"  · {evidence}" for evidence in card.evidence]
     return "\n".join(lines)
+
+
+async def _floor_findings(settings: Settings, stopped: MutiraoError) -> list[Finding]:
+    """What can be told when the services did not open: what stopped them, and the state of the floor."""
+    texts = Texts.load()
+
+    def say(key: str, /, **params: object) -> str:
+        return texts.say(settings.language, key, **params)
+
+    def explain(error: MutiraoError) -> str:
+        return texts.error(settings.language, error)
+
+    found = await examine(floor_checks(settings, say), explain)
+    return [*found, Finding("start", "broken", explain(stopped))]
 
 
 def _findings(findings: list[Finding]) -> str:
