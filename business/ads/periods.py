@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal
 
 from business.ads.model import Window
@@ -193,7 +193,8 @@ def plain(text: str) -> str:
     return "".join(plain)
 
 
-def find(text: str, today: date) -> list[Found]:
+@lru_cache(maxsize=32)  # a message is read a dozen times in its turn
+def find(text: str, today: date) -> tuple[Found, ...]:
     """All periods of a plain text, left to right; where two overlap the longer, then the earlier one stays."""
     kept: list[Found] = []
     for found in sorted(_candidates(text, today), key=lambda f: (f.start - f.end, f.start)):
@@ -204,7 +205,7 @@ def find(text: str, today: date) -> list[Found]:
             # "mês anterior" is the calendar's and also the one before another period
             kept[kept.index(rival)] = replace(rival, absolute=found.absolute)
     kept.sort(key=lambda f: f.start)
-    return [_since_then(found, text, today) for found in kept]
+    return tuple(_since_then(found, text, today) for found in kept)
 
 
 def _since_then(found: Found, text: str, today: date) -> Found:

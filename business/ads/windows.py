@@ -13,6 +13,7 @@ Spanish, with or without accents. The rules, in the order people ask about them:
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -181,7 +182,7 @@ def _blank(match: re.Match[str]) -> str:
     return " " * len(match.group())
 
 
-def _roles(found: list[Found], text: str) -> tuple[Found | None, Found | None]:
+def _roles(found: Sequence[Found], text: str) -> tuple[Found | None, Found | None]:
     """Which period is asked about, and which it is compared with."""
     main: Found | None = None
     other: Found | None = None
