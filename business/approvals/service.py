@@ -40,7 +40,7 @@ Evidence = list[Any]
 LEASE = timedelta(seconds=30)
 """How long after a claim an unseen write may still be on its way; only then "not there" is taken for "not done"."""
 STALE = timedelta(minutes=15)
-"""An approval that nobody began within this time (all processes were dead) is not acted on any more."""
+"""An approval that is older (all processes were dead) is not acted on any more, nor is its write sent again."""
 ATTEMPTS = 2
 
 _STEP = "system"
@@ -354,8 +354,8 @@ class Approvals:
         """Settle what a dead process or a lost answer left: approved, executing or unknown. How many were settled.
 
         The world is asked first. Done: executed. Neither as before nor as wanted: failed, and said so. Certainly not
-        done: done once more if the approval still holds, else failed. A proposal that a living process works on is
-        left alone.
+        done: done once more if the approval still holds and is not stale, else failed. A proposal that a living process
+        works on is left alone.
         """
         async with self._db.tenant(tenant_id) as conn:
             open_ones = await store.find_all(
@@ -377,9 +377,9 @@ class Approvals:
 
     async def _settle(self, proposal: Proposal) -> None:
         now = self._clock.now()
+        too_late = proposal.expires_at <= now or now - (proposal.decided_at or proposal.created_at) > STALE
         if proposal.state is ProposalState.APPROVED:
-            decided = proposal.decided_at or proposal.created_at
-            if proposal.expires_at <= now or now - decided > STALE:
+            if too_late:
                 await self._finish(proposal, ProposalState.FAILED, Refused("proposal_too_late"), came_from=["approved"])
             elif await self._still_allowed(proposal):
                 await self._run(proposal)
@@ -396,7 +396,7 @@ class Approvals:
                 await self._finish(proposal, ProposalState.UNKNOWN, OutcomeUnknown("outcome_unknown"))
         elif seen is ReadBack.OTHER:
             await self._finish(proposal, ProposalState.FAILED, Refused("proposal_world_differs"))
-        elif proposal.attempts >= ATTEMPTS or proposal.expires_at <= now:
+        elif proposal.attempts >= ATTEMPTS or too_late:
             await self._finish(proposal, ProposalState.FAILED, Refused("proposal_not_applied"))
         elif await self._still_allowed(proposal):
             async with self._db.tenant(proposal.tenant_id) as conn:
@@ -423,7 +423,8 @@ class Approvals:
         """What the world says; None when it cannot be asked now."""
         try:
             return await self._handler(proposal.change).read_back(proposal.tenant_id, proposal.change)
-        except (Unavailable, OutcomeUnknown):
+        except MutiraoError as error:  # away, or it does not let us look: a token that has expired
+            log.warning("proposal_not_seen", proposal=proposal.id, code=error.code)
             return None
         except Exception as error:
             _bug(error, proposal)

@@ -67,6 +67,8 @@ class DialHandler:
                 answer = await http.get(f"{self._url}/dial/{change.target}")
         except httpx.TransportError as error:
             raise Unavailable("proposal_not_applied", str(error)) from None
+        if answer.status_code == 401:
+            raise Refused("meta_token_expired", "the token is no good any more")
         if answer.status_code != 200:
             raise Unavailable("proposal_not_applied", f"status {answer.status_code}")
         return answer.json()["value"]

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from business.approvals.model import ProposalState
 from business.approvals.service import Approvals
@@ -278,7 +279,7 @@ async def test_a_lost_answer_that_cannot_be_read_back_is_unknown_until_it_can(
 
     def go_dark(point: str) -> None:
         if point == "done":
-            witness.refuse_looks = True
+            witness.refuse_looks_with = 503
 
     witness.at, witness.cut_after_writing = go_dark, True
     done = await approvals.approve(tenants.one[Role.ADMIN], proposal.id, "chat")
@@ -286,7 +287,7 @@ async def test_a_lost_answer_that_cannot_be_read_back_is_unknown_until_it_can(
 
     clock.advance(timedelta(minutes=5))
     assert await approvals.reconcile(tenants.one.id) == 0  # still dark: still unknown, nothing sent
-    witness.refuse_looks = False
+    witness.refuse_looks_with = None
     assert await approvals.reconcile(tenants.one.id) == 1
 
     assert (await approvals.get(tenants.one[Role.ADMIN], proposal.id)).state is ProposalState.EXECUTED
@@ -311,6 +312,43 @@ async def test_an_unseen_write_is_not_sent_again_before_its_lease_is_over_and_on
     settled = await approvals.get(tenants.one[Role.ADMIN], proposal.id)
     assert (settled.state, settled.attempts) == (ProposalState.EXECUTED, 2)
     assert witness.writes_of("volume") == ["150"]
+
+
+async def test_after_a_long_outage_a_write_that_left_no_trace_is_not_sent_again(
+    approvals: Approvals, tenants: Tenants, witness: Witness, propose: Propose, clock: FixedClock
+) -> None:
+    proposal = await propose()
+    witness.fail_writes_with = 418
+    await approvals.approve(tenants.one[Role.ADMIN], proposal.id, "chat")
+    witness.fail_writes_with = None
+    clock.advance(timedelta(minutes=16))  # well within the proposal's 24 hours, but nobody is watching any more
+    await approvals.reconcile(tenants.one.id)
+
+    settled = await approvals.get(tenants.one[Role.ADMIN], proposal.id)
+    assert (settled.state, settled.outcome, settled.attempts) == (ProposalState.FAILED, "proposal_not_applied", 1)
+    assert witness.writes_of("volume") == []
+
+
+async def test_a_token_that_expires_before_the_look_is_no_bug_and_the_outcome_stays_unknown(
+    approvals: Approvals, tenants: Tenants, witness: Witness, propose: Propose, clock: FixedClock
+) -> None:
+    proposal = await propose()
+
+    def expire(point: str) -> None:
+        if point == "done":
+            witness.refuse_looks_with = 401
+
+    witness.at, witness.cut_after_writing = expire, True
+    with capture_logs() as logs:
+        done = await approvals.approve(tenants.one[Role.ADMIN], proposal.id, "chat")
+    assert done.state is ProposalState.UNKNOWN
+    assert [(one["event"], one["log_level"], one["code"]) for one in logs] == [
+        ("proposal_not_seen", "warning", "meta_token_expired")
+    ]
+    witness.refuse_looks_with = None
+    clock.advance(timedelta(minutes=1))
+    await approvals.reconcile(tenants.one.id)
+    assert (await approvals.get(tenants.one[Role.ADMIN], proposal.id)).state is ProposalState.EXECUTED
 
 
 async def test_after_two_attempts_that_left_no_trace_it_gives_up(

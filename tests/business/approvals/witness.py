@@ -24,7 +24,7 @@ class Witness:
         self.dials: dict[str, str] = {}
         self.fail_writes_with: int | None = None
         self.cut_after_writing = False
-        self.refuse_looks = False
+        self.refuse_looks_with: int | None = None
         self.at: Callable[[str], None] = lambda point: None
         self._journal = journal.open("a", encoding="utf-8")
         self._lock = threading.Lock()
@@ -89,8 +89,8 @@ class Witness:
                         witness.at("announced")
                     return self._answer(200, {})
                 witness.at("asked")
-                if witness.refuse_looks:
-                    return self._answer(503, {})
+                if witness.refuse_looks_with:
+                    return self._answer(witness.refuse_looks_with, {})
                 self._answer(200, {"value": witness.dials.get(dial)})
 
             def do_POST(self) -> None:
