@@ -21,6 +21,7 @@ FIRST_PAGE, FIRST_TEXT, WHOLE_TURN, OWN_CPU = 10.0, 500.0, 2_000.0, 60.0
 """What is promised on two cores: seconds, then milliseconds."""
 MODEL_CALLS = {"overview": 2, "diagnose": 2, "follow-up": 2, "small talk": 1}
 CHAT_TURNS = 50
+_OWN_CPU = "own CPU median"
 
 SERVER = "mutirao serve"
 CHAT = "the chat by its own wire, on the playbooks (ms)"
@@ -113,6 +114,7 @@ async def offline_figures(bench: Bench, rounds: int, warm_up: int = 3) -> list[F
         figures += _waits(OFFLINE, kind, these)
         figures += _cpu(OFFLINE, kind, these)
         figures.append(Figure(OFFLINE, kind, "Graph requests", median([t.graph_requests for t in these])))
+    figures.append(_mean_cpu(OFFLINE, figures))
     for part, spent in [*sampler.milliseconds().items(), ("together", sampler.cpu * 1000)]:
         figures.append(Figure(PARTS, part, "per turn, mean over the kinds", spent / len(turns)))
     return figures
@@ -136,7 +138,7 @@ async def model_figures(bench: Bench, rounds: int, warm_up: int = 3) -> list[Fig
         )
         figures += _waits(MODEL, kind, these, promised=False)
         figures += _cpu(MODEL, kind, these)
-    return figures
+    return [*figures, _mean_cpu(MODEL, figures)]
 
 
 def _of(turns: Sequence[Timed], kind: str) -> list[Timed]:
@@ -164,9 +166,15 @@ def _cpu(group: str, kind: str, turns: Sequence[Timed]) -> list[Figure]:
     """The median is what is judged. The least is what is left when nobody else takes the caches away."""
     cpu = [turn.cpu for turn in turns]
     return [
-        Figure(group, kind, "own CPU median", median(cpu), OWN_CPU),
+        Figure(group, kind, _OWN_CPU, median(cpu), OWN_CPU),
         Figure(group, kind, "least", min(cpu)),
     ]
+
+
+def _mean_cpu(group: str, figures: Sequence[Figure]) -> Figure:
+    """Of a conversation with one turn of each kind, as other stacks were measured."""
+    medians = [figure.value for figure in figures if figure.column == _OWN_CPU]
+    return Figure(group, "mean of the kinds", _OWN_CPU, sum(medians) / len(medians), OWN_CPU)
 
 
 def _tell(what: str) -> None:

@@ -54,7 +54,11 @@ def _block(group: str, figures: list[Figure]) -> Iterator[str]:
     """One group as a table with a column for each kind of figure; "!" marks what misses its target."""
     columns = list(dict.fromkeys(figure.column for figure in figures))
     shown = {(f.row, f.column): f"{_number(f.value)}{'!' if f.missed else ' '}" for f in figures}
-    targets = {f.column: f"≤ {_number(f.target)} " for f in figures if f.target is not None}
+    promised: dict[str, set[float]] = {}
+    for figure in figures:
+        if figure.target is not None:
+            promised.setdefault(figure.column, set()).add(figure.target)
+    targets = {column: f"≤ {' or '.join(_number(t) for t in sorted(of))} " for column, of in promised.items()}
     rows = dict.fromkeys(figure.row for figure in figures)
     cells = [["", *(f"{column} " for column in columns)]]
     cells += [[row, *(shown.get((row, column), "") for column in columns)] for row in rows]
