@@ -26,7 +26,7 @@ from core.errors import ArgumentsWrong, MutiraoError
 from core.money import Money
 from core.permissions import Scope
 from core.tenancy import Identity
-from tools.amounts import amount_was_named
+from tools.amounts import amount_was_named, way_named
 from tools.spec import Effect, Origin, ProposedChange, ToolArgs, ToolContext, ToolResult, tool
 
 MOST_ACCOUNTS = 8  # looked at in one call
@@ -609,7 +609,27 @@ async def set_ads_budget(ctx: ToolContext, args: BudgetArgs) -> ProposedChange:
         if len(where) != 1 or where[0]["level"] != Level.ADSET.value:
             raise
         change = await plan(await service.find_entity(identity, account, where[0]["id"], Level.ADSET))
+    if args.amount is not None:
+        _goes_the_way_named(ctx, args.amount, change)
     return ProposedChange(change=change, evidence=_evidence(ctx, entity, args.reason), told=_told_budget(change))
+
+
+def _goes_the_way_named(ctx: ToolContext, amount: Decimal, change: Change) -> None:
+    """ "Raise it to R$ 150" when it is R$ 420 is a mistake about what it is: say so, instead of cutting it."""
+    wanted = way_named(ctx.turn, amount)
+    before, after = (
+        Money(Decimal(one["amount"]), one["currency"]) for one in (change.data["before"], change.data["after"])
+    )
+    if wanted is None or (after.amount > before.amount) == (wanted == "up"):
+        return
+    raise ArgumentsWrong(
+        "amount_direction",
+        f"the user said {wanted}, but the budget of {change.data['name']!r} is {before.amount} now: ask which they want",
+        name=change.data["name"],
+        budget=before,
+        asked=after,
+        wanted=wanted,
+    )
 
 
 def _told_budget(change: Change) -> dict[str, Any]:

@@ -41,10 +41,16 @@ _AFTER = {
 }  # fmt: skip
 _CODES = "brl|usd|eur|gbp|mxn|ars|clp|cop|pen|uyu|pyg|bob|cad|aud|chf|jpy"
 
+_NOT_MONEY = (
+    "dias|dia|days?|semanas?|weeks?|mes|meses|months?|anos?|years?|horas?|hours?|minutos?|minutes?|vezes|times|veces"
+    "|campanhas?|campaigns?|anuncios?|ads?|conjuntos?"
+)
+"""What a number counts when it is no money: "7 dias", "3 campanhas"; nor is "2a"."""
 _AMOUNT = re.compile(
     rf"(?P<before>us\$|u\$s|r\$|mx\$|ar\$|\$|€|£|(?:\b(?:{_CODES})\b))?\s*"
     rf"(?<![\w.,/])(?<!\d-)(?P<number>{_NUMBER})(?![\w/]*\d)"
     rf"(?:\s*(?P<scale>mil|k|thousand)\b)?"
+    rf"(?(before)|(?!\s*(?:{_NOT_MONEY})\b|(?:st|nd|rd|th|[ao])\b))"
     rf"\s*(?P<after>%|€|£|(?:de\s+)?(?:{'|'.join(_AFTER)})\b|(?:{_CODES})\b)?"
 )
 _FACTORS: list[tuple[str, str, Direction | None]] = [
@@ -155,6 +161,13 @@ def amount_was_named(
             named=same[0].currency,
             account=currency,
         )
+
+
+def way_named(turn: Turn, amount: Decimal) -> Direction | None:
+    """Whether a person spoke of raising or of lowering to `amount`; None when they said neither, or both."""
+    said = [one for text in (turn.text, str(turn.session.get("last_text") or "")) for one in amounts_in(text)]
+    ways = {one.direction for one in said if one.kind == "money" and one.value == amount}
+    return ways.pop() if len(ways) == 1 else None
 
 
 def _currency(before: str | None, after: str) -> str | None:

@@ -18,9 +18,13 @@ Warning_ = tuple[str, dict[str, Any]]
 _NOT_TARGETS = frozenset({"reason", "account"})
 """`reason` is the model's own sentence: evidence, not an order. `account` only says where the target is looked for."""
 _POINTS = re.compile(
-    r"\b(?:el[ae]s?|ess[ae]s?|est[ae]s?|dess[ae]s?|dest[ae]s?|isso|isto|del[ae]s?|it|them|this|that|these|those|es[ae]|es[ao]s"
-    r"|primeir[ao]s?|segund[ao]s?|terceir[ao]s?|quart[ao]s?|quint[ao]s?|ultim[ao]s?|first|second|third|fourth|fifth|last"
-    r"|primer[ao]?|tercer[ao]?|\d+[ao]?)\b"
+    r"\b(?:el[ae]s?|ess[ae]s?|est[ae]s?|dess[ae]s?|dest[ae]s?|isso|isto|del[ae]s?|it|them|this|that|these|those"
+    r"|es[ae]|es[ao]s|primeir[ao]s?|segund[ao]s?|terceir[ao]s?|quart[ao]s?|quint[ao]s?|ultim[ao]s?"
+    r"|first|second|third|fourth|fifth|last one"
+    r"|primer[ao]?|tercer[ao]?|\d[ao])\b"
+    # Not where they tell a time: "essa semana", "últimos 7 dias", "this month", "segunda-feira".
+    r"(?! (?:\d+ |\w+ )?(?:dias?|semanas?|mes(?:es)?|anos?|horas?|trimestre|ano|days?|weeks?|months?|years?|quarter"
+    r"|feira|manha|tarde|noite|fim|final|periodo|period|morning|evening)\b)"
 )
 """Words that point at something shown before: "pausa ela", "a segunda"."""
 _COMMON = frozenset(
@@ -42,7 +46,8 @@ def argument_warnings(turn: Turn, args: ToolArgs) -> list[Warning_]:
     warnings: list[Warning_] = []
     for name, value in args.model_dump(mode="json", exclude_unset=True).items():
         schema = type(args).model_fields[name].annotation
-        if name in _NOT_TARGETS or not isinstance(value, str) or "Literal" in str(schema):
+        # Amounts have a check of their own (tools/amounts.py).
+        if name in _NOT_TARGETS or not isinstance(value, str) or any(t in str(schema) for t in ("Literal", "Decimal")):
             continue
         origin = origin_of(turn, value)
         if origin != "user":

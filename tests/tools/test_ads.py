@@ -337,6 +337,8 @@ async def test_a_budget_that_nobody_named_or_that_may_not_be_is_not_even_propose
         ("põe R$ 150 ou 20% no Remarketing", {"amount": 150, "change_percent": 20}, "amount_needed"),
         ("muda o Remarketing", {}, "amount_needed"),
         ("põe R$ 120 no Remarketing", {"amount": 120}, "budget_already"),
+        ("aumenta o Remarketing para R$ 100", {"amount": 100}, "amount_direction"),
+        ("baixa o Remarketing para R$ 130", {"amount": 130}, "amount_direction"),
     ]
     for text, arguments, code in wrong:
         outcome = await desk.call("set_ads_budget", text, target="Remarketing", **arguments)

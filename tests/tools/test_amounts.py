@@ -1,5 +1,6 @@
 """Amounts in the words of people, and what a model may make of them."""
 
+import re
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -72,6 +73,21 @@ def test_an_amount_is_read_as_people_write_it(
 def test_several_amounts_keep_their_order_and_their_own_verbs() -> None:
     found = amounts_in("aumenta a primeira em 20% e diminui a outra em 10 por cento")
     assert [(one.value, one.direction) for one in found] == [(Decimal(20), "up"), (Decimal(10), "down")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["nos últimos 7 dias", "por 3 semanas", "a 2ª campanha", "the 2nd one", "pausa os 3 anúncios", "in 24 hours"],
+)
+def test_a_number_that_counts_days_or_places_is_no_money(text: str) -> None:
+    assert amounts_in(text) == []
+    with pytest.raises(ArgumentsWrong):
+        amount_was_named(turn_saying(text), "BRL", amount=Decimal(re.findall(r"\d+", text)[0]))
+
+
+@pytest.mark.parametrize("text", ["R$ 100 dia", "R$ 100 ao dia", "100 por dia", "R$ 100 a mais"])
+def test_money_per_day_is_money(text: str) -> None:
+    assert [one.value for one in amounts_in(text)] == [Decimal(100)]
 
 
 @pytest.mark.parametrize("text", ["", "pausa a campanha", "🔥🔥", "R$", "%", "aumenta o orçamento"])

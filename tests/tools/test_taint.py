@@ -1,13 +1,14 @@
 """Whose words an argument is made of. Control 4 of the reliability facts."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from core.tenancy import Identity, Role
 from core.turn import ToolRecord, Turn
-from tools.ads import StatusArgs
+from tools.ads import BudgetArgs, StatusArgs
 from tools.taint import argument_warnings, origin_of
 
 AD = "120300000000000005"
@@ -40,6 +41,16 @@ def turn_saying(
         (turn_saying("pausa ela", entities=[{"id": AD, "name": "Vídeo 03"}]), AD, "user"),
         (turn_saying("pausa a segunda", entities=[{"id": AD, "name": "Vídeo 03"}]), AD, "user"),
         (turn_saying("o que devo pausar?", entities=[{"id": AD, "name": "Vídeo 03"}]), AD, "account data"),
+        *(
+            (turn_saying(said, entities=[{"id": AD, "name": "Vídeo 03"}]), AD, "account data")
+            for said in (
+                "como foram os últimos 7 dias?",
+                "the last 30 days",
+                "e esse mês?",
+                "this week",
+                "desde segunda-feira",
+            )
+        ),
         (turn_saying("pausa o video 035"), "video 03", None),  # a part of a word is not the word
     ],
 )
@@ -58,6 +69,11 @@ def test_a_reason_and_an_account_are_not_what_is_changed() -> None:
     turn = turn_saying("pausa o Vídeo 03")
     args = StatusArgs(target="Vídeo 03", account="act_1", level="ad", reason="cansado")
     assert argument_warnings(turn, args) == []
+
+
+def test_an_amount_in_words_is_not_warned_of() -> None:
+    turn = turn_saying("dobra o orçamento da Remarketing")
+    assert argument_warnings(turn, BudgetArgs(target="Remarketing", change_percent=Decimal(100))) == []
 
 
 def test_through_mcp_a_call_of_a_tool_is_what_the_client_asked_and_a_question_is_read_like_any_other() -> None:
