@@ -59,7 +59,8 @@ def commands(
         """Sobe o chat no navegador e o trabalhador de tarefas."""
         serve(_settings(port=port, host=host))
 
-    @cli.command("ask")
+    # A question may begin with "-", so what is no option of ours is part of it; -h would be found inside words.
+    @cli.command("ask", context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
     @click.argument("question")
     @click.option("--as", "role", type=click.Choice([r.value for r in Role]), default=Role.ADMIN.value)
     @click.option("--tenant", help="Empresa (slug). Padrão: a única, ou a de exemplo.")
@@ -101,7 +102,8 @@ def commands(
             found = await services.approvals.list(who, state=None if every else ProposalState.PENDING)
             for proposal in found:
                 card = services.card(proposal, services.texts, who.language, who.time_zone)
-                click.echo(f"{card.id}  {card.state:<9}  {card.title}")
+                state = services.texts.say(who.language, f"proposal.state.{card.state}")
+                click.echo(f"{card.id}  {state:<20}  {card.title}  ({card.expires_at})")
             if not found:
                 click.echo(services.texts.say(who.language, "talk.pending", count=0, shown=0))
 
@@ -116,7 +118,11 @@ def commands(
         async def work(services: Services) -> None:
             who = await _identity(services.people, tenant, role)
             proposal = await services.approvals.get(who, proposal_id)
-            click.echo(_card(services.card(proposal, services.texts, who.language, who.time_zone)))
+            click.echo(
+                _card(
+                    services.card(proposal, services.texts, who.language, who.time_zone), services.texts, who.language
+                )
+            )
 
         run(_settings(), work)
 
@@ -129,7 +135,13 @@ def commands(
                 who = await _identity(services.people, tenant, role)
                 decide = getattr(services.approvals, name)
                 proposal = await decide(who, proposal_id, door="terminal")
-                click.echo(_card(services.card(proposal, services.texts, who.language, who.time_zone)))
+                click.echo(
+                    _card(
+                        services.card(proposal, services.texts, who.language, who.time_zone),
+                        services.texts,
+                        who.language,
+                    )
+                )
 
             run(_settings(), work)
 
@@ -155,6 +167,16 @@ def commands(
 
         run(_settings(), work)
 
+    @tenants.command("list")
+    def _tenant_list() -> None:
+        """Lista as empresas."""
+
+        async def work(services: Services) -> None:
+            for tenant in await services.people.tenants():
+                click.echo(f"{tenant.slug}  {tenant.name}")
+
+        run(_settings(), work)
+
     @cli.group("user")
     def users() -> None:
         """Pessoas que entram no chat."""
@@ -162,16 +184,44 @@ def commands(
     @users.command("add")
     @click.argument("email")
     @click.option("--name", required=True)
-    @click.option("--role", type=click.Choice([r.value for r in Role]), required=True)
-    @click.option("--tenant", required=True)
+    @click.option("--role", type=click.Choice([r.value for r in Role if r is not Role.AGENTE_IA]), required=True)
+    @click.option("--tenant", help="Empresa (slug). Padrão: a única, ou a de exemplo.")
     @click.option("--password", prompt="Senha", hide_input=True, confirmation_prompt="Repita a senha")
-    def _user_add(email: str, name: str, role: str, tenant: str, password: str) -> None:
+    def _user_add(email: str, name: str, role: str, tenant: str | None, password: str) -> None:
         """Cria uma pessoa com papel e senha (pelo menos 10 caracteres)."""
 
         async def work(services: Services) -> None:
             found = await services.people.tenant(tenant)
             user = await services.people.add_user(found.id, email, name, Role(role), password)
             click.echo(f"{user.email}  {user.role.value}  {found.slug}")
+
+        run(_settings(), work)
+
+    @users.command("list")
+    @click.option("--tenant", help="Empresa (slug). Padrão: a única, ou a de exemplo.")
+    def _user_list(tenant: str | None) -> None:
+        """Lista as pessoas de uma empresa."""
+
+        async def work(services: Services) -> None:
+            for user in await services.people.users((await services.people.tenant(tenant)).id):
+                click.echo(f"{user.email}  {user.role.value}  {user.name}")
+
+        run(_settings(), work)
+
+    @users.command("password")
+    @click.argument("email")
+    @click.option("--tenant", help="Empresa (slug). Padrão: a única, ou a de exemplo.")
+    @click.option("--password", prompt="Senha", hide_input=True, confirmation_prompt="Repita a senha")
+    def _user_password(email: str, tenant: str | None, password: str) -> None:
+        """Troca a senha de uma pessoa, o que também encerra a espera depois de senhas erradas."""
+
+        async def work(services: Services) -> None:
+            found = await services.people.tenant(tenant)
+            users = {user.email: user for user in await services.people.users(found.id)}
+            if (user := users.get(email.strip().lower())) is None:
+                raise ArgumentsWrong("user_unknown", f"no user {email!r}", email=email)
+            await services.people.set_password(found.id, user.id, password)
+            _say("user.password_set", email=user.email)
 
         run(_settings(), work)
 
@@ -266,13 +316,15 @@ def commands(
         run(_settings(), work)
 
     @cli.command("mcp")
-    @click.option("--as", "role", type=click.Choice([r.value for r in Role]), default=Role.ADMIN.value)
+    @click.option("--as", "role", type=click.Choice([r.value for r in Role]), default=Role.COMERCIAL.value)
     @click.option("--tenant")
     def _mcp(role: str, tenant: str | None) -> None:
-        """Oferece as ferramentas a outro cliente de IA, por MCP (stdio)."""
+        """Oferece as ferramentas a outro cliente de IA, por MCP (stdio). Fala como Comercial, se não disser --as."""
 
         async def work(services: Services) -> None:
-            await mcp(services, await _identity(services.people, tenant, role))
+            who = await _identity(services.people, tenant, role)
+            click.echo(services.texts.say(who.language, "mcp.speaks_as", name=who.name, role=who.role), err=True)
+            await mcp(services, who)
 
         run(_settings(), work)
 
@@ -318,7 +370,9 @@ def commands(
         """Apaga todos os dados desta pasta e começa de novo."""
         settings = _settings()
         if not yes:
-            click.confirm(f"Apagar tudo em {settings.data_dir}?", abort=True)
+            answer = click.prompt(f"Apagar tudo em {settings.data_dir}? Escreva sim para apagar", default="não")
+            if answer.strip().lower() not in ("sim", "s", "yes", "y", "sí"):
+                return
         backups.reset(settings, yes=True)
         _say("backup.reset", path=str(settings.data_dir))
 
@@ -405,17 +459,18 @@ def _readable(reply: Reply, services: Services) -> str:
             cells = zip(row, widths, table.align, strict=True)
             lines.append("  ".join(c.rjust(w) if a == "right" else c.ljust(w) for c, w, a in cells).rstrip())
     for card in reply.proposals:
-        lines += ["", _card(card)]
+        lines += ["", _card(card, services.texts, reply.language)]
         if card.state == ProposalState.PENDING:
             lines.append(f"  → mutirao approvals approve {card.id}")
     return "\n".join(lines)
 
 
-def _card(card: ProposalCard) -> str:
-    lines = [f"[{card.state}] {card.title}  ({card.id})"]
+def _card(card: ProposalCard, texts: Texts, language: str) -> str:
+    lines = [f"[{texts.say(language, f'proposal.state.{card.state}')}] {card.title}  ({card.id})"]
     lines += [f"  {label}: {value}" for label, value in card.lines]
     lines += [f"  ! {warning}" for warning in card.warnings]
     lines += [f"  · {evidence}" for evidence in card.evidence]
+    lines += [f"  → {card.outcome}"] if card.outcome else []
     return "\n".join(lines)
 
 

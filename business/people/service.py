@@ -27,7 +27,10 @@ from core.turn import LANGUAGES
 
 SHORTEST_PASSWORD = 10  # characters; NIST SP 800-63B asks 8 at least, and length counts more than variety
 LONGEST_PASSWORD = 256  # a hash of megabytes would be a way to keep us busy
-FAILURES_PER_EMAIL = 5
+FAILURES_FROM_ONE_PLACE = 5
+"""Of one e-mail from one address. Counted together, so that a stranger's guesses elsewhere do not lock a person out."""
+FAILURES_PER_EMAIL = 50
+"""Of one e-mail from anywhere: a guesser with many addresses is slowed to 200 tries an hour."""
 FAILURES_PER_ADDRESS = 20
 WINDOW = timedelta(minutes=15)
 
@@ -149,12 +152,18 @@ class People:
             return await _users(conn, "true", [])
 
     async def set_password(self, tenant_id: str, user_id: str, password: str) -> None:
-        """ArgumentsWrong: password_short (least), password_long (most). Refused("user_gone")."""
+        """A new password, which also ends a wait after failed logins.
+
+        ArgumentsWrong: password_short (least), password_long (most). Refused("user_gone").
+        """
         hashed = await self._hash(password)
         async with self._db.tenant(tenant_id) as conn:
             changed = await conn.execute("UPDATE users SET password_hash = %s WHERE id = %s", [hashed, user_id])
             if changed.rowcount == 0:
                 raise Refused("user_gone", f"no user {user_id}")
+            row = await (await conn.execute("SELECT email FROM users WHERE id = %s", [user_id])).fetchone()
+            assert row is not None
+            await conn.execute("DELETE FROM login_attempts WHERE email_hash = %s AND NOT ok", [_hash_of(row["email"])])
             await audit(conn, "system", "user.password", user_id, {})
 
     async def identity(self, tenant_id: str, user_id: str) -> Identity:
@@ -203,12 +212,13 @@ class People:
 
         Refused("login_wrong") alike for an unknown address, a wrong password, an inactive user, an agent's account and
         a demo user outside the sandbox, and after the same time of hashing;
-        Refused("login_too_many", minutes) after 5 failures per e-mail or 20 per address within 15 minutes.
+        Refused("login_too_many", minutes) after 5 failures of an e-mail from one address, 20 of an address,
+        or 50 of an e-mail from anywhere, within 15 minutes.
         """
         email = _line(email).lower()
         address = _line(address)
         now = self._clock.now()
-        email_hash = hashlib.sha256(email.encode()).hexdigest()
+        email_hash = _hash_of(email)
         # Failures are counted before the password is looked at, and one person's attempts one after the other:
         # else twenty guesses at once would all pass the count.
         async with self._db.lock(f"login {email_hash}", timeout=20, brief=True):
@@ -243,8 +253,10 @@ class People:
     async def _refuse_guessing(self, conn: Connection, email_hash: str, address: str) -> None:
         now = self._clock.now()
         query = """
-            SELECT count(*) FILTER (WHERE email_hash = %(email)s) AS of_email,
+            SELECT count(*) FILTER (WHERE email_hash = %(email)s AND address = %(address)s) AS here,
+                   count(*) FILTER (WHERE email_hash = %(email)s) AS of_email,
                    count(*) FILTER (WHERE address = %(address)s) AS of_address,
+                   min(at) FILTER (WHERE email_hash = %(email)s AND address = %(address)s) AS first_here,
                    min(at) FILTER (WHERE email_hash = %(email)s) AS first_of_email,
                    min(at) FILTER (WHERE address = %(address)s) AS first_of_address
             FROM login_attempts
@@ -253,11 +265,12 @@ class People:
         values = {"email": email_hash, "address": address, "since": now - WINDOW}
         row = await (await conn.execute(query, values)).fetchone()
         assert row is not None
-        waits = []
-        if row["of_email"] >= FAILURES_PER_EMAIL:
-            waits.append(row["first_of_email"] + WINDOW - now)
-        if row["of_address"] >= FAILURES_PER_ADDRESS:
-            waits.append(row["first_of_address"] + WINDOW - now)
+        limits = (
+            ("here", "first_here", FAILURES_FROM_ONE_PLACE),
+            ("of_email", "first_of_email", FAILURES_PER_EMAIL),
+            ("of_address", "first_of_address", FAILURES_PER_ADDRESS),
+        )
+        waits = [row[first] + WINDOW - now for count, first, most in limits if row[count] >= most]
         if waits:
             minutes = max(1, ceil(max(waits).total_seconds() / 60))
             raise Refused("login_too_many", "too many failed logins", minutes=minutes)
@@ -278,6 +291,11 @@ class People:
         except (VerificationError, InvalidHashError):
             return False
         return hashed is not None
+
+
+def _hash_of(email: str) -> str:
+    """How an e-mail stands among the attempts to log in: whether it exists is nobody's business."""
+    return hashlib.sha256(email.lower().encode()).hexdigest()
 
 
 def _line(text: str) -> str:
