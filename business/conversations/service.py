@@ -4,18 +4,20 @@ A message is committed before any work on it begins, so a killed process loses n
 """
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from core.clock import Clock
 from core.db import Database
-from core.errors import Refused
+from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.money import Money
 from core.tenancy import Identity
 
 _TITLE_LENGTH = 60
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,11 @@ class Conversations:
     ) -> datetime:
         """Commit a person's message and the turn that will answer it; make the conversation if it is new.
 
-        Returns the moment of acceptance. Refused("conversation_not_yours") for somebody else's conversation.
+        Returns the moment of acceptance. Refused("conversation_not_yours") for somebody else's conversation;
+        ArgumentsWrong("conversation_malformed") for an id that is none.
         """
+        if not _ID.fullmatch(conversation_id):
+            raise ArgumentsWrong("conversation_malformed", "the id of a conversation is 1 to 100 of A-Za-z0-9_.:-")
         now = self._clock.now()
         async with self._db.tenant(identity.tenant_id) as conn:
             await conn.execute(
@@ -113,8 +118,9 @@ class Conversations:
             rows = await (
                 await conn.execute(
                     """select id, role, text, created_at, extra from messages
-                       where conversation_id = %s and turn_id is distinct from %s order by id desc limit %s""",
-                    (conversation_id, before_turn, last),
+                       where conversation_id = %s and (%s::text is null or turn_id is distinct from %s)
+                       order by id desc limit %s""",
+                    (conversation_id, before_turn, before_turn, last),
                 )
             ).fetchall()
         return [Said(r["id"], r["role"], r["text"], r["created_at"], r["extra"]) for r in reversed(rows)]

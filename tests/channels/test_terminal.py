@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.conftest import Dsns
 from tests.contracts.source import ROOT
 
 
@@ -15,6 +16,7 @@ def mutirao(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str
         [sys.executable, "-c", "from app import main; main()", *arguments],
         env={**bare, "PYTHONPATH": str(ROOT), "MUTIRAO_LANGUAGE": "en", **environ},
         cwd=ROOT,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
@@ -46,3 +48,31 @@ def test_help_is_told_without_opening_anything(tmp_path: Path) -> None:
     for command in ("serve", "ask", "approvals", "import", "doctor", "backup", "restore", "reset", "mcp", "evals"):
         assert command in done.stdout
     assert not (tmp_path / "var").exists()
+
+
+def test_a_question_may_begin_with_a_dash_and_an_odd_conversation_is_told(dsns: Dsns, data_dir: Path) -> None:
+    house = {
+        "MUTIRAO_DATA_DIR": str(data_dir),
+        "MUTIRAO_DATABASE_URL": dsns.app,
+        "MUTIRAO_DATABASE_OWNER_URL": dsns.owner,
+        "MUTIRAO_IGNORE_PROVIDER_KEYS": "1",
+    }
+    asked = mutirao("ask", "--json", "-how much did I spend yesterday?", **house)
+    assert asked.returncode == 0, asked.stderr
+    assert "ads_report" in [tool["name"] for tool in json.loads(asked.stdout)["tools"]]
+    for conversation in ("c" * 101, "minha conversa", "../etc", "ação"):
+        refused = mutirao("ask", "oi", "--conversation", conversation, **house)
+        assert refused.returncode == 1 and "A conversation's id" in refused.stderr, refused.stderr
+
+    gone = mutirao("disconnect", "meta", **house)
+    assert gone.returncode == 0 and gone.stdout.startswith("Desligado"), gone.stderr
+    real = mutirao("connect", "meta", "--token", "EAAG0tokenOfSomebody", **house)
+    assert real.returncode == 1 and "MUTIRAO_META_ADS=live" in real.stderr
+    assert len(real.stderr.strip().splitlines()) == 1
+
+
+def test_an_mcp_client_is_told_as_whom_it_speaks_and_is_no_admin_unasked(dsns: Dsns, data_dir: Path) -> None:
+    house = {"MUTIRAO_DATABASE_URL": dsns.app, "MUTIRAO_DATABASE_OWNER_URL": dsns.owner}
+    done = mutirao("mcp", MUTIRAO_DATA_DIR=str(data_dir), **house)  # its input ends at once
+    assert "no papel Comercial" in done.stderr
+    assert done.stdout == ""
