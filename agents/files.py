@@ -17,7 +17,6 @@ from core.ids import new_id
 from core.turn import StepFinished, StepStarted, Turn
 from prompts.texts import Texts
 
-_LOOK = 1.0  # seconds between looks at how far an import has come
 _FIRST_TOLD = 50_000  # rows after which a step says how far it is, then at twice as many each time
 _PROBLEMS_SHOWN = 5
 
@@ -35,11 +34,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class FileIntake:
-    """`wait`: seconds a turn waits for an import; a longer one goes on in the background."""
+    """`wait`: seconds a turn waits for an import; a longer one goes on in the background. `look`: seconds between looks
+    at how far it has come."""
 
     imports: Imports
     texts: Texts
     wait: float = 20.0
+    look: float = 1.0
 
     async def take(self, turn: Turn, attachments: list[dict[str, Any]]) -> Answer | None:
         """Import what was attached, or try a file again with what the person said about it. None: nothing to do.
@@ -52,6 +53,7 @@ class FileIntake:
         if not attachments and pending:
             hints = parse_hints(turn.text, Hints(**pending["hints"]), pending["asked"])
             if hints is not None:
+                turn.language = pending["language"]  # "Investido = spend" says nothing of the language spoken
                 answers.append(await self._import(turn, pending["file_id"], pending["name"], hints))
         if answers and not turn.text.strip() and turn.session.get("account"):
             answers.append(self.texts.say(turn.language, "import.next"))
@@ -85,7 +87,7 @@ class FileIntake:
         turn.session[_READING] = started.id
         try:
             while not reading.done() and (left := deadline - time.monotonic()) > 0:
-                await asyncio.wait({reading}, timeout=min(_LOOK, left))
+                await asyncio.wait({reading}, timeout=min(self.look, left))
                 rows = 0 if reading.done() else (await self.imports.get(tenant_id, started.id)).rows
                 if rows >= milestone:
                     title = self.texts.say(turn.language, "step.import_rows", rows=rows)
@@ -109,15 +111,24 @@ class FileIntake:
     def _remember(self, turn: Turn, done: Imported) -> None:
         turn.session.pop(_READING, None)
         if done.error is None:
-            turn.session["account"] = done.account_id
-            turn.session.pop("accounts", None)
+            # "E por campanha?" goes on from here, and nothing said before of other accounts is meant by it.
+            for gone in ("accounts", "entities", "focus", "metric", "period", "ranking"):
+                turn.session.pop(gone, None)
+            turn.session |= {"account": done.account_id, "last_account": done.account_id}
+            turn.session |= {"last_intent": "ads.overview", "last_crew": "ads"}
         else:  # something beyond the file's beginning has to be asked
             self._ask(turn, done.file_id, done.name, ArgumentsWrong(done.error[0], **done.error[1]), done.hints)
 
     def _ask(self, turn: Turn, file_id: str, name: str, error: ArgumentsWrong, hints: Hints) -> None:
         if error.code == "import_map_unknown":  # a slip in this answer must not stand in the way of the next
             hints = Hints(**(turn.session.get(_PENDING) or {}).get("hints", {}))
-        turn.session[_PENDING] = {"file_id": file_id, "name": name, "hints": asdict(hints), "asked": error.code}
+        turn.session[_PENDING] = {
+            "file_id": file_id,
+            "name": name,
+            "hints": asdict(hints),
+            "asked": error.code,
+            "language": turn.language,
+        }
 
 
 def _asks_for_columns(code: str) -> bool:

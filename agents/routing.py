@@ -130,6 +130,10 @@ def route(text: str, session: Mapping[str, Any], classifier: Classifier) -> Rout
     parts: list[RoutePart] = []
     for piece in pieces:
         parts.append(_part(piece, parts[-1] if parts else None, continues, classifier))
+    if session.get("attachments") and not any(part.crew for part in parts):
+        # "Dá uma olhada", with a file: it is the file that is meant.
+        about = RoutePart(message, "ads.import", "ads", 1.0, Why("route.why.ads.import", {}), "rule")
+        return RoutePlan([about], True, message=message, continues=continues)
     sure = all(p.probability >= SURE or p.crew_probability >= CREW_SURE for p in pieces[:MAX_PARTS])
     return _plan(parts, sure, message, continues)
 

@@ -366,7 +366,7 @@ def _header(sample: list[tuple[int, list[Any]]], hints: Hints) -> tuple[int, dic
     if not {"campaign", "adset", "ad"} & best_columns.keys():
         missing.append("campaign")
     if missing:
-        if len(best_columns) == 0 and sum(1 for name in header if name) <= 1:
+        if len(best_columns) == 0 and sum(1 for name in header if name) < 3:  # prose, cut at its commas
             raise ArgumentsWrong("import_not_a_table", "no column of an Ads Manager export was found", kind="text")
         raise ArgumentsWrong(
             "import_columns_unknown",
