@@ -29,6 +29,7 @@ from business.ads.graph_source import GraphSource
 from business.ads.imports import JOB as IMPORT_JOB
 from business.ads.imports import Imports
 from business.ads.model import AdsSource
+from business.ads.result_rules import result_rules
 from business.ads.service import AdsService
 from business.approvals.service import Approvals
 from business.conversations.service import Conversations
@@ -108,7 +109,7 @@ async def open_services(
             graph: list[AdsSource] = [GraphSource(c.client, c.account_ids) for c in connected]
             return [*graph, FileSource(db, tenant_id)]
 
-        ads = AdsService(sources_of, clock)
+        ads = AdsService(sources_of, clock, partial(result_rules, db))
         imports = Imports(db, files, jobs, clock)
 
         # What may act: tools, under policy and approvals.

@@ -35,7 +35,7 @@ class Vault:
         SetupError: data_dir_unwritable (path), secret_file_broken (path).
         """
         folder = data_dir / "secrets"
-        text = _once(folder / "vault.json", lambda: _keys_text({}, _new_key()))
+        text = _once(folder / "vault.json", _first_key)
         try:
             found = json.loads(text)
             keys = {key_id: base64.b64decode(key) for key_id, key in found["keys"].items()}
@@ -60,14 +60,6 @@ class Vault:
         except (InvalidTag, ValueError):
             raise SetupError("vault_broken", "a sealed secret does not open") from None
 
-    def rotate(self) -> str:
-        """A new key seals from now on; the old ones go on opening. Returns its id."""
-        key_id, key = _new_key()
-        self._keys[key_id] = key
-        self._current = key_id
-        _replace(self._folder / "vault.json", _keys_text(self._keys, (key_id, key)))
-        return key_id
-
     def named_secret(self, name: str) -> str:
         """A random text of 256 bits that this data folder keeps: the chat's cookie key, a webhook's secret.
 
@@ -78,14 +70,9 @@ class Vault:
         return _once(self._folder / f"{name}.txt", lambda: secrets.token_urlsafe(32)).strip()
 
 
-def _new_key() -> tuple[str, bytes]:
-    return f"key_{secrets.token_hex(4)}", secrets.token_bytes(32)
-
-
-def _keys_text(keys: dict[str, bytes], current: tuple[str, bytes]) -> str:
-    every = {**keys, current[0]: current[1]}
-    coded = {key_id: base64.b64encode(key).decode() for key_id, key in every.items()}
-    return json.dumps({"current": current[0], "keys": coded})
+def _first_key() -> str:
+    key_id = f"key_{secrets.token_hex(4)}"
+    return json.dumps({"current": key_id, "keys": {key_id: base64.b64encode(secrets.token_bytes(32)).decode()}})
 
 
 def _once(path: Path, make: Callable[[], str]) -> str:

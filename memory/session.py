@@ -82,15 +82,6 @@ class SessionStore:
         await self._keep(tenant_id, conversation_id, f"{version}.{row['writer']}", session)
         return version
 
-    async def redis_answers(self) -> bool | None:
-        """Whether Redis answers now; None when there is none in the settings. For `doctor`."""
-        if self._redis is None:
-            return None
-        try:
-            return bool(await self._redis.ping())
-        except (RedisError, OSError, TimeoutError):
-            return False
-
     # --- the copy -----------------------------------------------------------------------------
 
     async def _copy(self, tenant_id: str, conversation_id: str, stamp: str) -> dict[str, Any] | None:

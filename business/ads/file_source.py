@@ -112,7 +112,6 @@ class FileSource:
         *,
         daily: bool = False,
         entity_ids: list[str] | None = None,
-        attribution: tuple[str, ...] | None = None,
     ) -> list[Figures]:
         """ArgumentsWrong("window_not_in_file", since, until) when the file covers ranges that do not fit the window."""
         import_id = account.id.removeprefix(PREFIX)

@@ -35,8 +35,8 @@ _MOST_IDS = 50
 
 
 _Days = tuple[date, date]
-_Question = tuple[str, Level, bool, tuple[str, ...] | None, tuple[str, ...] | None]
-"""Account, level, daily, ids, attribution: what figures of several windows must share to be asked together."""
+_Question = tuple[str, Level, bool, tuple[str, ...] | None]
+"""Account, level, daily, ids: what figures of several windows must share to be asked together."""
 
 
 @dataclass
@@ -99,11 +99,10 @@ class GraphSource:
         *,
         daily: bool = False,
         entity_ids: list[str] | None = None,
-        attribution: tuple[str, ...] | None = None,
     ) -> list[Figures]:
         if entity_ids is not None and not entity_ids:
             return []
-        key = (account.id, level, daily, None if entity_ids is None else tuple(entity_ids), attribution)
+        key = (account.id, level, daily, None if entity_ids is None else tuple(entity_ids))
         asked = self._gathering.get(key)
         if asked is None:
             asked = self._gathering[key] = _Asked()
@@ -116,16 +115,16 @@ class GraphSource:
         """The figures of every window that is asked about in the same moment, in as few requests as will do."""
         await asyncio.sleep(0)  # those who ask in the same moment have asked now
         del self._gathering[key]
-        _, level, daily, ids, attribution = key
+        _, level, daily, ids = key
         parts = [list(ids[n : n + _MOST_IDS]) for n in range(0, len(ids), _MOST_IDS)] if ids else [None]
         together = _apart(list(dict.fromkeys(_days(window) for window in asked.windows)), touching=daily)
         answers = await asyncio.gather(
-            *(self._insights(account, level, group, daily, part, attribution) for group in together for part in parts)
+            *(self._insights(account, level, group, daily, part) for group in together for part in parts)
         )
         found: dict[_Days, list[Figures]] = {}
         for n, group in enumerate(together):
             rows = [row for part in answers[n * len(parts) : (n + 1) * len(parts)] for row in part]
-            figures = [_figures(row, account, level, attribution) for row in rows]
+            figures = [_figures(row, account, level) for row in rows]
             for since, until in group:
                 found[since, until] = [one for one in figures if since <= one.since and one.until <= until]
         return found
@@ -137,7 +136,6 @@ class GraphSource:
         windows: "list[_Days]",
         daily: bool,
         ids: list[str] | None,
-        attribution: tuple[str, ...] | None,
     ) -> list[InsightsRow]:
         (since, until), *also = [(windows[0][0], windows[-1][1])] if daily else windows
         filtering = [{"field": f"{level.value}.id", "operator": "IN", "value": ids}] if ids else None
@@ -150,9 +148,8 @@ class GraphSource:
             also=also,
             time_increment=1 if daily else "all_days",
             filtering=filtering if level is not Level.ACCOUNT else None,
-            action_attribution_windows=list(attribution) if attribution else None,
             # Ads Manager counts by each ad set's own setting; this asks for the same (Insights API, "Attribution").
-            use_unified_attribution_setting=None if attribution else True,
+            use_unified_attribution_setting=True,
         )
 
     # --- lists, each fetched once ---------------------------------------------------------------
@@ -282,7 +279,7 @@ def _ad(raw: Ad, campaign: Campaign | None, adset: Adset | None) -> Entity:
     )
 
 
-def _figures(row: InsightsRow, account: Account, level: Level, attribution: tuple[str, ...] | None) -> Figures:
+def _figures(row: InsightsRow, account: Account, level: Level) -> Figures:
     entity_id, name = {
         Level.ACCOUNT: (account.id, row.account_name or account.name),
         Level.CAMPAIGN: (row.campaign_id, row.campaign_name),
@@ -306,20 +303,11 @@ def _figures(row: InsightsRow, account: Account, level: Level, attribution: tupl
         link_clicks=row.inline_link_clicks,
         reach=row.reach,
         spend=None if row.spend is None else Money(row.spend, account.currency),
-        actions=_counts(row.actions, attribution),
-        action_values=_counts(row.action_values, attribution),
+        actions=_counts(row.actions),
+        action_values=_counts(row.action_values),
         actions_known=row.actions is not None,
     )
 
 
-def _counts(actions: Mapping[str, Any] | None, attribution: tuple[str, ...] | None) -> dict[str, Decimal]:
-    """Counts by the chosen windows. Click windows hold one another, so only the longest one counts; views and engaged
-    views come on top of clicks (Insights API, "Attribution windows")."""
-    if attribution is None:
-        return {name: found.value for name, found in (actions or {}).items() if found.value is not None}
-    clicks = sorted((w for w in attribution if w.endswith("_click")), key=lambda w: int(w.split("d_")[0]))
-    counted = [*clicks[-1:], *(w for w in attribution if not w.endswith("_click"))]
-    return {
-        name: sum((found.windows.get(w, Decimal(0)) for w in dict.fromkeys(counted)), Decimal(0))
-        for name, found in (actions or {}).items()
-    }
+def _counts(actions: Mapping[str, Any] | None) -> dict[str, Decimal]:
+    return {name: found.value for name, found in (actions or {}).items() if found.value is not None}

@@ -143,10 +143,9 @@ class AdsSource(Protocol):
         *,
         daily: bool = False,
         entity_ids: list[str] | None = None,
-        attribution: tuple[str, ...] | None = None,
     ) -> list[Figures]:
         """One row per entity (and day when `daily`) with data in the window; an entity without a row has no data.
 
-        `attribution` names the windows to count by, such as ("7d_click", "1d_view"); None is the account's own setting.
+        Conversions are counted by the account's own attribution setting.
         """
         ...

@@ -22,8 +22,6 @@ from core.clock import Clock
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.money import Money
 from core.tenancy import Identity
-from integrations.meta_ads.client import ATTRIBUTION_WINDOWS, DEAD_WINDOWS
-from integrations.meta_ads.errors import window_dead
 
 SourcesOf = Callable[[str], Awaitable[list[AdsSource]]]
 """Tenant id → its sources, new ones at each call: a source may remember lists for as long as it lives."""
@@ -158,17 +156,11 @@ class AdsService:
         window: Window,
         compare: Window | None = None,
         entity_ids: Sequence[str] | None = None,
-        attribution: tuple[str, ...] | None = None,
     ) -> Report:
         """What each entity of `level` did in the window, beside `compare` when given, with the account's totals.
 
-        `entity_ids` limits rows and totals to these. `attribution` counts conversions by other windows than the
-        account's setting; ArgumentsWrong("meta_window_dead" | "attribution_window_unknown"
-        | "attribution_fixed_in_file").
+        `entity_ids` limits rows and totals to these.
         """
-        check_attribution(attribution)
-        if attribution and account.source == "file":
-            raise ArgumentsWrong("attribution_fixed_in_file", "a file's numbers are counted already")
         source = await self.source_of(identity, account)
         ids = list(dict.fromkeys(entity_ids)) if entity_ids is not None else None
         asked = Level.CAMPAIGN if level is Level.ACCOUNT else level
@@ -183,7 +175,6 @@ class AdsService:
                 when,
                 daily=daily,
                 entity_ids=ids if of is asked else None,
-                attribution=attribution,
             )
 
         whole = ids is None  # the account's own row holds its reach, and what deleted campaigns spent
@@ -214,7 +205,7 @@ class AdsService:
             days=days if window.days > 1 else now,
             compare_days=compare_days if compare and compare.days > 1 else before,
             entity_ids=ids,
-            attribution=",".join(attribution) if attribution else account.attribution,
+            attribution=account.attribution,
             fetched_at=fetched_at,
         )
         return _as_account(report) if level is Level.ACCOUNT else report
@@ -361,20 +352,6 @@ class AdsService:
         if self._rules_of is None:
             return {}
         return (await self._rules_of(identity.tenant_id)).get(account.id, {})
-
-
-def check_attribution(windows: tuple[str, ...] | None) -> None:
-    """ArgumentsWrong for a window that Meta no longer counts ("meta_window_dead"), or never did."""
-    for window in windows or ():
-        if window in DEAD_WINDOWS:
-            raise window_dead(window)
-        if window not in ATTRIBUTION_WINDOWS:
-            raise ArgumentsWrong(
-                "attribution_window_unknown",
-                f"{window!r} is no attribution window",
-                window=window,
-                windows=list(ATTRIBUTION_WINDOWS),
-            )
 
 
 def _as_account(report: Report) -> Report:

@@ -36,7 +36,6 @@ from integrations.meta_ads.payloads import Ad, AdAccount, Adset, Campaign, Insig
 
 GRAPH_URL = "https://graph.facebook.com"
 VERSION = "v26.0"
-ATTRIBUTION_WINDOWS = ("1d_click", "7d_click", "28d_click", "1d_ev", "1d_view")
 DEAD_WINDOWS = ("7d_view", "28d_view")
 STATUSES = ("ACTIVE", "PAUSED")
 

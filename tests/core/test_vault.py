@@ -33,15 +33,6 @@ def test_a_changed_or_moved_secret_does_not_open(tmp_path: Path, change: str) ->
     assert told.value.code == "vault_broken"
 
 
-def test_after_rotation_the_old_still_opens_and_the_new_seals(tmp_path: Path) -> None:
-    vault = Vault.load(tmp_path)
-    old = vault.seal(b"old")
-    fresh_id = vault.rotate()
-    again = Vault.load(tmp_path)
-    assert again.open(*old) == b"old"
-    assert again.seal(b"new")[0] == fresh_id != old[0]
-
-
 def test_the_files_are_ours_alone(tmp_path: Path) -> None:
     vault = Vault.load(tmp_path)
     vault.named_secret("webhook")

@@ -116,11 +116,9 @@ async def test_a_redis_killed_in_the_middle_costs_one_short_wait_and_loses_nothi
     database: Database, conversation: tuple[str, str], redis_server: RedisServer
 ) -> None:
     store = SessionStore(database, redis_server.url)
-    assert await store.redis_answers() is True
     await save(store, database, conversation, {"n": 1})
     redis_server.kill()
     assert await store.load(*conversation) == {"n": 1}
-    assert await store.redis_answers() is False
     began = time.monotonic()
     for n in range(2, 30):
         await save(store, database, conversation, {"n": n})
@@ -146,7 +144,3 @@ async def test_a_redis_that_hangs_is_left_alone_after_one_wait(
     assert time.monotonic() - began < 5
     await store.close()
     server.close()
-
-
-async def test_without_a_redis_there_is_none_to_ask(database: Database) -> None:
-    assert await SessionStore(database).redis_answers() is None

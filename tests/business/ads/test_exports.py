@@ -403,15 +403,6 @@ async def test_a_file_cannot_be_changed_only_read(office: Office, tmp_path: Path
     with pytest.raises(Refused) as refused:
         await office.ads.plan_status(office.me, account, campaign, Status.PAUSED)
     assert refused.value.code == "file_not_changeable"
-    with pytest.raises(ArgumentsWrong) as fixed:
-        await office.ads.report(
-            office.me,
-            account,
-            Level.CAMPAIGN,
-            Window(date(2026, 11, 1), date(2026, 11, 2), ZONE),
-            attribution=("1d_click",),
-        )
-    assert fixed.value.code == "attribution_fixed_in_file"
 
 
 async def test_a_long_file_is_read_in_batches_and_tells_its_progress(office: Office, tmp_path: Path) -> None:

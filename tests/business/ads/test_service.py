@@ -3,21 +3,28 @@
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from business.ads.graph_source import GraphSource
 from business.ads.metrics import METRICS, ResultKind
 from business.ads.model import Account, Level, Window
 from business.ads.report import Report
+from business.ads.result_rules import result_rules
 from business.ads.service import AdsService
 from business.ads.windows import default_window, last_days, previous
+from core.db import Database
 from core.errors import ArgumentsWrong, Refused, Unavailable
 from core.money import Money
+from core.tenancy import Role
 from integrations.meta_ads.client import MetaAdsClient
 from tests.business.ads.conftest import AURORA, NOW, VITORIA, World, identity, service_over
+from tests.conftest import Tenants
 
 ZONE = "America/Sao_Paulo"
 WEEK = default_window(ZONE, now=NOW)
@@ -208,33 +215,25 @@ async def test_reports_go_down_to_ad_sets_and_ads_and_add_up(service: AdsService
     assert [row.id for row in by_level[Level.ACCOUNT].rows] == [AURORA]
 
 
-async def test_other_attribution_windows_count_otherwise_and_dead_ones_are_refused(
-    world: World, service: AdsService
+async def test_an_account_may_count_its_own_kind_of_result(
+    world: World, database: Database, tenants: Tenants, owner_dsn: str
 ) -> None:
-    account = await aurora(service)
-    rows = await world.ledger(AURORA, WEEK.since, WEEK.until)
-    for windows, sources in [
-        (("1d_click",), ("click_1d",)),
-        (("7d_click", "1d_view"), ("click_1d", "click_7d", "view_1d")),
-        (("1d_click", "28d_click"), ("click_1d", "click_7d", "click_28d")),
-    ]:
-        report = await service.report(ME, account, Level.CAMPAIGN, WEEK, attribution=windows)
-        assert report.total is not None
-        assert report.total.purchases == Sums(rows, sources).converted("purchase")
-        assert report.attribution == ",".join(windows)
-    for window, code in [("7d_view", "meta_window_dead"), ("90d_click", "attribution_window_unknown")]:
-        with pytest.raises(ArgumentsWrong) as wrong:
-            await service.report(ME, account, Level.CAMPAIGN, WEEK, attribution=(window,))
-        assert wrong.value.code == code
+    me = tenants.one[Role.DIRETOR]
+    service = service_over(lambda: GraphSource(world.client), rules_of=partial(result_rules, database))
+    account = await service.find_account(me, AURORA)
 
+    async def kinds_with(results: Any) -> set[Any]:
+        with psycopg.connect(owner_dsn) as conn:
+            conn.execute("UPDATE tenants SET settings = %s WHERE id = %s", [Jsonb({"results": results}), me.tenant_id])
+        report = await service.report(me, account, Level.CAMPAIGN, WEEK)
+        return {row.result_kind for row in report.rows if row.objective == "OUTCOME_SALES"}
 
-async def test_an_account_may_count_its_own_kind_of_result(world: World) -> None:
-    async def rules(_: str) -> dict[str, dict[str, str]]:
-        return {AURORA: {"OUTCOME_SALES": "landing_page_view"}}
-
-    service = service_over(lambda: GraphSource(world.client), rules_of=rules)
-    report = await service.report(ME, await aurora(service), Level.CAMPAIGN, WEEK)
-    assert {r.result_kind for r in report.rows if r.objective == "OUTCOME_SALES"} == {ResultKind.LANDING_PAGE_VIEW}
+    assert await kinds_with({}) == {ResultKind.PURCHASE}
+    assert await kinds_with({AURORA: {"OUTCOME_SALES": "landing_page_view"}}) == {ResultKind.LANDING_PAGE_VIEW}
+    for broken in ({AURORA: {"OUTCOME_SALES": "sale"}}, {AURORA: "lead"}, ["lead"]):
+        with pytest.raises(Refused) as refused:
+            await kinds_with(broken)
+        assert refused.value.code == "result_rules_unreadable"
 
 
 # --- which account, whose --------------------------------------------------------------------------
