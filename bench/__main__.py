@@ -106,15 +106,15 @@ async def server_figures(folder: Path, starts: int) -> list[Figure]:
 async def offline_figures(bench: Bench, rounds: int, warm_up: int = 3) -> list[Figure]:
     """Waits, CPU and requests per kind of turn, and where the CPU goes."""
     await bench.conversations(warm_up)  # every language once: first uses are not what is measured
-    with Sampler() as sampler:
-        turns = await bench.conversations(rounds)
+    sampler = Sampler()
+    turns, references = await bench.conversations(rounds, sampler)
     figures: list[Figure] = []
     for kind in KINDS:
         these = _of(turns, kind)
         figures += _waits(OFFLINE, kind, these)
         figures += _cpu(OFFLINE, kind, these)
         figures.append(Figure(OFFLINE, kind, "Graph requests", median([t.graph_requests for t in these])))
-    figures.append(_mean_cpu(OFFLINE, figures))
+    figures += _means(OFFLINE, figures, references)
     for part, spent in [*sampler.milliseconds().items(), ("together", sampler.cpu * 1000)]:
         figures.append(Figure(PARTS, part, "per turn, mean over the kinds", spent / len(turns)))
     return figures
@@ -123,7 +123,7 @@ async def offline_figures(bench: Bench, rounds: int, warm_up: int = 3) -> list[F
 async def model_figures(bench: Bench, rounds: int, warm_up: int = 3) -> list[Figure]:
     """Round trips, tokens, waits and CPU with the stand-in model."""
     await bench.conversations(warm_up)
-    turns = await bench.conversations(rounds)
+    turns, references = await bench.conversations(rounds)
     figures: list[Figure] = []
     for kind in KINDS:
         these = _of(turns, kind)
@@ -138,7 +138,7 @@ async def model_figures(bench: Bench, rounds: int, warm_up: int = 3) -> list[Fig
         )
         figures += _waits(MODEL, kind, these, promised=False)
         figures += _cpu(MODEL, kind, these)
-    return [*figures, _mean_cpu(MODEL, figures)]
+    return [*figures, *_means(MODEL, figures, references)]
 
 
 def _of(turns: Sequence[Timed], kind: str) -> list[Timed]:
@@ -171,10 +171,14 @@ def _cpu(group: str, kind: str, turns: Sequence[Timed]) -> list[Figure]:
     ]
 
 
-def _mean_cpu(group: str, figures: Sequence[Figure]) -> Figure:
-    """Of a conversation with one turn of each kind, as other stacks were measured."""
+def _means(group: str, figures: Sequence[Figure], references: Sequence[float]) -> list[Figure]:
+    """CPU of a conversation with one turn of each kind, as other stacks were measured, and the yardstick beside it."""
     medians = [figure.value for figure in figures if figure.column == _OWN_CPU]
-    return Figure(group, "mean of the kinds", _OWN_CPU, sum(medians) / len(medians), OWN_CPU)
+    return [
+        Figure(group, "mean of the kinds", _OWN_CPU, sum(medians) / len(medians), OWN_CPU),
+        Figure(group, "the reference loop meanwhile", _OWN_CPU, median(references)),
+        Figure(group, "the reference loop meanwhile", "least", min(references)),
+    ]
 
 
 def _tell(what: str) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import psutil
 
 @dataclass(frozen=True)
 class Machine:
-    """`reference_ms`: CPU time of a fixed piece of Python, to compare machines and moments of one machine by."""
+    """`reference_ms`: the least CPU time of a fixed piece of Python in 25 runs, to compare machines by."""
 
     at: str
     system: str
@@ -31,20 +30,18 @@ class Machine:
             system=f"{platform.system()} {platform.machine()}",
             python=platform.python_version(),
             cores=os.cpu_count() or 1,
-            reference_ms=reference_ms(),
+            reference_ms=min(reference_run() for _ in range(25)),
             load_before=os.getloadavg()[0],
         )
 
 
-def reference_ms() -> float:
-    """CPU milliseconds of a fixed amount of dictionaries, strings and sorting; the median of nine runs."""
-    runs = []
-    for _ in range(9):
-        began = time.thread_time()
-        table = {f"key {n}": str(n * n) for n in range(20_000)}
-        sorted(table.items(), key=lambda pair: pair[1])
-        runs.append((time.thread_time() - began) * 1000)
-    return statistics.median(runs)
+def reference_run() -> float:
+    """CPU milliseconds of a fixed amount of dictionaries, strings and sorting, now. It rises when others use the same
+    core's caches and pipelines, and our own CPU times with it."""
+    began = time.thread_time()
+    table = {f"key {n}": str(n * n) for n in range(20_000)}
+    sorted(table.items(), key=lambda pair: pair[1])
+    return (time.thread_time() - began) * 1000
 
 
 class ForeignLoad:

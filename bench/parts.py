@@ -31,10 +31,12 @@ _REST = "event loop and the rest"
 
 
 class Sampler:
-    """Counts while it is started; only in the main thread, only one at a time."""
+    """Counts while it is entered, and may be entered again; only in the main thread, only one at a time."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
+        self.cpu = self.main = 0.0
+        """Seconds of CPU in all, and of the main thread's, while it was started."""
 
     def __enter__(self) -> "Sampler":
         if threading.current_thread() is not threading.main_thread():
@@ -47,7 +49,8 @@ class Sampler:
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, self._before)
-        self.cpu, self.main = time.process_time() - self._cpu, time.thread_time() - self._main
+        self.cpu += time.process_time() - self._cpu
+        self.main += time.thread_time() - self._main
 
     def milliseconds(self) -> dict[str, float]:
         """CPU by part over the whole time, most first."""

@@ -42,7 +42,7 @@ def table(machine: Machine, figures: Sequence[Figure], foreign_cores: float) -> 
     """Everything as text for a terminal."""
     lines = [
         f"{machine.at}, {machine.system}, {machine.cores} cores, Python {machine.python}; "
-        f"the reference loop takes {machine.reference_ms:.1f} ms of CPU",
+        f"the reference loop takes {machine.reference_ms:.1f} ms of CPU at best",
         f"others kept {foreign_cores:.1f} cores busy meanwhile (load before: {machine.load_before:.1f})",
     ]
     for group, members in groupby(figures, key=lambda figure: figure.group):

@@ -5,9 +5,10 @@ PostgreSQL, the simulator and the stand-in model are processes of their own, so 
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
+from bench.machine import reference_run
 from channels.services import Services
 from core.door import IncomingMessage, Reply
 from core.ids import new_id
@@ -85,8 +86,16 @@ class Bench:
         conversation = new_id("conv")
         return [await self.turn(kind, KINDS[kind][number % len(KINDS[kind])], conversation) for kind in kinds]
 
-    async def conversations(self, rounds: int) -> list[Timed]:
-        return [timed for number in range(rounds) for timed in await self.conversation(number)]
+    async def conversations(
+        self, rounds: int, watched: AbstractContextManager[object] | None = None
+    ) -> tuple[list[Timed], list[float]]:
+        """The turns, each conversation inside `watched`, and what the reference loop (machine.py) took between them."""
+        turns, references = [], []
+        for number in range(rounds):
+            references.append(reference_run())
+            with watched or nullcontext():
+                turns += await self.conversation(number)
+        return turns, references
 
 
 @asynccontextmanager
