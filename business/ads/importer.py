@@ -800,14 +800,15 @@ def _with_sheet(path: Path) -> Iterator[Iterator[_Line]]:
         raise ArgumentsWrong("import_not_a_table", "an archive that is no workbook", kind="zip")
     if sum(parts.values()) > _XLSX_UNPACKED or parts.get("xl/sharedStrings.xml", 0) > _XLSX_STRINGS:
         raise ArgumentsWrong("import_too_large_unpacked", "the workbook unpacks to more than is safe")
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:  # openpyxl raises whatever its XML meets
-        raise _damaged(type(error).__name__) from None
-    try:
-        yield _sheet_lines(_table_of(book))
-    finally:
-        book.close()
+    with path.open("rb") as file:  # by its content: a stored file may be called anything
+        try:
+            book = load_workbook(file, read_only=True, data_only=True)
+        except Exception as error:  # openpyxl raises whatever its XML meets
+            raise _damaged(type(error).__name__) from None
+        try:
+            yield _sheet_lines(_table_of(book))
+        finally:
+            book.close()
 
 
 def _table_of(book: Any) -> Any:

@@ -195,6 +195,22 @@ async def test_who_may_not_change_ads_brings_no_files(desk: Desk, tmp_path: Path
     assert (await desk.count("files"), await desk.count("ad_imports")) == (0, 0)
 
 
+async def test_a_workbook_is_imported_whatever_its_file_is_called(desk: Desk, tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    assert book.active is not None
+    book.active.append(["Nome da campanha", "Dia", "Valor usado (BRL)", "Impressões"])
+    book.active.append(["Natal", date(2026, 11, 1), 1234.56, 45210])
+    book.active.append(["Natal", "2026-11-02", "980,44", "39.000"])
+    book.active.append([None, None, 2215, 84210])
+    path = tmp_path / "Relatório sem fim"
+    book.save(path)
+    done = await desk.imports.import_path(desk.me, path)
+    assert (done.state, done.rows, done.totals, done.notes) == ("done", 2, 1, [])
+    assert done.total_spend == Money(Decimal("2215.00"), "BRL")
+
+
 async def test_another_tenant_can_neither_start_nor_read_it(desk: Desk) -> None:
     file = await desk.stored(lines(3))
     started = await desk.imports.start(desk.me, file)
