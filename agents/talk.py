@@ -1,18 +1,31 @@
 """What the supervisor answers itself, without a crew and without a model: help, small talk, what is out of scope,
 what is not there yet, and questions about proposals."""
 
-from collections.abc import Awaitable, Callable
+import re
+import unicodedata
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from agents.approvals import proposal_card
 from agents.routing import RoutePart
 from agents.state import Answer
-from business.approvals.model import ProposalState
+from business.approvals.model import Proposal, ProposalState
 from business.approvals.service import Approvals
 from core.errors import MutiraoError
 from core.turn import Turn
 from prompts.texts import Texts
 
 _SHOWN = 5  # proposals listed in one answer
+_NO = re.compile(
+    r"\b(?:nao|rejeit\w+|recus\w+|cancel\w*|descart\w+|deixa (?:pra la|quieto)|esquec\w+|no|nope|reject\w*"
+    r"|discard\w*|forget"
+    r"|never ?mind|rechaz\w+|olvid\w+)\b"
+)
+_YES = re.compile(
+    r"\b(?:sim|aprov\w+|confirm\w+|pode (?:fazer|mandar|ir|pausar|aprovar)|manda|yes|approve\w*|go ahead|do it|si"
+    r"|dale)\b"
+)
+_THANKS = re.compile(r"\b(?:obrigad\w+|brigad\w+|valeu|vlw|agradec\w+|thanks?|thank you|thx|gracias)\b")
 
 
 @dataclass
@@ -25,36 +38,52 @@ class Talk:
         return Answer("\n\n".join(dict.fromkeys(said)))
 
     async def _part(self, turn: Turn, part: RoutePart) -> str:
-        answers: dict[str, Callable[[Turn], Awaitable[str]]] = {
+        answers: dict[str, Callable[[Turn, str], Awaitable[str]]] = {
             "approvals.list": self._pending,
             "approvals.answer": self._answered_in_words,
             "undo": self._undo,
         }
         if part.intent in answers:
-            return await answers[part.intent](turn)
+            return await answers[part.intent](turn, part.text)
         key = f"talk.{part.intent}"
+        if part.intent == "smalltalk" and _THANKS.search(_plain(part.text)):
+            key = "talk.thanks"
         if not self.texts.has(key):
             key = "talk.unclear"
         return self.texts.say(turn.language, key, name=turn.identity.name.split()[0], role=turn.identity.role.value)
 
-    async def _pending(self, turn: Turn) -> str:
+    async def _pending(self, turn: Turn, text: str) -> str:
         pending = await self.approvals.list(turn.identity, state=ProposalState.PENDING)
         turn.proposals += [p.id for p in pending[:_SHOWN] if p.id not in turn.proposals]
         return self.texts.say(turn.language, "talk.pending", count=len(pending), shown=min(len(pending), _SHOWN))
 
-    async def _answered_in_words(self, turn: Turn) -> str:
-        """A yes in words is not enough to spend money: the proposals are shown again, and the button decides."""
+    async def _answered_in_words(self, turn: Turn, text: str) -> str:
+        """A yes in words is not enough to spend money: the proposals are shown again, and the button decides. A no is
+        safe: it is taken where it is clear which proposal it is about."""
         pending = await self.approvals.list(
             turn.identity, state=ProposalState.PENDING, conversation_id=turn.conversation_id
         )
+        meant = _named(pending, text) or pending
+        if len(meant) == 1 and _NO.search(_plain(text)) and not _YES.search(_plain(text)):
+            try:
+                await self.approvals.reject(turn.identity, meant[0].id, door=turn.door)
+            except MutiraoError as error:
+                return self.texts.error(turn.language, error)
+            return self.texts.say(turn.language, "talk.rejected", what=self._title(turn, meant[0]))
         turn.proposals += [p.id for p in pending[:_SHOWN] if p.id not in turn.proposals]
         key = "talk.use_buttons" if pending else "talk.nothing_pending"
         return self.texts.say(turn.language, key, count=len(pending))
 
-    async def _undo(self, turn: Turn) -> str:
-        done = await self.approvals.list(
+    async def _undo(self, turn: Turn, text: str) -> str:
+        """A proposal that puts back the change that is named, else the one that was finished last. What was undone
+        already, and the undoing itself, are not looked at."""
+        executed = await self.approvals.list(
             turn.identity, state=ProposalState.EXECUTED, conversation_id=turn.conversation_id
         )
+        undone = {p.undo_of for p in executed}
+        done = [p for p in executed if p.undo_of is None and p.id not in undone]
+        done.sort(key=lambda p: p.finished_at or p.created_at, reverse=True)
+        done = _named(done, text) or done
         if not done:
             return self.texts.say(turn.language, "talk.nothing_to_undo")
         try:
@@ -62,4 +91,20 @@ class Talk:
         except MutiraoError as error:
             return self.texts.error(turn.language, error)
         turn.proposals.append(proposal.id)
-        return self.texts.say(turn.language, "talk.undo_proposed")
+        return self.texts.say(turn.language, "talk.undo_proposed", what=self._title(turn, done[0]))
+
+    def _title(self, turn: Turn, proposal: Proposal) -> str:
+        return proposal_card(proposal, self.texts, turn.language, turn.identity.time_zone).title
+
+
+def _named(proposals: Sequence[Proposal], text: str) -> list[Proposal]:
+    """Those whose object the text names by a word of its name that not all of them have; in their order."""
+    words = [set(re.findall(r"\w{4,}", _plain(str(p.change.data.get("name", ""))))) for p in proposals]
+    common = set.intersection(*words) if len(words) > 1 else set()
+    said = set(re.findall(r"\w{4,}", _plain(text)))
+    return [p for p, own in zip(proposals, words, strict=True) if said & (own - common)]
+
+
+def _plain(text: str) -> str:
+    folded = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in folded if not unicodedata.combining(c))

@@ -474,7 +474,7 @@ async def ads_trend(ctx: ToolContext, args: TrendArgs) -> AdsTrend:
                 result_kind=line.kind,
                 days_without_data=trend.days_without_data,
                 fetched_at=trend.fetched_at,
-                **_points(line, args.metric, place.account),
+                **_points(line, window.partial),
             )
             for line in trend.lines
         ]
@@ -617,14 +617,13 @@ async def set_ads_budget(ctx: ToolContext, args: BudgetArgs) -> ProposedChange:
 def _goes_the_way_named(ctx: ToolContext, amount: Decimal, change: Change) -> None:
     """ "Raise it to R$ 150" when it is R$ 420 is a mistake about what it is: say so, instead of cutting it."""
     wanted = way_named(ctx.turn, amount)
-    before, after = (
-        Money(Decimal(one["amount"]), one["currency"]) for one in (change.data["before"], change.data["after"])
-    )
+    told = change.data["before"], change.data["after"]
+    before, after = (Money(Decimal(one["amount"]), one["currency"]) for one in told)
     if wanted is None or (after.amount > before.amount) == (wanted == "up"):
         return
     raise ArgumentsWrong(
         "amount_direction",
-        f"the user said {wanted}, but the budget of {change.data['name']!r} is {before.amount} now: ask which they want",
+        f"the user said {wanted}, but the budget of {change.data['name']!r} is {before.amount} now: ask",
         name=change.data["name"],
         budget=before,
         asked=after,
@@ -1063,12 +1062,16 @@ def _unit(metric: str, account: Account) -> str:
     return {"ctr": "%", "roas": "x", "frequency": "x"}.get(metric, "")
 
 
-def _points(line: TrendLine, metric: str, account: Account) -> dict[str, Any]:
+def _points(line: TrendLine, partial: bool) -> dict[str, Any]:
+    """The values by day, and the highest and lowest of them: today is left out of those while it is not over
+    (`partial`), unless there is no other day."""
     points = []
     for point in line.points:
         value = _rounded(point.value)
         points.append((point.day, None if value is None else Decimal(value)))
-    known = [(day, value) for day, value in points if value is not None]
+    over = points[:-1] if partial else points
+    known = [(day, value) for day, value in over if value is not None]
+    known = known or [(day, value) for day, value in points if value is not None]
     return {
         "points": points,
         "highest": max(known, key=lambda one: one[1]) if known else None,

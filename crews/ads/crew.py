@@ -158,7 +158,8 @@ def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook, words: Wo
 
 
 def _entity(n: int, row: dict[str, Any], account_id: str) -> dict[str, Any]:
-    return {"n": n, "id": row["id"], "name": row["name"], "level": row["level"], "account": account_id}
+    known = {"n": n, "id": row["id"], "name": row["name"], "level": row["level"], "account": account_id}
+    return {**known, "campaign": row["campaign"]} if row.get("campaign") else known
 
 
 def _results(records: list[ToolRecord], name: str) -> list[dict[str, Any]]:

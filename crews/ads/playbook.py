@@ -13,13 +13,35 @@ from business.ads.windows import parse_period
 from core.errors import ArgumentsWrong, MutiraoError
 from core.turn import ToolRecord, Turn
 from crews.ads.asked import asks_for_change, several_amounts
-from crews.ads.request import CHANGES, SUPERLATIVE, AdsRequest, pieces, plain, understand
+from crews.ads.request import CHANGES, SUPERLATIVE, AdsRequest, is_descending, pieces, plain, says_only, understand
 from crews.ads.words import Words
 from crews.contract import CrewTask
 from llm.messages import ToolCall
 from tools.amounts import budget_amount
 
 _MOST_PROPOSALS = 3
+_BOTH_ACCOUNTS = re.compile(
+    r"\b(?:duas|ambas|todas) (?:as )?contas\b|\b(?:both|two|all) (?:\w+ )?accounts\b|\b(?:dos|ambas) cuentas\b"
+)
+_WHOLE_CAMPAIGN = re.compile(r"\b(?:campanha (?:inteira|toda)|(?:whole|entire) campaign|campana (?:entera|completa))\b")
+_ASKS_FOR_STATUS = re.compile(
+    r"\b(?:(?:pausad|desligad|desativad|parad|pausad)[ao]s?|paused|(?:in)?ativ[ao]s?|(?:in)?active"
+    r"|(?:in)?activ[ao]s?|rodando|no ar"
+    r"|running|status|situacao)\b"
+)
+_NOT_SEPARATED = re.compile(
+    r"\b(?:idades?|faixas? etarias?|ages?|edad(?:es)?|generos?|genders?|sexo|posicionamentos?|placements?"
+    r"|ubicaci\w+|horarios?"
+    r"|(?:por|que|by|per) hora|hours?|dias? da semana|days? of the week|weekdays?|dias? de la semana|cidades?|city"
+    r"|cities|ciudad(?:es)?"
+    r"|regi(?:ao|oes|on|ones)|estados?|dispositivos?|devices?|(?:so|somente|apenas|only|just|solo) (?:no|do|on|from"
+    r"|en) "
+    r"(?:instagram|facebook|whatsapp|stories|feed|reels|messenger))\b"
+)
+"""Figures are fetched by campaign, ad set, ad and day; not by these."""
+_VERB_ALONE = re.compile(
+    r"\b(?:paus\w+|deslig\w+|desativ\w+|stop|suspend\w*|(?:re)?ativ\w+|(?:re)?lig\w+|resum\w+|retom\w+)\b"
+)
 _ARTICLES = re.compile(r"^(?:(?:é|e|a|o|as|os|da|do|de|na|no|the|la|el|del|para|pra)\s+)+", re.IGNORECASE)
 _MOST_WORDS = 8  # of an answer to our own question
 _MOST_NAMED = 4  # objects or accounts of one request that are served; the others are named as left out
@@ -27,7 +49,8 @@ _NOT_FOUND_OUT = frozenset({"negated", "condition", "later"})
 """Why even what an analysis found is not proposed to be paused."""
 _ASKS_WHAT = re.compile(r"\b(?:o que|quais|qual|what|which|que|cual\w*|algo|alguma?|anything|something)\b")
 _ASKS_TO_PAUSE = re.compile(
-    r"\b(?:paus(?!ad|ed)\w+|deslig(?!ad)\w+|par(?:o|ar|e)\b|cort\w+|desativ(?!ad)\w+|stop\w*|turn\w* off|cut\w*|apag\w+"
+    r"\b(?:paus(?!ad|ed)\w+|deslig(?!ad)\w+|par(?:o|ar|e)\b|cort\w+|desativ(?!ad)\w+|stop\w*|turn\w* off|cut\w*"
+    r"|apag\w+"
     r"|mat(?:o|ar)\b)"
 )
 _ASKS_FOR_BUDGET = re.compile(r"\b(?:orcamentos?|verbas?|budgets?|presupuestos?)\b")
@@ -86,8 +109,9 @@ class AdsPlaybook:
         request = self.requests(task)[0]
         open_question: dict[str, Any] = {"intent": f"ads.{request.intent}", "text": task.text}
         for call in self._calls(task):
-            if call.record and call.record.error == "entity_ambiguous":
-                return open_question | {"candidates": call.record.error_params["candidates"]}
+            params = call.record.error_params if call.record else {}
+            if candidates := params.get("candidates") or params.get("where"):  # several have the name, or the budget
+                return open_question | {"candidates": candidates}
         if request.intent in ("pause", "resume", "budget") and not (request.but or self._calls(task)):
             return open_question | {"target": self._object(request)}
         return None
@@ -133,16 +157,16 @@ class AdsPlaybook:
         if not waiting or len(self._tasks) > 1 or said.effect or said.but or len(text.split()) > _MOST_WORDS:
             return None
         amount = budget_amount(text) if waiting["intent"] == "ads.budget" else None
-        target = waiting.get("target") or self._choice(text, waiting.get("candidates", []))
-        if not target and not amount:
+        chosen = self._choice(text, waiting.get("candidates", []), bool(waiting.get("target")))
+        if not chosen and not amount:
             return None
-        if waiting.get("target") and not amount:
-            return None
+        target = chosen or waiting.get("target")
         task = CrewTask(waiting["intent"], f"{waiting['text']}, {text}" if amount else waiting["text"])
         return task, target
 
-    def _choice(self, text: str, candidates: list[dict[str, Any]]) -> str | None:
-        """Which of the candidates, or which object at all, a short answer names: "a primeira", "a de agendamento"."""
+    def _choice(self, text: str, candidates: list[dict[str, Any]], known: bool) -> str | None:
+        """Which of the candidates, or which object at all, a short answer names: "a primeira", "a de agendamento".
+        With the object `known` already, only a clear name is another one."""
         offered = {**self._session(), "entities": candidates} if candidates else self._session()
         if named := understand("ads.campaign", text, offered).targets:
             return named[0]
@@ -155,8 +179,8 @@ class AdsPlaybook:
         bare = re.sub(
             r"^(?:(?:é|e|a|o|as|os|da|do|de|na|no|the|la|el|del?|para|pra)\s+)+", "", text.strip(" .!?"), flags=re.I
         )
-        known = self._tasks[0].intent not in ("followup", *CHANGES)  # it asks for something by itself
-        return None if candidates or known or not bare else bare
+        asks = self._tasks[0].intent not in ("followup", *CHANGES) or "?" in text or self._said(text)[0]
+        return None if candidates or known or asks or not bare else bare
 
     def requests(self, task: CrewTask) -> list[AdsRequest]:
         """One request for each object, or each account, that the task names."""
@@ -211,6 +235,9 @@ class AdsPlaybook:
         request = understand(intent, task.text, session)
         if (answered := self._answered()) and answered[1]:
             request = replace(request, target=answered[1], targets=(answered[1],))
+        focus = self._turn.session.get("focus") or {}
+        if _WHOLE_CAMPAIGN.search(plain(task.text)) and not request.target and focus.get("campaign"):
+            request = replace(request, target=focus["campaign"], targets=(focus["campaign"],), level="campaign")
         but = said.but
         if but is None and said.effect == "budget" and several_amounts(task.text) and not answered:
             but = "several"
@@ -266,14 +293,19 @@ class AdsPlaybook:
         arguments = self._where(task, request)
         if request.intent == "ranking":
             arguments |= self._ranking(task, request)
-        elif request.level_named and request.target is None and request.level != "campaign":
-            arguments["level"] = request.level
+        else:
+            if request.level_named and request.target is None and request.level != "campaign":
+                arguments["level"] = request.level
+            if request.metric not in (None, "spend", "results"):
+                arguments["sort_by"] = request.metric
+            if _ASKS_FOR_STATUS.search(plain(task.text)):
+                arguments["limit"] = 25
         counted = self._counted_from_last(task)
         if counted and self._compares(task):
             arguments["compare_with"] = _dates(counted[1])
         elif compare_said := self._said(task.text)[1]:
             arguments["compare_with"] = compare_said
-        elif request.intent == "compare":
+        elif request.intent == "compare" and not self._compares_things(task, request):
             arguments["compare_with"] = "previous"
         return arguments
 
@@ -282,6 +314,8 @@ class AdsPlaybook:
         last = self._turn.session.get("ranking", {}) if task.intent == "followup" else {}
         if request.metric is not None:
             order = "desc" if request.descending else "asc"
+        elif last and SUPERLATIVE.search(plain(request.text)):  # "e a pior?"
+            order = "desc" if is_descending(plain(request.text), last.get("sort_by")) else "asc"
         elif last:
             order = last.get("order", "desc")
         else:  # "the best" without a figure: what a result costs, cheapest first
@@ -301,7 +335,11 @@ class AdsPlaybook:
             arguments["period"] = period
         if request.account:
             arguments["account"] = request.account
-        elif self._goes_on(task) and (account := self._turn.session.get("last_account")):
+        elif (
+            self._goes_on(task)
+            and not self._compares_things(task, request)
+            and (account := self._turn.session.get("last_account"))
+        ):
             arguments["account"] = account
         if request.target:
             arguments["target"] = request.target
@@ -330,6 +368,11 @@ class AdsPlaybook:
     def _goes_on(self, task: CrewTask) -> bool:
         """Whether it is about what was answered last: "e ontem?", "compara com o dia anterior"."""
         return task.intent == "followup" or (task.intent == "ads.compare" and not self._said(task.text)[0])
+
+    def _compares_things(self, task: CrewTask, request: AdsRequest) -> bool:
+        """Two accounts, or two objects, with each other: "compara as duas contas". Not one with its past."""
+        several = len(self.request(task).targets) > 1 or len(self.request(task).accounts) > 1
+        return several or bool(_BOTH_ACCOUNTS.search(plain(task.text)))
 
     def _compares(self, task: CrewTask) -> bool:
         return task.intent == "ads.compare" or self._said(task.text)[1] is not None
@@ -378,8 +421,8 @@ class AdsPlaybook:
         focus = self._turn.session.get("focus")
         if request.target or not focus:
             return request.target
-        short = request.intent == "budget" or len(plain(request.text).split()) <= 3
-        return str(focus["id"]) if short else None
+        bare = request.intent == "budget" or says_only(request.text, _VERB_ALONE)
+        return str(focus["id"]) if bare else None
 
     def _change(self, request: AdsRequest, target: str | None) -> dict[str, Any]:
         arguments: dict[str, Any] = {"target": target}
@@ -462,6 +505,10 @@ class AdsPlaybook:
             case "ads_report":
                 intent = "overview" if request.target else request.intent
                 said = self._words.report(record.result, intent, call.arguments.get("sort_by", "spend"))
+                if request.intent != "accounts" and _NOT_SEPARATED.search(plain(request.text)):
+                    said = f"{self._words.say('ads.not_separated')}\n\n{said}"
+                if _ASKS_FOR_STATUS.search(plain(request.text)):
+                    said = "\n\n".join([*self._words.statuses(record.result), said])
                 asks_budget = _ASKS_FOR_BUDGET.search(plain(request.text))
                 return "\n".join([said, *(self._words.budgets(record.result) if asks_budget else [])])
             case "ads_trend":

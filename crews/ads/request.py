@@ -37,6 +37,14 @@ _METRICS: dict[str, tuple[str, ...]] = {
     "reach": (r"alcance", r"\breach\b", r"pessoas alcancadas"),
     "impressions": (r"impress\w+", r"visualiza\w+", r"exibic\w+"),
     "clicks": (r"cliques?", r"clicks?", r"clics?"),
+    "purchase_value": (
+        r"fatur\w+",
+        r"receitas?\b",
+        r"revenue",
+        r"ingresos?\b",
+        r"facturac\w+",
+        r"valor d[aeo]s? (?:vendas|compras)",
+    ),
     "purchases": (
         r"\bvendas?\b",
         r"\bventas?\b",
@@ -185,6 +193,23 @@ _NOT_NAMES = frozenset(
 )
 
 
+def says_only(text: str, verb: re.Pattern[str]) -> bool:
+    """Whether a text holds the verb and little words, and so names no object: "pausa", "pausa isso por favor"."""
+    rest = verb.sub(" ", plain(text))
+    return set(re.findall(r"\w+", rest)) <= _NOT_NAMES | {
+        "favor",
+        "please",
+        "agora",
+        "now",
+        "ai",
+        "entao",
+        "sim",
+        "pode",
+        "can",
+        "you",
+    }
+
+
 def plain(text: str) -> str:
     """Lower case without accents, same length word by word: "Anúncio" and "anuncio" are one word."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
@@ -225,7 +250,7 @@ def understand(intent: str, text: str, session: dict[str, Any]) -> AdsRequest:
         level=level,
         level_named=named,
         metric=metric,
-        descending=_descending(words, metric),
+        descending=is_descending(words, metric),
         limit=_limit(words),
         target=targets[0] if targets else None,
         account=accounts[0] if accounts else None,
@@ -263,7 +288,7 @@ def _metric(words: str) -> str | None:
     return None
 
 
-def _descending(words: str, metric: str | None) -> bool:
+def is_descending(words: str, metric: str | None) -> bool:
     lower_is_better = metric in _LOWER_IS_BETTER
     if re.search(
         r"\bmenor\w*|\bmenos\b|mais baix\w+|lowest|least|fewest|mas baj\w+|mais barat|cheapest|mas barat", words
@@ -386,7 +411,7 @@ def _named(text: str, words: str, intent: str) -> list[str]:
             rest = words[found.end() - 1 :]  # with the space before it: what ends a name may stand at its beginning
             end = _NAME_END.search(rest)
             name = source[found.end() - 1 :][: end.start() if end else None].strip(" \"'“”")
-            if len(name) > 2 and not set(plain(name).split()) <= _NOT_NAMES and not _is_only_words_of_a_question(name):
+            if len(name) > 2 and not _says_nothing(name, intent in CHANGES):
                 several = [one for one in capitals if one not in name]
                 return [*(_listed(name) or [name]), *several] if several else _listed(name) or [name]
     if capitals:
@@ -421,10 +446,21 @@ def _capitals(source: str, words: str) -> list[str]:
         for name in _listed(said) or [said]:
             name = re.sub(rf"(?:\s+(?:{'|'.join(_NOT_NAMES)}))+$", "", name.strip(" \"'“”.?!"))
             bare = set(plain(name).split())
-            empty = all(word in _NOT_NAMES or _is_only_words_of_a_question(word) for word in bare)
-            if len(name) > 2 and not empty and not bare & _NOT_NAMES_ALONE:
+            if len(name) > 2 and not _says_nothing(name) and not bare & _NOT_NAMES_ALONE:
                 names.append(name)
     return list(dict.fromkeys(names))
+
+
+def _says_nothing(name: str, of_change: bool = False) -> bool:
+    """Whether what stands where a name may stand is none: "a campanha inteira", "de ontem". Where something is changed,
+    "vendas" is a name, and no figure."""
+    words = plain(name).split()
+    if of_change:
+        levels = [pattern for patterns in _LEVELS.values() for pattern in patterns]
+        return all(word in _NOT_NAMES or any(re.fullmatch(p, word) for p in levels) for word in words)
+    return _is_only_words_of_a_question(name) or all(
+        word in _NOT_NAMES or _is_only_words_of_a_question(word) for word in words
+    )
 
 
 def _is_only_words_of_a_question(name: str) -> bool:

@@ -112,6 +112,17 @@ class Words:
                 )
             )
         else:
+            if now.get(sort_by) is not None and sort_by != "spend":  # the figure that was asked for comes first
+                lines.append(
+                    self.say(
+                        "ads.asked",
+                        subject=subject,
+                        metric=self.metric(sort_by),
+                        value=self.figure(sort_by, now[sort_by], currency),
+                        change=self.change(change[sort_by]) if change.get(sort_by) is not None else None,
+                        window=self.window(report["window"]),
+                    )
+                )
             spent = None if now["spend"] is None else self.figure("spend", now["spend"], currency)
             lines.append(self.say("ads.spent", subject=subject, spend=spent, window=self.window(report["window"])))
             kinds = report["kinds"] or [{"kind": now["result_kind"], "now": now, "before": before, "change": change}]
@@ -148,6 +159,18 @@ class Words:
                     daily = row["daily_budget"] is not None
                     lines.append(self.say("ads.budget", name=row["name"], budget=amount, daily=daily))
         return lines
+
+    def statuses(self, result: dict[str, Any]) -> list[str]:
+        """What runs and what does not, by account: the names under each status."""
+        paragraphs = []
+        for report in result["reports"]:
+            by_status: dict[str, list[str]] = {}
+            for row in report["rows"]:
+                by_status.setdefault(row["status"], []).append(row["name"])
+            lines = [f"- {self.status(status)}: {', '.join(names)}." for status, names in by_status.items() if status]
+            if lines:
+                paragraphs.append("\n".join([f"**{report['account']['name']}**:", *lines]))
+        return paragraphs
 
     def _all_zero(self, report: dict[str, Any], metric: str) -> bool:
         """Whether something was counted and none of it happened: a ranking of zeros says nothing."""
@@ -215,7 +238,8 @@ class Words:
             if not known:
                 lines.append(self.say("ads.nothing", subject=series["of"], window=self.window(series["window"])))
                 continue
-            first, last = known[0], known[-1]
+            whole = known[:-1] if series["window"]["partial"] and len(known) > 1 else known  # today is not over
+            first, last = whole[0], whole[-1]
 
             def at(point: list[Any], metric: str = series["metric"], currency: str = currency) -> str:
                 return f"{self.figure(metric, point[1], currency)} ({self.day(point[0])})"
