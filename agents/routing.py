@@ -245,10 +245,11 @@ def _joints(sentence: str, lexicon: Lexicon) -> list[tuple[int, int]]:
 
 
 def _own_requests(left: _Piece, right: _Piece) -> bool:
-    """Whether both sides of a conjunction are clear requests: not "…, pq?", "…, pode fazer", "sim, …"."""
+    """Whether both sides of a conjunction are clear requests: not "…, pq?", "…, pode fazer", "sim, …", "e ontem, …"."""
     if min(left.probability, right.probability) < _CUT or left.chatter or right.chatter:
         return False
-    return right.intent not in (FOLLOWUP, _ANSWER) and not (left.intent == _ANSWER and len(left.text.split()) <= 2)
+    opening = left.intent in (FOLLOWUP, _ANSWER) and len(left.text.split()) <= 2
+    return right.intent not in (FOLLOWUP, _ANSWER) and not opening
 
 
 def _both_needed(left: _Piece, right: _Piece, lexicon: Lexicon) -> bool:
