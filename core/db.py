@@ -27,15 +27,18 @@ _ROLE = "mutirao_app"
 class Database:
     """A pool of connections to the application's database, and two small ones apart for locks, which are held longer.
 
-    `max_pool` connections run transactions, up to `max_locks` hold locks (a conversation's turn, an import), as many
-    others brief ones (a login, an approval). Open it inside a running event loop.
+    `max_pool` connections run transactions, up to `max_locks` hold locks (a conversation's turn, an import), up to
+    `max_brief_locks` others brief ones (a login, an approval). Each pool grows with need; the embedded server takes 100
+    of all processes. Open it inside a running event loop.
     """
 
-    def __init__(self, app_dsn: str, *, min_pool: int = 1, max_pool: int = 10, max_locks: int = 16) -> None:
+    def __init__(
+        self, app_dsn: str, *, min_pool: int = 1, max_pool: int = 10, max_locks: int = 16, max_brief_locks: int = 6
+    ) -> None:
         self.app_dsn = app_dsn
         self._pool = _pool(app_dsn, "mutirao", min_pool, max_pool, autocommit=False)
         self._locks = _pool(app_dsn, "mutirao locks", 0, max_locks, autocommit=True)
-        self._brief_locks = _pool(app_dsn, "mutirao brief locks", 0, max_locks, autocommit=True)
+        self._brief_locks = _pool(app_dsn, "mutirao brief locks", 0, max_brief_locks, autocommit=True)
         self._lines: dict[str, _Line] = {}
 
     async def open(self) -> None:
