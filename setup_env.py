@@ -37,7 +37,20 @@ STAMP = "mutirao-setup.json"
 NEEDED_MB = {"runtime": 1500, "dev": 2000}
 """Free disk wanted: 1.0 GB installed, 1.35 GB with the test tools (measured), and what pip downloads before."""
 
-OURS = ("agents", "business", "channels", "core", "crews", "evals", "integrations", "llm", "memory", "prompts", "tools")
+OURS = (
+    "agents",
+    "bench",
+    "business",
+    "channels",
+    "core",
+    "crews",
+    "evals",
+    "integrations",
+    "llm",
+    "memory",
+    "prompts",
+    "tools",
+)
 
 TEXTS = {
     "pt": {

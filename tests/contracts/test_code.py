@@ -31,6 +31,9 @@ HEAVY_FILES = {
     "channels/chat_data.py": {"chainlit"},
 }
 
+MEASURING = ("evals/", "bench/")
+"""Packages above app.py: they open the whole house, and may use what is installed for development."""
+
 NEVER_AT_IMPORT = {"load_settings", "now", "today", "utcnow", "time", "getenv", "AsyncClient", "connect", "Redis"}
 
 
@@ -73,7 +76,7 @@ def test_only_tests_evals_and_the_console_import_the_composition_root() -> None:
         f"{file}:{line}"
         for file, tree in product().items()
         for line, name in imports(tree)
-        if name.split(".")[0] == "app" and not file.startswith("evals/")
+        if name.split(".")[0] == "app" and not file.startswith(MEASURING)
     }
     assert found == set()
 
@@ -82,11 +85,12 @@ def test_every_library_that_is_imported_is_named_in_pyproject() -> None:
     """What comes along with another library may go with it."""
     wanted = project()["project"]
     assert isinstance(wanted, dict)
-    named = {re.split(r"[\[<>=!~; ]", text)[0].lower().replace("_", "-") for text in wanted["dependencies"]}
+    tools = wanted["optional-dependencies"]["dev"]
     by_import = metadata.packages_distributions()
     ours = {*PACKAGES, "app", "tests"}
     unnamed = {}
     for file, tree in product().items():
+        named = _names([*wanted["dependencies"], *(tools if file.startswith(MEASURING) else [])])
         for line, full in imports(tree):
             top = full.split(".")[0]
             if top in sys.stdlib_module_names or top in ours:
@@ -94,8 +98,11 @@ def test_every_library_that_is_imported_is_named_in_pyproject() -> None:
             distributions = {name.lower().replace("_", "-") for name in by_import.get(top, [top])}
             if not distributions & named:
                 unnamed[top] = f"{file}:{line}"
-    dev_only = {"psutil", "facebook_business", "playwright"}  # the bench and the evals may measure with them
-    assert {top: where for top, where in unnamed.items() if not (top in dev_only and where.startswith("evals/"))} == {}
+    assert unnamed == {}
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[<>=!~; ]", text)[0].lower().replace("_", "-") for text in requirements}
 
 
 @pytest.mark.parametrize("contract", ["crews", "business-modules"])
