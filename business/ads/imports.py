@@ -150,10 +150,12 @@ class Imports:
             else "text/csv"
         )
         await self._check_role(identity)
-        hints = hints or Hints()
-        await asyncio.to_thread(inspect, path, hints)  # before it is stored: what cannot be read is not kept
         stored = await self._files.store_path(identity, path, mime=mime, max_mb=_MOST_MB)
-        started = await self.start(identity, stored.id, hints)
+        try:
+            started = await self.start(identity, stored.id, hints)
+        except ArgumentsWrong:
+            await self._files.delete(identity.tenant_id, stored.id)  # what cannot be read is not kept
+            raise
         if started.file_id != stored.id:
             await self._files.delete(identity.tenant_id, stored.id)
         if started.state == "done":
