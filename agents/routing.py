@@ -3,7 +3,8 @@
 The local classifier decides; only when it is unsure does the supervisor ask a model, with `router_messages`, and
 read its answer with `parse_route_answer`.
 
-Read from the session (plain data, all optional): `last_intent` and `last_crew` of the last answered part.
+Read from the session (plain data, all optional): `last_intent` and `last_crew` of the last answered part, `open` where
+the last answer asked something back.
 """
 
 import json
@@ -54,6 +55,7 @@ held-out messages need no model, and 0.955 of those go to the right crew or to t
 MAX_PARTS = 4
 """Requests served of one message; the others are named in `left_out`, so that the reply can say so."""
 
+_SHORT = 8  # words of an answer to what we asked
 _CUT = 0.45  # each side of a conjunction must be this clear a request before a sentence is cut there
 _LONG = 1_200  # characters; above it only clear requests at the edges count: the rest is likely pasted text
 _HEAD, _TAIL = 1_500, 500  # what is looked at of a long message
@@ -134,8 +136,17 @@ def route(text: str, session: Mapping[str, Any], classifier: Classifier) -> Rout
         # "Dá uma olhada", with a file: it is the file that is meant.
         about = RoutePart(message, "ads.import", "ads", 1.0, Why("route.why.ads.import", {}), "rule")
         return RoutePlan([about], True, message=message, continues=continues)
+    if session.get("open") and continues and _may_answer(parts, message):
+        part = _followup(message, SURE, "session", None, continues)
+        return RoutePlan([part], True, message=message, continues=continues)
     sure = all(p.probability >= SURE or p.crew_probability >= CREW_SURE for p in pieces[:MAX_PARTS])
     return _plan(parts, sure, message, continues)
+
+
+def _may_answer(parts: list[RoutePart], message: str) -> bool:
+    """Whether a message may be the answer to what we asked back: short, and no crew is sure to be meant by it."""
+    short = len(parts) == 1 and len(message.split()) <= _SHORT and "?" not in message
+    return short and parts[0].intent != _ANSWER and parts[0].crew is None and parts[0].confidence < SURE
 
 
 def _plan(parts: list[RoutePart], sure: bool, message: str, continues: tuple[str, str] | None) -> RoutePlan:

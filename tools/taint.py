@@ -69,11 +69,16 @@ def origin_of(turn: Turn, value: str) -> str | None:
             if _named_by_user(turn, str(owner.get("name") or "")):
                 return "user"
             found = record.origin
-    for owner in _owners(turn.session.get("entities"), value):
+    for owner in _owners(_shown(turn), value):
         if _named_by_user(turn, str(owner.get("name") or "")) or _POINTS.search(_folded(turn.text)):
             return "user"
         found = found or "account data"
     return found
+
+
+def _shown(turn: Turn) -> list[Any]:
+    """What was shown before: the rows of the last answer, and what it asked to choose from."""
+    return [turn.session.get("entities") or [], (turn.session.get("open") or {}).get("candidates") or []]
 
 
 def _named_by_user(turn: Turn, name: str) -> bool:
@@ -84,7 +89,7 @@ def _named_by_user(turn: Turn, name: str) -> bool:
 
 def _name_of(turn: Turn, value: str) -> str:
     """The name that belongs to an id, where it was seen; else the value itself."""
-    for seen in (*(record.result for record in turn.results), turn.session.get("entities")):
+    for seen in (*(record.result for record in turn.results), _shown(turn)):
         for owner in _owners(seen, value):
             if owner.get("name"):
                 return str(owner["name"])

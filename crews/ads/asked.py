@@ -170,6 +170,11 @@ def asks_for_change(text: str) -> ChangeSaid:
     return ChangeSaid(effect, _but(words, verb, effect, text), bool(_BEGINS.match(words[: verb.start()])))
 
 
+def asks_something(text: str) -> bool:
+    """Whether a text is a question of its own, by its words or its sign."""
+    return "?" in text or bool(_ASKS.search(_words(text)))
+
+
 def several_amounts(text: str) -> bool:
     """More than one amount, other than "from 100 to 150"."""
     told = {(one.kind, one.value) for one in _clear(amounts_in(text))}

@@ -8,7 +8,7 @@ from core import formats
 from core.errors import Refused
 from core.turn import ToolRecord, Turn
 from crews.ads.playbook import AdsPlaybook
-from crews.ads.words import Words
+from crews.ads.words import Words, of_kind
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.fence import import_crewai, run_crew
 from crews.model import crew_model
@@ -37,11 +37,13 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         text, by_model = "\n\n".join(filter(None, [so_far, deps.texts.error(turn.language, limit)])), False
     turn.results[:] = turn.in_order()
     reports, shown = _reports(turn.results), _last(turn.results, "ads_report")
+    asked = playbook.last_request()
     tables, charts = [], []
     for report in reports:
         if report is shown or len(reports) < 3:
-            tables += words.tables(report)
-            charts += words.report_charts(report)
+            kept = of_kind(report, asked.kind if asked.intent == "ranking" else None)
+            tables += words.tables(kept)
+            charts += words.report_charts(kept)
     for trend in _results(turn.results, "ads_trend"):
         charts += words.trend_charts(trend)
     return CrewResult(

@@ -12,9 +12,9 @@ from business.ads.model import Window
 from business.ads.windows import parse_period
 from core.errors import ArgumentsWrong, MutiraoError
 from core.turn import ToolRecord, Turn
-from crews.ads.asked import asks_for_change, several_amounts
+from crews.ads.asked import asks_for_change, asks_something, several_amounts
 from crews.ads.request import CHANGES, SUPERLATIVE, AdsRequest, is_descending, pieces, plain, says_only, understand
-from crews.ads.words import Words
+from crews.ads.words import Words, of_kind
 from crews.contract import CrewTask
 from llm.messages import ToolCall
 from tools.amounts import budget_amount
@@ -154,8 +154,10 @@ class AdsPlaybook:
         """The request that waited for this message, and the object that the message chose for it."""
         waiting, text = self._turn.session.get("open"), self._turn.text
         said = asks_for_change(text)
-        if not waiting or len(self._tasks) > 1 or said.effect or said.but or len(text.split()) > _MOST_WORDS:
+        if not waiting or len(self._tasks) > 1 or len(text.split()) > _MOST_WORDS:
             return None
+        if said.effect or said.but or asks_something(text) or self._said(text)[0]:
+            return None  # it asks for something by itself
         amount = budget_amount(text) if waiting["intent"] == "ads.budget" else None
         chosen = self._choice(text, waiting.get("candidates", []), bool(waiting.get("target")))
         if not chosen and not amount:
@@ -168,8 +170,12 @@ class AdsPlaybook:
         """Which of the candidates, or which object at all, a short answer names: "a primeira", "a de agendamento".
         With the object `known` already, only a clear name is another one."""
         offered = {**self._session(), "entities": candidates} if candidates else self._session()
-        if named := understand("ads.campaign", text, offered).targets:
-            return named[0]
+        answer = understand("ads.campaign", text, offered)
+        if answer.targets:
+            return answer.targets[0]
+        same = [c for c in candidates if c.get("level") == answer.level and answer.level_named]
+        if len(same) == 1:
+            return str(same[0]["id"])
         telling = {word for word in re.findall(r"\w{4,}", plain(text))}
         meant = [
             c for c in candidates if telling & set(re.findall(r"\w{4,}", plain(f"{c['name']} {c.get('detail') or ''}")))
@@ -179,8 +185,8 @@ class AdsPlaybook:
         bare = re.sub(
             r"^(?:(?:é|e|a|o|as|os|da|do|de|na|no|the|la|el|del?|para|pra)\s+)+", "", text.strip(" .!?"), flags=re.I
         )
-        asks = self._tasks[0].intent not in ("followup", *CHANGES) or "?" in text or self._said(text)[0]
-        return None if candidates or known or asks or not bare else bare
+        other = self._tasks[0].intent not in ("followup", *CHANGES)
+        return None if candidates or known or other or not bare else bare
 
     def requests(self, task: CrewTask) -> list[AdsRequest]:
         """One request for each object, or each account, that the task names."""
@@ -503,8 +509,10 @@ class AdsPlaybook:
             case "list_accounts":
                 return self._words.accounts(record.result)
             case "ads_report":
-                intent = "overview" if request.target else request.intent
-                said = self._words.report(record.result, intent, call.arguments.get("sort_by", "spend"))
+                ranked = request.intent == "ranking"
+                intent = "overview" if request.target and not (ranked and request.level_named) else request.intent
+                result = of_kind(record.result, request.kind if ranked else None)
+                said = self._words.report(result, intent, call.arguments.get("sort_by", "spend"))
                 if request.intent != "accounts" and _NOT_SEPARATED.search(plain(request.text)):
                     said = f"{self._words.say('ads.not_separated')}\n\n{said}"
                 if _ASKS_FOR_STATUS.search(plain(request.text)):

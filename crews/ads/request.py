@@ -22,6 +22,8 @@ _METRICS: dict[str, tuple[str, ...]] = {
         r"\bcpa\b",
         r"\bcpl\b",
         r"\bcac\b",
+        r"\bcust\w+ cada",
+        r"cuestan? cada",
         r"mais barat\w+",
         r"mais car[oa]s?\b",
         r"cheapest",
@@ -73,6 +75,11 @@ _METRICS: dict[str, tuple[str, ...]] = {
         r"\bcusto\b",
         r"consum\w+",
     ),
+}
+_COST_OF = {
+    "lead": r"(?:custos?|coste?|cost) (?:por|per) (?:leads?|cadastros?)|\bcpl\b",
+    "purchase": r"(?:custos?|coste?|cost) (?:por|per) (?:vendas?|compras?|ventas?|sale|purchase)",
+    "conversation": r"(?:custos?|coste?|cost) (?:por|per) (?:convers\w+|mensage\w+|mensaje|message)",
 }
 _LOWER_IS_BETTER = frozenset({"cost_per_result", "cpc", "cpm", "frequency"})
 
@@ -232,6 +239,8 @@ class AdsRequest:
     targets: tuple[str, ...] = ()
     """Every object that was named, the first of them being `target`; likewise the accounts."""
     accounts: tuple[str, ...] = ()
+    kind: str | None = None
+    """The kind of result that a cost is asked of: "custo por lead"."""
     but: But | None = None
     """Why a change that the words speak of is not proposed (crews/ads/asked.py)."""
 
@@ -254,6 +263,7 @@ def understand(intent: str, text: str, session: dict[str, Any]) -> AdsRequest:
         limit=_limit(words),
         target=targets[0] if targets else None,
         account=accounts[0] if accounts else None,
+        kind=next((kind for kind, said in _COST_OF.items() if re.search(said, words)), None),
         targets=tuple(targets),
         accounts=tuple(accounts),
     )

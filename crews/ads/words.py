@@ -130,7 +130,7 @@ class Words:
         if report["compare"] is not None and now is not None:
             lines.append(self._compared(report, currency))
         leaders = self._leaders_of(report, sort_by)
-        if leaders and report["total_of"] == "account" and len(report["rows"]) > 1:
+        if leaders and (report["total_of"] == "account" or intent == "ranking") and len(report["rows"]) > 1:
             lines.append(self._leaders(leaders, intent, sort_by, currency))
         if now is not None and (days := report["days_without_data"]):
             lines.append(self.say("ads.days_without_data", count=len(days), days=self.days(days)))
@@ -161,7 +161,8 @@ class Words:
         return lines
 
     def statuses(self, result: dict[str, Any]) -> list[str]:
-        """What runs and what does not, by account: the names under each status."""
+        """What runs and what does not, by account: the names under each status. Only what has figures in the window is
+        in a report, and the heading says so."""
         paragraphs = []
         for report in result["reports"]:
             by_status: dict[str, list[str]] = {}
@@ -169,7 +170,9 @@ class Words:
                 by_status.setdefault(row["status"], []).append(row["name"])
             lines = [f"- {self.status(status)}: {', '.join(names)}." for status, names in by_status.items() if status]
             if lines:
-                paragraphs.append("\n".join([f"**{report['account']['name']}**:", *lines]))
+                window = self.window(report["window"])
+                heading = self.say("ads.statuses", account=report["account"]["name"], window=window)
+                paragraphs.append("\n".join([heading, *lines]))
         return paragraphs
 
     def _all_zero(self, report: dict[str, Any], metric: str) -> bool:
@@ -449,6 +452,17 @@ class Words:
         if metric in _MONEY:
             return currency
         return "%" if metric in _PERCENT else self.metric(metric)
+
+
+def of_kind(result: dict[str, Any], kind: str | None) -> dict[str, Any]:
+    """An ads_report with only the rows that count this kind of result, and only the accounts that have such rows; as it
+    is where there are none, or no kind is given."""
+    kept = [
+        {**report, "rows": [row for row in report["rows"] if row["now"] and row["now"]["result_kind"] == kind]}
+        for report in result["reports"]
+    ]
+    kept = [report for report in kept if report["rows"]]
+    return {**result, "reports": kept} if kind and kept else result
 
 
 def _float(value: Any) -> float | None:
