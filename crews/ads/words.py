@@ -130,7 +130,7 @@ class Words:
         if report["compare"] is not None and now is not None:
             lines.append(self._compared(report, currency))
         leaders = self._leaders_of(report, sort_by)
-        if leaders and (report["total_of"] == "account" or intent == "ranking") and len(report["rows"]) > 1:
+        if leaders and (intent == "ranking" or (report["total_of"] == "account" and len(report["rows"]) > 1)):
             lines.append(self._leaders(leaders, intent, sort_by, currency))
         if now is not None and (days := report["days_without_data"]):
             lines.append(self.say("ads.days_without_data", count=len(days), days=self.days(days)))
