@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,13 @@ def add_tenant(data_dir: Path, name: str) -> None:
 def tenants(data_dir: Path) -> list[str]:
     with Postgres.start(data_dir) as server, psycopg.connect(server.owner_dsn) as conn:
         return [name for (name,) in conn.execute("SELECT name FROM tenants ORDER BY name").fetchall()]
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Not pytest's own folder: as root the server runs as another user, and a second run of pytest closes that folder."""
+    with tempfile.TemporaryDirectory(prefix="mutirao-backup-") as name:
+        yield Path(name)
 
 
 @pytest.fixture
