@@ -137,7 +137,7 @@ class Turn:
 
     def in_order(self) -> list[ToolRecord]:
         """The calls in an order that does not depend on which of two side by side began first."""
-        return sorted(self.results, key=lambda r: (r.round, r.name, json.dumps(r.arguments, sort_keys=True, default=str)))
+        return sorted(self.results, key=lambda r: (r.round, r.name, json.dumps(r.arguments, sort_keys=True)))
 
     @property
     def tokens(self) -> int:

@@ -88,7 +88,7 @@ def _record(name: str, scenario: str, url: str, hand: Path, model: str, about: s
 
 @evals.command("replay")
 @click.argument("name", required=False)
-@click.option("--accept", is_flag=True, help="Guarda o que as respostas gravadas dão agora: a mudança foi de propósito.")
+@click.option("--accept", is_flag=True, help="Guarda o que as respostas gravadas dão agora.")
 def _replay(name: str | None, accept: bool) -> None:
     """Toca de novo as conversas guardadas e diz o que mudou. Termina com 1 quando algo mudou."""
     which = [records.FOLDER / name] if name else records.folders()

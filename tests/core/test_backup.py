@@ -42,7 +42,7 @@ def tenants(data_dir: Path) -> list[str]:
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """Not pytest's own folder: as root the server runs as another user, and a second run of pytest closes that folder."""
+    """Not pytest's own folder: as root the server runs as another user, and another run of pytest closes it."""
     with tempfile.TemporaryDirectory(prefix="mutirao-backup-") as name:
         yield Path(name)
 
