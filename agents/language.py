@@ -18,14 +18,16 @@ from core.turn import LANGUAGES
 _LONGEST = 5  # letters of an n-gram
 _LOOKED_AT = 600  # characters of a message
 _WORD = re.compile(r"[^\W\d_]+|[¿¡]")
-_APART = re.compile(r'["“«][^"”»\n]{1,80}["”»]|https?://\S+|\S+@\S+|\w*[\d_]\w*')  # quoted names, addresses, ids
+_APART = re.compile(  # quoted names, addresses, ids, and names inside a sentence: they have no language
+    r"[\"“«][^\"”»\n]{1,80}[\"”»]|https?://\S+|\S+@\S+|\w*[\d_]\w*|(?<=\w )[A-ZÀ-Ý]\w+"
+)
 _NEUTRAL_WORDS = "ok ads ad roas cpa cpc cpm cpl ctr budget lead leads whatsapp instagram facebook meta"
 _NEUTRAL = frozenset(_NEUTRAL_WORDS.split())
 
 # In nats of the damped score, chosen by cross-validation on the examples (see tests/agents/test_language.py).
 _DAMPING = 0.15  # overlapping n-grams say the same thing several times
 _FROM_CONVERSATION = 1.5
-_FROM_DEFAULT = 0.5
+_FROM_DEFAULT = 1.0
 
 
 class LanguageModel:
