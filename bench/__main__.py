@@ -22,6 +22,7 @@ FIRST_PAGE, FIRST_TEXT, WHOLE_TURN, OWN_CPU = 10.0, 500.0, 2_000.0, 60.0
 MODEL_CALLS = {"overview": 2, "diagnose": 2, "follow-up": 2, "small talk": 1}
 CHAT_TURNS = 50
 _OWN_CPU = "own CPU median"
+_FOREIGN, _CORES = "others on this machine meanwhile", "cores busy"
 
 SERVER = "mutirao serve"
 CHAT = "the chat by its own wire, on the playbooks (ms)"
@@ -41,15 +42,13 @@ def main() -> None:
     machine = Machine.now()
     with tempfile.TemporaryDirectory(prefix="mutirao-bench-", ignore_cleanup_errors=True) as name:
         tempfile.tempdir = name  # every folder of the bench lies in this one, so that its processes are known
-        load = ForeignLoad(Path(name))
         try:
             figures = asyncio.run(measure(Path(name), chosen.rounds, chosen.starts))
         finally:
             tempfile.tempdir = None
-        foreign = load.cores()
-    print(table(machine, figures, foreign))
+    print(table(machine, figures))
     if chosen.json:
-        write_json(chosen.json, machine, figures, foreign)
+        write_json(chosen.json, machine, figures)
 
 
 async def measure(folder: Path, rounds: int, starts: int) -> list[Figure]:
@@ -86,10 +85,10 @@ async def server_figures(folder: Path, starts: int) -> list[Figure]:
                 memory = served.memory_mb()
                 _tell("the server: turns through the chat")
                 await chat_turns(served, 1)
-                cpu = served.cpu()
+                cpu, load = served.cpu(), ForeignLoad(folder)
                 turns = await chat_turns(served, CHAT_TURNS // len(KINDS))
                 cpu = (served.cpu() - cpu) / len(turns) * 1000
-                memory_after = served.memory_mb()
+                memory_after, foreign = served.memory_mb(), load.cores()
     return [
         Figure(SERVER, "first page, first start ever", "s", first.seconds),
         Figure(SERVER, "first page, warm (median)", "s", median([page.seconds for page in pages]), FIRST_PAGE),
@@ -97,6 +96,7 @@ async def server_figures(folder: Path, starts: int) -> list[Figure]:
         Figure(SERVER, f"memory after {len(turns) + len(KINDS)} turns", "MB", memory_after),
         *(figure for kind in KINDS for figure in _waits(CHAT, kind, [t for t in turns if t.kind == kind])),
         Figure(CHAT, "all kinds, with chat and page", "CPU mean", cpu),
+        Figure(CHAT, _FOREIGN, _CORES, foreign),
     ]
 
 
@@ -106,8 +106,9 @@ async def server_figures(folder: Path, starts: int) -> list[Figure]:
 async def offline_figures(bench: Bench, rounds: int, warm_up: int = 3) -> list[Figure]:
     """Waits, CPU and requests per kind of turn, and where the CPU goes."""
     await bench.conversations(warm_up)  # every language once: first uses are not what is measured
-    sampler = Sampler()
+    sampler, load = Sampler(), ForeignLoad(bench.folder)
     turns, references = await bench.conversations(rounds, sampler)
+    foreign = load.cores()
     figures: list[Figure] = []
     for kind in KINDS:
         these = _of(turns, kind)
@@ -115,6 +116,7 @@ async def offline_figures(bench: Bench, rounds: int, warm_up: int = 3) -> list[F
         figures += _cpu(OFFLINE, kind, these)
         figures.append(Figure(OFFLINE, kind, "Graph requests", median([t.graph_requests for t in these])))
     figures += _means(OFFLINE, figures, references)
+    figures.append(Figure(OFFLINE, _FOREIGN, _CORES, foreign))
     for part, spent in [*sampler.milliseconds().items(), ("together", sampler.cpu * 1000)]:
         figures.append(Figure(PARTS, part, "per turn, mean over the kinds", spent / len(turns)))
     return figures
@@ -123,7 +125,9 @@ async def offline_figures(bench: Bench, rounds: int, warm_up: int = 3) -> list[F
 async def model_figures(bench: Bench, rounds: int, warm_up: int = 3) -> list[Figure]:
     """Round trips, tokens, waits and CPU with the stand-in model."""
     await bench.conversations(warm_up)
+    load = ForeignLoad(bench.folder)
     turns, references = await bench.conversations(rounds)
+    foreign = load.cores()
     figures: list[Figure] = []
     for kind in KINDS:
         these = _of(turns, kind)
@@ -138,7 +142,7 @@ async def model_figures(bench: Bench, rounds: int, warm_up: int = 3) -> list[Fig
         )
         figures += _waits(MODEL, kind, these, promised=False)
         figures += _cpu(MODEL, kind, these)
-    return [*figures, *_means(MODEL, figures, references)]
+    return [*figures, *_means(MODEL, figures, references), Figure(MODEL, _FOREIGN, _CORES, foreign)]
 
 
 def _of(turns: Sequence[Timed], kind: str) -> list[Timed]:

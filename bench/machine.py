@@ -47,7 +47,7 @@ def reference_run() -> float:
 
 class ForeignLoad:
     """How many cores others kept busy since it was made. `folder` names the processes that are ours beside our
-    children: servers on that folder have it in their command line."""
+    children: servers on that folder have it in their command line. Ours must live until it is asked."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = str(folder)

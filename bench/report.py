@@ -38,12 +38,11 @@ def p95(values: Sequence[float]) -> float:
     return ordered[-(-len(ordered) * 95 // 100) - 1]
 
 
-def table(machine: Machine, figures: Sequence[Figure], foreign_cores: float) -> str:
+def table(machine: Machine, figures: Sequence[Figure]) -> str:
     """Everything as text for a terminal."""
     lines = [
         f"{machine.at}, {machine.system}, {machine.cores} cores, Python {machine.python}; "
-        f"the reference loop takes {machine.reference_ms:.1f} ms of CPU at best",
-        f"others kept {foreign_cores:.1f} cores busy meanwhile (load before: {machine.load_before:.1f})",
+        f"the reference loop takes {machine.reference_ms:.1f} ms of CPU at best; load before: {machine.load_before:.1f}",
     ]
     for group, members in groupby(figures, key=lambda figure: figure.group):
         lines += ["", *_block(group, list(members))]
@@ -83,10 +82,10 @@ def _verdict(figures: Sequence[Figure]) -> Iterator[str]:
         yield f"  {one.row}, {one.column}: {_number(one.value)} (≤ {_number(one.target)}); {one.group}"
 
 
-def write_json(file: Path, machine: Machine, figures: Sequence[Figure], foreign_cores: float) -> None:
+def write_json(file: Path, machine: Machine, figures: Sequence[Figure]) -> None:
     """The same for programs: each figure as in `Figure`, with `missed`."""
     data = {
-        "machine": {**asdict(machine), "foreign_cores": round(foreign_cores, 2)},
+        "machine": asdict(machine),
         "figures": [{**asdict(figure), "missed": figure.missed} for figure in figures],
     }
     file.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")

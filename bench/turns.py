@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.machine import reference_run
 from channels.services import Services
@@ -55,6 +56,11 @@ class Bench:
     services: Services
     person: Identity
     client: MetaAdsClient
+
+    @property
+    def folder(self) -> Path:
+        """Where the processes of this bench have their files."""
+        return self.services.settings.data_dir
 
     async def turn(self, kind: str, text: str, conversation: str) -> Timed:
         shown: list[float] = []
