@@ -42,7 +42,7 @@ def table(machine: Machine, figures: Sequence[Figure]) -> str:
     """Everything as text for a terminal."""
     lines = [
         f"{machine.at}, {machine.system}, {machine.cores} cores, Python {machine.python}; "
-        f"the reference loop takes {machine.reference_ms:.1f} ms of CPU at best; load before: {machine.load_before:.1f}",
+        f"load before: {machine.load_before:.1f}; the reference loop takes {machine.reference_ms:.1f} ms of CPU at best",
     ]
     for group, members in groupby(figures, key=lambda figure: figure.group):
         lines += ["", *_block(group, list(members))]
