@@ -41,8 +41,8 @@ def p95(values: Sequence[float]) -> float:
 def table(machine: Machine, figures: Sequence[Figure]) -> str:
     """Everything as text for a terminal."""
     lines = [
-        f"{machine.at}, {machine.system}, {machine.cores} cores, Python {machine.python}; "
-        f"load before: {machine.load_before:.1f}; the reference loop takes {machine.reference_ms:.1f} ms of CPU at best",
+        f"{machine.at}, {machine.system}, {machine.cores} cores, Python {machine.python}; load before: "
+        f"{machine.load_before:.1f}; the reference loop takes {machine.reference_ms:.1f} ms of CPU at best",
     ]
     for group, members in groupby(figures, key=lambda figure: figure.group):
         lines += ["", *_block(group, list(members))]
