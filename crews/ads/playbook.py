@@ -84,6 +84,7 @@ class AdsPlaybook:
         self._turn = turn
         self._tasks = tasks
         self._words = words
+        self._understood: dict[tuple[CrewTask, int], AdsRequest] = {}
 
     def next_step(self) -> list[ToolCall] | str:
         if self._needs_accounts():
@@ -199,6 +200,12 @@ class AdsPlaybook:
 
     def request(self, task: CrewTask) -> AdsRequest:
         """The task as understood, a follow-up as what it follows up. "It" and an account go on from the part before."""
+        so_far = task, len(self._turn.results)  # it is read a dozen times in a turn; only results may change it
+        if so_far not in self._understood:
+            self._understood[so_far] = self._read(task)
+        return self._understood[so_far]
+
+    def _read(self, task: CrewTask) -> AdsRequest:
         session, parts = self._session(), self._parts()
         before = parts[: parts.index(task)]
         earlier = self.request(before[-1]) if before else None
