@@ -89,8 +89,11 @@ class AdsPlaybook:
     def next_step(self) -> list[ToolCall] | str:
         if self._needs_accounts():
             return [ToolCall("", "list_accounts", {})]
-        calls = [call for task in self._parts() for call in self._calls(task)]
-        missing = [ToolCall("", call.name, call.arguments) for call in calls if call.record is None]
+        missing: list[ToolCall] = []
+        for task in self._parts():
+            if missing and task.intent == "followup":
+                break  # "and the second?" points at what is being fetched
+            missing += [ToolCall("", c.name, c.arguments) for c in self._calls(task) if c.record is None]
         return missing or self.text()
 
     def text(self) -> str:
@@ -211,6 +214,8 @@ class AdsPlaybook:
         earlier = self.request(before[-1]) if before else None
         if earlier and earlier.target:
             session["focus"] = {"id": earlier.target}
+        if before and task.intent == "followup" and (shown := self._shown_for(before[-1])):
+            session["entities"] = shown
         if changed := self._change_asked(task, session):
             return changed
         intent = (task.base or "ads.overview") if task.intent == "followup" else task.intent
@@ -234,6 +239,11 @@ class AdsPlaybook:
         if earlier and earlier.account and not (request.account or request.target):
             request = replace(request, account=earlier.account)
         return request
+
+    def _shown_for(self, task: CrewTask) -> list[dict[str, Any]]:
+        """The rows that an earlier part of this message brought, in order: what "the second" means after it."""
+        reports = [r for call in self._calls(task) if call.result for r in call.result.get("reports", [])]
+        return [{"id": row["id"], "name": row["name"], "level": row["level"]} for r in reports for row in r["rows"]]
 
     def _change_asked(self, task: CrewTask, session: dict[str, Any]) -> AdsRequest | None:
         """The change that the words of the task speak of, and why it is not proposed where they do not ask for it now.

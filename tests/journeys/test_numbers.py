@@ -60,3 +60,11 @@ async def test_the_accounts_of_one_turn_are_those_the_client_owns(house: House) 
     reply = await house.ask("como foram minhas campanhas ontem?", role=Role.CLIENTE)
     assert "Loja Aurora" in reply.text, (await house.person(Role.CLIENTE), reply.tools)
     assert "Vitória" not in reply.text
+
+
+async def test_the_second_asked_for_in_the_same_message_is_the_second_of_what_was_just_found(house: House) -> None:
+    reply = await house.ask("Qual anúncio da Loja Aurora teve o menor custo por resultado este mês? E o segundo?")
+    ranking = next(table for table in reply.tables if len(table.rows) > 1)
+    second = ranking.rows[1][1]
+    assert reply.tools[-1]["arguments"]["target"]
+    assert f"**{second} (Loja Aurora)**" in reply.text
