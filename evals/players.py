@@ -102,11 +102,16 @@ class Reference:
             started = await services.imports.start(who, attached.file_id)
             await services.imports.run(who.tenant_id, started.id)
         turn = Turn(turn_id, who, conversation, "evals", step.say, world.scenario.language, now)
+        said = await services.conversations.said(who.tenant_id, conversation, last=6, before_turn=turn_id)
+        turn.session["last_text"] = next((one.text for one in reversed(said) if one.role == "user"), "")
         for call in step.reference:
             ((name, arguments),) = call.items()
             if name == "undo":
                 executed = [p for p in await world.proposals() if p.state is ProposalState.EXECUTED]
                 turn.proposals.append((await services.approvals.undo(who, executed[-1].id, door="evals")).id)
+            elif name == "reject":
+                pending = [p for p in await world.proposals() if p.state is ProposalState.PENDING]
+                await services.approvals.reject(who, pending[-1].id, door="evals")
             else:
                 await services.runner.call(turn, name, arguments)
         proposals = [await services.approvals.get(who, proposal_id) for proposal_id in turn.proposals]
