@@ -8,6 +8,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -77,7 +78,36 @@ class Settings(BaseModel):
     ignore_provider_keys: bool = False
     """Tests, evals and the bench set it, so that a key lying in the shell is never used or paid for."""
     model_first_byte_seconds: float = Field(8, gt=0, le=3_600)
+    """How long a model may be silent: until the first sign of its answer, and between two pieces of it."""
     model_deadline_seconds: float = Field(30, gt=0, le=7_200)
+    """For one question to the models, over all links of the chain, while a person waits."""
+    model_background_seconds: float = Field(300, gt=0, le=7_200)
+    """The same for work in the background, which may wait for a provider to come back."""
+    model_time_scale: float = Field(1, gt=0, le=1_000)
+    """Multiplies every limit and wait of the model layer (silence, deadlines, retries, breaker): for tests."""
+    model_breaker_failures: int = Field(5, ge=1, le=1_000)
+    model_breaker_seconds: float = Field(60, gt=0, le=86_400)
+    model_hedging: bool = False
+    """Ask a second provider when the first is slower than it usually is (its own p95); costs tokens twice then."""
+
+    budget_day_usd: Decimal | None = Field(Decimal(10), ge=0)
+    """What the models of a tenant may cost a day, in US dollars; None: no budget. For one tenant: `mutirao budgets`."""
+    budget_day_tokens: int | None = Field(None, ge=0)
+    budget_agent_day_usd: Decimal | None = Field(None, ge=0)
+    """The same for each role of the catalog."""
+    budget_agent_day_tokens: int | None = Field(None, ge=0)
+    budget_ceiling_percent: int = Field(150, ge=100, le=1_000)
+    """Of a budget: from there on no model is asked until the day is over, and the playbooks answer."""
+    usd_brl: str | None = None
+    """Reais for one US dollar and the day of that rate, such as 5.40@2026-11-20; costs are then shown in both."""
+
+    turn_record_days: int = Field(90, ge=1, le=3_650)
+    """How long the whole record of a turn is kept; after that only its figures."""
+    metrics_port: int | None = Field(None, ge=1, le=65_535)
+    """Where Prometheus reads metrics: its own port, because the chat's is open to others. None for none."""
+    metrics_host: str = "127.0.0.1"
+    otlp_endpoint: str | None = None
+    """An OpenTelemetry collector (OTLP over HTTP) such as http://127.0.0.1:4318; None sends no traces."""
 
     turn_max_steps: int = Field(Limits.steps, ge=1, le=200)
     turn_max_model_calls: int = Field(Limits.model_calls, ge=1, le=200)
@@ -125,13 +155,40 @@ class Settings(BaseModel):
         return value
 
     @field_validator(
-        "meta_graph_url", "openai_base_url", "anthropic_base_url", "google_base_url", "compatible_base_url"
+        "meta_graph_url",
+        "openai_base_url",
+        "anthropic_base_url",
+        "google_base_url",
+        "compatible_base_url",
+        "otlp_endpoint",
     )
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
         if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise ValueError("not a web address such as https://host/path")
         return value.rstrip("/") if value else value
+
+    @field_validator("usd_brl")
+    @classmethod
+    def _dated_rate(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        rate, _, day = value.partition("@")
+        try:
+            if not 0 < Decimal(rate) < 1_000:
+                raise ValueError
+            date.fromisoformat(day)
+        except (ValueError, ArithmeticError):
+            raise ValueError("not a rate with its day such as 5.40@2026-11-20") from None
+        return value
+
+    @property
+    def rate_brl(self) -> tuple[Decimal, date] | None:
+        """(reais for one US dollar, the day of that rate), None when no rate is set."""
+        if self.usd_brl is None:
+            return None
+        rate, _, day = self.usd_brl.partition("@")
+        return Decimal(rate), date.fromisoformat(day)
 
     @property
     def sandbox(self) -> bool:

@@ -79,7 +79,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class ModelCall:
-    """One answered or failed request to a model. `cost_usd` is None where the price is unknown (never 0)."""
+    """One request to a model, answered, failed or given up. `cost_usd` is None where the price is unknown (never 0)."""
 
     provider: str
     model: str
@@ -91,6 +91,46 @@ class ModelCall:
     seconds: float
     failure: str | None = None  # the error's code and short text when the call failed
     prompt_hash: str = ""
+    cache_written_tokens: int = 0
+    """Prompt tokens that the provider put into its cache (some charge more for them); part of `prompt_tokens`."""
+    started_at: float = 0.0
+    """Unix time at which the request began."""
+    first_seconds: float | None = None
+    """Until the first sign of an answer; None when there was none."""
+    completion: int = 0
+    """Which of the turn's `completions` it was made for."""
+    link: int = 0
+    """Its place in the chain: 0 is the first choice, more is a fallback."""
+    attempt: int = 1
+    """2 and more: the same model was asked again after a wait."""
+    hedge: bool = False
+    """Asked beside another because that one was slow; the one that was not needed is given up and still counted."""
+    estimated: bool = False
+    """The provider did not tell the tokens (given up, broken off): they are reckoned from the text."""
+
+
+@dataclass
+class Completion:
+    """One question put to the model router: what was asked, who was not asked and why, and what came of it."""
+
+    role: str
+    prompt_hash: str
+    """Of everything that was asked: messages, tools, schema."""
+    system_hash: str
+    """Of the system messages alone: which version of the prompt it was."""
+    messages: list[dict[str, Any]]
+    """What was asked beyond the system messages and beyond what the completion before it of this role had asked."""
+    shared: int = 0
+    """How many messages it has in common with that one, system messages included."""
+    tools: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    """Links that were not asked, each "provider/model: why"."""
+    provider: str = ""
+    """Who answered: "offline" for the playbook, "" when nobody did."""
+    model: str = ""
+    text: str = ""
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    """Each {"id", "name", "arguments"}."""
 
 
 @dataclass
@@ -107,6 +147,8 @@ class ToolRecord:
     error_params: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     proposal_id: str | None = None
+    started_at: float = 0.0
+    """Unix time at which the call began."""
     round: int = 0
     """How many answers of a model came before the one that asked for it: calls of one answer run side by side."""
 
@@ -127,6 +169,9 @@ class Turn:
     progress: Progress = silent
     results: list[ToolRecord] = field(default_factory=list)
     model_calls: list[ModelCall] = field(default_factory=list)
+    completions: list[Completion] = field(default_factory=list)
+    notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """What the reply must add about the turn itself, as text keys with their values: a budget that is used up."""
     proposals: list[str] = field(default_factory=list)
     calls: dict[str, "asyncio.Future[Any]"] = field(default_factory=dict)
     """Tool calls of this turn by name and arguments, running or done: the runner does each of them once."""
