@@ -63,6 +63,8 @@ class Supervisor:
     limits: Limits = field(default_factory=Limits)
     patience: float = 120.0
     """Seconds that a message waits for the one before it."""
+    ended: Callable[[Turn, Reply], None] = lambda _turn, _reply: None
+    """Told of every turn that is over and saved; must not block."""
     _graph: Any = None
 
     @property
@@ -305,7 +307,7 @@ class Supervisor:
                 for passing in ("history", "attachments"):
                     session.pop(passing, None)
                 await self.sessions.save(conn, turn.identity.tenant_id, turn.conversation_id, session)
-        return Reply(
+        reply = Reply(
             turn_id=turn.id,
             conversation_id=turn.conversation_id,
             text=text,
@@ -318,6 +320,8 @@ class Supervisor:
             ended=state["ended"],
             **reply_parts,
         )
+        self.ended(turn, reply)
+        return reply
 
     def _compose(self, turn: Turn, answers: list[Answer], plan: RoutePlan | None, ended: str) -> str:
         """The answers in the order of the message, what their numbers are of, and how the turn ended if not well."""
