@@ -5,11 +5,14 @@ many requests each provider saw) and in the bench (a model of fixed latency). Lo
 
     with StandIn([Answer(calls=[("ads_report", {"days": 7})]), Answer("Gastou R$ 12,34.")]) as server:
         settings = Settings(openai_api_key="x", openai_base_url=server.openai_url)
+
+`Unreachable` stands for a provider that no connection reaches.
 """
 
 import asyncio
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -42,12 +45,20 @@ class Answer:
     """Takes the request and never answers."""
     pause: float = 0.0
     """Seconds between the pieces of the stream."""
+    drip: float = 0.0
+    """Seconds between the single bytes of the stream."""
+    twice: int | None = None
+    """The event of this number (from 0) is sent two times."""
     cut_after: int | None = None
     """The connection breaks after this many events of the stream."""
+    cut_at: str | None = None
+    """The connection breaks right after these characters of the stream, in the middle of their event."""
     silent_end: bool = False
     """The stream ends cleanly but without saying that the answer is over."""
     error_after: str | None = None
     """After the text comes an error event of this type instead of the rest."""
+    same_ids: bool = False
+    """Every call has the same id (Gemini's have none)."""
     finish: str | None = None
     prompt_tokens: int = 100
     completion_tokens: int = 20
@@ -68,14 +79,17 @@ Script = Sequence[Answer] | Callable[[Seen], Answer]
 
 
 class StandIn:
-    """The server, in a thread of its own. A list of answers is given out in order, one per request, and then 500."""
+    """The server, in a thread of its own. A list of answers is given out in order, one per request, and then 500.
 
-    def __init__(self, script: Script) -> None:
+    `port` 0 takes any free one; a chosen one lets a provider come (back) at an address that is known before.
+    """
+
+    def __init__(self, script: Script, port: int = 0) -> None:
         self._answer: Callable[[Seen], Answer] = script if callable(script) else _in_order(script)
         self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in", daemon=True)
-        self._port = 0
+        self._port = port
         self.seen: list[Seen] = []
         self.left: list[Seen] = []
         """The requests whose client went away before the answer was over."""
@@ -106,7 +120,8 @@ class StandIn:
             return self._changed.wait_for(lambda: condition(self), seconds)
 
     async def _listen(self) -> asyncio.Server:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        # A wave of callers must not fill the queue of connections: they would look like a provider that is away.
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, backlog=1_024)
         self._port = server.sockets[0].getsockname()[1]
         return server
 
@@ -138,6 +153,44 @@ class StandIn:
             writer.close()
 
 
+class Unreachable:
+    """An address at which nobody answers: `how` is "refused" (nothing listens there) or "deaf" (a queue of connections
+    that is full and never emptied, so that connecting takes for ever). What it offers is what a StandIn does."""
+
+    def __init__(self, how: Literal["refused", "deaf"]) -> None:
+        self._how = how
+        self._taken: list[socket.socket] = []
+        self.seen: list[Seen] = []
+        """Always empty."""
+
+    def __enter__(self) -> "Unreachable":
+        place = socket.socket()
+        self._taken.append(place)
+        place.bind(("127.0.0.1", 0))  # held without listening, nobody else gets it and connections are refused
+        self._address = place.getsockname()
+        if self._how == "deaf":
+            place.listen(0)
+            for _ in range(3):  # how many a queue of length 0 takes is the system's to decide: 1 on Linux
+                waiting = socket.socket()
+                waiting.setblocking(False)
+                waiting.connect_ex(self._address)
+                self._taken.append(waiting)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._taken:
+            one.close()
+
+    @property
+    def url(self) -> str:
+        """For Anthropic and Google."""
+        return f"http://{self._address[0]}:{self._address[1]}"
+
+    @property
+    def openai_url(self) -> str:
+        return f"{self.url}/v1"
+
+
 def _in_order(answers: Sequence[Answer]) -> Callable[[Seen], Answer]:
     remaining = iter(answers)
     return lambda _: next(remaining, Answer(status=500, body='{"error": {"message": "the script is over"}}'))
@@ -167,17 +220,37 @@ async def _play(seen: Seen, answer: Answer, writer: asyncio.StreamWriter) -> Non
         return
     _head(writer, answer, "text/event-stream", "Transfer-Encoding: chunked")
     events = list(_EVENTS[seen.wire](seen, answer))
+    if answer.twice is not None:
+        events.insert(answer.twice, events[answer.twice])
     for number, event in enumerate(events):
         if number == answer.cut_after:
             writer.transport.abort()
             return
         if number:
             await asyncio.sleep(answer.pause)
-        data = event.encode()
-        writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        before, cut, _ = event.partition(answer.cut_at) if answer.cut_at else (event, "", "")
+        data = (before + cut).encode()
+        if answer.drip:
+            await _drip(writer, data, answer.drip)
+        else:
+            _chunk(writer, data)
         await writer.drain()
+        if cut:
+            writer.transport.abort()
+            return
     writer.write(b"0\r\n\r\n")
     await writer.drain()
+
+
+def _chunk(writer: asyncio.StreamWriter, data: bytes) -> None:
+    writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
+
+async def _drip(writer: asyncio.StreamWriter, data: bytes, pause: float) -> None:
+    for byte in data:
+        await asyncio.sleep(pause)
+        _chunk(writer, bytes([byte]))
+        await writer.drain()
 
 
 def _head(writer: asyncio.StreamWriter, answer: Answer, kind: str, length: str) -> None:
@@ -218,7 +291,8 @@ def _openai_events(seen: Seen, answer: Answer) -> Iterator[str]:
         return
     for index, (name, arguments) in enumerate(answer.calls):
         function = {"name": name, "arguments": ""}
-        yield event({"tool_calls": [{"index": index, "id": f"call_{index}", "type": "function", "function": function}]})
+        call_id = "call_0" if answer.same_ids else f"call_{index}"
+        yield event({"tool_calls": [{"index": index, "id": call_id, "type": "function", "function": function}]})
         for piece in _halves(_arguments(arguments)):
             yield event({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
     if answer.silent_end:
@@ -249,7 +323,12 @@ def _anthropic_events(seen: Seen, answer: Answer) -> Iterator[str]:
         yield event("error", error={"type": answer.error_after, "message": "stand-in error"})
         return
     for name, arguments in answer.calls:
-        block = {"type": "tool_use", "id": f"toolu_{index}", "name": name, "input": {}}
+        block = {
+            "type": "tool_use",
+            "id": "toolu_0" if answer.same_ids else f"toolu_{index}",
+            "name": name,
+            "input": {},
+        }
         yield event("content_block_start", index=index, content_block=block)
         for piece in _halves(_arguments(arguments)):
             yield event("content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": piece})
