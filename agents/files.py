@@ -3,7 +3,6 @@
 import asyncio
 import re
 import time
-import unicodedata
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from business.ads.imports import Imported, Imports
 from core.errors import ArgumentsWrong, MutiraoError
 from core.ids import new_id
 from core.turn import StepFinished, StepStarted, Turn
+from core.words import squeezed
 from prompts.texts import Texts
 
 _FIRST_TOLD = 50_000  # rows after which a step says how far it is, then at twice as many each time
@@ -166,7 +166,7 @@ def parse_hints(text: str, known: Hints, asked: str = "") -> Hints | None:
         if not name or not value:
             continue
         found = True
-        word, meaning = _plain(name), _plain(value)
+        word, meaning = squeezed(name), squeezed(value)
         if word in ("moeda", "currency", "moneda") and (code := _currency(meaning)):
             hints = replace(hints, currency=code)
         elif word in ("decimais", "decimals", "decimales", "decimal") and meaning in _DECIMALS:
@@ -181,7 +181,7 @@ def parse_hints(text: str, known: Hints, asked: str = "") -> Hints | None:
 
 def _alone(line: str, hints: Hints, asked: str) -> Hints | None:
     """The answer to the one question that was asked: "BRL", "em reais", "é vírgula", "dia/mês"."""
-    words = [word.strip(".,!\"'`“”") for word in _plain(line).split()]
+    words = [word.strip(".,!\"'`“”") for word in squeezed(line).split()]
     if not words or len(words) > 4:
         return None
     if asked == "import_currency_unknown" and (code := _currency(words[-1])):
@@ -202,11 +202,6 @@ def _field(meaning: str) -> str:
     if meaning in FIELDS:
         return meaning
     return field_of(meaning) or meaning
-
-
-def _plain(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text.casefold().strip())
-    return " ".join("".join(c for c in decomposed if not unicodedata.combining(c)).split())
 
 
 _running: set["asyncio.Future[Imported]"] = set()

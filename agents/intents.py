@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import unicodedata
 import warnings
 import zipfile
 from collections import Counter
@@ -25,6 +24,7 @@ from typing import Any
 import yaml
 
 import prompts
+from core.words import plain
 
 FOLDER = Path(prompts.__path__[0]) / "routing"
 
@@ -51,12 +51,6 @@ class Intent:
     """One English line, for the router's prompt."""
     examples: Mapping[str, tuple[str, ...]]
     """Language → utterances."""
-
-
-def plain(text: str) -> str:
-    """Lower case, without accents."""
-    decomposed = unicodedata.normalize("NFKD", text.lower())
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 def load_intents(folder: Path = FOLDER) -> dict[str, Intent]:

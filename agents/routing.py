@@ -21,11 +21,11 @@ from agents.intents import (
     Intent,
     Lexicon,
     load_intents,
-    plain,
     shipped_intents,
     warm,
 )
 from core.turn import Turn
+from core.words import plain
 from prompts.prompt import Prompts
 
 __all__ = [

@@ -2,7 +2,6 @@
 what is not there yet, and questions about proposals."""
 
 import re
-import unicodedata
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from business.approvals.model import Proposal, ProposalState
 from business.approvals.service import Approvals
 from core.errors import MutiraoError
 from core.turn import Turn
+from core.words import plain
 from prompts.texts import Texts
 
 _SHOWN = 5  # proposals listed in one answer
@@ -46,7 +46,7 @@ class Talk:
         if part.intent in answers:
             return await answers[part.intent](turn, part.text)
         key = f"talk.{part.intent}"
-        if part.intent == "smalltalk" and _THANKS.search(_plain(part.text)):
+        if part.intent == "smalltalk" and _THANKS.search(plain(part.text)):
             key = "talk.thanks"
         if not self.texts.has(key):
             key = "talk.unclear"
@@ -64,7 +64,7 @@ class Talk:
             turn.identity, state=ProposalState.PENDING, conversation_id=turn.conversation_id
         )
         meant = _named(pending, text) or pending
-        if len(meant) == 1 and _NO.search(_plain(text)) and not _YES.search(_plain(text)):
+        if len(meant) == 1 and _NO.search(plain(text)) and not _YES.search(plain(text)):
             try:
                 await self.approvals.reject(turn.identity, meant[0].id, door=turn.door)
             except MutiraoError as error:
@@ -99,12 +99,7 @@ class Talk:
 
 def _named(proposals: Sequence[Proposal], text: str) -> list[Proposal]:
     """Those whose object the text names by a word of its name that not all of them have; in their order."""
-    words = [set(re.findall(r"\w{4,}", _plain(str(p.change.data.get("name", ""))))) for p in proposals]
+    words = [set(re.findall(r"\w{4,}", plain(str(p.change.data.get("name", ""))))) for p in proposals]
     common = set.intersection(*words) if len(words) > 1 else set()
-    said = set(re.findall(r"\w{4,}", _plain(text)))
+    said = set(re.findall(r"\w{4,}", plain(text)))
     return [p for p, own in zip(proposals, words, strict=True) if said & (own - common)]
-
-
-def _plain(text: str) -> str:
-    folded = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in folded if not unicodedata.combining(c))

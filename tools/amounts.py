@@ -5,13 +5,13 @@ or in the one before ("a primeira" answers "which one?").
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
 from core.errors import ArgumentsWrong
 from core.turn import Turn
+from core.words import plain
 
 Direction = Literal["up", "down"]
 
@@ -97,23 +97,23 @@ def amounts_in(text: str) -> list[NamedAmount]:
 
     Bare numbers count as money without a currency: "muda para 150".
     """
-    plain = re.sub(r"\bpor\s*cent[oa]\b|\bpor\s+ciento\b|\bper\s*cent\b", "%", _plain(text))
-    plain = _THOUSANDS.sub(lambda found: f"{_FEW[found[1]]} ", plain)
-    plain = _WORDS.sub(lambda found: _from_words(found[0]), plain)
+    shown = re.sub(r"\bpor\s*cent[oa]\b|\bpor\s+ciento\b|\bper\s*cent\b", "%", _tidy(text))
+    shown = _THOUSANDS.sub(lambda found: f"{_FEW[found[1]]} ", shown)
+    shown = _WORDS.sub(lambda found: _from_words(found[0]), shown)
     found: list[tuple[int, NamedAmount]] = []
-    for match in _AMOUNT.finditer(plain):
+    for match in _AMOUNT.finditer(shown):
         value = _number(match["number"]) * (1000 if match["scale"] else 1)
         after = re.sub(r"^de\s+", "", match["after"] or "")
-        direction = _direction(plain, match.start(), match.end())
+        direction = _direction(shown, match.start(), match.end())
         if after == "%":
             amount = NamedAmount("percent", value, None, direction, match[0].strip())
         else:
-            moves = direction is not None and not _ENDS_AT.search(plain[: match.start()])
+            moves = direction is not None and not _ENDS_AT.search(shown[: match.start()])
             amount = NamedAmount("money", value, _currency(match["before"], after), direction, match[0].strip(), moves)
         found.append((match.start(), amount))
     for pattern, percent, told in _FACTORS:
-        for match in re.finditer(pattern, plain):
-            way = told or _direction(plain, match.start(), match.end())
+        for match in re.finditer(pattern, shown):
+            way = told or _direction(shown, match.start(), match.end())
             found.append((match.start(), NamedAmount("percent", Decimal(percent), None, way, match[0])))
     return [amount for _, amount in sorted(found, key=lambda item: item[0])]
 
@@ -223,10 +223,8 @@ def _direction(text: str, start: int, end: int) -> Direction | None:
     return None
 
 
-def _plain(text: str) -> str:
+def _tidy(text: str) -> str:
     """Lower case, without accents and runs of spaces (the patterns would take quadratic time over those)."""
     if len(text) > _HEAD + _TAIL:
         text = f"{text[:_HEAD]}\n{text[-_TAIL:]}"
-    tidy = "\n".join(" ".join(line.split()) for line in text.splitlines())
-    folded = unicodedata.normalize("NFKD", tidy.casefold())
-    return "".join(character for character in folded if not unicodedata.combining(character))
+    return plain("\n".join(" ".join(line.split()) for line in text.splitlines()))

@@ -5,11 +5,11 @@ by the user is still proposed (a person must say yes to it anyway), but the prop
 """
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 from core.turn import Turn
+from core.words import folded
 from tools.spec import ToolArgs
 
 Warning_ = tuple[str, dict[str, Any]]
@@ -70,7 +70,7 @@ def origin_of(turn: Turn, value: str) -> str | None:
                 return "user"
             found = record.origin
     for owner in _owners(_shown(turn), value):
-        if _named_by_user(turn, str(owner.get("name") or "")) or _POINTS.search(_folded(turn.text)):
+        if _named_by_user(turn, str(owner.get("name") or "")) or _POINTS.search(folded(turn.text)):
             return "user"
         found = found or "account data"
     return found
@@ -83,7 +83,7 @@ def _shown(turn: Turn) -> list[Any]:
 
 def _named_by_user(turn: Turn, name: str) -> bool:
     """The whole name, or a word of it that is not common to all of them."""
-    words = [word for word in _folded(name).split() if len(word) >= 4 and word not in _COMMON]
+    words = [word for word in folded(name).split() if len(word) >= 4 and word not in _COMMON]
     return _said_by_user(turn, name) or any(_said_by_user(turn, word) for word in words)
 
 
@@ -97,19 +97,19 @@ def _name_of(turn: Turn, value: str) -> str:
 
 
 def _said_by_user(turn: Turn, value: str) -> bool:
-    wanted = _folded(value)
+    wanted = folded(value)
     said = (turn.text, str(turn.session.get("last_text") or ""))
-    return bool(wanted) and any(re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", _folded(text)) for text in said)
+    return bool(wanted) and any(re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", folded(text)) for text in said)
 
 
 def _owners(data: Any, value: str) -> list[dict[str, Any]]:
     """The innermost objects in a result that hold `value` as one of their own texts."""
-    return list(_holders(data, _folded(value)))
+    return list(_holders(data, folded(value)))
 
 
 def _holders(data: Any, wanted: str) -> Iterator[dict[str, Any]]:
     if isinstance(data, dict):
-        if any(isinstance(inner, str) and _folded(inner) == wanted for inner in data.values()):
+        if any(isinstance(inner, str) and folded(inner) == wanted for inner in data.values()):
             yield data
         for inner in data.values():
             if isinstance(inner, dict | list):
@@ -117,11 +117,3 @@ def _holders(data: Any, wanted: str) -> Iterator[dict[str, Any]]:
     elif isinstance(data, list):
         for inner in data:
             yield from _holders(inner, wanted)
-
-
-def _folded(text: str) -> str:
-    """Without case, accents, punctuation and doubled spaces, as people retype names."""
-    bare = text.casefold()
-    if not bare.isascii():
-        bare = "".join(c for c in unicodedata.normalize("NFKD", bare) if not unicodedata.combining(c))
-    return " ".join(re.findall(r"\w+", bare))

@@ -11,7 +11,6 @@ import difflib
 import io
 import itertools
 import re
-import unicodedata
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from babel.core import get_global
 
 from business.ads.metrics import ResultKind
 from core.errors import ArgumentsWrong
+from core.words import squeezed
 
 _SAMPLE_ROWS = 2_000
 _HEADER_WITHIN = 12  # lines in which the header must stand; some tools write a title above it
@@ -281,7 +281,7 @@ Item = Row | Bad | TotalsLine
 
 def field_of(header: str) -> str | None:
     """The field that Ads Manager means by this column name, None for a name it does not give."""
-    return next((name for name, aliases in _NAMES.items() if _plain(header) in aliases), None)
+    return next((name for name, aliases in _NAMES.items() if squeezed(header) in aliases), None)
 
 
 def is_currency(code: str) -> bool:
@@ -291,7 +291,7 @@ def is_currency(code: str) -> bool:
 
 def result_kind(result_type: str) -> ResultKind | None:
     """What a result indicator such as `actions:offsite_conversion.fb_pixel_purchase` or "Compras no site" counts."""
-    words = _plain(result_type[:200])
+    words = squeezed(result_type[:200])
     if words in _KINDS:
         return ResultKind(words)
     return next((kind for pattern, kind in _RESULT_KINDS if re.search(pattern, words)), None)
@@ -353,8 +353,8 @@ def _header(sample: list[tuple[int, list[Any]]], hints: Hints) -> tuple[int, dic
         if len(columns) > len(best_columns):
             best, best_columns = i, columns
     header = [_text(cell) for cell in sample[best][1]]
-    given = {_plain(name) for name in header}
-    if absent := [column for column in hints.columns if _plain(column) not in given]:
+    given = {squeezed(name) for name in header}
+    if absent := [column for column in hints.columns if squeezed(column) not in given]:
         raise ArgumentsWrong(
             "import_map_unknown", f"the file has no column {absent[0]!r}", name=absent[0], known=_shown(header)
         )
@@ -385,12 +385,12 @@ def _shown(header: list[str]) -> str:
 
 def _match(header: list[str], hints: Hints) -> dict[str, int]:
     """field → position: what the user said, then known names, then names that are nearly known."""
-    said = {_plain(column): name for column, name in hints.columns.items()}
-    names = [_plain(_CURRENCY_IN_HEADER.sub("", name[:200])) for name in header]
+    said = {squeezed(column): name for column, name in hints.columns.items()}
+    names = [squeezed(_CURRENCY_IN_HEADER.sub("", name[:200])) for name in header]
     known = {alias: name for name, aliases in _NAMES.items() for alias in aliases}
     columns: dict[str, int] = {}
     for i, original in enumerate(header):
-        if said and (name := said.get(_plain(original[:200]))) is not None:
+        if said and (name := said.get(squeezed(original[:200]))) is not None:
             columns[name] = i
     for field_name, aliases in _NAMES.items():
         for alias in aliases:  # the most telling alias first
@@ -466,7 +466,7 @@ def _date_order(body: list[list[Any]], columns: dict[str, int], header: list[str
                 if second > 12:
                     return "mdy"
                 example = example or parts[0]
-    names = {_plain(name[:200]) for name in header}
+    names = {squeezed(name[:200]) for name in header}
     english = names & {
         "campaign name",
         "ad set name",
@@ -695,7 +695,7 @@ def _as_day(cell: Any, order: DateOrder) -> date | None:
 
 
 def _is_total(name: str) -> bool:
-    return bool(name) and name[:1] in "GgSsTtRr" and bool(_TOTALS.fullmatch(_plain(name[:80]).rstrip(".:")))
+    return bool(name) and name[:1] in "GgSsTtRr" and bool(_TOTALS.fullmatch(squeezed(name[:80]).rstrip(".:")))
 
 
 # --- lines of a file ----------------------------------------------------------------------------
@@ -867,8 +867,3 @@ def _filled(cells: Sequence[Any]) -> bool:
 def _bare(text: str) -> str:
     """A number without currency signs and spaces."""
     return _SIGNS.sub("", text)
-
-
-def _plain(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text.casefold().strip())
-    return " ".join("".join(c for c in decomposed if not unicodedata.combining(c)).split())

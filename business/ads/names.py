@@ -4,10 +4,11 @@ It never guesses between two: an unclear mention comes back as the choices there
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+
+from core.words import folded
 
 ALIKE = 0.82
 """Similarity (difflib, 0–1) from which a mistyped name is taken for the real one: one slip in six letters."""
@@ -43,14 +44,6 @@ class Match:
     found: Named | None
     candidates: tuple[Named, ...] = ()
     closest: tuple[Named, ...] = ()
-
-
-def folded(text: str) -> str:
-    """Small letters and digits without accents, one space between words: "[VENDAS] Ação" → "vendas acao"."""
-    # Decomposed first: some letters (𝕬) have a small form only then.
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    plain = "".join(c for c in decomposed if not unicodedata.combining(c))
-    return " ".join(re.findall(r"[^\W_]+", plain))
 
 
 def match(mention: str, things: Iterable[Named]) -> Match:

@@ -5,10 +5,10 @@ something that happened is told apart here, in one place. Portuguese, English an
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+from core.words import squeezed
 from tools.amounts import NamedAmount, amounts_in
 
 Effect = Literal["pause", "resume", "budget"]
@@ -227,5 +227,4 @@ def _clear(amounts: list[NamedAmount]) -> list[NamedAmount]:
 
 def _words(text: str) -> str:
     unquoted = re.sub(r"[\"“«][^\"”»\n]{1,120}[\"”»]", " nome ", text)
-    folded = unicodedata.normalize("NFKD", unquoted.casefold().replace("’", "'"))
-    return " ".join("".join(c for c in folded if not unicodedata.combining(c)).split())
+    return squeezed(unquoted.replace("’", "'"))

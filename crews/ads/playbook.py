@@ -12,8 +12,9 @@ from business.ads.model import Window
 from business.ads.windows import parse_period
 from core.errors import ArgumentsWrong, MutiraoError
 from core.turn import ToolRecord, Turn
+from core.words import plain
 from crews.ads.asked import asks_for_change, asks_something, several_amounts
-from crews.ads.request import CHANGES, SUPERLATIVE, AdsRequest, is_descending, pieces, plain, says_only, understand
+from crews.ads.request import CHANGES, SUPERLATIVE, AdsRequest, is_descending, pieces, says_only, understand
 from crews.ads.words import Words, of_kind
 from crews.contract import CrewTask
 from llm.messages import ToolCall

@@ -5,10 +5,10 @@ them, in the account's time zone. Portuguese, English and Spanish, with or witho
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from core.words import plain
 from crews.ads.asked import But, asks_for_change
 
 Level = Literal["account", "campaign", "adset", "ad"]
@@ -215,12 +215,6 @@ def says_only(text: str, verb: re.Pattern[str]) -> bool:
         "can",
         "you",
     }
-
-
-def plain(text: str) -> str:
-    """Lower case without accents, same length word by word: "Anúncio" and "anuncio" are one word."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 @dataclass(frozen=True)

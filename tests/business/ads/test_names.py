@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from business.ads.names import Match, Named, folded, match
+from business.ads.names import Match, Named, match
+from core.words import folded
 
 THINGS = [
     Named("120100000000000001", "[VENDAS] Remarketing | Carrinho abandonado", "campaign"),
