@@ -248,6 +248,7 @@ class Supervisor:
                 gate.finish()
             if gate.blocked:
                 log.warning("untraceable_numbers", turn=turn.id, count=len(gate.blocked))
+                turn.held_back += len(gate.blocked)
                 kept = gate.released.strip()
                 if gate.leaked or len(kept) < _LEAST_KEPT * len(text):
                     turn.progress(TextWithdrawn())

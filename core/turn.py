@@ -173,6 +173,8 @@ class Turn:
     notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What the reply must add about the turn itself, as text keys with their values: a budget that is used up."""
     proposals: list[str] = field(default_factory=list)
+    held_back: int = 0
+    """Numbers that a model wrote and that were kept from the reply, because nothing of the turn accounts for them."""
     calls: dict[str, "asyncio.Future[Any]"] = field(default_factory=dict)
     """Tool calls of this turn by name and arguments, running or done: the runner does each of them once."""
     kept: dict[type, Any] = field(default_factory=dict)

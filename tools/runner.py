@@ -91,9 +91,9 @@ class ToolRunner:
                 raise ArgumentsWrong("tool_unknown", f"there is no tool {name[:80]!r}; there are: {known}", name=name)
             args = parse_arguments(spec, raw_arguments)
         except MutiraoError as error:
-            turn.results.append(
-                ToolRecord(name, shown, self._effect(name), None, "user", error.code, dict(error.params))
-            )
+            record = ToolRecord(name, shown, self._effect(name), None, "user", error.code, dict(error.params))
+            record.started_at = time.time()
+            turn.results.append(record)
             return _failure(error)
 
         key = f"{name} {json.dumps(args.model_dump(mode='json'), sort_keys=True)}"
@@ -115,6 +115,7 @@ class ToolRunner:
         arguments = args.model_dump(mode="json", exclude_unset=True)
         record = ToolRecord(spec.name, arguments, spec.effect, None, "user", error="unfinished")
         record.round = len(turn.model_calls)
+        record.started_at = time.time()
         turn.results.append(record)  # at the start, so that calls stay in the order in which they were asked
         step = new_id("step")
         began = time.monotonic()
