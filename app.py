@@ -6,11 +6,13 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 import httpx
@@ -44,6 +46,7 @@ from core.errors import MutiraoError, SetupError
 from core.files import Files
 from core.jobs import Jobs
 from core.migrate import migrate
+from core.observe import Onlookers
 from core.permissions import Permissions
 from core.postgres import Postgres
 from core.settings import Settings
@@ -56,6 +59,7 @@ from crews.registry import CREWS
 from integrations.meta_ads.client import MetaAdsClient
 from integrations.meta_ads.simulator import launch as simulator
 from llm.checks import ModelsCheck
+from llm.errors import FailureKind
 from llm.router import Router
 from memory.session import SessionStore
 from prompts.prompt import Prompts
@@ -133,6 +137,7 @@ async def open_services(
         prepare(settings.data_dir)
         give_threads(asyncio.get_running_loop(), _THREADS)
         classifier = partial(shipped_classifier, settings.data_dir / "cache")
+        onlookers = _onlookers(settings, stack)
         supervisor = Supervisor(
             db=db,
             conversations=conversations,
@@ -146,6 +151,7 @@ async def open_services(
             intake=FileIntake(imports, texts),
             clock=clock,
             limits=settings.limits,
+            ended=onlookers.ended,
         )
 
         keep_promises = _declare_jobs(jobs, people, approvals, imports, conversations, texts, settings)
@@ -191,6 +197,7 @@ async def open_services(
             checks=checks,
             warm=lambda: _warm(router, supervisor),
             keep_promises=keep_promises,
+            metrics=lambda: _metrics(settings, onlookers, router, runner, db),
             banner=_banner(settings, texts, router),
         )
 
@@ -279,6 +286,53 @@ def _declare_jobs(
     return keep_promises
 
 
+# --- seen from outside --------------------------------------------------------------------------
+
+
+def _onlookers(settings: Settings, stack: AsyncExitStack) -> Onlookers:
+    """Who looks at finished turns: traces, when there is a collector; metrics join when they are served."""
+    onlookers = Onlookers()
+    if settings.otlp_endpoint is not None:
+        from core.traces import Traces
+
+        traces = Traces(settings.otlp_endpoint, version=version("mutirao"))
+        stack.push_async_callback(asyncio.to_thread, traces.close)
+        onlookers.add("traces", traces.saw)
+    stack.push_async_callback(asyncio.to_thread, onlookers.close)
+    return onlookers
+
+
+@contextmanager
+def _metrics(
+    settings: Settings, onlookers: Onlookers, router: Router, runner: ToolRunner, db: Database
+) -> Iterator[None]:
+    """Prometheus' port, if the settings name one, until the end of the block."""
+    if settings.metrics_port is None:
+        yield
+        return
+    from core.metrics import Known, Metrics
+
+    roles = router.describe()
+    metrics = Metrics(
+        Known(
+            models=frozenset(model.ref for role in roles for model in role.models),
+            roles=frozenset(role.role for role in roles),
+            tools=frozenset(runner.tools),
+            failures=frozenset(get_args(FailureKind)),
+        ),
+        version=version("mutirao"),
+        breakers=getattr(router, "states", None),
+        jobs_dsn=db.app_dsn,
+        missed=lambda: onlookers.missed,
+    )
+    with metrics.served(settings):
+        onlookers.add("metrics", metrics.saw)
+        try:
+            yield
+        finally:
+            onlookers.remove("metrics")
+
+
 # --- serving ------------------------------------------------------------------------------------
 
 
@@ -318,7 +372,8 @@ def serve(settings: Settings) -> None:
     async def run() -> None:
         from channels.web import build_web_app
 
-        async with open_services(settings) as services:
+        async with open_services(settings) as services, AsyncExitStack() as stack:
+            stack.enter_context(services.metrics())
             app = build_web_app(services, card=proposal_card, starters=[key for crew in CREWS for key in crew.starters])
             server = uvicorn.Server(
                 uvicorn.Config(

@@ -1,6 +1,7 @@
 """What a door may use, built once by app.py and handed to every door."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from business.ads.connections import MetaConnections
@@ -47,5 +48,7 @@ class Services:
     """Import and build in the background what the first turn needs."""
     keep_promises: Callable[[], Awaitable[None]]
     """Settle what is open: proposals past their time, writes of unknown outcome, turns whose process died."""
+    metrics: Callable[[], AbstractContextManager[None]]
+    """Answers Prometheus while it is open, where the settings give it a port: for processes that stay."""
     banner: list[str] = field(default_factory=list)
     """What `serve` tells the person who started it: address, demo login, which model is used."""

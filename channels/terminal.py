@@ -311,7 +311,8 @@ def commands(
         """Um trabalhador de tarefas a mais, nesta ou em outra máquina."""
 
         async def work(services: Services) -> None:
-            await services.jobs.run_worker(asyncio.Event())
+            with services.metrics():
+                await services.jobs.run_worker(asyncio.Event())
 
         run(_settings(), work)
 
