@@ -149,8 +149,22 @@ class ToolRecord:
     proposal_id: str | None = None
     started_at: float = 0.0
     """Unix time at which the call began."""
+    told: str = ""
+    """What a model was told of it: the result in short, or what went wrong and what to do."""
     round: int = 0
     """How many answers of a model came before the one that asked for it: calls of one answer run side by side."""
+
+
+@dataclass
+class Lookup:
+    """What a part of the turn that is no tool learned from the database: the turn's record keeps it for a replay.
+
+    `error` is (code, params) when it failed, else `found` is what there was.
+    """
+
+    what: str
+    found: dict[str, Any] = field(default_factory=dict)
+    error: tuple[str, dict[str, Any]] | None = None
 
 
 @dataclass

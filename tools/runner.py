@@ -94,7 +94,9 @@ class ToolRunner:
             record = ToolRecord(name, shown, self._effect(name), None, "user", error.code, dict(error.params))
             record.started_at = time.time()
             turn.results.append(record)
-            return _failure(error)
+            outcome = _failure(error)
+            record.told = outcome.text_for_model
+            return outcome
 
         key = f"{name} {json.dumps(args.model_dump(mode='json'), sort_keys=True)}"
         running = turn.calls.get(key)
@@ -132,14 +134,16 @@ class ToolRunner:
                 record.error_params = dict(outcome.error.params) if outcome.error else {}
                 record.result = outcome.data if outcome.ok else None
                 record.origin = outcome.data.get("origin", "user") if outcome.ok else "user"
-                if outcome.proposal:
-                    record.proposal_id = outcome.proposal.id
-                    if outcome.proposal.id not in turn.proposals:
-                        turn.proposals.append(outcome.proposal.id)
+                record.told = outcome.text_for_model
+                if spec.proposes and outcome.ok:
+                    record.proposal_id = outcome.data["proposal"]
+                    if record.proposal_id not in turn.proposals:
+                        turn.proposals.append(record.proposal_id)
             turn.progress(StepFinished(step, record.seconds, record.error is None, self._summary(turn, outcome)))
         return outcome
 
     async def _guarded(self, turn: Turn, spec: ToolSpec, args: ToolArgs) -> ToolOutcome:
+        """What the call comes to, whatever goes wrong. A replay (agents/replay.py) answers here from the record."""
         try:
             scope = self._permissions.acting_scope(turn.identity.role, spec.area)
             if scope is Scope.NONE:
