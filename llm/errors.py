@@ -9,6 +9,10 @@ import re
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
+import structlog
+
+from llm.messages import Usage
+
 FailureKind = Literal[
     "rate_limited",  # asked to wait; `retry_after` says how long when the provider said so
     "unavailable",  # not reachable, overloaded, an error of its own
@@ -18,7 +22,10 @@ FailureKind = Literal[
     "too_large",  # the request is longer than the model takes
     "refused",  # the provider's content rules
     "broken_answer",  # cut off, empty, or not what was asked for; never passed on, never executed
+    "given_up",  # ended by us: the user stopped the turn, or another model was faster
 ]
+
+log = structlog.get_logger(__name__)
 
 _KEY_LIKE = re.compile(r"(?:sk-|AIza|EAA|Bearer\s+)\S+|[A-Za-z0-9_\-*.]{28,}")
 _THROTTLE_WORDS = re.compile(r"rate[ -]limit|too many requests|throttl|resource exhausted", re.IGNORECASE)
@@ -27,7 +34,11 @@ _LONGEST_WAIT = 86_400.0  # seconds; a provider that asks for more than a day sa
 
 
 class ModelFailure(Exception):
-    """One failed attempt. `status` is the HTTP status, None without an answer; `retry_after` is in seconds."""
+    """One failed attempt. `status` is the HTTP status, None without an answer; `retry_after` is in seconds.
+
+    `ours`: the model is not to blame, we are (an answer cut at the length that we set, a bug). `usage` is what the
+    provider told that it consumed, None when it did not tell.
+    """
 
     def __init__(
         self,
@@ -38,18 +49,32 @@ class ModelFailure(Exception):
         status: int | None = None,
         retry_after: float | None = None,
         detail: str = "",
+        ours: bool = False,
+        usage: Usage | None = None,
     ) -> None:
         self.kind: FailureKind = kind
         self.provider = provider
         self.model = model
         self.status = status
         self.retry_after = retry_after
+        self.ours = ours
+        self.usage = usage
         self.text = f"{kind}: {provider}/{model}"
         if status is not None:
             self.text += f" answered {status}"
         if detail := presentable(detail):
             self.text += f" ({detail})"
         super().__init__(self.text)
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may well be answered a little later."""
+        return self.kind in ("rate_limited", "unavailable", "timeout") and not self.ours
+
+    @property
+    def speaks_against(self) -> bool:
+        """Whether it says that the model is not well, so that the breaker counts it; a 400 is about our request."""
+        return self.kind in ("rate_limited", "unavailable", "timeout", "auth", "broken_answer") and not self.ours
 
 
 def presentable(detail: str) -> str:
@@ -99,9 +124,13 @@ def failure_from(error: Exception, provider: str, model: str) -> ModelFailure:
         kind = "unavailable"
     else:
         kind = "broken_answer"
+        if isinstance(error, _LIKELY_BUGS):  # or an answer of a shape that nobody foresaw: either way to be looked at
+            log.error("model_code_failed", provider=provider, model=model, exc_info=error)
     detail = words if kind != "broken_answer" else f"{type(error).__name__}: {words}"
     return ModelFailure(kind, provider, model, status=status, retry_after=_retry_after(error), detail=detail)
 
+
+_LIKELY_BUGS = (TypeError, AttributeError, LookupError, NameError, AssertionError, RecursionError, ImportError)
 
 # Types of error that come as an event of a stream that began with 200.
 _SIGNS: dict[str, FailureKind] = {

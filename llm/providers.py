@@ -18,7 +18,7 @@ import httpx
 
 from core.settings import Settings
 from llm.catalog import Model
-from llm.errors import ModelFailure, failure_from
+from llm.errors import FailureKind, ModelFailure, failure_from
 from llm.messages import ModelRequest, ToolCall, Usage
 
 _NO_KEY = "no-key-needed"
@@ -26,6 +26,10 @@ _Client = TypeVar("_Client")
 
 # Connections of a process to one provider; a turn holds at most one at a time.
 _CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=20)
+
+# Seconds for the connection and again for its TLS: an address that takes no packets must not cost a person the whole
+# limit of silence. A lost first packet is sent again after 1 s, which still fits.
+_CONNECT = 1.5
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class OpenAI(_Lazy[Any]):
             api_key=self._key,
             base_url=self._base_url,
             max_retries=0,
-            timeout=None,
+            timeout=openai.Timeout(None, connect=_CONNECT),
             http_client=openai.DefaultAsyncHttpxClient(timeout=None, limits=_CONNECTIONS),
         )
 
@@ -148,7 +152,8 @@ class OpenAI(_Lazy[Any]):
                             parts.add(call.index, call.id, call.function)
         except Exception as error:
             raise failure_from(error, model.provider, model.name) from None
-        _refuse_incomplete(model, ended, whole=("stop", "tool_calls", "function_call"), refused=("content_filter",))
+        whole = ("stop", "tool_calls", "function_call")
+        _refuse_incomplete(model, ended, usage, whole=whole, refused=("content_filter",))
         yield Finished(read_calls(model, parts.calls()), usage or _estimated(body, said, parts))
 
     async def _open(self, client: Any, body: dict[str, Any]) -> Any:
@@ -241,7 +246,12 @@ class Anthropic(_Lazy[Any]):
     def _build(self) -> Any:
         import anthropic
 
-        return anthropic.AsyncAnthropic(api_key=self._key, base_url=self._base_url, max_retries=0, timeout=None)
+        return anthropic.AsyncAnthropic(
+            api_key=self._key,
+            base_url=self._base_url,
+            max_retries=0,
+            timeout=anthropic.Timeout(None, connect=_CONNECT),
+        )
 
     async def close(self) -> None:
         if self._built is not None:
@@ -277,11 +287,11 @@ class Anthropic(_Lazy[Any]):
                             over = True
         except Exception as error:
             raise failure_from(error, model.provider, model.name) from None
-        _refuse_incomplete(
-            model, stopped if over else None, whole=("end_turn", "tool_use", "stop_sequence"), refused=("refusal",)
-        )
+        usage = Usage(prompt_tokens, completion_tokens, cached_tokens)
+        whole = ("end_turn", "tool_use", "stop_sequence")
+        _refuse_incomplete(model, stopped if over else None, usage, whole=whole, refused=("refusal",))
         calls = read_calls(model, [(block["id"], block["name"], block["arguments"]) for block in blocks.values()])
-        yield Finished(calls, Usage(prompt_tokens, completion_tokens, cached_tokens))
+        yield Finished(calls, usage)
 
     def _body(self, model: Model, request: ModelRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -362,6 +372,10 @@ class Google(_Lazy[Any]):
         from google import genai
         from google.genai import types
 
+        async def connect_soon(request: httpx.Request) -> None:  # the library says "no timeout" with every request
+            request.extensions["timeout"]["connect"] = _CONNECT
+
+        client = httpx.AsyncClient(timeout=None, limits=_CONNECTIONS, event_hooks={"request": [connect_soon]})  # noqa: S113
         return genai.Client(
             api_key=self._key,
             vertexai=False,
@@ -369,7 +383,7 @@ class Google(_Lazy[Any]):
                 base_url=self._base_url,
                 api_version="v1beta",
                 retry_options=types.HttpRetryOptions(attempts=1),
-                httpx_async_client=httpx.AsyncClient(timeout=None, limits=_CONNECTIONS),  # noqa: S113 - the router's
+                httpx_async_client=client,
             ),
         )
 
@@ -401,7 +415,7 @@ class Google(_Lazy[Any]):
         except Exception as error:
             raise failure_from(error, model.provider, model.name) from None
         refusals = ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR")
-        _refuse_incomplete(model, "SAFETY" if blocked else ended, whole=("STOP",), refused=refusals)
+        _refuse_incomplete(model, "SAFETY" if blocked else ended, usage, whole=("STOP",), refused=refusals)
         yield Finished(calls, usage)
 
     def _noted(self, part: Any) -> ToolCall:
@@ -503,13 +517,18 @@ def read_calls(model: Model, raw: list[tuple[str, str, str]]) -> list[ToolCall]:
     return calls
 
 
-def _refuse_incomplete(model: Model, ended: str | None, *, whole: tuple[str, ...], refused: tuple[str, ...]) -> None:
+def _refuse_incomplete(
+    model: Model, ended: str | None, usage: Usage | None, *, whole: tuple[str, ...], refused: tuple[str, ...]
+) -> None:
     """ModelFailure unless the answer ended as a whole one does; one cut at its longest length is not whole."""
     if ended in whole:
         return
-    kind = "refused" if ended in refused else "broken_answer"
+    kind: FailureKind = "refused" if ended in refused else "broken_answer"
     detail = "the stream broke off" if ended is None else f"ended with {ended}"
-    raise ModelFailure(kind, model.provider, model.name, detail=detail)  # type: ignore[arg-type]
+    cut_by_us = ended in ("length", "max_tokens", "MAX_TOKENS")
+    raise ModelFailure(
+        kind, model.provider, model.name, detail=detail, ours=cut_by_us, usage=usage if ended is not None else None
+    )
 
 
 def _system_text(messages: list[dict[str, Any]]) -> str:
