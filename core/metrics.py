@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import psycopg
 import structlog
@@ -273,14 +273,14 @@ _QUEUE = """
 """
 
 
-@dataclass
 class _Jobs(Collector):
     """The queue as the database has it, read on a connection of its own and kept for JOBS_KEPT_SECONDS."""
 
-    dsn: str
-    _read_at: float = float("-inf")
-    _rows: list[tuple[str, str, int, float]] | None = None
-    _one: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._one = threading.Lock()
+        self._read_at = float("-inf")
+        self._rows: list[tuple[str, str, int, float]] | None = None
 
     def collect(self) -> Iterator[Metric]:
         rows = self._look()
@@ -308,7 +308,7 @@ class _Jobs(Collector):
 
     def _read(self) -> list[tuple[str, str, int, float]] | None:
         try:
-            with psycopg.connect(self.dsn, connect_timeout=2, autocommit=True) as conn:
+            with psycopg.connect(self._dsn, connect_timeout=2, autocommit=True) as conn:
                 conn.execute("SET ROLE mutirao_app")
                 conn.execute("SET statement_timeout = '2s'")
                 rows = conn.execute(_QUEUE).fetchall()
