@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
@@ -20,6 +20,7 @@ import structlog
 
 from agents.approvals import proposal_card
 from agents.files import FileIntake, told
+from agents.intents import Classifier
 from agents.intents import warm as shipped_classifier
 from agents.supervisor import Supervisor
 from agents.talk import Talk
@@ -55,7 +56,7 @@ from core.tenancy import Identity, Role
 from core.vault import Vault
 from crews.contract import CrewDeps
 from crews.fence import give_threads, import_crewai, prepare
-from crews.registry import CREWS
+from crews.registry import CREWS, CrewEntry
 from integrations.meta_ads.client import MetaAdsClient
 from integrations.meta_ads.simulator import launch as simulator
 from llm.checks import ModelsCheck
@@ -77,19 +78,25 @@ _INTERRUPTED = timedelta(minutes=15)
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, clock: Clock | None = None, graph_url: str | None = None
+    settings: Settings,
+    clock: Clock | None = None,
+    graph_url: str | None = None,
+    *,
+    crews: Sequence[CrewEntry] = CREWS,
+    prompt_folders: Sequence[Path] = (),
 ) -> AsyncIterator[Services]:
     """Everything, built once and closed in reverse: servers, database, model layer, tools, crews, supervisor.
 
     `graph_url`: a Graph API that the caller runs itself (evals and the bench, whose simulator lives at `clock`'s time),
-    instead of the data folder's sandbox. Nothing is connected to it yet.
+    instead of the data folder's sandbox. Nothing is connected to it yet. `crews`: others than those that ship, with
+    the folders their prompts lie in.
     """
     clock = clock or SystemClock()
     configure_logging(settings.log_level)
     router = Router.from_settings(settings)  # first, so that a model without its key is told at once
     async with AsyncExitStack() as stack:
         app_dsn = await _database(settings, stack)
-        texts, prompts, vault = Texts.load(), Prompts(), Vault.load(settings.data_dir)
+        texts, prompts, vault = Texts.load(), Prompts(*prompt_folders), Vault.load(settings.data_dir)
         db = Database(app_dsn)
         await db.open()
         stack.push_async_callback(db.close)
@@ -128,7 +135,7 @@ async def open_services(
             approvals=approvals,
             policies=policies,
             texts=texts,
-            tools=[tool for crew in CREWS for tool in crew.tools],
+            tools=[tool for crew in crews for tool in crew.tools],
             services={AdsService: ads},
         )
 
@@ -136,7 +143,11 @@ async def open_services(
         stack.push_async_callback(router.close)
         prepare(settings.data_dir)
         give_threads(asyncio.get_running_loop(), _THREADS)
-        classifier = partial(shipped_classifier, settings.data_dir / "cache")
+        served = {crew.name: crew.serves for crew in crews}
+
+        def classifier() -> Classifier:
+            return shipped_classifier(settings.data_dir / "cache").serving(served)
+
         onlookers = _onlookers(settings, stack)
         supervisor = Supervisor(
             db=db,
@@ -145,7 +156,7 @@ async def open_services(
             permissions=permissions,
             approvals=approvals,
             deps=CrewDeps(router, runner, prompts, texts),
-            crews=CREWS,
+            crews=list(crews),
             classifier=classifier,
             talk=Talk(texts, approvals),
             intake=FileIntake(imports, texts),

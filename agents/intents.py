@@ -15,7 +15,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -316,6 +316,16 @@ class Classifier:
         except OSError:
             with suppress(OSError):
                 part.unlink()
+
+    def serving(self, crews: Mapping[str, Sequence[str]]) -> "Classifier":
+        """The same for these crews (name → intents it serves beside those that name it): the intents of a crew that is
+        not there are the supervisor's. KeyError for an intent that there is none of."""
+        taken = {name: crew for crew, served in crews.items() for name in served}
+        kept = {name: intent.crew if intent.crew in crews else None for name, intent in self.intents.items()}
+        if unknown := taken.keys() - kept.keys():
+            raise KeyError(f"no such intents: {sorted(unknown)}")
+        intents = {name: replace(self.intents[name], crew=crew) for name, crew in {**kept, **taken}.items()}
+        return Classifier(intents, self.lexicon, self._features, self._names, self._weights, self._bias)
 
     def classify(self, text: str) -> list[tuple[str, float]]:
         """(intent, probability) of every intent, the likeliest first."""

@@ -361,8 +361,10 @@ def route_answer_schema() -> dict[str, Any]:
     }
 
 
-def parse_route_answer(answer: str, guess: RoutePlan) -> RoutePlan | None:
+def parse_route_answer(answer: str, guess: RoutePlan, intents: Mapping[str, Intent] | None = None) -> RoutePlan | None:
     """The plan a model chose for the message of `guess`, None when its answer cannot be used.
+
+    `intents`: the classifier's own, when crews serve others than those that ship.
 
     A part's text must be the person's own words: what the model made up is replaced by the whole message, because
     crews read amounts and names that the user said from it.
@@ -373,7 +375,7 @@ def parse_route_answer(answer: str, guess: RoutePlan) -> RoutePlan | None:
         chosen = [(str(part["intent"]), str(part.get("text", ""))) for part in raw["parts"]]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    intents = shipped_intents()
+    intents = shipped_intents() if intents is None else intents
     if not chosen or any(name not in intents for name, _ in chosen):
         return None
     parts: list[RoutePart] = []

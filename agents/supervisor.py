@@ -18,8 +18,9 @@ from agents.approvals import proposal_card
 from agents.files import FileIntake
 from agents.guards import SentenceGate
 from agents.language import detect_language
+from agents.record import Before, turn_figures, turn_record
 from agents.routing import Classifier, RoutePart, RoutePlan, parse_route_answer, route, router_messages
-from agents.state import Answer, TurnState
+from agents.state import Answer, HeldBack, TurnState
 from agents.talk import Talk
 from business.ads.file_source import PREFIX as FILE_PREFIX
 from business.approvals.service import Approvals
@@ -66,6 +67,7 @@ class Supervisor:
     ended: Callable[[Turn, Reply], None] = lambda _turn, _reply: None
     """Told of every turn that is over and saved; must not block."""
     _graph: Any = None
+    _trained: Classifier | None = None
 
     @property
     def texts(self) -> Texts:
@@ -98,42 +100,41 @@ class Supervisor:
             limits=self.limits,
             progress=progress,
         )
-        stopped = remembered = False
+        stopped, before, state = False, None, _ended(turn, "done")
         async with AsyncExitStack() as conversation:
             try:
                 lock = self.db.lock(f"conversation:{turn.conversation_id}", timeout=self.patience)
                 await conversation.enter_async_context(lock)
-                await self._remember(turn, message)
-                remembered = True
-                state = await self._run(turn)
+                before = await self._remember(turn, message)
+                await self.run(turn, state)
             except asyncio.CancelledError:  # the person pressed stop: keep what is there, then let it go on
                 stopped, state = True, _ended(turn, "stopped")
                 turn.stopped.set()
             except MutiraoError as error:  # the message before it took too long
                 state = _ended(turn, f"error:{error.code}", self.texts.error(turn.language, error))
-            reply = await asyncio.shield(self._close(turn, state, remembered))
+            reply = await asyncio.shield(self._close(turn, state, before))
         if stopped and (task := asyncio.current_task()) is not None:
             task.uncancel()  # the stop has been served: the door gets the reply of a stopped turn
         return reply
 
-    async def _remember(self, turn: Turn, message: IncomingMessage) -> None:
+    async def _remember(self, turn: Turn, message: IncomingMessage) -> Before:
         """What the conversation knows when this message's turn has come. The caller holds its lock."""
         tenant_id = turn.identity.tenant_id
-        before = await self.conversations.state(tenant_id, turn.conversation_id)
-        turn.language = detect_language(turn.text, before.language, turn.identity.language)
-        turn.session = await self.sessions.load(tenant_id, turn.conversation_id)
+        conversation = await self.conversations.state(tenant_id, turn.conversation_id)
+        session = await self.sessions.load(tenant_id, turn.conversation_id)
         said = await self.conversations.said(tenant_id, turn.conversation_id, last=_HISTORY, before_turn=turn.id)
-        turn.session["history"] = [(s.role, s.text) for s in said]
-        turn.session["attachments"] = [asdict(a) for a in message.attachments]
-        turn.started = time.monotonic()  # what others made it wait for is not its own time
+        history, attachments = [(s.role, s.text) for s in said], [asdict(a) for a in message.attachments]
+        before = Before(conversation.language, session, history, attachments)
+        begin(turn, before)
+        return before
 
-    async def _run(self, turn: Turn) -> TurnState:
-        """The graph under the turn's time limit. Failures end in a state that says so, never in an exception."""
-        state = _ended(turn, "done")
+    async def run(self, turn: Turn, state: TurnState, limit: asyncio.Timeout | None = None) -> None:
+        """The graph under the turn's time limit; `state` is brought up to date after each node. Failures end in a state
+        that says so, never in an exception."""
         try:
-            async with asyncio.timeout(turn.limits.seconds):
+            async with limit or asyncio.timeout(turn.limits.seconds):
                 async for update in self.graph.astream(state, stream_mode="values"):
-                    state = update
+                    state.update(update)
         except TimeoutError:
             turn.stopped.set()
             state["ended"] = "limit:seconds"
@@ -144,7 +145,6 @@ class Supervisor:
             state["ended"] = "error:bug"
             log.exception("turn_failed", turn=turn.id)
             state["answers"]["error"] = Answer(self.texts.say(turn.language, "error.bug", id=turn.id))
-        return state
 
     # --- the graph --------------------------------------------------------------------------
 
@@ -204,8 +204,9 @@ class Supervisor:
     async def _route(self, turn: Turn) -> RoutePlan:
         """The local classifier decides where it is sure; a model is asked only where it is not and one is there."""
         async with _step(turn, "route", "route", self.texts.say(turn.language, "step.route")) as step:
-            classifier = await asyncio.to_thread(self.classifier)
-            plan = route(turn.text, turn.session, classifier)
+            if self._trained is None:
+                self._trained = await asyncio.to_thread(self.classifier)
+            plan = route(turn.text, turn.session, self._trained)
             if not plan.sure and self.deps.router.chain("router"):
                 plan = await self._ask_router(turn, plan) or plan
             step.summary = ", ".join(part.intent for part in plan.parts)
@@ -220,7 +221,7 @@ class Supervisor:
             )
         except MutiraoError:
             return None  # no model answered: the classifier's best guess stands
-        return parse_route_answer(answer.text, guess)
+        return parse_route_answer(answer.text, guess, self._trained.intents if self._trained else None)
 
     async def _run_crew(self, crew: CrewEntry, turn: Turn, parts: list[RoutePart]) -> tuple[Answer, dict[str, Any]]:
         if self.permissions.acting_scope(turn.identity.role, crew.area) is Scope.NONE:
@@ -235,10 +236,12 @@ class Supervisor:
             elif released := gate.feed(piece):
                 turn.progress(TextChunk(released))
 
-        async with _step(turn, "crew", crew.name, self.texts.say(turn.language, f"step.crew.{crew.name}")):
+        title = f"step.crew.{crew.name}"
+        title = self.texts.say(turn.language, title if self.texts.has(title) else "step.crew")
+        async with _step(turn, "crew", crew.name, title):
             tasks = [CrewTask(part.intent, part.text, part.base) for part in parts]
             result = await crew.run(turn, tasks, self.deps, show)
-        text = result.text
+        text, held_back = result.text, None
         if result.by_model:
             if rest := gate.finish():
                 turn.progress(TextChunk(rest))
@@ -250,20 +253,24 @@ class Supervisor:
                 log.warning("untraceable_numbers", turn=turn.id, count=len(gate.blocked))
                 turn.held_back += len(gate.blocked)
                 kept = gate.released.strip()
-                if gate.leaked or len(kept) < _LEAST_KEPT * len(text):
+                reworded = gate.leaked or len(kept) < _LEAST_KEPT * len(text)
+                held_back = HeldBack(text, gate.blocked, reworded)
+                if reworded:
                     turn.progress(TextWithdrawn())
                     text = "\n\n".join([self.texts.say(turn.language, "guard.reworded"), result.reworded()])
                 else:
                     text = "\n\n".join([kept, self.texts.say(turn.language, "guard.left_out")])
-        return Answer(text, result.footer, result.by_model, result.tables, result.charts), result.session
+        answer = Answer(text, result.footer, result.by_model, result.tables, result.charts, held_back)
+        return answer, result.session
 
     # --- the end of a turn ------------------------------------------------------------------
 
-    async def _close(self, turn: Turn, state: TurnState, remembered: bool) -> Reply:
-        """Save the answer, and the session where it was loaded: without the lock it is another turn's to write."""
+    async def _close(self, turn: Turn, state: TurnState, before: Before | None) -> Reply:
+        """Save the answer with the record of the turn, and the session where it was loaded (`before`): without the lock
+        it is another turn's to write."""
         answers = list(state.get("answers", {}).values())
         plan = state.get("plan")
-        text = self._compose(turn, answers, plan, state["ended"])
+        text = self.compose(turn, state)
         cards = await self._cards(turn)
         usage = _usage(turn)
         reply_parts: dict[str, Any] = {
@@ -293,17 +300,20 @@ class Supervisor:
                     "charts": [asdict(c) for c in charts],
                     "proposals": turn.proposals,
                 },
-                record={
-                    **reply_parts,
-                    "results": [vars(r) for r in turn.results],  # asdict would copy every result deeply: 5 ms
-                    "model_calls": [vars(c) for c in turn.model_calls],
-                    "proposals": turn.proposals,
-                    "ended": state["ended"],
-                },
+                record=turn_record(
+                    turn,
+                    state,
+                    before,
+                    text=text,
+                    why=[part["why"] for part in reply_parts["route"]],
+                    timing=reply_parts["timing"],
+                    prompts=self._prompts(turn, plan),
+                ),
+                figures=turn_figures(turn, state, reply_parts["timing"]),
                 state={"done": "done", "stopped": "stopped"}.get(state["ended"].split(":")[0], "failed"),
                 conn=conn,
             )
-            if remembered:
+            if before is not None:
                 session = {**turn.session, **state.get("session", {}), "last_text": turn.text}
                 for passing in ("history", "attachments"):
                     session.pop(passing, None)
@@ -324,8 +334,9 @@ class Supervisor:
         self.ended(turn, reply)
         return reply
 
-    def _compose(self, turn: Turn, answers: list[Answer], plan: RoutePlan | None, ended: str) -> str:
+    def compose(self, turn: Turn, state: TurnState) -> str:
         """The answers in the order of the message, what their numbers are of, and how the turn ended if not well."""
+        answers, plan, ended = list(state.get("answers", {}).values()), state.get("plan"), state["ended"]
         lines = [answer.text for answer in answers if answer.text]
         if plan is not None and plan.left_out:
             lines.append(self.texts.say(turn.language, "turn.left_out", parts="; ".join(plan.left_out)))
@@ -341,6 +352,12 @@ class Supervisor:
             lines.append("_" + self.texts.say(turn.language, "turn.models_down" if failed else "turn.no_model") + "_")
         return "\n\n".join(lines)
 
+    def _prompts(self, turn: Turn, plan: RoutePlan | None) -> dict[str, str]:
+        """The hashes of the prompts of the crews that ran, by name and language."""
+        crews = plan.crews() if plan else {}
+        names = [name for crew in self.crews if crew.name in crews for name in crew.prompts]
+        return {f"{name}.{turn.language}": self.deps.prompts.fill(name, turn.language).hash for name in names}
+
     async def _cards(self, turn: Turn) -> list[ProposalCard]:
         cards = []
         for proposal_id in turn.proposals:
@@ -354,6 +371,13 @@ class Supervisor:
             "tools": round(sum(r.seconds for r in turn.results), 3),
             "model": round(sum(c.seconds for c in turn.model_calls), 3),
         }
+
+
+def begin(turn: Turn, before: Before) -> None:
+    """The turn knows the conversation, and its time begins: what others made it wait for is not its own."""
+    turn.language = detect_language(turn.text, before.language, turn.identity.language)
+    turn.session = {**before.session, "history": before.history, "attachments": before.attachments}
+    turn.started = time.monotonic()
 
 
 def _ended(turn: Turn, how: str, said: str = "") -> TurnState:

@@ -47,6 +47,11 @@ def import_crewai() -> Any:
         return _fenced_import()
 
 
+def crewai_is_imported() -> bool:
+    """Whether `import_crewai` returns at once."""
+    return _fenced_import.cache_info().currsize > 0
+
+
 @functools.cache
 def _fenced_import() -> Any:
     if any(os.environ.get(name) != value for name, value in _QUIET.items()) or "CREWAI_STORAGE_DIR" not in os.environ:

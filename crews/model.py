@@ -75,30 +75,19 @@ def _model_class() -> Any:
             from_agent: Any = None,
             response_model: Any = None,
         ) -> Any:
-            """Text, or tool calls in OpenAI's form for CrewAI to run. CrewEnded when no answer can be had."""
-            sent: Any = opened(plain_messages(messages), self._opening)
-            request = ModelRequest(
-                role=self.model,
-                messages=sent,
-                tools=[self._sent_tools.get(tool["function"]["name"]) or plain_tool(tool) for tool in tools or []],
-                response_schema=None if response_model is None else response_model.model_json_schema(),
-            )
+            """Text, or tool calls in OpenAI's form for CrewAI to run. CrewEnded when no answer can be had.
+
+            For CrewAI's own executor, which calls from threads of its own.
+            """
+            request = self._request(messages, tools, response_model)
+            sent: Any = request.messages
             with llm_call_context():
                 self._emit_call_started_event(sent, from_task=from_task, from_agent=from_agent)
                 answer = self._answer(request)
                 if isinstance(answer, Exception):
                     self._emit_call_failed_event(str(answer), from_task=from_task, from_agent=from_agent)
                     raise CrewEnded(answer)
-                used = answer.usage
-                self._track_token_usage_internal(
-                    {
-                        "prompt_tokens": used.prompt_tokens,
-                        "completion_tokens": used.completion_tokens,
-                        "total_tokens": used.prompt_tokens + used.completion_tokens,
-                        "cached_prompt_tokens": used.cached_tokens,
-                    }
-                )
-                response = openai_calls(answer) if answer.tool_calls else answer.text
+                response = self._response(answer)
                 self._emit_call_completed_event(
                     response=response,
                     call_type=LLMCallType.TOOL_CALL if answer.tool_calls else LLMCallType.LLM_CALL,
@@ -107,6 +96,51 @@ def _model_class() -> Any:
                     messages=sent,
                 )
                 return response
+
+        async def acall(
+            self,
+            messages: str | list[Any],
+            tools: list[dict[str, Any]] | None = None,
+            callbacks: list[Any] | None = None,
+            available_functions: dict[str, Any] | None = None,
+            from_task: Any = None,
+            from_agent: Any = None,
+            response_model: Any = None,
+        ) -> Any:
+            """As `call`, on the router's own loop, for crews/kickoff.py. Sends none of CrewAI's events."""
+            answer = await self._awaited(self._request(messages, tools, response_model))
+            if isinstance(answer, Exception):
+                raise CrewEnded(answer)
+            return self._response(answer)
+
+        def _request(
+            self, messages: str | list[Any], tools: list[dict[str, Any]] | None, response_model: Any
+        ) -> ModelRequest:
+            return ModelRequest(
+                role=self.model,
+                messages=opened(plain_messages(messages), self._opening),
+                tools=[self._sent_tools.get(tool["function"]["name"]) or plain_tool(tool) for tool in tools or []],
+                response_schema=None if response_model is None else response_model.model_json_schema(),
+            )
+
+        def _response(self, answer: ModelAnswer) -> str | list[dict[str, Any]]:
+            used = answer.usage
+            self._track_token_usage_internal(
+                {
+                    "prompt_tokens": used.prompt_tokens,
+                    "completion_tokens": used.completion_tokens,
+                    "total_tokens": used.prompt_tokens + used.completion_tokens,
+                    "cached_prompt_tokens": used.cached_tokens,
+                }
+            )
+            return openai_calls(answer) if answer.tool_calls else answer.text
+
+        async def _awaited(self, request: ModelRequest) -> ModelAnswer | Exception:
+            """As `_answer`, without a thread."""
+            try:
+                return await self._router.complete(self._turn, request, playbook=self._playbook, on_text=self._on_text)
+            except Exception as error:
+                return error
 
         def _answer(self, request: ModelRequest) -> ModelAnswer | Exception:
             """The router's answer, or what it raised: raising it from here would leave it in CrewEnded's context."""

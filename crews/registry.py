@@ -23,6 +23,9 @@ class CrewEntry:
     """Names of its prompts that take no variables: what they say is not to be told to anybody."""
     starters: list[str]
     """Text keys of what a newcomer may click first."""
+    serves: tuple[str, ...] = ()
+    """Intents (prompts/routing/) that it serves beside those of its prefix: one that was planned until now, or one that
+    the supervisor would answer itself."""
 
 
 CREWS = [

@@ -22,8 +22,9 @@ class Prompt:
 
 
 class Prompts:
-    def __init__(self, folder: Path = _FOLDER) -> None:
-        self._folder = folder
+    def __init__(self, *folders: Path) -> None:
+        """`folders` are looked through before our own: prompts of crews that are declared elsewhere."""
+        self._folders = (*folders, _FOLDER)
         self._environment = Environment(
             undefined=StrictUndefined,
             autoescape=False,
@@ -40,10 +41,8 @@ class Prompts:
 
     def _template(self, name: str, language: str) -> tuple[Any, str]:
         if (name, language) not in self._templates:
-            file = self._folder / f"{name}.{language}.md"
-            if not file.exists():
-                file = self._folder / f"{name}.pt-BR.md"
-            source = file.read_text(encoding="utf-8")
+            files = [folder / f"{name}.{tongue}.md" for tongue in (language, "pt-BR") for folder in self._folders]
+            source = next((file for file in files if file.exists()), files[-1]).read_text(encoding="utf-8")
             digest = hashlib.sha256(source.encode()).hexdigest()[:12]
             self._templates[name, language] = (self._environment.from_string(source), digest)
         return self._templates[name, language]

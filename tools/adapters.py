@@ -115,6 +115,10 @@ def _crewai_tool() -> Any:
             # CrewAI would add the code in words; the text holds it already.
             return ToolFailure(message=outcome.text_for_model, retryable=False)
 
+        async def answer(self, arguments: dict[str, Any]) -> str:
+            """What a model is told of the call; for an executor that runs on the loop of the services."""
+            return (await self._runner.call(self._turn, self._spec.name, arguments)).text_for_model
+
     return MutiraoTool
 
 

@@ -10,11 +10,9 @@ from core.turn import ToolRecord, Turn
 from crews.ads.playbook import AdsPlaybook
 from crews.ads.words import Words, of_kind
 from crews.contract import CrewDeps, CrewResult, CrewTask
-from crews.fence import import_crewai, run_crew
-from crews.model import crew_model
+from crews.kickoff import kick_off
 from llm.messages import OnText
 from llm.offline import PROVIDER as OFFLINE
-from tools.adapters import crewai_tools, openai_tool
 from tools.ads import ADS_TOOLS
 
 ROLE = "ads_analyst"
@@ -60,33 +58,15 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
 async def _kickoff(
     turn: Turn, tasks: list[CrewTask], deps: CrewDeps, playbook: AdsPlaybook, on_text: OnText | None
 ) -> str:
-    import asyncio
-
-    crewai = await asyncio.to_thread(import_crewai)
-    names = [tool.name for tool in ADS_TOOLS]
-    model = crew_model(
-        deps.router,
+    return await kick_off(
         turn,
+        deps,
         ROLE,
+        opening=_opening(turn, tasks, deps),
+        tools=ADS_TOOLS,
         playbook=playbook,
         on_text=on_text,
-        opening=_opening(turn, tasks, deps),
-        tools=[openai_tool(tool) for tool in ADS_TOOLS],
     )
-    agent = crewai.Agent(
-        role="ads analyst",
-        goal="answer with measured numbers and propose only what was asked",
-        backstory="See the opening messages.",
-        llm=model,
-        tools=crewai_tools(deps.runner, turn, names),
-        max_iter=turn.limits.model_calls,
-        max_retry_limit=0,
-        verbose=False,
-        allow_delegation=False,
-    )
-    task = crewai.Task(description="See the opening messages.", expected_output="The answer.", agent=agent)
-    crew = crewai.Crew(agents=[agent], tasks=[task], tracing=False, memory=False, cache=False, verbose=False)
-    return str((await run_crew(crew)).raw)
 
 
 def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str, Any]]:
