@@ -1,8 +1,7 @@
 """Finished turns are looked at in a thread of their own, and no turn waits for it or breaks by it."""
 
+import io
 import threading
-
-import pytest
 
 from core.observe import Onlookers, SeenTurn
 from tests.conftest import wait_until
@@ -28,11 +27,7 @@ def test_every_onlooker_sees_every_turn_in_order_and_in_another_thread() -> None
     assert threading.current_thread() not in threads and len(threads) == 1
 
 
-def test_an_onlooker_that_fails_is_logged_once_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    from core.telemetry import configure_logging
-
-    configure_logging()
-
+def test_an_onlooker_that_fails_is_logged_once_and_the_others_go_on(lines: io.StringIO) -> None:
     def fails(seen: SeenTurn) -> None:
         raise KeyError("a bug")
 
@@ -44,7 +39,7 @@ def test_an_onlooker_that_fails_is_logged_once_and_the_others_go_on(capsys: pyte
         onlookers.ended(turn, reply_to(turn))
     onlookers.close()
     assert seen_ids == [turn.id] * 3
-    assert capsys.readouterr().err.count("onlooker_failed") == 1
+    assert lines.getvalue().count("onlooker_failed") == 1
 
 
 def test_while_an_onlooker_hangs_turns_are_let_go_and_counted() -> None:

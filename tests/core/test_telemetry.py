@@ -3,12 +3,11 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
-from core.telemetry import configure_logging, mask_text
+from core.telemetry import mask_text
 
 CANARIES = {
     "EAAGm0PX4ZCpsBAJ4tOkenCanary0123456789": "a Meta token",
@@ -26,17 +25,6 @@ CANARIES = {
     "11222333000181": "a bare CNPJ",
     "12.ABC.345/01DE-35": "a CNPJ of 2026",
 }
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
-    stream = io.StringIO()
-    configure_logging("INFO", stream)
-    yield stream
-    root.handlers[:], root.level = before[0], before[1]
-    structlog.reset_defaults()
 
 
 def written(lines: io.StringIO) -> list[dict[str, object]]:
