@@ -49,6 +49,8 @@ class Answer:
     """Seconds between the single bytes of the stream."""
     twice: int | None = None
     """The event of this number (from 0) is sent two times."""
+    hangs_after: int | None = None
+    """Nothing more comes after this many events of the stream."""
     cut_after: int | None = None
     """The connection breaks after this many events of the stream."""
     cut_at: str | None = None
@@ -61,7 +63,10 @@ class Answer:
     """Every call has the same id (Gemini's have none)."""
     finish: str | None = None
     prompt_tokens: int = 100
+    """All of them, those read from and written to the cache included, on every wire."""
     completion_tokens: int = 20
+    cached_tokens: int = 0
+    cache_written_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -200,10 +205,12 @@ async def _read(reader: asyncio.StreamReader) -> Seen:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     path = head[0].split(" ")[1]
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
-    body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))))
+    body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or "{}")
     if named := re.match(r"/v1beta/models/([^:]+):streamGenerateContent", path):
         return Seen("google", named[1], body, headers, time.monotonic())
-    wire: Wire = "anthropic" if path.startswith("/v1/messages") else "openai"
+    if path.startswith("/v1beta/"):
+        return Seen("google", "", body, headers, time.monotonic())
+    wire: Wire = "anthropic" if path.startswith("/v1/messages") or "anthropic-version" in headers else "openai"
     return Seen(wire, body.get("model", ""), body, headers, time.monotonic())
 
 
@@ -223,6 +230,8 @@ async def _play(seen: Seen, answer: Answer, writer: asyncio.StreamWriter) -> Non
     if answer.twice is not None:
         events.insert(answer.twice, events[answer.twice])
     for number, event in enumerate(events):
+        if number == answer.hangs_after:
+            await asyncio.Event().wait()
         if number == answer.cut_after:
             writer.transport.abort()
             return
@@ -301,7 +310,8 @@ def _openai_events(seen: Seen, answer: Answer) -> Iterator[str]:
     if (seen.body.get("stream_options") or {}).get("include_usage"):
         total = answer.prompt_tokens + answer.completion_tokens
         counts = {"prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens}
-        yield event(None, usage={**counts, "total_tokens": total})
+        cache = {"cached_tokens": answer.cached_tokens, "cache_write_tokens": answer.cache_written_tokens}
+        yield event(None, usage={**counts, "total_tokens": total, "prompt_tokens_details": cache})
     yield "data: [DONE]\n\n"
 
 
@@ -310,7 +320,11 @@ def _anthropic_events(seen: Seen, answer: Answer) -> Iterator[str]:
         return f"event: {kind}\ndata: {json.dumps({'type': kind, **more}, ensure_ascii=False)}\n\n"
 
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": seen.model, "content": []}
-    usage = {"input_tokens": answer.prompt_tokens, "output_tokens": 1}
+    cache = {
+        "cache_read_input_tokens": answer.cached_tokens,
+        "cache_creation_input_tokens": answer.cache_written_tokens,
+    }
+    usage = {"input_tokens": answer.prompt_tokens - sum(cache.values()), "output_tokens": 1, **cache}
     yield event("message_start", message={**message, "stop_reason": None, "stop_sequence": None, "usage": usage})
     index = 0
     if answer.text:
@@ -363,6 +377,8 @@ def _google_events(seen: Seen, answer: Answer) -> Iterator[str]:
     if answer.silent_end:
         return
     counts = {"promptTokenCount": answer.prompt_tokens, "candidatesTokenCount": answer.completion_tokens}
+    if answer.cached_tokens:
+        counts["cachedContentTokenCount"] = answer.cached_tokens
     yield event([], answer.finish or "STOP", usageMetadata=counts)
 
 

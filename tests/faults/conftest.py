@@ -1,0 +1,54 @@
+"""Providers that fail at the wire: routers over stand-in servers, and whole houses over them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import certifi
+import pytest
+
+from evals.stand_in import StandIn, Unreachable
+from tests.journeys.conftest import open_house
+from tests.llm.conftest import make_router, serve, turn
+
+Provider = StandIn | Unreachable
+
+
+class Shown:
+    """What a reader of the stream sees: the text that stands, and what was taken back before it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.taken_back: list[str] = []
+
+    def __call__(self, piece: str | None) -> None:
+        if piece is None:
+            self.taken_back.append(self.text)
+            self.text = ""
+        else:
+            self.text += piece
+
+
+def keyed(wire: str, server: Provider) -> dict[str, Any]:
+    """The settings that put a server in a provider's place."""
+    return {f"{wire}_api_key": "a-key", f"{wire}_base_url": server.openai_url if wire == "openai" else server.url}
+
+
+@pytest.fixture(scope="session")
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first certificate of certifi's list of authorities, in a file."""
+    listed = Path(certifi.where()).read_text(encoding="ascii")
+    end = "-----END CERTIFICATE-----\n"
+    chosen = tmp_path_factory.mktemp("authority") / "one.pem"
+    chosen.write_text(listed[: listed.index(end) + len(end)], encoding="ascii")
+    return chosen
+
+
+@pytest.fixture(autouse=True)
+def clients_are_built_fast(one_authority: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A provider's client reads 140 certificates, 35 to 90 ms each time; here a hundred are built and none is used."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_authority))
+    yield
+
+
+__all__ = ["make_router", "open_house", "serve", "turn"]
