@@ -366,7 +366,8 @@ def _google_events(seen: Seen, answer: Answer) -> Iterator[str]:
     for piece in _PIECES.findall(answer.text):
         yield event([{"text": piece}])
     if answer.error_after:
-        error = {"code": 503, "message": "stand-in error", "status": answer.error_after}
+        code = 429 if answer.error_after == "RESOURCE_EXHAUSTED" else 503
+        error = {"code": code, "message": "stand-in error", "status": answer.error_after}
         yield f"data: {json.dumps({'error': error})}\r\n\r\n"
         return
     for name, arguments in answer.calls:

@@ -1,26 +1,36 @@
-"""The models we know, the roles they serve, and what an answer costs."""
+"""The models we know and the roles they serve: read from catalog.toml, and from the overlay in the data folder.
 
+The overlay is a file of the same form that holds only what is to be different. One rule: a key written there takes the
+place of the same key of ours; what is not written stays. It may change roles and models and add models, nothing else.
+"""
+
+import difflib
 import tomllib
-from collections.abc import Collection
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import SetupError
-from llm.messages import Usage
 
-Ability = Literal["tools", "structured", "vision", "streaming", "temperature"]
-_ALL_ABILITIES: frozenset[Ability] = frozenset({"tools", "structured", "vision", "streaming", "temperature"})
+Ability = Literal[
+    "tools", "structured", "vision", "streaming", "temperature", "cache_marks", "images", "audio", "embeddings"
+]
+Tier = Literal["reasoning", "classification", "extraction", "long_context", "images", "audio", "embeddings"]
+Language = Literal["pt-BR", "en", "es"]
 _PROVIDERS = frozenset({"openai", "anthropic", "google", "compatible"})  # those llm/providers.py can build
 _FILE = Path(__file__).with_name("catalog.toml")
+OVERLAY = "catalog.toml"
+"""The name of the overlay in the data folder."""
 OFFLINE = "offline"
 _ANY_COMPATIBLE = "compatible/*"
 
-# A model that is forced by name and not in the file: small enough to be safe with most models of today.
+# A model that is not in the file, or whose window nobody tells: small enough to be safe with most models of today, and
+# able to do what they all can.
 _UNKNOWN_CONTEXT_WINDOW = 32_000
+_UNKNOWN_ABILITIES: frozenset[Ability] = frozenset({"tools", "structured", "vision", "streaming"})
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,8 @@ class Model:
     abilities: frozenset[Ability]
     effort: str | None = None
     """How hard it thinks before it answers, in its provider's own word; None leaves it to the provider."""
+    weak_in: frozenset[Language] = frozenset()
+    """Languages of turns for which the others of a chain are asked first."""
 
     @property
     def ref(self) -> str:
@@ -42,12 +54,18 @@ class Model:
 
 @dataclass(frozen=True)
 class RolePlan:
-    """What serves a role now, for doctor. `left_out` names the links that cannot serve and the setting they lack."""
+    """What serves a role now, for doctor.
+
+    `left_out` names the links that cannot serve and the setting they lack; `unfit` a forced model that lacks abilities
+    the role needs, and which. `planned`: no code asks for this role yet.
+    """
 
     role: str
     tier: str
     models: list[Model]
     left_out: dict[str, str]
+    unfit: dict[str, list[str]] = field(default_factory=dict)
+    planned: bool = False
 
 
 # --- the form of catalog.toml -------------------------------------------------------------------
@@ -66,15 +84,17 @@ class _ProviderEntry(_Strict):
 
 class _ModelEntry(_Strict):
     title: str
-    context_window: int = Field(ge=1_000)
+    context_window: int = Field(_UNKNOWN_CONTEXT_WINDOW, ge=1_000)
     abilities: frozenset[Ability]
     effort: str | None = None
+    weak_in: frozenset[Language] = frozenset()
 
 
 class _RoleEntry(_Strict):
-    tier: Literal["strong", "fast"]
+    tier: Tier
     needs: frozenset[Ability] = frozenset()
     chain: list[str] = Field(min_length=1)
+    planned: bool = False
 
 
 class _CatalogFile(_Strict):
@@ -89,11 +109,23 @@ class _CatalogFile(_Strict):
 class Catalog:
     """Roles, their chains and the models in them. Made by `load_catalog`."""
 
-    def __init__(self, file: _CatalogFile, *, forced: str | None, compatible_model: str | None) -> None:
+    def __init__(
+        self,
+        file: _CatalogFile,
+        *,
+        forced: str | None = None,
+        compatible_model: str | None = None,
+        overlay: Path | None = None,
+        changed: Sequence[str] = (),
+    ) -> None:
         self._file = file
         self._forced = forced
         self._compatible_model = compatible_model
         self._models = {ref: self._from_entry(ref, entry) for ref, entry in file.models.items()}
+        self.overlay = overlay
+        """The file that was laid over ours, None when there is none."""
+        self.changed = list(changed)
+        """What it changes: "roles.router.chain", "models.openai/x", …"""
 
     @property
     def roles(self) -> list[str]:
@@ -123,19 +155,25 @@ class Catalog:
         """For doctor: which roles run on what, and which links are left out for which missing setting."""
         return [self._plan(role, providers) for role in self._file.roles]
 
+    def models_of(self, provider: str) -> list[Model]:
+        """The models of a provider that stand in any chain, each once, for comparing with the provider's own list."""
+        plans = self.describe([provider])
+        return list({model.ref: model for plan in plans for model in plan.models}.values())
+
     def _plan(self, role: str, providers: Collection[str]) -> RolePlan:
         entry = self._file.roles[role]
-        models: list[Model] = []
-        left_out: dict[str, str] = {}
+        plan = RolePlan(role, entry.tier, [], {}, {}, entry.planned)
         for ref in self._wanted(entry):
             provider = ref.partition("/")[0]
             if ref == _ANY_COMPATIBLE and self._compatible_model is None:
-                left_out[ref] = "MUTIRAO_COMPATIBLE_MODEL"
+                plan.left_out[ref] = "MUTIRAO_COMPATIBLE_MODEL"
             elif provider not in providers:
-                left_out[ref] = self.setting_of(provider)
+                plan.left_out[ref] = self.setting_of(provider)
+            elif lacks := sorted(entry.needs - self._model(ref).abilities):
+                plan.unfit[ref] = [str(ability) for ability in lacks]
             else:
-                models.append(self._model(ref))
-        return RolePlan(role, entry.tier, models, left_out)
+                plan.models.append(self._model(ref))
+        return plan
 
     def _wanted(self, entry: _RoleEntry) -> list[str]:
         if self._forced is None:
@@ -143,39 +181,45 @@ class Catalog:
         return [] if self._forced == OFFLINE else [self._forced]
 
     def _model(self, ref: str) -> Model:
-        if ref in self._models:
-            return self._models[ref]
+        """A model of the file, or one that only a setting names."""
         provider, _, name = ref.partition("/")
         if ref == _ANY_COMPATIBLE:
             name = self._compatible_model or ""
+        if known := self._models.get(f"{provider}/{name}"):
+            return known
         entry = self._file.providers[provider]
         window = entry.context_window or _UNKNOWN_CONTEXT_WINDOW
-        return Model(provider, name, name, window, entry.abilities or _ALL_ABILITIES - {"temperature"})
+        return Model(provider, name, name, window, entry.abilities or _UNKNOWN_ABILITIES)
 
     @staticmethod
     def _from_entry(ref: str, entry: _ModelEntry) -> Model:
         provider, _, name = ref.partition("/")
-        return Model(provider, name, entry.title, entry.context_window, entry.abilities, entry.effort)
+        return Model(provider, name, entry.title, entry.context_window, entry.abilities, entry.effort, entry.weak_in)
 
 
-def load_catalog(*, forced: str | None = None, compatible_model: str | None = None, file: Path = _FILE) -> Catalog:
+# --- reading it -----------------------------------------------------------------------------------
+
+
+def load_catalog(
+    *,
+    forced: str | None = None,
+    compatible_model: str | None = None,
+    overlay: Path | None = None,
+    file: Path = _FILE,
+) -> Catalog:
     """Read and check the catalog.
 
     `forced` is "provider/model", or "offline" for the playbooks alone (setting `model`); `compatible_model` the model
-    of the OpenAI-compatible server.
-    SetupError("catalog_broken", file=, where=, reason=) names the first broken entry;
+    of the OpenAI-compatible server; `overlay` a file that need not exist (`<data_dir>/catalog.toml`).
+    SetupError("catalog_broken", file=, where=, reason=) names the file with the first broken key;
     SetupError("model_unknown_provider", model=, providers=) when `forced` names a provider that does not exist.
     """
-    try:
-        entries = _CatalogFile.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise _broken(file, "file", error.strerror or "cannot be read") from error
-    except tomllib.TOMLDecodeError as error:
-        raise _broken(file, "file", str(error)) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _broken(file, ".".join(map(str, first["loc"])), first["msg"]) from error
-    _check_references(file, entries)
+    tables = _read(file)
+    entries = _checked(tables, file)
+    changed: list[str] = []
+    if overlay is not None and overlay.exists():
+        changed = _lay_over(tables, _read(overlay), overlay)
+        entries = _checked(tables, overlay)  # ours was right by itself: what is wrong now comes from the overlay
     if forced not in (None, OFFLINE):
         provider, slash, name = forced.partition("/")
         if not slash or not name or provider not in entries.providers:
@@ -186,51 +230,77 @@ def load_catalog(*, forced: str | None = None, compatible_model: str | None = No
                 model=forced,
                 providers=known,
             )
-    return Catalog(entries, forced=forced, compatible_model=compatible_model)
+    return Catalog(
+        entries,
+        forced=forced,
+        compatible_model=compatible_model,
+        overlay=overlay if changed else None,
+        changed=changed,
+    )
 
 
-def _check_references(file: Path, entries: _CatalogFile) -> None:
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise _broken(path, "file", error.strerror or "cannot be read") from error
+    except UnicodeDecodeError as error:
+        raise _broken(path, "file", "not a text in UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise _broken(path, "file", str(error)) from error
+
+
+def _lay_over(tables: dict[str, Any], laid_over: dict[str, Any], overlay: Path) -> list[str]:
+    """Put the overlay's keys in place of ours and say which. New roles are refused: no code would ask for them."""
+    changed = []
+    for section, entries in laid_over.items():
+        if section not in ("roles", "models"):
+            raise _broken(overlay, section, "only [roles.…] and [models.…] may stand here")
+        if not isinstance(entries, dict):
+            raise _broken(overlay, section, "must be a table")
+        ours = tables[section]
+        for name, entry in entries.items():
+            if not isinstance(entry, dict):
+                raise _broken(overlay, f"{section}.{name}", "must be a table")
+            if section == "roles" and name not in ours:
+                near = difflib.get_close_matches(name, ours, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise _broken(overlay, f"roles.{name}", f"there is no such role{hint}")
+            ours[name] = {**ours.get(name, {}), **entry}
+            changed += [f"{section}.{name}.{key}" for key in entry]
+    return changed
+
+
+def _checked(tables: dict[str, Any], file: Path) -> _CatalogFile:
+    """The tables in their form, every link of every chain a model with what its role needs. `file` is for errors."""
+    try:
+        entries = _CatalogFile.model_validate(tables)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _broken(file, ".".join(map(str, first["loc"])), first["msg"]) from error
     if set(entries.providers) != _PROVIDERS:
         raise _broken(file, "providers", f"must be exactly: {', '.join(sorted(_PROVIDERS))}")
     for ref in entries.models:
-        if ref.partition("/")[0] not in entries.providers:
-            raise _broken(file, f"models.{ref}", "its provider is not in [providers]")
+        provider, slash, name = ref.partition("/")
+        if provider not in entries.providers or not slash or not name:
+            known = ", ".join(entries.providers)
+            raise _broken(file, f"models.{ref}", f"must be provider/model with a provider of: {known}")
     for role, entry in entries.roles.items():
+        where = f"roles.{role}.chain"
         for ref in entry.chain:
             if ref == _ANY_COMPATIBLE:
                 lacks = entry.needs - entries.providers["compatible"].abilities
             elif ref in entries.models:
                 lacks = entry.needs - entries.models[ref].abilities
             else:
-                raise _broken(file, f"roles.{role}.chain", f"{ref} is not in [models]")
+                raise _broken(file, where, f"{ref} is not in [models]")
             if lacks:
-                raise _broken(file, f"roles.{role}.chain", f"{ref} lacks: {', '.join(sorted(lacks))}")
+                raise _broken(file, where, f"{ref} lacks: {', '.join(sorted(lacks))}")
+            if entry.chain.count(ref) > 1:
+                raise _broken(file, where, f"{ref} stands in it twice")
+    return entries
 
 
 def _broken(file: Path, where: str, reason: str) -> SetupError:
-    return SetupError("catalog_broken", f"{file.name}: {where}: {reason}", file=file.name, where=where, reason=reason)
-
-
-def price_usd(model: Model, usage: Usage) -> Decimal | None:
-    """What an answer cost in US dollars by the price list of genai-prices, None when it does not know the model.
-
-    `usage.prompt_tokens` includes the cached ones. Nothing is asked over the network: the list is in the package.
-    """
-    from genai_prices import Usage as PricedUsage
-    from genai_prices import calc_price
-
-    if model.provider == "compatible":
-        return None
-    try:
-        price = calc_price(
-            PricedUsage(
-                input_tokens=usage.prompt_tokens,
-                output_tokens=usage.completion_tokens,
-                cache_read_tokens=usage.cached_tokens or None,
-            ),
-            model_ref=model.name,
-            provider_id=model.provider,
-        )
-    except LookupError:
-        return None
-    return price.total_price
+    name = file.name if file == _FILE else str(file)
+    return SetupError("catalog_broken", f"{name}: {where}: {reason}", file=name, where=where, reason=reason)

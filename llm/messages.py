@@ -12,9 +12,12 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Usage:
+    """`prompt_tokens` includes `cached_tokens` (read from the provider's cache) and `cache_written_tokens`."""
+
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    cache_written_tokens: int = 0
 
 
 @dataclass(frozen=True)

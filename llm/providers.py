@@ -7,6 +7,7 @@ read: what is used is in the settings.
 """
 
 import asyncio
+import hashlib
 import json
 from abc import abstractmethod
 from collections import OrderedDict
@@ -52,6 +53,14 @@ class Provider(Protocol):
 
         Raises ModelFailure for whatever goes wrong; closing the generator ends the HTTP request. Keeps no deadlines
         and repeats nothing.
+        """
+        ...
+
+    async def listed(self) -> dict[str, str | None] | None:
+        """The models that the provider itself lists, each with its announced end in the provider's words (a date, or
+        "deprecated"), None where none is announced; None in place of the list when the server has no such list.
+
+        Raises ModelFailure. Keeps no deadline.
         """
         ...
 
@@ -103,6 +112,7 @@ class _Lazy(Generic[_Client]):
 class OpenAI(_Lazy[Any]):
     """OpenAI's chat completions."""
 
+    _name = "openai"
     _base_url = "https://api.openai.com/v1"
     _longest_answer = "max_completion_tokens"
 
@@ -156,6 +166,14 @@ class OpenAI(_Lazy[Any]):
         _refuse_incomplete(model, ended, usage, whole=whole, refused=("content_filter",))
         yield Finished(read_calls(model, parts.calls()), usage or _estimated(body, said, parts))
 
+    async def listed(self) -> dict[str, str | None] | None:
+        client = await self._client()
+        try:
+            return {model.id: getattr(model, "shutdown_date", None) async for model in client.models.list()}
+        except Exception as error:
+            _raise_unless_no_list(error, self._name)
+            return None
+
     async def _open(self, client: Any, body: dict[str, Any]) -> Any:
         """The stream of an answer, without the count of tokens from servers that do not know how to send it."""
         asked = {"stream_options": {"include_usage": True}} if self._tells_usage else {}
@@ -173,7 +191,10 @@ class OpenAI(_Lazy[Any]):
             "messages": [_openai_message(message) for message in request.messages],
             "stream": True,
             self._longest_answer: request.max_tokens,
+            **self._caching(request),
         }
+        if "cache_marks" in model.abilities:
+            _mark_openai_prefix(body["messages"])
         if request.tools:
             body["tools"] = request.tools
         if "temperature" in model.abilities:
@@ -185,11 +206,33 @@ class OpenAI(_Lazy[Any]):
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
 
+    def _caching(self, request: ModelRequest) -> dict[str, Any]:
+        """Requests that begin alike carry one key, so that they come to the server that has that beginning cached."""
+        beginning = hashlib.sha256(_system_text(request.messages).encode()).hexdigest()[:16]
+        return {"prompt_cache_key": f"{request.role}-{beginning}"}
+
 
 class Compatible(OpenAI):
     """Any server with OpenAI's chat completions: Ollama, vLLM, Together, OpenRouter, a stand-in."""
 
+    _name = "compatible"
     _longest_answer = "max_tokens"  # the older name, which all of them know
+
+    def _caching(self, request: ModelRequest) -> dict[str, Any]:
+        """Nothing: many of them refuse what they do not know, and cache without being told."""
+        return {}
+
+
+def _mark_openai_prefix(messages: list[dict[str, Any]]) -> None:
+    """Mark the end of the system text: tools and system are cached for every conversation, not only for this one.
+
+    Without a mark GPT-5.6 and later write the whole prompt into the cache and find only a whole prompt again. Parts of
+    under 1,024 tokens are not cached, and nothing is charged for the mark. Source: OpenAI, "Prompt caching".
+    """
+    system = [message for message in messages if message["role"] == "system"]
+    if system and isinstance(system[-1]["content"], str):
+        mark = {"mode": "explicit"}
+        system[-1]["content"] = [{"type": "text", "text": system[-1]["content"], "prompt_cache_breakpoint": mark}]
 
 
 def _openai_message(message: dict[str, Any]) -> dict[str, Any]:
@@ -201,8 +244,9 @@ def _openai_usage(told: Any) -> Usage | None:
     if told is None:
         return None
     details = getattr(told, "prompt_tokens_details", None)
-    cached = (getattr(details, "cached_tokens", None) or 0) if details is not None else 0
-    return Usage(told.prompt_tokens or 0, told.completion_tokens or 0, cached)
+    cached = getattr(details, "cached_tokens", None) or 0
+    written = getattr(details, "cache_write_tokens", None) or 0
+    return Usage(told.prompt_tokens or 0, told.completion_tokens or 0, cached, written)
 
 
 @dataclass
@@ -261,7 +305,7 @@ class Anthropic(_Lazy[Any]):
         client = await self._client()
         body = self._body(model, request)
         blocks: dict[int, dict[str, str]] = {}  # the tool calls, by their place in the answer
-        prompt_tokens = cached_tokens = completion_tokens = 0
+        prompt_tokens = cached_tokens = written_tokens = completion_tokens = 0
         stopped: str | None = None
         over = False
         try:
@@ -272,7 +316,8 @@ class Anthropic(_Lazy[Any]):
                         case "message_start":
                             used = event.message.usage
                             cached_tokens = used.cache_read_input_tokens or 0
-                            prompt_tokens = used.input_tokens + cached_tokens + (used.cache_creation_input_tokens or 0)
+                            written_tokens = used.cache_creation_input_tokens or 0
+                            prompt_tokens = used.input_tokens + cached_tokens + written_tokens
                         case "content_block_start" if event.content_block.type == "tool_use":
                             block = event.content_block
                             blocks[event.index] = {"id": block.id, "name": block.name, "arguments": ""}
@@ -293,6 +338,17 @@ class Anthropic(_Lazy[Any]):
         calls = read_calls(model, [(block["id"], block["name"], block["arguments"]) for block in blocks.values()])
         yield Finished(calls, usage)
 
+    async def listed(self) -> dict[str, str | None] | None:
+        client = await self._client()
+        try:
+            return {
+                model.id: None if model.lifecycle in (None, "active") else model.lifecycle
+                async for model in client.models.list(limit=1_000)
+            }
+        except Exception as error:
+            _raise_unless_no_list(error, "anthropic")
+            return None
+
     def _body(self, model: Model, request: ModelRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": model.name,
@@ -301,8 +357,12 @@ class Anthropic(_Lazy[Any]):
             "stream": True,
         }
         if system := _system_text(request.messages):
-            body["system"] = system
-        if model.effort is not None:
+            body["system"] = [{"type": "text", "text": system, "cache_control": _KEEP}]
+        if request.tools:
+            _mark_rounds(body["messages"])
+        if model.effort == "none":
+            body["thinking"] = {"type": "disabled"}
+        elif model.effort is not None:
             body["output_config"] = {"effort": model.effort}
         if request.response_schema is not None:
             wanted = {"type": "json_schema", "schema": _closed(request.response_schema)}
@@ -338,6 +398,30 @@ def _anthropic_messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         elif blocks:
             turns.append({"role": role, "content": blocks})
     return turns
+
+
+_KEEP = {"type": "ephemeral"}
+"""Cache everything up to here (tools, system, messages, in this order) for five minutes; at most four such marks.
+
+Writing costs 1.25 times the price of a token, reading 0.1. What is shorter than the model's minimum (1,024 tokens for
+Sonnet 4.6) is not cached and costs as if there were no mark. Source: Anthropic, "Prompt caching". The mark on the
+system text pays: it and the tools are the same in all turns of a role, and a turn asks at least twice.
+"""
+
+
+def _mark_rounds(turns: list[dict[str, Any]]) -> None:
+    """Mark in a conversation with tools what the next round will send again, where that pays.
+
+    That is the end of what the user said, because after the first round of calls comes nearly always a second request;
+    and from the second round of calls on also the newest results, because then more rounds are likely. The first
+    results are not marked: most turns end with them, and writing them would only cost.
+    """
+    called = [number for number, turn in enumerate(turns) if any(b["type"] == "tool_use" for b in turn["content"])]
+    asked = turns[: called[0]] if called else turns
+    if asked:
+        asked[-1]["content"][-1]["cache_control"] = _KEEP
+    if len(called) > 1:
+        turns[-1]["content"][-1]["cache_control"] = _KEEP
 
 
 def _closed(schema: Any) -> Any:
@@ -418,6 +502,15 @@ class Google(_Lazy[Any]):
         _refuse_incomplete(model, "SAFETY" if blocked else ended, usage, whole=("STOP",), refused=refusals)
         yield Finished(calls, usage)
 
+    async def listed(self) -> dict[str, str | None] | None:
+        client = await self._client()
+        try:
+            models = await client.aio.models.list(config={"page_size": 1_000})
+            return {(model.name or "").removeprefix("models/"): None async for model in models}
+        except Exception as error:
+            _raise_unless_no_list(error, "google")
+            return None
+
     def _noted(self, part: Any) -> ToolCall:
         """The call under an id that is ours: theirs may be missing, and results go back by order. Keeps its
         signature for when the conversation comes back, of the last 2,000 calls of this process."""
@@ -493,6 +586,13 @@ def _google_usage(told: Any) -> Usage | None:
 
 
 # --- what all of them share ---------------------------------------------------------------------
+
+
+def _raise_unless_no_list(error: Exception, provider: str) -> None:
+    """ModelFailure, but for what servers answer that have no list of models: not found, or something else."""
+    failure = failure_from(error, provider, "models")
+    if failure.status not in (404, 405, 501) and failure.kind != "broken_answer":
+        raise failure from None
 
 
 def read_calls(model: Model, raw: list[tuple[str, str, str]]) -> list[ToolCall]:

@@ -18,9 +18,10 @@ from core.ids import new_id
 from core.settings import Settings
 from core.turn import ModelCall, StepFinished, StepStarted, Turn
 from llm import offline
-from llm.catalog import Catalog, Model, RolePlan, load_catalog, price_usd
+from llm.catalog import OVERLAY, Catalog, Model, RolePlan, load_catalog
 from llm.errors import ModelFailure
 from llm.messages import ModelAnswer, ModelRequest, OnText, Playbook, Usage
+from llm.prices import price_usd
 from llm.providers import Finished, Provider, build_providers
 
 _T = TypeVar("_T")
@@ -44,7 +45,8 @@ class Router:
         SetupError when the catalog or the setting `model` is broken, or when the provider that `model` names has no
         key ("model_without_key"), unless keys are to be ignored: then only playbooks answer.
         """
-        catalog = load_catalog(forced=settings.model, compatible_model=settings.compatible_model)
+        overlay = settings.data_dir / OVERLAY
+        catalog = load_catalog(forced=settings.model, compatible_model=settings.compatible_model, overlay=overlay)
         providers = build_providers(settings)
         forced = catalog.forced_provider
         if forced is not None and forced not in providers and not settings.ignore_provider_keys:
