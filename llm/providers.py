@@ -332,7 +332,7 @@ class Anthropic(_Lazy[Any]):
                             over = True
         except Exception as error:
             raise failure_from(error, model.provider, model.name) from None
-        usage = Usage(prompt_tokens, completion_tokens, cached_tokens)
+        usage = Usage(prompt_tokens, completion_tokens, cached_tokens, written_tokens)
         whole = ("end_turn", "tool_use", "stop_sequence")
         _refuse_incomplete(model, stopped if over else None, usage, whole=whole, refused=("refusal",))
         calls = read_calls(model, [(block["id"], block["name"], block["arguments"]) for block in blocks.values()])

@@ -303,3 +303,136 @@ def test_two_hundred_calls_with_the_same_id_or_none_get_ids_of_their_own() -> No
     calls = read_calls(model, [("same", "spend", "{}")] * 100 + [("", "spend", "")] * 100)
     assert len({call.id for call in calls}) == 200
     assert {str(call.arguments) for call in calls} == {"{}"}
+
+
+# --- what the providers cache ---------------------------------------------------------------------
+
+
+async def test_what_was_read_from_and_written_to_the_cache_is_counted_and_priced(
+    provider: str, serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(
+        Answer("ok", prompt_tokens=2_000, completion_tokens=10, cached_tokens=1_500, cache_written_tokens=300),
+        Answer("ok", prompt_tokens=2_000, completion_tokens=10),
+    )
+    router = only(make_router, provider, server)
+    cached = await router.complete(turn, question(), playbook=None)
+    plain = await router.complete(turn, question(), playbook=None)
+    written = 0 if provider == "google" else 300  # Gemini caches by itself and tells only what it read
+    assert (cached.usage, plain.usage) == (Usage(2_000, 10, 1_500, written), Usage(2_000, 10))
+    if provider == "compatible":
+        assert cached.cost_usd is None
+    else:
+        assert cached.cost_usd is not None
+        assert plain.cost_usd is not None
+        assert cached.cost_usd < plain.cost_usd
+
+
+def rounds(number: int) -> list[dict[str, Any]]:
+    """A conversation with an earlier exchange, the question, and this many rounds of calls, two calls in each."""
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": "You read figures."},
+        {"role": "user", "content": "Oi"},
+        {"role": "assistant", "content": "Olá!"},
+        {"role": "user", "content": "Quanto gastei?"},
+    ]
+    for n in range(number):
+        answer = ModelAnswer("", [ToolCall(f"{n}a", "spend", {"days": n}), ToolCall(f"{n}b", "spend", {})], "x", "y")
+        messages += conversation(answer, {"spend": f"result {n}"})
+    return messages
+
+
+def marked(body: Any) -> list[str]:
+    """What the blocks that carry a cache mark say, in the order of the prompt."""
+    if isinstance(body, list):
+        return [said for part in body for said in marked(part)]
+    if not isinstance(body, dict):
+        return []
+    if "cache_control" in body:
+        assert body["cache_control"] == {"type": "ephemeral"}
+        return [body.get("text") or body["content"]]
+    return [said for key in ("tools", "system", "messages", "content") for said in marked(body.get(key))]
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0, ["You read figures.", "Quanto gastei?"]),
+        (1, ["You read figures.", "Quanto gastei?"]),
+        (2, ["You read figures.", "Quanto gastei?", "result 1"]),
+        (5, ["You read figures.", "Quanto gastei?", "result 4"]),
+    ],
+)
+async def test_anthropic_is_told_to_cache_the_system_the_question_and_in_long_turns_the_newest_results(
+    number: int, expected: list[str], serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(Answer("ok"))
+    await make_router(anthropic=server).complete(turn, question(messages=rounds(number)), playbook=None)
+    assert marked(server.seen[0].body) == expected, "no more than four marks are allowed"
+
+
+async def test_anthropic_caches_only_the_system_of_a_request_that_no_other_round_follows(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(Answer("ok"))
+    await make_router(anthropic=server).complete(turn, question(messages=rounds(0), tools=[]), playbook=None)
+    assert marked(server.seen[0].body) == ["You read figures."]
+
+
+async def test_openai_gets_the_same_cache_key_for_the_same_system_text_and_a_mark_at_its_end(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(Answer("ok"), Answer("ok"), Answer("ok"))
+    router = make_router(openai=server)
+    other_words = [{"role": "system", "content": "You write."}, {"role": "user", "content": "Oi"}]
+    for messages in (rounds(0), rounds(1), other_words):
+        await router.complete(turn, question(messages=messages), playbook=None)
+    first, second, third = (seen.body["prompt_cache_key"] for seen in server.seen)
+    assert first == second != third
+    assert first.startswith("ads_analyst-")
+    assert len(first) <= 64, "OpenAI takes no longer one"
+    [system] = server.seen[0].body["messages"][0]["content"]
+    assert system == {
+        "type": "text",
+        "text": "You read figures.",
+        "prompt_cache_breakpoint": {"mode": "explicit"},
+    }
+
+
+async def test_marks_are_not_sent_to_those_who_may_refuse_them(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    own, older = serve(Answer("ok")), serve(Answer("ok"))
+    await make_router(compatible_base_url=own.openai_url, compatible_model="llama").complete(
+        turn, question(), playbook=None
+    )
+    await make_router(openai=older, model="openai/gpt-older").complete(turn, question(), playbook=None)
+    assert "prompt_cache_key" not in own.seen[0].body
+    for server in (own, older):
+        assert server.seen[0].body["messages"][0] == {"role": "system", "content": "You read figures."}
+
+
+async def test_the_question_that_is_asked_is_not_changed_by_its_marks(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    for name in ("anthropic", "openai"):
+        request = question(messages=rounds(2))
+        before = json.dumps(request.messages)
+        await make_router(**{name: serve(Answer("ok"))}).complete(turn, request, playbook=None)
+        assert json.dumps(request.messages) == before
+
+
+# --- how hard they think --------------------------------------------------------------------------
+
+
+async def test_a_small_claude_is_told_not_to_think_and_a_gpt_too(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    asked = question(role="router", tools=[], response_schema={"type": "object"})
+    claude, gpt = serve(Answer('{"to": "ads"}')), serve(Answer('{"to": "ads"}'))
+    await make_router(anthropic=claude).complete(turn, asked, playbook=None)
+    await make_router(openai=gpt).complete(turn, asked, playbook=None)
+    assert claude.seen[0].model == "claude-haiku-5-5"
+    assert claude.seen[0].body["thinking"] == {"type": "disabled"}
+    assert "effort" not in claude.seen[0].body["output_config"]
+    assert gpt.seen[0].body["reasoning_effort"] == "none"
