@@ -13,7 +13,7 @@ from business.ads.importer import FIELDS, Hints, field_of, is_currency
 from business.ads.imports import Imported, Imports
 from core.errors import ArgumentsWrong, MutiraoError
 from core.ids import new_id
-from core.turn import StepFinished, StepStarted, Turn
+from core.turn import Lookup, StepFinished, StepStarted, Turn
 from core.words import squeezed
 from prompts.texts import Texts
 
@@ -45,8 +45,24 @@ class FileIntake:
     async def take(self, turn: Turn, attachments: list[dict[str, Any]]) -> Answer | None:
         """Import what was attached, or try a file again with what the person said about it. None: nothing to do.
 
-        Sets `account` of the session to the imported file, so that questions are about it.
+        Sets `account` of the session to the imported file, so that questions are about it. What it found and changed
+        is kept for the turn's record.
         """
+        before, lookup = dict(turn.session), Lookup("files")
+        try:
+            answer = await self._take(turn, attachments)
+        except MutiraoError as error:
+            turn.lookups.append(replace(lookup, error=(error.code, error.params)))
+            raise
+        changed = {key: value for key, value in turn.session.items() if key not in before or value != before[key]}
+        gone = [key for key in before if key not in turn.session]
+        if answer is not None or changed or gone:
+            said = None if answer is None else answer.text
+            lookup.found = {"said": said, "session": changed, "gone": gone, "language": turn.language}
+            turn.lookups.append(lookup)
+        return answer
+
+    async def _take(self, turn: Turn, attachments: list[dict[str, Any]]) -> Answer | None:
         await self._catch_up(turn)
         answers = [await self._import(turn, file["file_id"], file["name"], Hints()) for file in attachments]
         pending = turn.session.get(_PENDING)

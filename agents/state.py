@@ -8,6 +8,16 @@ from core.door import Chart, Table
 from core.turn import Turn
 
 
+@dataclass(frozen=True)
+class HeldBack:
+    """A model's text of which something did not pass the checks: `text` as the model wrote it, `numbers` that no result
+    gave ("***" for what is secret); `reworded` when nothing of it left."""
+
+    text: str
+    numbers: list[str]
+    reworded: bool
+
+
 @dataclass
 class Answer:
     """What one node of the graph says to the parts it served. `footer` names what its numbers are of."""
@@ -17,6 +27,7 @@ class Answer:
     by_model: bool = False
     tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
+    held_back: HeldBack | None = None
 
 
 class TurnState(TypedDict, total=False):

@@ -187,6 +187,7 @@ class Turn:
     notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What the reply must add about the turn itself, as text keys with their values: a budget that is used up."""
     proposals: list[str] = field(default_factory=list)
+    lookups: list[Lookup] = field(default_factory=list)
     held_back: int = 0
     """Numbers that a model wrote and that were kept from the reply, because nothing of the turn accounts for them."""
     calls: dict[str, "asyncio.Future[Any]"] = field(default_factory=dict)

@@ -78,7 +78,7 @@ class Product:
             language=reply.language,
             route=[part["intent"] for part in reply.route],
             tools=reply.tools,
-            results=record.get("results", []),
+            results=record.get("tools", []),
             cards=reply.proposals,
             tables=[asdict(table) for table in reply.tables],
             charts=[asdict(chart) for chart in reply.charts],

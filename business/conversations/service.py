@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from business.conversations.records import Figures, write_record
 from core.clock import Clock
 from core.db import Database
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
-from core.money import Money
 from core.tenancy import Identity
 
 _TITLE_LENGTH = 60
@@ -137,18 +137,16 @@ class Conversations:
         record: dict[str, Any],
         state: str,
         conn: Any,
+        figures: Figures | None = None,
     ) -> str:
-        """Write the answer and close the turn, in the caller's transaction. Returns the message's id."""
+        """Write the answer and close the turn, with its record, in the caller's transaction. Returns the message's id."""
         message_id, now = new_id("msg"), self._clock.now()
         await conn.execute(
             """insert into messages (id, tenant_id, conversation_id, turn_id, role, text, extra, created_at)
                values (%s, %s, %s, %s, 'assistant', %s, %s, %s)""",
             (message_id, identity.tenant_id, conversation_id, turn_id, text, json.dumps(extra, default=str), now),
         )
-        await conn.execute(
-            "update turns set state = %s, record = %s, finished_at = %s where id = %s",
-            (state, json.dumps(record, default=_plain), now, turn_id),
-        )
+        await write_record(conn, turn_id, state, now, record, figures or Figures())
         await conn.execute(
             "update conversations set language = %s, updated_at = %s where id = %s", (language, now, conversation_id)
         )
@@ -185,13 +183,6 @@ class Conversations:
                     (new_id("msg"), tenant_id, row["conversation_id"], row["id"], notice, self._clock.now()),
                 )
         return len(rows)
-
-
-def _plain(value: Any) -> Any:
-    """What JSON does not know, in a form that can be read back: the parameters of an error may hold money."""
-    if isinstance(value, Money):
-        return {"amount": str(value.amount), "currency": value.currency}
-    return str(value)
 
 
 def _title(text: str) -> str:
