@@ -72,8 +72,8 @@ class Known:
 class Metrics:
     """The registry and everything in it. `saw` is fed one finished turn at a time, by one thread.
 
-    `breakers` tells the state of each breaker ("closed", "trial", "open") by "provider/model"; it is called at each
-    scrape, in another thread, and must only read. `missed` tells how many turns were never fed.
+    `breakers` tells the state of each breaker ("closed", "trial", "open") by "provider/model", those that never failed
+    left out; it is called at each scrape, in another thread. `missed` tells how many turns were never fed.
     """
 
     def __init__(
@@ -250,11 +250,11 @@ class _Breakers(Collector):
         except Exception as error:  # a bug there must not cost the other metrics
             if not self._complained:
                 log.warning("breakers_unreadable", reason=type(error).__name__)
-            self._complained, states = True, {}
-        for ref, state in sorted(states.items()):
-            if ref in self._known.models and state in BREAKER:
-                provider, _, model = ref.partition("/")
-                gauge.add_metric((provider, model), BREAKER[state])
+            self._complained = True
+            return
+        for ref in sorted(self._known.models):
+            provider, _, model = ref.partition("/")
+            gauge.add_metric((provider, model), BREAKER[states.get(ref, "closed")])
         yield gauge
 
 
