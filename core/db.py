@@ -6,7 +6,7 @@ set for one transaction only, so a connection that goes back to the pool carries
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +25,8 @@ _ROLE = "mutirao_app"
 
 
 class Database:
-    """A pool of connections to the application's database, and two small ones apart for locks, which are held longer.
+    """A pool of connections to the application's database, and small ones apart: for locks, which are held longer, and
+    for calls of functions, which are shorter than anything.
 
     `max_pool` connections run transactions, up to `max_locks` hold locks (a conversation's turn, an import), up to
     `max_brief_locks` others brief ones (a login, an approval). Each pool grows with need; the embedded server takes 100
@@ -39,6 +40,7 @@ class Database:
         self._pool = _pool(app_dsn, "mutirao", min_pool, max_pool, autocommit=False)
         self._locks = _pool(app_dsn, "mutirao locks", 0, max_locks, autocommit=True)
         self._brief_locks = _pool(app_dsn, "mutirao brief locks", 0, max_brief_locks, autocommit=True)
+        self._calls = _pool(app_dsn, "mutirao calls", 0, 2, autocommit=True, checked=False)
         self._lines: dict[str, _Line] = {}
 
     async def open(self) -> None:
@@ -54,9 +56,11 @@ class Database:
         await self._pool.open(wait=True, timeout=10)
         await self._brief_locks.open()
         await self._locks.open()
+        await self._calls.open()
 
     async def close(self) -> None:
         await self._locks.close()
+        await self._calls.close()
         await self._brief_locks.close()
         await self._pool.close()
 
@@ -74,6 +78,33 @@ class Database:
         """One transaction of no tenant: it sees no tenant's rows, only what belongs to the whole house."""
         async with self._transaction() as conn:
             yield conn
+
+    async def call(self, statement: str, values: Sequence[Any], timeout: float = 5.0) -> list[DictRow]:
+        """The rows of one statement that is its own transaction, in one round trip: for what every model call asks.
+
+        Such a statement calls a function that sets the tenant for itself (`set_config('app.tenant_id', …, true)`); else
+        it sees no tenant's rows. It may be sent twice when a connection breaks under it, so twice must be once.
+        Unavailable("database_unreachable") when there is no answer within `timeout` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                try:
+                    return await self._call(statement, values)
+                except (PoolTimeout, PoolClosed):
+                    raise
+                except psycopg.OperationalError:
+                    # Nobody looked whether it is alive before it was used, and one that is dead is seldom alone.
+                    await self._calls.check()
+                    return await self._call(statement, values)
+        except (psycopg.OperationalError, TimeoutError) as error:  # the pool's own errors are of the first kind
+            raise Unavailable("database_unreachable", str(error) or type(error).__name__) from error
+
+    async def _call(self, statement: str, values: Sequence[Any]) -> list[DictRow]:
+        conn = await self._calls.getconn()
+        try:
+            return await (await conn.execute(statement.encode(), values)).fetchall()
+        finally:
+            await self._calls.putconn(conn)
 
     @asynccontextmanager
     async def lock(self, key: str, timeout: float = 60.0, *, brief: bool = False) -> AsyncIterator[None]:
@@ -178,7 +209,9 @@ async def configure(conn: "AsyncConnection[Any]") -> None:
         await conn.commit()
 
 
-def _pool(dsn: str, name: str, least: int, most: int, *, autocommit: bool) -> "AsyncConnectionPool[Connection]":
+def _pool(
+    dsn: str, name: str, least: int, most: int, *, autocommit: bool, checked: bool = True
+) -> "AsyncConnectionPool[Connection]":
     return AsyncConnectionPool(
         dsn,
         connection_class=AsyncConnection[DictRow],
@@ -187,7 +220,7 @@ def _pool(dsn: str, name: str, least: int, most: int, *, autocommit: bool) -> "A
         max_size=most,
         timeout=5.0,
         # A connection that the server has closed meanwhile (a restart) is replaced before anybody gets it.
-        check=AsyncConnectionPool.check_connection,
+        check=AsyncConnectionPool.check_connection if checked else None,
         configure=configure,
         name=name,
         open=False,
