@@ -110,9 +110,9 @@ def server() -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def dsns(server: Postgres) -> Iterator[Dsns]:
-    """A fresh, migrated database of this test's own."""
+@contextlib.contextmanager
+def fresh_database(server: Postgres) -> Iterator[Dsns]:
+    """A migrated database of its own, dropped at the end."""
     name = new_id("test")
     maintenance = make_conninfo(server.owner_dsn, dbname="postgres")
     with psycopg.connect(maintenance, autocommit=True) as conn:
@@ -121,6 +121,13 @@ def dsns(server: Postgres) -> Iterator[Dsns]:
     yield Dsns(make_conninfo(server.owner_dsn, dbname=name), make_conninfo(server.app_dsn, dbname=name))
     with psycopg.connect(maintenance, autocommit=True) as conn:
         conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def dsns(server: Postgres) -> Iterator[Dsns]:
+    """A fresh, migrated database of this test's own."""
+    with fresh_database(server) as dsns:
+        yield dsns
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ clock stands still at the test's moment."""
 
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from app import open_services
 from channels.services import Services
-from core.clock import FixedClock
+from core.clock import Clock, FixedClock
 from core.door import IncomingMessage, Reply
 from core.ids import new_id
 from core.settings import Settings
@@ -68,9 +68,9 @@ class House:
 OpenHouse = Callable[..., Any]
 
 
-@pytest.fixture
-async def open_house(dsns: Dsns, clock: FixedClock) -> AsyncIterator[OpenHouse]:
-    """Opens a house with settings of the test's choice; all of them share the database and the sandbox."""
+@asynccontextmanager
+async def houses(dsns: Dsns, clock: Clock) -> AsyncIterator[OpenHouse]:
+    """Opens houses with settings of the caller's choice; all of them share the database and the sandbox."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mutirao-house-")))
         graph = launch.start(folder / "graph", clock.now())
@@ -92,6 +92,13 @@ async def open_house(dsns: Dsns, clock: FixedClock) -> AsyncIterator[OpenHouse]:
                 await services.connections.save(await house.person(), checked, [a.id for a in checked.accounts])
             return house
 
+        yield open_one
+
+
+@pytest.fixture
+async def open_house(dsns: Dsns, clock: FixedClock) -> AsyncIterator[OpenHouse]:
+    """Opens a house with settings of the test's choice; all of them share the database and the sandbox."""
+    async with houses(dsns, clock) as open_one:
         yield open_one
 
 
