@@ -39,6 +39,8 @@ class Finished:
 
     tool_calls: list[ToolCall]
     usage: Usage
+    estimated: bool = False
+    """The provider did not tell the tokens: they are reckoned from the text."""
 
 
 class Provider(Protocol):
@@ -164,7 +166,8 @@ class OpenAI(_Lazy[Any]):
             raise failure_from(error, model.provider, model.name) from None
         whole = ("stop", "tool_calls", "function_call")
         _refuse_incomplete(model, ended, usage, whole=whole, refused=("content_filter",))
-        yield Finished(read_calls(model, parts.calls()), usage or _estimated(body, said, parts))
+        told = usage or _estimated(body, said, parts)
+        yield Finished(read_calls(model, parts.calls()), told, estimated=usage is None)
 
     async def listed(self) -> dict[str, str | None] | None:
         client = await self._client()
