@@ -341,6 +341,7 @@ class Supervisor:
         if plan is not None and plan.left_out:
             lines.append(self.texts.say(turn.language, "turn.left_out", parts="; ".join(plan.left_out)))
         lines += [f"_{footer}_" for footer in dict.fromkeys(a.footer for a in answers if a.footer)]
+        lines += [self.texts.say(turn.language, key, **told) for key, told in turn.notices]
         kind, _, detail = ended.partition(":")
         if kind == "stopped":
             lines.append(self.texts.say(turn.language, "turn.stopped"))
