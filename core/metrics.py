@@ -9,10 +9,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import get_args
 
 import psycopg
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+    start_http_server,
+)
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
@@ -22,7 +31,7 @@ from prometheus_client.registry import Collector
 from core.errors import SetupError
 from core.observe import SeenTurn
 from core.settings import Settings
-from core.turn import ModelCall, ToolRecord
+from core.turn import Door, ModelCall, ToolRecord
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +94,7 @@ class Metrics:
         jobs_dsn: str | None = None,
         missed: Callable[[], int] | None = None,
     ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series each, with the time of its begin
         self.registry = CollectorRegistry()
         self._known = known
 
@@ -124,6 +134,14 @@ class Metrics:
         # Tools.
         self._tool_calls = count("tool_calls", "Calls of tools, by how they ended", "tool", "ended")
         self._tool_seconds = spread("tool_seconds", "How long calls of tools took", _TOOL_SECONDS, "tool")
+
+        # There from the start with 0: Prometheus cannot see the first rise of what appears with 1.
+        for door in get_args(Door):
+            for ended in (*ENDINGS, f"limit:{OTHER}", f"error:{OTHER}"):
+                self._turns.labels(door, ended)
+        for ref in known.models:
+            for counter in (self._unpriced, self._fallbacks, self._retries, self._hedges):
+                counter.labels(*ref.split("/", 1))
 
         # What is asked for when somebody scrapes.
         if missed is not None:
