@@ -100,7 +100,7 @@ class Supervisor:
             limits=self.limits,
             progress=progress,
         )
-        stopped, before, state = False, None, _ended(turn, "done")
+        stopped, before, state = False, None, ended_state(turn, "done")
         async with AsyncExitStack() as conversation:
             try:
                 lock = self.db.lock(f"conversation:{turn.conversation_id}", timeout=self.patience)
@@ -108,10 +108,10 @@ class Supervisor:
                 before = await self._remember(turn, message)
                 await self.run(turn, state)
             except asyncio.CancelledError:  # the person pressed stop: keep what is there, then let it go on
-                stopped, state = True, _ended(turn, "stopped")
+                stopped, state = True, ended_state(turn, "stopped")
                 turn.stopped.set()
             except MutiraoError as error:  # the message before it took too long
-                state = _ended(turn, f"error:{error.code}", self.texts.error(turn.language, error))
+                state = ended_state(turn, f"error:{error.code}", self.texts.error(turn.language, error))
             reply = await asyncio.shield(self._close(turn, state, before))
         if stopped and (task := asyncio.current_task()) is not None:
             task.uncancel()  # the stop has been served: the door gets the reply of a stopped turn
@@ -381,7 +381,7 @@ def begin(turn: Turn, before: Before) -> None:
     turn.started = time.monotonic()
 
 
-def _ended(turn: Turn, how: str, said: str = "") -> TurnState:
+def ended_state(turn: Turn, how: str, said: str = "") -> TurnState:
     return {"turn": turn, "answers": {"error": Answer(said)} if said else {}, "session": {}, "ended": how}
 
 

@@ -112,3 +112,14 @@ class Reply:
 
 
 Handle = Callable[[IncomingMessage, Progress], Awaitable[Reply]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where a replayed turn first leaves its record. `what` is a text key's end (prompts/texts turns.differs.<what>),
+    `params` its values; `was` and `now` show the place."""
+
+    what: str
+    was: str
+    now: str
+    params: dict[str, Any] = field(default_factory=dict)

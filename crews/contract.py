@@ -6,8 +6,7 @@ from typing import Any
 
 from core.door import Chart, Table
 from core.turn import Turn
-from llm.messages import OnText
-from llm.router import Router
+from llm.messages import Models, OnText
 from prompts.prompt import Prompts
 from prompts.texts import Texts
 from tools.runner import ToolRunner
@@ -27,7 +26,7 @@ class CrewTask:
 class CrewDeps:
     """What every crew uses, built once by app.py."""
 
-    router: Router
+    router: Models
     runner: ToolRunner
     prompts: Prompts
     texts: Texts

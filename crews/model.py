@@ -10,14 +10,13 @@ from typing import Any
 from core.errors import Refused
 from core.turn import Turn
 from crews.fence import CrewEnded, import_crewai
-from llm.messages import ModelAnswer, ModelRequest, OnText, Playbook
-from llm.router import Router
+from llm.messages import ModelAnswer, ModelRequest, Models, OnText, Playbook
 
 _MESSAGE_KEYS = ("role", "content", "tool_calls", "tool_call_id", "name")
 
 
 def crew_model(
-    router: Router,
+    router: Models,
     turn: Turn,
     role: str,
     *,
@@ -56,7 +55,7 @@ def _model_class() -> Any:
     class RoutedModel(BaseLLM):  # type: ignore[misc, unused-ignore]
         """One per kickoff, so that its count of tokens is that kickoff's."""
 
-        _router: Router = PrivateAttr()
+        _router: Models = PrivateAttr()
         _turn: Turn = PrivateAttr()
         _playbook: Playbook | None = PrivateAttr()
         _on_text: OnText | None = PrivateAttr()

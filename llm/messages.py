@@ -4,10 +4,12 @@ Messages and tools are in OpenAI's chat format (role/content/tool_calls/tool_cal
 what CrewAI produces; each provider translates from it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
+
+from core.turn import Turn
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,19 @@ None comes when what was written turns out not to be the answer: the model broke
 afresh, or it asked for tools after some words of preparation. So the pieces after the last None are the text of
 the answer, once each. Called from the event loop's thread; must not block.
 """
+
+
+class Models(Protocol):
+    """What crews need of whoever answers for models: llm/router.py, and agents/replay.py with recorded answers."""
+
+    def chain(self, role: str) -> Sequence[object]:
+        """What serves a role besides the playbook; empty when only that can answer."""
+        ...
+
+    def context_window(self, role: str) -> int:
+        """Tokens that the role's models take, prompt and answer together."""
+        ...
+
+    async def complete(
+        self, turn: Turn, request: ModelRequest, *, playbook: Playbook | None, on_text: OnText | None = None
+    ) -> ModelAnswer: ...
