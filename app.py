@@ -22,6 +22,7 @@ from agents.approvals import proposal_card
 from agents.files import FileIntake, told
 from agents.intents import Classifier
 from agents.intents import warm as shipped_classifier
+from agents.replay import replay
 from agents.supervisor import Supervisor
 from agents.talk import Talk
 from business.ads.changes import AdsChangeHandler
@@ -35,6 +36,7 @@ from business.ads.model import AdsSource
 from business.ads.result_rules import result_rules
 from business.ads.service import AdsService
 from business.approvals.service import Approvals
+from business.conversations.records import TurnRecords
 from business.conversations.service import Conversations
 from business.people.sample import demo_logins, ensure_sample_company
 from business.people.service import People
@@ -59,6 +61,7 @@ from crews.fence import give_threads, import_crewai, prepare
 from crews.registry import CREWS, CrewEntry
 from integrations.meta_ads.client import MetaAdsClient
 from integrations.meta_ads.simulator import launch as simulator
+from llm.budget import Budgets
 from llm.checks import ModelsCheck
 from llm.errors import FailureKind
 from llm.router import Router
@@ -93,19 +96,22 @@ async def open_services(
     """
     clock = clock or SystemClock()
     configure_logging(settings.log_level)
-    router = Router.from_settings(settings)  # first, so that a model without its key is told at once
+    budgets = Budgets.from_settings(settings, None, clock)
+    router = Router.from_settings(settings, budgets=budgets)  # first, so that a model without its key is told at once
     async with AsyncExitStack() as stack:
         app_dsn = await _database(settings, stack)
         texts, prompts, vault = Texts.load(), Prompts(*prompt_folders), Vault.load(settings.data_dir)
         db = Database(app_dsn)
         await db.open()
         stack.push_async_callback(db.close)
+        budgets.use(db)
+        stack.push_async_callback(budgets.close)
         async with db.system() as conn:
             permissions = await Permissions.load(conn)
         people = People(db, clock, sandbox=settings.sandbox)
         files = Files(db, max_mb=settings.upload_max_mb)
         jobs = Jobs(app_dsn)
-        conversations = Conversations(db, clock)
+        conversations, turns = Conversations(db, clock), TurnRecords(db, clock)
         sessions = SessionStore(db, settings.redis_url)
         stack.push_async_callback(sessions.close)
 
@@ -165,7 +171,7 @@ async def open_services(
             ended=onlookers.ended,
         )
 
-        keep_promises = _declare_jobs(jobs, people, approvals, imports, conversations, texts, settings)
+        keep_promises = _declare_jobs(jobs, people, approvals, imports, conversations, turns, texts, settings)
         await jobs.open()
         stack.push_async_callback(jobs.close)
         if settings.sandbox:
@@ -198,12 +204,15 @@ async def open_services(
             jobs=jobs,
             people=people,
             conversations=conversations,
+            turns=turns,
             approvals=approvals,
             ads=ads,
             connections=connections,
             imports=imports,
             runner=runner,
+            budgets=budgets,
             handle=supervisor.handle,
+            replay=partial(replay, supervisor),
             card=proposal_card,
             checks=checks,
             warm=lambda: _warm(router, supervisor),
@@ -273,6 +282,7 @@ def _declare_jobs(
     approvals: Approvals,
     imports: Imports,
     conversations: Conversations,
+    turns: TurnRecords,
     texts: Texts,
     settings: Settings,
 ) -> Callable[[], Awaitable[None]]:
@@ -285,12 +295,14 @@ def _declare_jobs(
             await conversations.announce(tenant_id, conversation, told(texts, language, done))
 
     async def keep_promises() -> None:
-        """Proposals past their time expire, writes of unknown outcome are looked at, dead turns are closed."""
+        """Proposals past their time expire, writes of unknown outcome are looked at, dead turns are closed, old
+        records of turns are cut to their figures."""
         notice = texts.say(settings.language, "turn.interrupted")
         for tenant in await people.tenants():
             await approvals.expire(tenant.id)
             await approvals.reconcile(tenant.id)
             await conversations.close_interrupted(tenant.id, _INTERRUPTED, notice)
+            await turns.cut(tenant.id, timedelta(days=settings.turn_record_days))
 
     jobs.task(IMPORT_JOB, read_import)
     jobs.periodic("keep_promises", "* * * * *", keep_promises)

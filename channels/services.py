@@ -3,22 +3,25 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 from business.ads.connections import MetaConnections
 from business.ads.imports import Imports
 from business.ads.service import AdsService
 from business.approvals.model import Proposal
 from business.approvals.service import Approvals
+from business.conversations.records import TurnRecords
 from business.conversations.service import Conversations
 from business.people.service import People
 from core.clock import Clock
 from core.db import Database
 from core.doctor import Finding
-from core.door import Handle, ProposalCard
+from core.door import Difference, Handle, ProposalCard
 from core.files import Files
 from core.jobs import Jobs
 from core.settings import Settings
 from core.vault import Vault
+from llm.budget import Budgets
 from prompts.texts import Texts
 from tools.runner import ToolRunner
 
@@ -34,12 +37,16 @@ class Services:
     jobs: Jobs
     people: People
     conversations: Conversations
+    turns: TurnRecords
     approvals: Approvals
     ads: AdsService
     connections: MetaConnections
     imports: Imports
     runner: ToolRunner
+    budgets: Budgets
     handle: Handle
+    replay: Callable[[dict[str, Any]], Awaitable[Difference | None]]
+    """Run a recorded turn again, offline: where it first leaves its record, None when nowhere."""
     card: Callable[[Proposal, Texts, str, str], ProposalCard]
     """How a proposal looks at a door: agents.approvals.proposal_card."""
     checks: Callable[[bool], Awaitable[list[Finding]]]
