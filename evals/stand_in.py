@@ -98,17 +98,21 @@ class StandIn:
         self.seen: list[Seen] = []
         self.left: list[Seen] = []
         """The requests whose client went away before the answer was over."""
+        self._mistakes: list[BaseException] = []
+        """Of the script: they are raised where the server is closed, not taken for faults of a provider."""
 
     def __enter__(self) -> "StandIn":
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        if kind is None and self._mistakes:
+            raise self._mistakes[0]
 
     @property
     def url(self) -> str:
@@ -141,13 +145,21 @@ class StandIn:
         try:
             seen = await _read(reader)
             with self._changed:
-                answer = self._answer(seen)
-                self.seen.append(seen)
-                self._changed.notify_all()
+                try:
+                    answer = self._answer(seen)
+                except Exception as error:
+                    self._mistakes.append(error)
+                    return
+                finally:
+                    self.seen.append(seen)
+                    self._changed.notify_all()
             playing = asyncio.ensure_future(_play(seen, answer, writer))
             gone = asyncio.ensure_future(reader.read(1))
             await asyncio.wait({playing, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not playing.done() or isinstance(playing.exception(), ConnectionError):
+            failed = playing.exception() if playing.done() else None
+            if failed is not None and not isinstance(failed, ConnectionError):
+                self._mistakes.append(failed)
+            elif failed is not None or not playing.done():
                 with self._changed:
                     self.left.append(seen)
                     self._changed.notify_all()
@@ -227,6 +239,8 @@ async def _play(seen: Seen, answer: Answer, writer: asyncio.StreamWriter) -> Non
         return
     _head(writer, answer, "text/event-stream", "Transfer-Encoding: chunked")
     events = list(_EVENTS[seen.wire](seen, answer))
+    if answer.cut_at and not any(answer.cut_at in event for event in events):
+        raise ValueError(f"no event of the answer has {answer.cut_at!r} in it")
     if answer.twice is not None:
         events.insert(answer.twice, events[answer.twice])
     for number, event in enumerate(events):

@@ -1,8 +1,7 @@
 """Providers that fail at the wire: routers over stand-in servers, and whole houses over them."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import certifi
 import pytest
@@ -12,6 +11,11 @@ from tests.journeys.conftest import open_house
 from tests.llm.conftest import make_router, serve, turn
 
 Provider = StandIn | Unreachable
+
+
+class HasAddress(Protocol):
+    url: str
+    openai_url: str
 
 
 class Shown:
@@ -29,7 +33,7 @@ class Shown:
             self.text += piece
 
 
-def keyed(wire: str, server: Provider) -> dict[str, Any]:
+def keyed(wire: str, server: HasAddress) -> dict[str, Any]:
     """The settings that put a server in a provider's place."""
     return {f"{wire}_api_key": "a-key", f"{wire}_base_url": server.openai_url if wire == "openai" else server.url}
 
@@ -45,10 +49,9 @@ def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def clients_are_built_fast(one_authority: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clients_are_built_fast(one_authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider's client reads 140 certificates, 35 to 90 ms each time; here a hundred are built and none is used."""
     monkeypatch.setenv("SSL_CERT_FILE", str(one_authority))
-    yield
 
 
 __all__ = ["make_router", "open_house", "serve", "turn"]

@@ -8,7 +8,8 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import pytest
@@ -19,7 +20,7 @@ from evals.stand_in import Answer, Seen, StandIn, Unreachable
 from llm.errors import FailureKind
 from llm.router import Router
 from tests.faults.conftest import Provider, Shown
-from tests.llm.conftest import MakeRouter, Serve, SpendPlaybook, new_turn, question
+from tests.llm.conftest import MakeRouter, Serve, new_turn, question
 
 NEXT = {"anthropic": "openai", "openai": "google", "google": None}
 """Who is asked after whom: the chain of the ads analyst. After the last comes the playbook."""
@@ -34,7 +35,9 @@ OVERLOADED = {"openai": "server_error", "anthropic": "overloaded_error", "google
 THROTTLED = {"openai": "rate_limit_exceeded", "anthropic": "rate_limit_error", "google": "RESOURCE_EXHAUSTED"}
 LENGTH = {"openai": "length", "anthropic": "max_tokens", "google": "MAX_TOKENS"}
 REFUSED = {"openai": "content_filter", "anthropic": "refusal", "google": "SAFETY"}
-TOO_LONG = '{"error": {"message": "This model\'s maximum context length is 8192 tokens", "code": "context_length_exceeded"}}'
+TOO_LONG = (
+    '{"error": {"message": "This model\'s maximum context length is 8192 tokens", "code": "context_length_exceeded"}}'
+)
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,9 @@ Start = Callable[[Fault, str], Provider]
 
 def asked(calls: list[ModelCall], provider: str) -> list[str]:
     """What came of each request to a provider: a failure's kind or "answered"."""
-    return [call.failure.partition(":")[0] if call.failure else "answered" for call in calls if call.provider == provider]
+    return [
+        call.failure.partition(":")[0] if call.failure else "answered" for call in calls if call.provider == provider
+    ]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +172,9 @@ async def test_while_a_person_waits_each_fault_is_met_once_and_the_next_link_ans
     by_model = after is not None and fault.leaves_time
     who, said = (after, MODEL_WORDS) if by_model else ("offline", WORDS)
     assert (answer.provider, answer.text, answer.tool_calls) == (who, said, [])
-    assert (shown.text, len(shown.taken_back)) == (said, int(fault.shows)), "the text stands once, what broke off is gone"
+    assert (shown.text, len(shown.taken_back)) == (said, int(fault.shows)), (
+        "the text stands once, what broke off is gone"
+    )
     assert asked(turn.model_calls, wire) == [fault.kind]
     assert len(broken.seen) == int(isinstance(broken, StandIn)), "one request: no library repeats it, nor do we"
     assert len(well.seen) == int(by_model)
@@ -200,7 +207,7 @@ WAIT_SCALE = 0.02
 def gaps(server: StandIn) -> list[float]:
     """Seconds between the requests a server saw, as long as they would be at the real scale."""
     moments = [seen.at for seen in server.seen]
-    return [(after - before) / WAIT_SCALE for before, after in zip(moments, moments[1:], strict=False)]
+    return [(after - before) / WAIT_SCALE for before, after in pairwise(moments)]
 
 
 async def failures_of(router: Router, background: bool) -> list[str]:
@@ -403,9 +410,7 @@ async def test_a_success_between_failures_begins_the_count_anew(serve: Serve, ma
     assert len(server.seen) == 20
 
 
-async def test_turns_that_a_person_stopped_are_not_the_providers_failures(
-    play: Play, make_router: MakeRouter
-) -> None:
+async def test_turns_that_a_person_stopped_are_not_the_providers_failures(play: Play, make_router: MakeRouter) -> None:
     script = Switch(Answer(hangs=True))
     server = play(script)
     router = make_router(openai=server, model_breaker_failures=2)
