@@ -1,46 +1,38 @@
 """Gets an answer for a turn: down the role's chain of models, the crew's playbook last.
 
-A first, simple router: the next link at once when one fails. No memory of failures, no hedging.
+How failures are met is told in docs/decisions/0011-when-models-fail.md.
 """
 
 import asyncio
-import hashlib
-import json
 import time
 from collections.abc import Coroutine, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from core.errors import SetupError, Unavailable
-from core.ids import new_id
 from core.settings import Settings
-from core.turn import ModelCall, StepFinished, StepStarted, Turn
-from llm import offline
+from core.turn import ModelCall, Turn
+from llm import offline, prices
+from llm.attempts import Attempt, Attempts, Heard, listen
+from llm.breaker import Breakers, State
+from llm.budget import Budgets
 from llm.catalog import OVERLAY, Catalog, Model, RolePlan, load_catalog
 from llm.errors import ModelFailure
-from llm.messages import ModelAnswer, ModelRequest, OnText, Playbook, Usage
-from llm.prices import price_usd
-from llm.providers import Finished, Provider, build_providers
+from llm.hedging import first_to_begin
+from llm.messages import ModelAnswer, ModelRequest, OnText, Playbook
+from llm.policy import plan_links
+from llm.providers import Provider, build_providers
+from llm.questions import Link, Question, RouterLimits
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class RouterLimits:
-    """Seconds: until a model's first sign of an answer, and for the whole of one `complete` over all its links."""
-
-    first_byte: float = 8.0
-    deadline: float = 30.0
 
 
 class Router:
     """Shared by all turns of a process; lives on one event loop, the one its providers' connections belong to."""
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "Router":
-        """The router as the settings want it.
+    def from_settings(cls, settings: Settings, *, budgets: Budgets | None = None) -> "Router":
+        """The router as the settings want it. Without `budgets` nothing limits what is spent but each turn's limits.
 
         SetupError when the catalog or the setting `model` is broken, or when the provider that `model` names has no
         key ("model_without_key"), unless keys are to be ignored: then only playbooks answer.
@@ -54,221 +46,199 @@ class Router:
             raise SetupError(
                 "model_without_key", f"{settings.model} needs {setting}", model=settings.model, setting=setting
             )
-        limits = RouterLimits(settings.model_first_byte_seconds, settings.model_deadline_seconds)
-        return cls(catalog, providers, limits)
+        breakers = Breakers(
+            failures=settings.model_breaker_failures,
+            seconds=settings.model_breaker_seconds * settings.model_time_scale,
+            redis_url=settings.redis_url,
+        )
+        return cls(catalog, providers, RouterLimits.from_settings(settings), breakers=breakers, budgets=budgets)
 
-    def __init__(self, catalog: Catalog, providers: Mapping[str, Provider], limits: RouterLimits) -> None:
-        self._catalog = catalog
-        self._providers = providers
+    def __init__(
+        self,
+        catalog: Catalog,
+        providers: Mapping[str, Provider],
+        limits: RouterLimits,
+        *,
+        breakers: Breakers,
+        budgets: Budgets | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self.providers = providers
+        """Those that have a key, by name."""
         self._limits = limits
+        self._breakers = breakers
+        self._budgets = budgets
+        self._attempts = Attempts(providers, breakers, budgets)
+
+    # --- what there is ------------------------------------------------------------------------
 
     def chain(self, role: str) -> list[Model]:
         """The models that serve a role, first choice first; empty when only the playbook can answer."""
-        return self._catalog.chain(role, self._providers)
+        return self.catalog.chain(role, self.providers)
 
     def context_window(self, role: str) -> int:
         """Tokens that every model of the role takes, prompt and answer together."""
-        return self._catalog.context_window(role, self._providers)
+        return self.catalog.context_window(role, self.providers)
 
     def describe(self) -> list[RolePlan]:
         """Which roles run on what, and what is left out for want of which setting."""
-        return self._catalog.describe(self._providers)
+        return self.catalog.describe(self.providers)
+
+    def states(self) -> dict[str, State]:
+        """The breaker of each model that serves a role, by "provider/model", as this process knows it. Any thread."""
+        known = self._breakers.states()
+        return {model.ref: known.get(model.ref, "closed") for plan in self.describe() for model in plan.models}
+
+    async def look(self) -> None:
+        """Learn what other processes know of the breakers, for `states`."""
+        await self._breakers.look(self.states())
 
     async def warm(self) -> None:
         """Import what will be needed and build the clients, in threads, so that no turn waits for it: 1 to 6 s."""
-        for name, provider in self._providers.items():
+        for provider in self.providers.values():
             await provider.ready()
-            if (model := self._first_of(name)) is not None:
-                await asyncio.to_thread(price_usd, model, Usage())
+        await prices.ready()
 
     async def check(self) -> dict[str, str | None]:
         """Ask each provider that has a key for one word, for `doctor --live`: by name what went wrong, None if well.
 
-        Costs a few tokens at each.
+        Costs a few tokens at each, whatever breakers and budgets say.
         """
         told: dict[str, str | None] = {}
         request = ModelRequest("check", [{"role": "user", "content": "Answer with the one word: ok"}], max_tokens=200)
-        for name in self._providers:
+        for name, provider in self.providers.items():
             if (model := self._first_of(name)) is None:
                 told[name] = "no role has a model of it"
                 continue
-            deadline = asyncio.get_running_loop().time() + self._limits.deadline
-            outcome = await self._ask(model, request, _nowhere, deadline)
-            told[name] = outcome.text if isinstance(outcome, ModelFailure) else None
+            try:
+                await listen(
+                    provider,
+                    model,
+                    request,
+                    Heard(),
+                    silence=self._limits.silence,
+                    deadline=asyncio.get_running_loop().time() + self._limits.deadline,
+                    whole_deadline=self._limits.deadline,
+                    waiting=set(),
+                    on_begin=lambda: None,
+                    on_text=_nowhere,
+                )
+                told[name] = None
+            except ModelFailure as failure:
+                told[name] = failure.text
         return told
 
     def _first_of(self, provider: str) -> Model | None:
         """Any model of a provider that serves a role."""
-        chains = (self._catalog.chain(role, [provider]) for role in self._catalog.roles)
+        chains = (self.catalog.chain(role, [provider]) for role in self.catalog.roles)
         return next((chain[0] for chain in chains if chain), None)
 
     async def close(self) -> None:
-        for provider in self._providers.values():
+        await self._attempts.close()
+        for provider in self.providers.values():
             await provider.close()
 
+    # --- an answer ----------------------------------------------------------------------------
+
     async def complete(
-        self, turn: Turn, request: ModelRequest, *, playbook: Playbook | None, on_text: OnText | None = None
+        self,
+        turn: Turn,
+        request: ModelRequest,
+        *,
+        playbook: Playbook | None,
+        on_text: OnText | None = None,
+        background: bool = False,
+        can_do_without: bool = False,
     ) -> ModelAnswer:
         """The answer to `request`, from the first link of the role's chain that gives a whole one.
 
-        Every attempt is recorded in `turn.model_calls`. Before each the turn's limits are looked at, and a turn that
-        is stopped ends a running attempt at once: Refused("turn_limit" | "turn_stopped"). When no model answered, the
-        playbook does (`provider` is "offline"); without one: Unavailable("models_unavailable", failures=[…]), which
-        keeps what went wrong at every link. Cancelling the awaiting task ends the HTTP request.
+        When a link fails, the next is asked at once. Only when all have failed is one of them waited for and asked
+        again, and never while a person waits who could have the playbook's answer instead, or whose caller
+        `can_do_without` one. `background`: nobody waits, so that waits are longer and the playbook comes after them.
+
+        Every question is recorded in `turn.completions`, every attempt in `turn.model_calls`. Before each attempt the
+        turn's limits are looked at, and a turn that is stopped ends a running attempt at once:
+        Refused("turn_limit" | "turn_stopped"). When no model answered, the playbook does (`provider` is "offline");
+        without one: Unavailable("models_unavailable", failures=[…]), which keeps what went wrong at every attempt.
+        Cancelling the awaiting task ends the HTTP request.
         """
         show = on_text or _nowhere
-        now = asyncio.get_running_loop().time
-        deadline = now() + self._seconds_left(turn)
-        failures: list[ModelFailure] = []
-        chain = self.chain(request.role)
-        prompt_hash = _prompt_hash(request) if chain else ""
-        for model in chain:
+        way_out = playbook is not None or can_do_without
+        question = Question.put(turn, request, show, self._limits, background=background, way_out=way_out)
+        await self._plan(question)
+        while (link := question.next_link()) is not None:
             turn.check_limits()
-            if failures and now() >= deadline:
-                break
-            outcome = await self._attempt(turn, model, request, show, deadline, prompt_hash)
+            outcome = await _unless_stopped(turn, self._ask(question, link))
             if isinstance(outcome, ModelAnswer):
-                return outcome
-            failures.append(outcome)
+                return question.answered(outcome)
+        turn.check_limits()
         if playbook is not None:
-            return self._from_playbook(turn, request, playbook, show)
-        turn.check_limits()
-        texts = [failure.text for failure in failures]
-        raise Unavailable("models_unavailable", "; ".join(texts) or "no model is configured", failures=texts)
+            return question.answered(_from_playbook(question, playbook))
+        failures = [failure.text for failure in question.failures]
+        told = "; ".join([*failures, *question.completion.passed_over]) or "no model is configured"
+        raise Unavailable("models_unavailable", told, failures=failures)
 
-    def _seconds_left(self, turn: Turn) -> float:
-        return min(self._limits.deadline, turn.limits.seconds - (time.monotonic() - turn.started))
+    async def _plan(self, question: Question) -> None:
+        """Find the links: those that can do what is asked, and cheap ones first when the day's budget is used up."""
+        turn, role = question.turn, question.request.role
+        if chain := self.chain(role):
+            await prices.ready()
+            share = self._budgets.share(turn.identity.tenant_id, role) if self._budgets is not None else None
+            economy = share is not None and share > 1
+            question.plan(*plan_links(chain, question.request, language=turn.language, economy=economy))
 
-    async def _attempt(
-        self, turn: Turn, model: Model, request: ModelRequest, on_text: OnText, deadline: float, prompt_hash: str
-    ) -> ModelAnswer | ModelFailure:
-        """One request to one model, shown and recorded. A failure is returned: it only says to try the next link."""
-        step_id = new_id("step")
-        turn.progress(StepStarted(step_id, "model", model.ref, model.title))
-        started = time.monotonic()
-        outcome: ModelAnswer | ModelFailure = ModelFailure("unavailable", model.provider, model.name, detail="stopped")
-        try:
-            outcome = await _unless_stopped(turn, self._ask(model, request, on_text, deadline))
-        finally:
-            seconds = time.monotonic() - started
-            _record(turn, model, request.role, outcome, seconds, prompt_hash)
-            kind = outcome.kind if isinstance(outcome, ModelFailure) else ""
-            turn.progress(StepFinished(step_id, seconds, not kind, kind))
-        return outcome
+    async def _ask(self, question: Question, link: Link) -> ModelAnswer | ModelFailure | None:
+        """What came of asking a link, None when it may not be asked; beside a slow one the next, where that is set."""
+        await question.wait_for(link)
+        attempt = await self._attempts.admit(question, link)
+        if attempt is None:
+            return None
+        usual = self._attempts.signs.p95(link.model.ref) if self._limits.hedging else None
+        if usual is None:
+            return await attempt.run()
 
-    async def _ask(
-        self, model: Model, request: ModelRequest, on_text: OnText, deadline: float
-    ) -> ModelAnswer | ModelFailure:
-        """One request within its two limits. Text that turns out not to be the answer is taken back."""
-        provider = self._providers[model.provider]
-        await provider.ready()
-        now = asyncio.get_running_loop().time
-        started = now()
-        said: list[str] = []
-        finished: Finished | None = None
-        failure: ModelFailure | None = None
-        try:
-            async with (
-                asyncio.timeout_at(min(started + self._limits.first_byte, deadline)) as limit,
-                aclosing(provider.stream(model, request)) as pieces,
-            ):
-                async for piece in pieces:
-                    if limit.when() != deadline:  # the first sign of an answer
-                        limit.reschedule(deadline)
-                    if isinstance(piece, Finished):
-                        finished = piece
-                    elif piece:
-                        said.append(piece)
-                        on_text(piece)
-        except TimeoutError:
-            failure = ModelFailure("timeout", model.provider, model.name, detail=f"after {now() - started:.1f} s")
-        except ModelFailure as error:
-            failure = error
-        text = "".join(said)
-        if failure is None:
-            failure = _not_what_was_asked(model, request, text, finished)
-        if said and (failure or (finished and finished.tool_calls)):
-            on_text(None)
-        if failure is not None or finished is None:
-            return failure or ModelFailure("broken_answer", model.provider, model.name, detail="no end")
-        return ModelAnswer(
-            text=text,
-            tool_calls=finished.tool_calls,
-            provider=model.provider,
-            model=model.name,
-            usage=finished.usage,
-            cost_usd=await asyncio.to_thread(price_usd, model, finished.usage),  # its list takes 0.8 s to load
-            seconds=now() - started,
-        )
+        async def ask_another() -> Attempt | None:
+            other = question.next_of_another_provider(link)
+            return None if other is None else await self._attempts.admit(question, other, hedge=True)
 
-    @staticmethod
-    def _from_playbook(turn: Turn, request: ModelRequest, playbook: Playbook, on_text: OnText) -> ModelAnswer:
-        turn.check_limits()
-        started = time.monotonic()
-        answer = offline.answer_from(playbook, request)
-        seconds = time.monotonic() - started
-        turn.model_calls.append(ModelCall(offline.PROVIDER, offline.MODEL, request.role, 0, 0, 0, Decimal(0), seconds))
-        if answer.text:
-            on_text(answer.text)
-        return answer
+        return await first_to_begin(attempt, usual, ask_another)
 
 
-def _record(
-    turn: Turn, model: Model, role: str, outcome: ModelAnswer | ModelFailure, seconds: float, prompt_hash: str
-) -> None:
-    """Add the attempt to the turn. What a failed one consumed is not known: no tokens, and no cost."""
-    usage = outcome.usage if isinstance(outcome, ModelAnswer) else Usage()
-    turn.model_calls.append(
+def _from_playbook(question: Question, playbook: Playbook) -> ModelAnswer:
+    """The playbook's next step, recorded as the last link of the chain."""
+    started_at, started = time.time(), time.monotonic()
+    answer = offline.answer_from(playbook, question.request)
+    question.turn.model_calls.append(
         ModelCall(
-            provider=model.provider,
-            model=model.name,
-            role=role,
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            cached_tokens=usage.cached_tokens,
-            cost_usd=outcome.cost_usd if isinstance(outcome, ModelAnswer) else None,
-            seconds=seconds,
-            failure=None if isinstance(outcome, ModelAnswer) else outcome.text,
-            prompt_hash=prompt_hash,
+            provider=offline.PROVIDER,
+            model=offline.MODEL,
+            role=question.request.role,
+            prompt_tokens=0,
+            completion_tokens=0,
+            cached_tokens=0,
+            cost_usd=Decimal(0),
+            seconds=time.monotonic() - started,
+            prompt_hash=question.completion.prompt_hash,
+            started_at=started_at,
+            completion=question.number,
+            link=len(question.links),
         )
     )
+    if answer.text:
+        question.on_text(answer.text)
+    return answer
 
 
 def _nowhere(_: str | None) -> None:
     """For callers that want the answer only when it is whole."""
 
 
-def _not_what_was_asked(
-    model: Model, request: ModelRequest, text: str, finished: Finished | None
-) -> ModelFailure | None:
-    """A failure when the answer is not whole, says nothing, or is no JSON where JSON was asked for."""
-    if finished is None:
-        reason = "the answer has no end"
-    elif finished.tool_calls:
-        return None
-    elif not text.strip():
-        reason = "an empty answer"
-    elif request.response_schema is not None and not _is_json(text):
-        reason = "not the JSON that was asked for"
-    else:
-        return None
-    return ModelFailure("broken_answer", model.provider, model.name, detail=reason)
+async def _unless_stopped(turn: Turn, work: Coroutine[Any, Any, _T]) -> _T:
+    """What comes of the work, or Refused("turn_stopped") as soon as the user stops the turn.
 
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-async def _unless_stopped(turn: Turn, attempt: Coroutine[Any, Any, _T]) -> _T:
-    """The attempt's outcome, or Refused("turn_stopped") as soon as the user stops the turn.
-
-    Stopped or cancelled, the attempt is over, and its HTTP request with it, before this returns.
+    Stopped or cancelled, the work is over, and its HTTP requests with it, before this returns.
     """
-    running = asyncio.ensure_future(attempt)
+    running = asyncio.ensure_future(work)
     stopped = asyncio.ensure_future(turn.stopped.wait())
     try:
         await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -279,10 +249,3 @@ async def _unless_stopped(turn: Turn, attempt: Coroutine[Any, Any, _T]) -> _T:
         running.cancel()
         stopped.cancel()
         await asyncio.gather(running, stopped, return_exceptions=True)
-
-
-def _prompt_hash(request: ModelRequest) -> str:
-    """12 hex digits that are equal for equal messages and tools, whatever the order of keys."""
-    told = {"messages": request.messages, "tools": request.tools}
-    canonical = json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:12]
