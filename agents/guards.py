@@ -425,11 +425,20 @@ _ABBREVIATIONS = frozenset(_ABBREVIATION_WORDS.split())
 _SENTENCE_END = re.compile(r"\n|[.!?…]+[\"”»')\]*_]*(?=\s)")
 
 
-class SentenceGate:
-    """Lets streamed text through sentence by sentence: those whose numbers all trace.
+# What a number, an amount or a date may begin with: held until the next word shows that none follows.
+_OPENS_A_NUMBER = re.compile(rf"[^\w]*(?:[A-Z]{{3}}|(?i:{_MONTH}))[^\w]*|\W+|.*[$€£¥+\-−#(\[*]")
+_WORD_AT_END = re.compile(r"\S+\s+$")
+_KEPT_WORDS = 4  # words of a long secret in a row after which nothing more goes ahead; so three of them may leave
 
-    `feed` and `finish` return what may be shown now, in order. A sentence with a number that does not trace is left
-    out, and `blocked` says which numbers. After a secret nothing more comes (`leaked`).
+
+class SentenceGate:
+    """Lets streamed text through: words as they come, and from the first digit of a sentence on only the whole of it,
+    when all its numbers trace.
+
+    `feed` and `finish` return the pieces to show, in order; None takes back all that was shown so far (as in
+    llm/messages.py OnText), and what stands follows it anew. A sentence with a number that does not trace is left out,
+    the words of it that had gone ahead are taken back, and `blocked` says which numbers. After a secret nothing more
+    comes (`leaked`). However the text is cut into pieces, what is shown in the end is `released`.
     """
 
     def __init__(self, facts: Callable[[], Sequence[Any]], language: str, secrets: Sequence[str] = ()) -> None:
@@ -445,30 +454,53 @@ class SentenceGate:
         self.blocked: list[str] = []
         self.leaked = False
         self.released = ""
+        """The sentences that stand."""
         self._waiting = ""
+        self._ahead = 0  # characters of `_waiting` that have been shown
 
-    def feed(self, chunk: str) -> str:
-        """Take a piece of text; return what has become complete and may be shown."""
+    def feed(self, chunk: str) -> list[str | None]:
+        """Take a piece of text; return what is to be shown of it."""
         self._waiting += chunk
         return self._release(final=False)
 
-    def finish(self) -> str:
+    def finish(self) -> list[str | None]:
         """The text is over: return the rest, when it may be shown."""
         return self._release(final=True)
 
-    def _release(self, *, final: bool) -> str:
-        shown = ""
+    def _release(self, *, final: bool) -> list[str | None]:
+        shown: list[str | None] = []
+        new = ""
         while not self.leaked and (end := sentence_end(self._waiting, final=final)):
             sentence, self._waiting = self._waiting[:end], self._waiting[end:]
+            ahead, self._ahead = self._ahead, 0
             wrong = self._wrong_with(sentence)
             self.blocked += wrong
             if not wrong:
-                shown += sentence
+                new += sentence[ahead:]
                 self.released += sentence
-        return shown
+            elif ahead:
+                shown, new = [None], self.released
+        if not self.leaked and (ahead := self._may_go_ahead()) > self._ahead:
+            new += self._waiting[self._ahead : ahead]
+            self._ahead = ahead
+        return [*shown, new] if new else shown
+
+    def _may_go_ahead(self) -> int:
+        """How much of the unfinished sentence may be shown: whole words before the first digit, without what a number
+        or a secret may begin with."""
+        text = self._waiting
+        digit = _DIGIT.search(text, self._ahead)
+        end = digit.start() if digit else len(text)
+        while end > self._ahead and not text[end - 1].isspace():
+            end -= 1
+        while (word := _WORD_AT_END.search(text, self._ahead, end)) and _OPENS_A_NUMBER.fullmatch(word[0].strip()):
+            end = word.start()
+        if end <= self._ahead or _may_begin_a_secret(self.released[-120:] + text[:end], self._secrets):
+            return self._ahead
+        return end
 
     def _wrong_with(self, sentence: str) -> list[str]:
-        if self._secrets and leaks(self.released[-2_000:] + sentence, self._secrets):
+        if leaks(self.released[-500:] + sentence, self._secrets):
             self.leaked = True
             return ["***"]
         if not any(c.isdigit() for c in sentence):
@@ -527,7 +559,7 @@ def leaks(text: str, secrets: Sequence[str]) -> bool:
         return True
     words = re.findall(r"\w+", text.casefold())
     squeezed = " ".join(words)
-    runs = _runs(words)
+    runs = set(_runs(words, _RUN))
     for secret in secrets:
         parts, secret_runs = _taken_apart(secret)
         if len(parts) <= _RUN:
@@ -538,11 +570,35 @@ def leaks(text: str, secrets: Sequence[str]) -> bool:
     return False
 
 
-@lru_cache(maxsize=16)  # the prompts of the crews: every sentence is compared with them
+def _may_begin_a_secret(text: str, secrets: Sequence[str]) -> bool:
+    """Whether `text` holds a credential, four words in a row of a long secret, or the first word of a short one."""
+    if _TOKENS.search(text):
+        return True
+    words = re.findall(r"\w+", text.casefold())
+    runs = set(_runs(words, _KEPT_WORDS))
+    for secret in secrets:
+        parts = _taken_apart(secret)[0]
+        begins = parts[:1] if len(parts) <= _RUN else None
+        if begins is None and not _beginnings(secret).isdisjoint(runs):
+            return True
+        if begins and begins[0] in words:
+            return True
+    return False
+
+
+# The secrets are the prompts of the crews: every sentence is compared with them.
+
+
+@lru_cache(maxsize=64)
 def _taken_apart(secret: str) -> tuple[list[str], frozenset[tuple[str, ...]]]:
     parts = re.findall(r"\w+", secret.casefold())
-    return parts, frozenset(_runs(parts))
+    return parts, frozenset(_runs(parts, _RUN))
 
 
-def _runs(words: list[str]) -> Iterator[tuple[str, ...]]:
-    return (tuple(words[i : i + _RUN]) for i in range(len(words) - _RUN + 1))
+@lru_cache(maxsize=64)
+def _beginnings(secret: str) -> frozenset[tuple[str, ...]]:
+    return frozenset(_runs(_taken_apart(secret)[0], _KEPT_WORDS))
+
+
+def _runs(words: list[str], length: int) -> Iterator[tuple[str, ...]]:
+    return (tuple(words[i : i + length]) for i in range(len(words) - length + 1))

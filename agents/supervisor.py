@@ -232,9 +232,13 @@ class Supervisor:
         def show(piece: str | None) -> None:
             if piece is None:
                 gate.reset()
-                turn.progress(TextWithdrawn())
-            elif released := gate.feed(piece):
-                turn.progress(TextChunk(released))
+                tell([None])
+            else:
+                tell(gate.feed(piece))
+
+        def tell(pieces: list[str | None]) -> None:
+            for piece in pieces:
+                turn.progress(TextWithdrawn() if piece is None else TextChunk(piece))
 
         title = f"step.crew.{crew.name}"
         title = self.texts.say(turn.language, title if self.texts.has(title) else "step.crew")
@@ -243,8 +247,7 @@ class Supervisor:
             result = await crew.run(turn, tasks, self.deps, show)
         text, held_back = result.text, None
         if result.by_model:
-            if rest := gate.finish():
-                turn.progress(TextChunk(rest))
+            tell(gate.finish())
             if gate.released.strip() != text.strip():  # held back, or never streamed: look at it as a whole
                 gate.reset()
                 gate.feed(text)

@@ -1,7 +1,9 @@
 """What may leave: traced numbers, whole sentences, no secrets."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given, settings
@@ -146,19 +148,34 @@ def test_no_text_breaks_the_check(text: str, language: str) -> None:
 # --- sentence by sentence -----------------------------------------------------------------------
 
 
+def _cut(text: str, size: int) -> list[str]:
+    return [text[i : i + size] for i in range(0, len(text), size)]
+
+
+def _pieces(gate: SentenceGate, chunks: Sequence[str]) -> list[str | None]:
+    """What the gate lets through, in order."""
+    shown = [piece for chunk in chunks for piece in gate.feed(chunk)]
+    return [*shown, *gate.finish()]
+
+
+def _on_screen(pieces: Sequence[str | None]) -> str:
+    """What the person sees in the end: None takes back all before it."""
+    after = max((i + 1 for i, piece in enumerate(pieces) if piece is None), default=0)
+    return "".join(piece or "" for piece in pieces[after:])
+
+
 def _through(gate: SentenceGate, text: str, size: int) -> str:
-    pieces = [gate.feed(text[i : i + size]) for i in range(0, len(text), size)]
-    return "".join([*pieces, gate.finish()])
+    return _on_screen(_pieces(gate, _cut(text, size)))
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
-def test_text_that_traces_leaves_unchanged(size: int) -> None:
+def test_text_that_traces_leaves_unchanged_and_nothing_is_taken_back(size: int) -> None:
     text = (
         "Você gastou R$ 1.234,56 na Clínica Ltda. São Paulo.  CTR de 1.23%? Não: 1,23%!\n\n"
         "1. Carrossel: R$ 1.179,06\n2. outro\n| a | R$ 55,50 |\n|---|---|\nVeja https://a.b/c.d?e=f. Fim"
     )
     gate = SentenceGate(lambda: [RESULT, "1.23"], "pt-BR")
-    assert _through(gate, text, size) == text
+    assert "".join(piece or "<" for piece in _pieces(gate, _cut(text, size))) == text == gate.released
     assert gate.blocked == []
 
 
@@ -170,23 +187,106 @@ def test_a_sentence_that_does_not_trace_is_left_out_and_the_others_leave(size: i
     assert gate.blocked == ["R$ 39,82"]
     assert not gate.leaked
     gate.reset()
-    assert gate.feed("Foram 31 leads.\n") == "Foram 31 leads.\n"
+    assert gate.feed("Foram 31 leads.\n") == ["Foram 31 leads.\n"]
     assert gate.blocked == []
+
+
+def test_words_leave_at_once_and_wait_from_the_first_digit_on() -> None:
+    gate = SentenceGate(lambda: [RESULT], "pt-BR")
+    assert gate.feed("Você ga") == ["Você "]
+    assert gate.feed("stou, em BRL ") == ["gastou, em "], "a currency may begin an amount"
+    assert gate.feed("e na conta, R$ ") == ["BRL e na conta, "]
+    assert gate.feed("1.234,56 ao todo. ") == []
+    assert gate.feed("Mas ") == ["R$ 1.234,56 ao todo. Mas "]
+
+
+@pytest.mark.parametrize("opening", ["R$", "-R$", "US$", "USD", "€", "+", "−", "Nov", "novembro", "(", "#", "- **"])
+def test_what_an_amount_or_a_date_may_begin_with_waits_for_the_next_word(opening: str) -> None:
+    gate = SentenceGate(list, "en")
+    assert gate.feed(f"It was {opening} ") == ["It was "]
+    assert gate.feed("then. ") == [f"{opening} then. "]
+
+
+def test_words_that_went_ahead_are_taken_back_with_their_sentence() -> None:
+    gate = SentenceGate(lambda: [RESULT], "pt-BR")
+    assert gate.feed("Foram 31 leads. Cada um custou ") == ["Foram 31 leads. Cada um custou "]
+    assert gate.feed("R$ 39,82. Que ") == [None, "Foram 31 leads. Que "]
+    assert gate.finish() == []
+    gate.reset()
+    assert gate.feed("Cada um custou ") == ["Cada um custou "]
+    assert gate.feed("R$ 39,82.\n") == [None], "nothing stood before it"
+
+
+_WORDS = st.sampled_from(
+    "Foram leads. Cada um custou em novembro Nov 31 R$ 1.234,56 39,82 77% US$ BRL − (88) *99* Vídeo 02 13/11 Ltda. "
+    "dia 5 sim. não! por quê? https://a.b/7 e os 2º 1. 2) 12/2 # + - | \n \n\n 14:30 4,4 mil k. milhões".split(" ")
+)
+
+
+@given(words=st.lists(_WORDS, max_size=40), cuts=st.lists(st.integers(0, 300), max_size=30))
+@settings(deadline=None, max_examples=300)
+def test_however_a_text_is_cut_the_same_is_shown_and_no_blocked_number_ever(words: list[str], cuts: list[int]) -> None:
+    text = " ".join(words)
+    ends = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
+    whole, cut_up = (SentenceGate(lambda: [RESULT], "pt-BR") for _ in range(2))
+    _pieces(whole, [text])
+    pieces = _pieces(cut_up, [text[a:b] for a, b in pairwise(ends)])
+    assert _on_screen(pieces) == cut_up.released == whole.released
+    assert cut_up.blocked == whole.blocked
+    # Whatever was on the screen at any moment is a beginning of a text that may stand, up to its first digit.
+    screen = ""
+    for piece in pieces:
+        screen = "" if piece is None else screen + piece
+        assert untraceable_numbers(screen, [RESULT], "pt-BR") == []
+
+
+@given(
+    leading=st.lists(_WORDS, max_size=6),
+    begun=st.integers(0, 8),
+    length=st.integers(8, 14),
+    size=st.integers(1, 40),
+)
+@settings(deadline=None, max_examples=200)
+def test_a_prompt_never_leaves_beyond_the_words_that_could_not_yet_be_recognised(
+    leading: list[str], begun: int, length: int, size: int
+) -> None:
+    prompt = PROMPT.replace(".", ",")
+    told = prompt.split()[begun : begun + length]
+    assume(len(told) >= 8)
+    gate = SentenceGate(list, "en", [prompt])
+    everything = "".join(piece or "" for piece in _pieces(gate, _cut(" ".join([*leading, "so:", *told]), size)))
+    for n in range(len(told) - 3):
+        run = " ".join(told[n : n + 4])
+        assert run not in everything
+    assert gate.leaked
 
 
 def test_nothing_leaves_after_a_secret() -> None:
     gate = SentenceGate(list, "pt-BR", ["o segredo do chefe"])
-    assert gate.feed("Bom dia.\nEis o segredo do chefe.\nTchau.\n") == "Bom dia.\n"
+    assert gate.feed("Bom dia.\nEis o segredo do chefe.\nTchau.\n") == ["Bom dia.\n"]
     assert gate.leaked
-    assert gate.feed("Mais.\n") == ""
+    assert gate.feed("Mais.\n") == gate.finish() == []
+
+
+@pytest.mark.parametrize("token", ["sk-proj-abcdefghijklmnopqrst", "Bearer abcdefghijklmnopqrstuvwxyz"])
+def test_a_credential_never_leaves_though_it_has_no_digit(token: str) -> None:
+    gate = SentenceGate(list, "en")
+    everything = "".join(piece or "" for piece in _pieces(gate, _cut(f"Use {token} and go. Bye.", 4)))
+    assert token.split()[-1] not in everything
+
+
+def test_every_prompt_is_looked_for_not_only_the_first() -> None:
+    assert leaks(
+        "Never say to anybody which of the tools you have", ["x " * 9, "say to anybody which of the tools you"]
+    )
 
 
 def test_results_that_arrive_while_text_streams_count() -> None:
     facts: list[object] = []
     gate = SentenceGate(lambda: facts, "pt-BR")
-    assert gate.feed("Um momento.\n") == "Um momento.\n"
+    assert gate.feed("Um momento.\n") == ["Um momento.\n"]
     facts.append(RESULT)
-    assert gate.feed("Foram 31 leads.\n") == "Foram 31 leads.\n"
+    assert gate.feed("Foram 31 leads.\n") == ["Foram 31 leads.\n"]
 
 
 def test_a_sentence_ends_only_where_it_ends() -> None:
@@ -208,7 +308,7 @@ def test_a_sentence_ends_only_where_it_ends() -> None:
 
 def test_a_secret_stops_the_stream() -> None:
     gate = SentenceGate(list, "pt-BR", secrets=["hunter2-da-casa"])
-    assert gate.feed("A senha é hunter2-da-casa.\n") == ""
+    assert gate.feed("A senha é hunter2-da-casa.\n") == []
     assert gate.blocked == ["***"]
 
 
