@@ -191,7 +191,7 @@ class OpenAI(_Lazy[Any]):
     def _body(self, model: Model, request: ModelRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": model.name,
-            "messages": [_openai_message(message) for message in request.messages],
+            "messages": [_openai_message(model, message) for message in request.messages],
             "stream": True,
             self._longest_answer: request.max_tokens,
             **self._caching(request),
@@ -252,9 +252,9 @@ def _mark_openai_prefix(messages: list[dict[str, Any]]) -> None:
         system[-1]["content"] = [{"type": "text", "text": system[-1]["content"], "prompt_cache_breakpoint": mark}]
 
 
-def _openai_message(message: dict[str, Any]) -> dict[str, Any]:
+def _openai_message(model: Model, message: dict[str, Any]) -> dict[str, Any]:
     content = message.get("content")
-    _pictures(message)  # looked at: they go as they are
+    _pictures(model, message)  # looked at: they go as they are
     return {**message, "content": _whole(content) if isinstance(content, str | None) else content}
 
 
@@ -369,7 +369,7 @@ class Anthropic(_Lazy[Any]):
     def _body(self, model: Model, request: ModelRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": model.name,
-            "messages": _anthropic_messages(request.messages),
+            "messages": _anthropic_messages(model, request.messages),
             "max_tokens": request.max_tokens,
             "stream": True,
         }
@@ -397,7 +397,7 @@ class Anthropic(_Lazy[Any]):
         return body
 
 
-def _anthropic_messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _anthropic_messages(model: Model, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """User and assistant in turns, as they want it; a tool's result is told by the user."""
     turns: list[dict[str, Any]] = []
     for message in _spoken(messages):
@@ -407,7 +407,7 @@ def _anthropic_messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
             blocks.append({"type": "tool_result", "tool_use_id": message["tool_call_id"], "content": content})
         elif content.strip():
             blocks.append({"type": "text", "text": content})
-        for kind, data in _pictures(message):
+        for kind, data in _pictures(model, message):
             source = {"type": "base64", "media_type": kind, "data": data}
             blocks.append({"type": "image", "source": source})
         for call_id, name, arguments in _calls_of(message):
@@ -581,7 +581,7 @@ class Google(_Lazy[Any]):
                 parts.append(types.Part(function_response=answer))
             elif content.strip():
                 parts.append(types.Part(text=content))
-            for kind, data in _pictures(message):
+            for kind, data in _pictures(model, message):
                 parts.append(types.Part(inline_data=types.Blob(mime_type=kind, data=base64.b64decode(data))))
             for call_id, name, arguments in _calls_of(message):
                 names[call_id] = name
@@ -671,16 +671,17 @@ def _calls_of(message: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]
     return [(call["id"], call["function"]["name"], json.loads(call["function"]["arguments"] or "{}")) for call in calls]
 
 
-def _pictures(message: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The pictures of a message in OpenAI's form, each (media type, base64): they come as data, never as addresses that
-    a provider would go to. ValueError for anything else, so that no model answers about what it did not see."""
+def _pictures(model: Model, message: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The pictures of a message in OpenAI's form, each (media type, base64). They come as data, never as addresses,
+    which a provider would go to: ModelFailure for those, so that no model answers about what it did not see."""
     content = message.get("content")
     pictures = []
     for part in content if isinstance(content, list) else []:
         if part.get("type") == "image_url":
             head, comma, data = part["image_url"]["url"].partition(";base64,")
             if not comma or not head.startswith("data:image/"):
-                raise ValueError("a picture that is no data")
+                detail = "a picture that is no data"
+                raise ModelFailure("bad_request", model.provider, model.name, detail=detail, ours=True)
             pictures.append((head.removeprefix("data:"), data))
     return pictures
 
@@ -688,5 +689,5 @@ def _pictures(message: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _whole(content: Any) -> str:
     """The text of a message's content; half characters (lone surrogates), which no wire carries, become "?"."""
     if isinstance(content, list):
-        content = "\n".join(part.get("text", "") for part in content if isinstance(part, dict))
+        content = "\n".join(part["text"] for part in content if isinstance(part, dict) and "text" in part)
     return (content or "").encode("utf-8", "replace").decode("utf-8")

@@ -436,3 +436,54 @@ async def test_a_small_claude_is_told_not_to_think_and_a_gpt_too(
     assert claude.seen[0].body["thinking"] == {"type": "disabled"}
     assert "effort" not in claude.seen[0].body["output_config"]
     assert gpt.seen[0].body["reasoning_effort"] == "none"
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+PIXEL = "iVBORw0KGgo="
+
+
+def with_picture(url: str) -> list[dict[str, Any]]:
+    parts = [{"type": "text", "text": "O que é isto?"}, {"type": "image_url", "image_url": {"url": url}}]
+    return [{"role": "user", "content": parts}]
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic", "google"])
+async def test_a_picture_reaches_every_model_that_sees(
+    name: str, serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(Answer("Um pixel."))
+    messages = with_picture(f"data:image/png;base64,{PIXEL}")
+    await only(make_router, name, server).complete(turn, question(messages=messages), playbook=None)
+    body = server.seen[0].body
+    [words, picture] = body["contents"][0]["parts"] if name == "google" else body["messages"][0]["content"]
+    assert words["text"] == "O que é isto?"
+    expected = {
+        "openai": {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}},
+        "anthropic": {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}},
+        "google": {"inlineData": {"mime_type": "image/png", "data": PIXEL}},
+    }
+    assert {key: value for key, value in picture.items() if key != "cache_control"} == expected[name]
+
+
+async def test_a_picture_is_not_sent_to_a_server_that_may_not_see_it(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(Answer("Um gato!"))
+    messages = with_picture(f"data:image/png;base64,{PIXEL}")
+    router = only(make_router, "compatible", server)
+    answer = await router.complete(turn, question(messages=messages), playbook=SpendPlaybook())
+    assert answer.provider == "offline"
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic", "google"])
+async def test_an_address_of_a_picture_is_refused_because_a_provider_would_go_there(
+    name: str, serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(Answer("ok"))
+    asked = question(messages=with_picture("https://example.invalid/x.png"))
+    failure = await failure_of(only(make_router, name, server), turn, asked)
+    assert failure.startswith("bad_request")
+    assert failure.endswith("(a picture that is no data)")
+    assert server.seen == []
