@@ -18,6 +18,7 @@ import click
 from business.ads.importer import Hints
 from business.approvals.model import ProposalState
 from business.people.service import People
+from channels.commands import budgets, table_lines
 from channels.services import Services
 from core import backup as backups
 from core.doctor import Finding, examine, floor_checks, healthy
@@ -304,6 +305,8 @@ def commands(
 
         run(_settings(), work)
 
+    budgets.add_to(cli, lambda work: run(_settings(), work))
+
     # --- running it -----------------------------------------------------------------------
 
     @cli.command("worker")
@@ -454,11 +457,7 @@ def reply_json(reply: Reply) -> dict[str, Any]:
 def _readable(reply: Reply, services: Services) -> str:
     lines = [reply.text]
     for table in reply.tables:
-        widths = [max(len(row[i]) for row in [table.columns, *table.rows]) for i in range(len(table.columns))]
-        lines += ["", table.title]
-        for row in [table.columns, *table.rows]:
-            cells = zip(row, widths, table.align, strict=True)
-            lines.append("  ".join(c.rjust(w) if a == "right" else c.ljust(w) for c, w, a in cells).rstrip())
+        lines += ["", table.title, *table_lines(table.columns, table.rows, table.align)]
     for card in reply.proposals:
         lines += ["", _card(card, services.texts, reply.language)]
         if card.state == ProposalState.PENDING:

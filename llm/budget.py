@@ -200,7 +200,8 @@ class Budgets:
     """
 
     @classmethod
-    def from_settings(cls, settings: Settings, db: Database, clock: Clock) -> "Budgets":
+    def from_settings(cls, settings: Settings, db: Database | None, clock: Clock) -> "Budgets":
+        """Without a database until `use` names one: the router is made before it, and needs its budgets then."""
         return cls(
             db,
             clock,
@@ -212,7 +213,7 @@ class Budgets:
 
     def __init__(
         self,
-        db: Database,
+        db: Database | None,
         clock: Clock,
         *,
         tenant: Budget,
@@ -220,7 +221,7 @@ class Budgets:
         ceiling_percent: int = 150,
         rate_brl: Decimal | None = None,
     ) -> None:
-        self._db = db
+        self._given = db
         self._clock = clock
         self._defaults = [_bound(value) for value in (tenant.usd, tenant.tokens, agent.usd, agent.tokens)]
         self._ceiling = Decimal(ceiling_percent) / 100
@@ -228,6 +229,16 @@ class Budgets:
         self._known: dict[str, _Known] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._resting_until = 0.0  # of the monotonic clock
+
+    def use(self, db: Database) -> None:
+        """Count in this database from now on."""
+        self._given = db
+
+    @property
+    def _db(self) -> Database:
+        if self._given is None:
+            raise Unavailable("database_unreachable", "there is none yet")
+        return self._given
 
     async def close(self) -> None:
         """Count what is over and not yet counted. What the database does not take is logged and lost."""
@@ -274,15 +285,18 @@ class Budgets:
     async def settle(self, turn: Turn, admission: Admission, call: ModelCall) -> None:
         """Replace the reservation by what the request used, and never twice. A failed one without tokens used nothing.
 
-        It is counted with the next request of the tenant, or half a second later; at once where it may reach a mark,
-        so that the alert still finds its turn.
+        It is counted with the next request of the tenant, or half a second later; at once where it may reach a mark
+        (so that the alert still finds its turn) and where it used more than was reserved.
         """
         if admission.settled or not admission.granted:
             return
         admission.settled = True
         tenant_id = turn.identity.tenant_id
         self._keep(tenant_id, [_Over(turn, admission, call)])
-        if self._known[tenant_id].near:
+        more_than_reserved = (call.cost_usd or 0) > (admission.usd or 0) or (
+            call.prompt_tokens + call.completion_tokens > admission.tokens
+        )
+        if self._known[tenant_id].near or more_than_reserved:
             await self._count(tenant_id)
 
     def share(self, tenant_id: str, role: str) -> float | None:
