@@ -218,6 +218,7 @@ class Supervisor:
                 turn,
                 ModelRequest(role="router", messages=router_messages(turn, self.deps.prompts), max_tokens=300),
                 playbook=None,
+                can_do_without=True,
             )
         except MutiraoError:
             return None  # no model answered: the classifier's best guess stands
