@@ -6,6 +6,7 @@ then repeat the whole chain by itself, three times and with pauses.
 """
 
 import re
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
@@ -28,6 +29,7 @@ FailureKind = Literal[
 log = structlog.get_logger(__name__)
 
 _KEY_LIKE = re.compile(r"(?:sk-|AIza|EAA|Bearer\s+)\S+|[A-Za-z0-9_\-*.]{28,}")
+_RETRY_DELAY = re.compile(r"""["']?retryDelay["']?\s*:\s*["'](\d+(?:\.\d+)?)s["']""")
 _THROTTLE_WORDS = re.compile(r"rate[ -]limit|too many requests|throttl|resource exhausted", re.IGNORECASE)
 _LONGEST_DETAIL = 300
 _LONGEST_WAIT = 86_400.0  # seconds; a provider that asks for more than a day says nothing useful
@@ -127,7 +129,7 @@ def failure_from(error: Exception, provider: str, model: str) -> ModelFailure:
         if isinstance(error, _LIKELY_BUGS):  # or an answer of a shape that nobody foresaw: either way to be looked at
             log.error("model_code_failed", provider=provider, model=model, exc_info=error)
     detail = words if kind != "broken_answer" else f"{type(error).__name__}: {words}"
-    return ModelFailure(kind, provider, model, status=status, retry_after=_retry_after(error), detail=detail)
+    return ModelFailure(kind, provider, model, status=status, retry_after=_retry_after(error, words), detail=detail)
 
 
 _LIKELY_BUGS = (TypeError, AttributeError, LookupError, NameError, AssertionError, RecursionError, ImportError)
@@ -159,17 +161,25 @@ def _words_of(error: Exception) -> str:
     return f"{error} {body}" if body is not None and str(body) not in str(error) else str(error)
 
 
-def _retry_after(error: Exception) -> float | None:
-    """Seconds of a Retry-After header (a number, or a date reckoned from the answer's own), None without a sane one."""
+def _retry_after(error: Exception, words: str) -> float | None:
+    """Seconds that the provider asks to wait, None when it does not say so, or nothing sane.
+
+    A Retry-After header is a number or a date, reckoned from the answer's own date or else from our clock; Google says
+    it in the error's body (google.rpc.RetryInfo: "retryDelay": "7s").
+    """
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     told = headers.get("retry-after")
     if told is None:
-        return None
+        named = _RETRY_DELAY.search(words)
+        if named is None:
+            return None
+        told = named[1]
     try:
         seconds = float(told)
     except ValueError:
         try:
-            seconds = (parsedate_to_datetime(told) - parsedate_to_datetime(headers["date"])).total_seconds()
-        except (LookupError, TypeError, ValueError):
+            answered = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+            seconds = (parsedate_to_datetime(told) - answered).total_seconds()
+        except (TypeError, ValueError):
             return None
     return seconds if 0 <= seconds <= _LONGEST_WAIT else None

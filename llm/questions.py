@@ -30,6 +30,8 @@ class RouterLimits:
     longest_wait: float = 30.0
     """In the background the waits go on doubling up to this."""
     hedging: bool = False
+    scale: float = 1.0
+    """Of time in tests: all of the above is multiplied by it already, and so is what a provider asks to wait."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "RouterLimits":
@@ -41,6 +43,7 @@ class RouterLimits:
             waits=tuple(wait * scale for wait in cls.waits),
             longest_wait=cls.longest_wait * scale,
             hedging=settings.model_hedging,
+            scale=scale,
         )
 
 
@@ -49,8 +52,9 @@ def wait_before_retry(
 ) -> float | None:
     """Seconds to wait before a model that failed `failures` times in this question is asked again; None: never again.
 
-    `told` is the provider's Retry-After in seconds, `left` what is left until the deadline. A person who waits is not
-    made to wait for a retry when there is a `way_out`: a playbook, or a caller that can do without an answer.
+    `told` is the provider's Retry-After in seconds: it lengthens a wait, never shortens it. `left` is what is left
+    until the deadline. A person who waits is not made to wait for a retry when there is a `way_out`: a playbook, or a
+    caller that can do without an answer.
     """
     if background:
         step = min(limits.waits[0] * 2 ** min(failures - 1, 16), limits.longest_wait)
@@ -58,7 +62,7 @@ def wait_before_retry(
         return None
     else:
         step = limits.waits[failures - 1]
-    wait = max(step, told or 0.0)
+    wait = max(step, (told or 0.0) * limits.scale)
     return wait if wait < left else None
 
 
