@@ -244,3 +244,11 @@ def test_an_overlay_that_is_no_text_is_said(tmp_path: Path) -> None:
     path.write_bytes("[roles.router]\nchain = []  # não".encode("latin-1"))
     with pytest.raises(SetupError, match=r"catalog\.toml: file: not a text in UTF-8"):
         load_catalog(overlay=path)
+
+
+def test_the_examples_of_the_guide_are_right(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "choose-models.md").read_text(encoding="utf-8")
+    examples = [part.partition("```")[0] for part in guide.split("```toml\n")[1:]]
+    assert len(examples) == 3
+    for example in examples:
+        assert overlaid(tmp_path, example).overlay is not None
