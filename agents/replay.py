@@ -139,12 +139,15 @@ class _Tape:
         return was == now or bool(self.record.get("masked") and was == mask_secrets(now))
 
     def take_lookup(self, what: str) -> dict[str, Any] | None:
-        found = next((lookup for lookup in self.lookups if lookup["what"] == what), None)
-        if found is not None:
-            self.lookups.remove(found)
-            if found["error"] is not None:
-                code, params = found["error"]
-                raise MutiraoError(code, **params)
+        """What a node found then, None when it looked for nothing; raises what it raised."""
+        lookup = next((lookup for lookup in self.lookups if lookup["what"] == what), None)
+        if lookup is None:
+            return None
+        self.lookups.remove(lookup)
+        if lookup["error"] is not None:
+            code, params = lookup["error"]
+            raise MutiraoError(code, **params)
+        found: dict[str, Any] = lookup["found"]
         return found
 
     def left_over(self) -> Difference | None:

@@ -1,0 +1,176 @@
+"""Recorded turns run again: the same, or where they first differ."""
+
+import asyncio
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from business.conversations.records import decode, encode, replayable
+from core.door import Attachment, Difference, Reply
+from core.errors import MutiraoError
+from core.tenancy import Role
+from evals.stand_in import Answer, Seen, StandIn
+from tests.journeys.conftest import House, OpenHouse
+
+COMPARE = "Como foram minhas campanhas nos últimos 7 dias comparado com os 7 anteriores?"
+CALL = ("ads_report", {"period": "últimos 7 dias", "compare_with": "7 anteriores"})
+WORDS = "As duas contas foram bem; o que mais pesou está na tabela."
+
+
+OCTOBER = """Nome da campanha;Início dos relatórios;Término dos relatórios;Valor usado (BRL);Impressões
+Dia das Crianças;01/10/2026;01/10/2026;1.234,50;10.000
+Dia das Crianças;02/10/2026;02/10/2026;980,44;9.000
+"""
+MENTIONED_TOKEN = "EAAB" + "x1" * 20
+
+
+async def record_of(house: House, reply: Reply) -> dict[str, Any]:
+    """The whole record of the turn, as it was stored."""
+    return replayable(await house.services.turns.find(house.tenant_id, reply.turn_id))
+
+
+async def replayed(house: House, reply: Reply) -> Difference | None:
+    return await house.services.replay(await record_of(house, reply))
+
+
+def model_of(server: StandIn) -> dict[str, Any]:
+    return {"openai_api_key": "a-key", "openai_base_url": server.openai_url}
+
+
+def by_question(answers: dict[str, list[Answer]]) -> Callable[[Seen], Answer]:
+    """A model that answers by a word of the person's message and by how many rounds of tools have been."""
+
+    def answer(seen: Seen) -> Answer:
+        asked = next(m["content"] for m in reversed(seen.body["messages"]) if m["role"] == "user")
+        rounds = sum(bool(m.get("tool_calls")) for m in seen.body["messages"])
+        script = next((script for word, script in answers.items() if word in asked), [Answer(status=500)])
+        return script[min(rounds, len(script) - 1)]
+
+    return answer
+
+
+# --- ten kinds of turns, each the same again ------------------------------------------------------------
+
+
+async def test_turns_of_the_playbook_are_the_same_again(house: House) -> None:
+    first = await house.ask("Como foram minhas campanhas na semana passada?", "conv_a")
+    follows = await house.ask("E ontem?", "conv_a")
+    ranking = await house.ask("Qual anúncio teve o menor custo por resultado este mês?", "conv_b")
+    second = await house.ask("E o segundo?", "conv_b")
+    both = await house.ask("Quanto gastei ontem? E o que devo pausar?")
+    talk = await house.ask("oi, bom dia!")
+    english = await house.ask("How did last week go?", role=Role.CLIENTE)
+    for reply in (first, follows, ranking, second, both, talk, english):
+        assert reply.ended == "done"
+        assert await replayed(house, reply) is None
+    assert len((await record_of(house, both))["route"]) == 2
+    assert second.text != ranking.text
+
+
+async def test_turns_with_a_model_are_the_same_again_and_nobody_is_asked(open_house: OpenHouse) -> None:
+    side_by_side = [CALL, ("ads_diagnose", {"period": "ontem"}), ("list_accounts", {})]
+    wrong = [("ads_report", {"period": "ontem", "level": "planet"}), ("ads_trend", {"period": "1999-01-01..1999-01-02"})]
+    script = by_question(
+        {
+            "7 anteriores": [Answer("Vou ver.", calls=[CALL]), Answer(WORDS)],
+            "tudo": [Answer(calls=side_by_side), Answer(calls=[CALL]), Answer(WORDS)],
+            "planeta": [Answer(calls=wrong), Answer("Não consegui ver isso.")],
+            "semana passada": [Answer(calls=[CALL]), Answer("Você vendeu 1.234.567 reais e o ROAS foi 98,76.")],
+            "mês passado": [Answer(calls=[CALL]), Answer(f"{WORDS} O ROAS foi 98,76.")],
+            "negócio da verba": [Answer('{"parts": [{"intent": "ads.budget", "text": "o negócio da verba"}]}')],
+            "quebrou": [Answer(status=500)],
+        }
+    )
+    with StandIn(script) as server:
+        house = await open_house(**model_of(server))
+        two_rounds = await house.ask(COMPARE, "conv_m")
+        follows = await house.ask("E tudo isso ontem, por campanha?", "conv_m")
+        errors = await house.ask("Como foi ontem no planeta?")
+        invented = await house.ask("Como foi a semana passada?")
+        half = await house.ask("Como foi o mês passado?")
+        routed = await house.ask("e aí, o negócio da verba tá rolando legal ou nem?")
+        all_down = await house.ask("Quanto gastei ontem? Algo quebrou.")
+        asked = len(server.seen)
+        for reply in (two_rounds, follows, errors, invented, half, routed, all_down):
+            assert await replayed(house, reply) is None, reply.text
+        assert len(server.seen) == asked
+
+    assert two_rounds.text.startswith(WORDS)
+    assert [tool["name"] for tool in follows.tools].count("ads_report") >= 1 and len(follows.tools) >= 3
+    assert [tool["error"] for tool in (await record_of(house, errors))["tools"]] != [None, None]
+    held = (await record_of(house, invented))["held_back"]
+    assert held[0]["reworded"] and "1.234.567" in held[0]["text"] and "1.234.567" not in invented.text
+    assert not (await record_of(house, half))["held_back"][0]["reworded"] and half.text.startswith(WORDS)
+    assert [one["role"] for one in (await record_of(house, routed))["completions"]][0] == "router"
+    down = await record_of(house, all_down)
+    assert {call["provider"] for call in down["model_calls"]} == {"openai", "offline"}
+    assert "Nenhum modelo de IA respondeu" in all_down.text
+
+
+async def test_a_fallback_and_a_limit_are_the_same_again(open_house: OpenHouse) -> None:
+    def for_ever(seen: Seen) -> Answer:
+        return Answer(calls=[("ads_report", {"period": "ontem", "limit": len(str(seen.body)) % 20 + 1})])
+
+    answers = by_question({"7 anteriores": [Answer(calls=[CALL]), Answer(WORDS)]})
+
+    def script(seen: Seen) -> Answer:
+        return answers(seen) if "7 anteriores" in str(seen.body) else for_ever(seen)
+
+    with StandIn(lambda _: Answer(status=500)) as broken, StandIn(script) as whole:
+        keys = {"anthropic_api_key": "a-key", "anthropic_base_url": broken.url}
+        house = await open_house(**model_of(whole), **keys, turn_max_model_calls=3)
+        fallback = await house.ask(COMPARE)
+        limited = await house.ask("Como foi ontem?")
+        assert await replayed(house, fallback) is None
+        assert await replayed(house, limited) is None
+    assert fallback.text.startswith(WORDS)
+    assert "limite" in limited.text
+
+
+async def test_proposals_and_what_is_said_of_them_are_the_same_again(house: House) -> None:
+    pause = await house.ask("Pausa a campanha Remarketing | Carrinho", "conv_p")
+    listed = await house.ask("Quais propostas estão pendentes?", "conv_p")
+    yes = await house.ask("sim, pode fazer", "conv_p")
+    no = await house.ask("não, rejeita", "conv_p")
+    undo = await house.ask("desfaz isso", "conv_p")
+    assert pause.proposals and listed.proposals and not undo.proposals
+    waiting = len(await house.services.approvals.list(await house.person()))
+    for reply in (pause, listed, yes, no, undo):
+        assert await replayed(house, reply) is None, reply.text
+    assert len(await house.services.approvals.list(await house.person())) == waiting  # nothing proposed again
+    (tool,) = [tool for tool in (await record_of(house, pause))["tools"] if tool["proposal_id"]]
+    assert (await record_of(house, pause))["proposals"] == [tool["proposal_id"]]
+
+
+async def test_an_attached_file_is_the_same_again_after_it_is_gone(house: House, owner_dsn: str) -> None:
+    person = await house.person()
+    stored = await house.services.files.store(person, OCTOBER.encode(), name="outubro.csv", mime="text/csv")
+    attached = [Attachment(stored.id, stored.name, stored.mime, stored.size)]
+    reply = await house.ask("como foi esse período?", "conv_f", attachments=attached)
+    alone = await house.ask("", "conv_g", attachments=attached)
+    follows = await house.ask("e por campanha?", "conv_f")
+    assert "outubro.csv" in reply.text
+    with psycopg.connect(owner_dsn) as conn:
+        conn.execute("delete from ad_import_rows")
+        conn.execute("delete from ad_imports")
+    for one in (reply, alone, follows):
+        assert await replayed(house, one) is None, one.text
+
+
+async def test_a_stop_and_the_time_limit_are_the_same_again(open_house: OpenHouse) -> None:
+    with StandIn(by_question({"ontem": [Answer(calls=[CALL]), Answer(hangs=True)]})) as server:
+        house = await open_house(**model_of(server))
+        turn = asyncio.ensure_future(house.ask("Como foi ontem?"))
+        await asyncio.to_thread(server.wait_until, lambda seen: len(seen.seen) == 2)
+        turn.cancel()
+        stopped = await turn
+        assert stopped.ended == "stopped"
+        assert await replayed(house, stopped) is None
+
+        hurried = await open_house(**model_of(server), turn_max_seconds=2)
+        late = await hurried.ask("Como foi ontem?")
+        assert late.ended == "limit:seconds" or "limite" in late.text
+        assert await replayed(hurried, late) is None
