@@ -344,7 +344,7 @@ def _metrics(
             failures=frozenset(get_args(FailureKind)),
         ),
         version=version("mutirao"),
-        breakers=getattr(router, "states", None),
+        breakers=router.states,
         jobs_dsn=db.app_dsn,
         missed=lambda: onlookers.missed,
     )
@@ -383,6 +383,9 @@ def _banner(settings: Settings, texts: Texts, router: Router) -> list[str]:
         lines.append(say(settings.language, "serve.model", models=" → ".join(m.ref for m in models)))
     else:
         lines.append(say(settings.language, "serve.no_model"))
+    if settings.metrics_port is not None:
+        url = f"http://{settings.metrics_host}:{settings.metrics_port}/metrics"
+        lines.append(say(settings.language, "serve.metrics", url=url))
     return lines
 
 

@@ -124,7 +124,9 @@ class Metrics:
         )
         self._tokens = count("model_tokens", "Tokens; cached and cache_written are parts of prompt", *model, "kind")
         self._cost = count("model_cost_usd", "What requests of known price cost, in US dollars", *model, "role")
-        self._unpriced = count("model_requests_unpriced", "Answered requests whose price is unknown", *model)
+        self._unpriced = count(
+            "model_requests_unpriced", "Requests that used tokens and whose price is unknown", *model
+        )
         self._fallbacks = count(
             "model_fallbacks", "Requests to a model because an earlier one of its chain failed or was not asked", *model
         )
@@ -137,7 +139,7 @@ class Metrics:
 
         # There from the start with 0: Prometheus cannot see the first rise of what appears with 1.
         for door in get_args(Door):
-            for ended in (*ENDINGS, f"limit:{OTHER}", f"error:{OTHER}"):
+            for ended in (*sorted(ENDINGS), f"limit:{OTHER}", f"error:{OTHER}"):
                 self._turns.labels(door, ended)
         for ref in known.models:
             for counter in (self._unpriced, self._fallbacks, self._retries, self._hedges):
@@ -186,11 +188,10 @@ class Metrics:
             "completion": call.completion_tokens,
         }
         for kind, number in tokens.items():
-            if number > 0:
-                self._tokens.labels(*model, kind).inc(number)
+            self._tokens.labels(*model, kind).inc(max(number, 0))
         if call.cost_usd is not None:
             self._cost.labels(*model, role).inc(max(float(call.cost_usd), 0.0))  # Prometheus knows floats only
-        elif call.failure is None:
+        elif call.failure is None or call.prompt_tokens or call.completion_tokens:
             self._unpriced.labels(*model).inc()
         if call.hedge:
             self._hedges.labels(*model).inc()

@@ -107,6 +107,7 @@ class Traces:
         _finish(root, seen.ended_at, (detail or kind) if kind in ("error", "limit") else None)
 
     def _model_call(self, call: ModelCall, inside: Context, conversation_id: str, turn_start: float) -> None:
+        given_up = (call.failure or "").startswith("given_up")  # by us: stopped, or another was faster; no error
         attributes: dict[str, Any] = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": _provider(call.provider),
@@ -123,6 +124,7 @@ class Traces:
             "mutirao.link": call.link,
             "mutirao.attempt": call.attempt,
             "mutirao.hedge": call.hedge,
+            "mutirao.given_up": given_up,
             "mutirao.usage.estimated": call.estimated,
         }
         if call.first_seconds is not None:
@@ -137,7 +139,7 @@ class Traces:
             start_time=_nanoseconds(start),
             attributes=attributes,
         )
-        _finish(span, start + call.seconds, call.failure)
+        _finish(span, start + call.seconds, None if given_up else call.failure)
 
     def _tool_call(self, record: ToolRecord, inside: Context, conversation_id: str, turn_start: float) -> None:
         start = record.started_at or turn_start

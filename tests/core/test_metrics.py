@@ -82,8 +82,9 @@ def test_an_answered_request_is_told_with_tokens_cost_and_times(metrics: Metrics
 
 
 def test_a_failed_request_is_told_by_the_kind_of_its_failure_never_by_its_words(metrics: Metrics) -> None:
-    late = model_call(failure="timeout: anthropic/claude (after 8.0 s)", first_seconds=None, cost_usd=None)
-    odd = model_call(failure="Ana Souza said no", first_seconds=None, cost_usd=None)
+    nothing = {"prompt_tokens": 0, "completion_tokens": 0, "cost_usd": None, "first_seconds": None}
+    late = model_call(failure="timeout: anthropic/claude (after 8.0 s)", **nothing)
+    odd = model_call(failure="Ana Souza said no", **nothing)
     metrics.saw(seen(late, odd, asked("")))
     told = scrape(metrics)
     outcomes = {name: n for name, n in told.items() if name.startswith("mutirao_model_requests_total")}
@@ -94,9 +95,9 @@ def test_a_failed_request_is_told_by_the_kind_of_its_failure_never_by_its_words(
 
 
 def test_a_request_of_unknown_price_is_counted_as_such_and_adds_nothing_to_the_cost(metrics: Metrics) -> None:
-    metrics.saw(seen(model_call(cost_usd=None)))
+    metrics.saw(seen(model_call(cost_usd=None), model_call(cost_usd=None, failure="given_up: …", estimated=True)))
     told = scrape(metrics)
-    assert told['mutirao_model_requests_unpriced_total{model="claude",provider="anthropic"}'] == 1
+    assert told['mutirao_model_requests_unpriced_total{model="claude",provider="anthropic"}'] == 2
     assert not any(name.startswith("mutirao_model_cost_usd_total") for name in told)
 
 

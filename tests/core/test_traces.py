@@ -97,6 +97,13 @@ def test_failures_are_errors_with_their_code_and_without_their_words(receiver: C
     }
 
 
+def test_a_request_that_we_gave_up_ourselves_is_no_error(receiver: Collector) -> None:
+    sent(receiver, seen(model_call(failure="given_up: anthropic/claude (another model was faster)", estimated=True)))
+    [chat] = receiver.named("chat claude")
+    assert not chat.failed and "error.type" not in chat.attributes
+    assert chat.attributes["mutirao.given_up"] is True and chat.attributes["mutirao.usage.estimated"] is True
+
+
 @pytest.mark.parametrize("ended", ["done", "stopped"])
 def test_a_turn_that_its_person_stopped_is_no_error(receiver: Collector, ended: str) -> None:
     sent(receiver, seen(ended=ended))
