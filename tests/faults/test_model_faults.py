@@ -5,11 +5,12 @@ counts, so that the next turn tells whether it did.
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -19,6 +20,7 @@ from core.turn import ModelCall
 from evals.stand_in import Answer, Seen, StandIn, Unreachable
 from llm.errors import FailureKind
 from llm.router import Router
+from tests.conftest import RedisServer
 from tests.faults.conftest import Provider, Shown
 from tests.llm.conftest import MakeRouter, Serve, new_turn, question
 
@@ -207,7 +209,7 @@ WAIT_SCALE = 0.02
 def gaps(server: StandIn) -> list[float]:
     """Seconds between the requests a server saw, as long as they would be at the real scale."""
     moments = [seen.at for seen in server.seen]
-    return [(after - before) / WAIT_SCALE for before, after in pairwise(moments)]
+    return [(after - before) / WAIT_SCALE for before, after in itertools.pairwise(moments)]
 
 
 async def failures_of(router: Router, background: bool) -> list[str]:
@@ -242,18 +244,21 @@ async def test_in_the_background_the_only_model_is_asked_again_after_2_4_and_8_s
 
 
 @pytest.mark.parametrize(
-    "told", ["12", "Fri, 20 Nov 2026 12:00:12 GMT", "0"], ids=["seconds", "a date", "no time at all"]
+    ("told", "least"),
+    [("12", 12), ("Fri, 20 Nov 2026 12:00:12 GMT", 12), ("0", 2)],
+    ids=["seconds", "a date", "no time at all"],
 )
-async def test_the_wait_a_provider_asks_for_takes_the_place_of_ours(
-    told: str, serve: Serve, make_router: MakeRouter
+async def test_the_wait_a_provider_asks_for_is_kept(
+    told: str, least: float, serve: Serve, make_router: MakeRouter
 ) -> None:
+    """A shorter one than ours does not count."""
     headers = {"Retry-After": told, "Date": "Fri, 20 Nov 2026 12:00:00 GMT"}
     server = serve(Answer(status=429, headers=headers), Answer(WORDS))
     router = make_router(openai=server, model_time_scale=WAIT_SCALE)
     await router.warm()
     answer = await router.complete(new_turn(), question(), playbook=None, background=True)
     assert (answer.text, len(server.seen)) == (WORDS, 2)
-    assert gaps(server)[0] >= (0 if told == "0" else 12)
+    assert gaps(server)[0] >= least
 
 
 @pytest.mark.parametrize("told", ["-1", "1000000000", "NaN", "inf", "soon, maybe", "Fri, 20 Nov 2015 12:00:00 GMT"])
@@ -272,6 +277,18 @@ async def test_a_wait_beyond_the_deadline_is_not_begun(serve: Serve, make_router
         server = serve(Answer(status=429, headers={"Retry-After": told}), Answer(WORDS))
         assert await failures_of(make_router(openai=server), background=True) == ["rate_limited"]
         assert len(server.seen) == 1
+
+
+async def test_in_the_background_a_provider_that_comes_back_late_is_asked_by_one_trial(
+    serve: Serve, make_router: MakeRouter
+) -> None:
+    server = serve(*[Answer(status=500)] * 5, Answer(WORDS))
+    router, turn = make_router(openai=server, model_time_scale=WAIT_SCALE), new_turn()
+    await router.warm()
+    answer = await router.complete(turn, question(), playbook=Talker(), background=True)
+    assert (answer.provider, len(server.seen)) == ("openai", 6)
+    assert gaps(server)[3] >= 16, "the waits go on doubling"
+    assert gaps(server)[4] >= 60, "then the breaker is open"
 
 
 NEVER_AGAIN = ["401", "400", "413", "a refusal", "a page", "truncated arguments", "a call cut at our length"]
@@ -442,3 +459,65 @@ async def test_a_trial_that_is_stopped_makes_room_for_another(play: Play, make_r
         while answered == ["offline"]:
             answered = await ask(router)
     assert answered == ["openai"]
+
+
+@pytest.mark.redis
+async def test_processes_share_their_breakers_over_redis(play: Play, make_router: MakeRouter, redis_url: str) -> None:
+    script = Switch(Answer(status=500))
+    server = play(script)
+    shared = {"openai": server, "redis_url": redis_url, "model_breaker_seconds": 1}
+    one, other = make_router(**shared), make_router(**shared)
+    for router in (one, one, one, other, other):
+        assert await ask(router) == ["offline"]
+    assert len(server.seen) == 5
+    while len(server.seen) == 5:
+        await asyncio.gather(ask(one, 10), ask(other, 10))
+    assert len(server.seen) == 6, "one trial among both"
+    assert server.seen[5].at - server.seen[4].at >= 1
+    script.heal()
+    answered: list[str] = []
+    while "openai" not in answered:
+        answered = [*itertools.chain(*await asyncio.gather(ask(one, 10), ask(other, 10)))]
+    assert len(server.seen) == 7
+    assert await asyncio.gather(ask(one), ask(other)) == [["openai"], ["openai"]]
+
+
+@pytest.mark.redis
+async def test_when_redis_dies_each_process_goes_on_from_what_it_knows(
+    play: Play, make_router: MakeRouter, redis_server: RedisServer
+) -> None:
+    server = play(Switch(Answer(status=500)))
+    one, other = (make_router(openai=server, redis_url=redis_server.url) for _ in range(2))
+    for router in (one, other, one):
+        await ask(router)
+    redis_server.kill()
+    for _ in range(9):
+        assert await ask(one) == ["offline"]
+    assert len(server.seen) == 5, "it knew of three failures"
+    for _ in range(9):
+        assert await ask(other) == ["offline"]
+    assert 5 + 2 <= len(server.seen) <= 5 + 4, "it knew of its own at the least"
+
+
+# --- who may be asked at all -----------------------------------------------------------------------
+
+
+async def test_a_model_without_tools_is_not_asked_for_a_task_with_tools(
+    serve: Serve, make_router: MakeRouter, tmp_path: Path
+) -> None:
+    overlay = """
+        [models."openai/words-only"]
+        title = "Words only"
+        abilities = ["streaming"]
+        [roles.content_writer]
+        chain = ["anthropic/claude-sonnet-4-6", "openai/words-only"]
+    """
+    (tmp_path / "catalog.toml").write_text(overlay)
+    broken, without_tools = serve(*[Answer(status=500)] * 2), serve(Answer(MODEL_WORDS))
+    router = make_router(anthropic=broken, openai=without_tools, data_dir=tmp_path)
+    turn, writer = new_turn(), question(role="content_writer")
+    assert (await router.complete(turn, writer, playbook=Talker())).provider == "offline"
+    assert turn.completions[0].passed_over == ["openai/words-only: no tools"]
+    assert (len(broken.seen), len(without_tools.seen)) == (1, 0)
+    writer = question(role="content_writer", tools=[])
+    assert (await router.complete(new_turn(), writer, playbook=Talker())).provider == "openai"
