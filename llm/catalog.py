@@ -96,6 +96,11 @@ class _RoleEntry(_Strict):
     chain: list[str] = Field(min_length=1)
     planned: bool = False
 
+    @property
+    def all_needs(self) -> frozenset[Ability]:
+        """What it says it needs, and streaming where the answer is text: answers are shown as they are written."""
+        return self.needs if self.tier in ("images", "audio", "embeddings") else self.needs | {"streaming"}
+
 
 class _CatalogFile(_Strict):
     providers: dict[str, _ProviderEntry]
@@ -169,10 +174,10 @@ class Catalog:
                 plan.left_out[ref] = "MUTIRAO_COMPATIBLE_MODEL"
             elif provider not in providers:
                 plan.left_out[ref] = self.setting_of(provider)
-            elif lacks := sorted(entry.needs - self._model(ref).abilities):
+            elif lacks := sorted(entry.all_needs - self._model(ref).abilities):
                 plan.unfit[ref] = [str(ability) for ability in lacks]
-            else:
-                plan.models.append(self._model(ref))
+            elif (model := self._model(ref)) not in plan.models:  # compatible/* may be one that is named as well
+                plan.models.append(model)
         return plan
 
     def _wanted(self, entry: _RoleEntry) -> list[str]:
@@ -289,9 +294,9 @@ def _checked(tables: dict[str, Any], file: Path) -> _CatalogFile:
         where = f"roles.{role}.chain"
         for ref in entry.chain:
             if ref == _ANY_COMPATIBLE:
-                lacks = entry.needs - entries.providers["compatible"].abilities
+                lacks = entry.all_needs - entries.providers["compatible"].abilities
             elif ref in entries.models:
-                lacks = entry.needs - entries.models[ref].abilities
+                lacks = entry.all_needs - entries.models[ref].abilities
             else:
                 raise _broken(file, where, f"{ref} is not in [models]")
             if lacks:

@@ -20,7 +20,7 @@ _TYPICAL = Usage(prompt_tokens=1_000, completion_tokens=300)
 async def ready() -> None:
     """Load the price list if that has not happened yet, without holding up the loop."""
     if not _listed.cache_info().currsize:
-        await asyncio.to_thread(_listed, "openai", "gpt-5.6-luna")
+        await asyncio.to_thread(_listed, "openai", "gpt-6-luna")
 
 
 def price_usd(model: Model, usage: Usage) -> Decimal | None:

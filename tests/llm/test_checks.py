@@ -15,7 +15,7 @@ from tests.llm.conftest import MakeRouter, Serve, SpendPlaybook, new_turn, quest
 LISTS = {
     "openai": [
         {"id": "gpt-5.6-terra", "object": "model", "created": 0, "owned_by": "openai", "shutdown_date": None},
-        {"id": "gpt-5.6-luna", "object": "model", "created": 0, "owned_by": "openai", "shutdown_date": "2027-06-01"},
+        {"id": "gpt-6-luna", "object": "model", "created": 0, "owned_by": "openai", "shutdown_date": "2027-06-01"},
         {"id": "gpt-transcribe", "object": "model", "created": 0, "owned_by": "openai"},
         {"id": "text-embedding-3-small", "object": "model", "created": 0, "owned_by": "openai"},
     ],
@@ -57,7 +57,7 @@ async def test_every_role_with_code_says_what_it_runs_on_and_what_is_left_out_fo
         "compatible/* (MUTIRAO_COMPATIBLE_MODEL is not set); anthropic/claude-sonnet-4-6 (ANTHROPIC_API_KEY is not "
         "set); google/gemini-3.8-flash (GEMINI_API_KEY is not set)."
     )
-    assert router.text.startswith("The role router runs on openai/gpt-5.6-luna, then")
+    assert router.text.startswith("The role router runs on openai/gpt-6-luna, then")
     assert planned.text.startswith("20 planned roles, which nothing uses yet: hunter_linkedin, hunter_google, ")
     assert {finding.state for finding in (analyst, router, planned)} == {"note"}
     assert server.seen == []
@@ -80,7 +80,7 @@ async def test_offline_by_choice_lacks_nothing(make_router: MakeRouter) -> None:
 async def test_a_forced_model_that_cannot_do_what_a_role_needs_is_said(make_router: MakeRouter) -> None:
     with StandIn([]) as server:
         analyst, *_ = await findings(make_router(openai=server, model="openai/gpt-transcribe"))
-    assert analyst.text.endswith("alone. Left out: openai/gpt-transcribe (cannot do: tools).")
+    assert analyst.text.endswith("alone. Left out: openai/gpt-transcribe (cannot do: streaming, tools).")
 
 
 async def test_an_overlay_is_told_with_what_it_changes(make_router: MakeRouter, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_live_compares_the_catalogs_names_with_each_providers_own_list(mak
         told = [(finding.state, finding.text) for finding in (await findings(router, live=True))[3:]]
     assert told == [
         ("ok", "openai answered."),
-        ("note", "openai says of openai/gpt-5.6-luna: 2027-06-01. Change it in the catalog before it ends."),
+        ("note", "openai says of openai/gpt-6-luna: 2027-06-01. Change it in the catalog before it ends."),
         *unlisted("note", "openai", "gpt-image-2.5-sunburst"),
         ("ok", "anthropic answered."),
         ("note", "anthropic says of anthropic/claude-sonnet-4-6: deprecated. Change it in the catalog before it ends."),
