@@ -21,7 +21,6 @@ State = Literal["closed", "open", "trial"]
 
 _PATIENCE = 0.2  # seconds that Redis gets to answer
 _REST = 5.0  # seconds that a Redis which failed is left alone, so that not every call waits for it
-_REMEMBERED = 10  # times the seconds of an open breaker: what nobody reported on for so long is forgotten
 
 log = structlog.get_logger(__name__)
 
@@ -120,7 +119,7 @@ class Breakers:
             breaker.failures = told["failures"]
             breaker.open_until = None if told["open"] is None else now + told["open"]
             breaker.trial_until, breaker.holder = now + told["trial"], told["holder"]
-            breaker.forgotten_at = now + _REMEMBERED * self._limits.seconds
+            breaker.forgotten_at = now + self._limits.remembered + lease
         else:
             breaker.apply(event, holder, lease, now, self._limits)
         return breaker
@@ -145,8 +144,8 @@ class Breakers:
             holder,
             limits.failures,
             _ms(limits.seconds),
-            _ms(_REMEMBERED * limits.seconds),
-            _ms(min(lease, _REMEMBERED * limits.seconds)),
+            _ms(limits.remembered + lease),
+            _ms(lease),
             known_open,
         ]
         try:
@@ -175,6 +174,11 @@ class _Limits:
     failures: int
     seconds: float
 
+    @property
+    def remembered(self) -> float:
+        """Seconds after which what nobody reported on is forgotten."""
+        return 10 * self.seconds
+
 
 @dataclass
 class _Breaker:
@@ -198,6 +202,7 @@ class _Breaker:
         if event == "enter":
             if self.open_until is not None and now >= self.open_until and now >= self.trial_until:
                 self.holder, self.trial_until = holder, now + lease
+                self.forgotten_at = self.trial_until + limits.remembered
             return
         if event == "failed" and (on_trial or not is_open):
             self.failures += 1
@@ -207,7 +212,7 @@ class _Breaker:
             self.failures, self.open_until, self.trial_until, self.holder = 0, None, 0.0, ""
         elif event == "left" and on_trial:
             self.trial_until, self.holder = 0.0, ""
-        self.forgotten_at = now + _REMEMBERED * limits.seconds
+        self.forgotten_at = now + limits.remembered
 
 
 # KEYS: the breaker. ARGV: event, holder, failures that open it, milliseconds: open, remembered, lease, and those for
@@ -234,7 +239,7 @@ if kind ~= 'hash' and ARGV[7] ~= '' then  -- wiped: the caller remembers
   open_until, failures, changed = now + tonumber(ARGV[7]), limit, true
 end
 if open_until and open_until > now + rest then open_until, changed = now + rest, true end
-if trial_until > now + remembered then trial_until, changed = 0, true end
+if trial_until > now + 86400000 then trial_until, changed = 0, true end  -- no request takes a day
 
 local on_trial = open_until and holder ~= '' and holder == held_by
 if event == 'enter' then
