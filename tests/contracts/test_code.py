@@ -21,14 +21,18 @@ HEAVY = {
     "mcp",
     "openai",
     "openpyxl",
+    "opentelemetry",
     "pandas",
     "plotly",
+    "prometheus_client",
     "sklearn",
 }
 # Files that are themselves only ever imported inside a function, by what they are for.
 HEAVY_FILES = {
     "channels/chat.py": {"chainlit"},  # Chainlit loads it as its target
     "channels/chat_data.py": {"chainlit"},
+    "core/metrics.py": {"prometheus_client"},  # where metrics are served
+    "core/traces.py": {"opentelemetry"},  # where there is a collector
 }
 
 MEASURING = ("evals/", "bench/")
