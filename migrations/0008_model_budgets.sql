@@ -103,7 +103,10 @@ DECLARE
     marks        CONSTANT integer[] := ARRAY[80, 120];  -- percent of a budget
 BEGIN
     -- A server that loses power forgets the last moments of spending; in return no call waits for the disk.
-    PERFORM set_config('app.tenant_id', tenant, true), set_config('synchronous_commit', 'off', true);
+    -- Plain index scans alone mark what was deleted, so that the next ones pass it by: reservations come and go faster
+    -- than any vacuum (after 8,000 requests a call took 1.3 ms with bitmap scans, and 0.3 ms still without).
+    PERFORM set_config('app.tenant_id', tenant, true), set_config('synchronous_commit', 'off', true),
+            set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true);
     PERFORM pg_advisory_xact_lock(hashtextextended('model budget ' || tenant, 0));
 
     IF ended IS NOT NULL THEN
