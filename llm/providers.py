@@ -243,8 +243,9 @@ class Compatible(OpenAI):
 def _mark_openai_prefix(messages: list[dict[str, Any]]) -> None:
     """Mark the end of the system text: tools and system are cached for every conversation, not only for this one.
 
-    Without a mark GPT-5.6 and later write the whole prompt into the cache and find only a whole prompt again. Parts of
-    under 1,024 tokens are not cached, and nothing is charged for the mark. Source: OpenAI, "Prompt caching".
+    Without it GPT-5.6 and later keep one mark of their own, at the end of the whole prompt, from which only the same
+    conversation goes on. Less than 1,024 tokens are not cached; the mark itself costs nothing. Source: OpenAI, "Prompt
+    caching".
     """
     system = [message for message in messages if message["role"] == "system"]
     if system and isinstance(system[-1]["content"], str):
