@@ -190,6 +190,7 @@ class RecordedModels:
             await self._nothing_recorded(turn, request)
         then = self._tape.completions.pop(0)
         await self._compare(then, question.completion, question.number + 1, turn)
+        question.completion.passed_over += then["passed_over"]
         recorded = self._tape.record["model_calls"]
         calls = [_model_call(call) for call in recorded if call["completion"] == question.number]
         turn.model_calls += calls

@@ -239,6 +239,8 @@ class Supervisor:
 
         def tell(pieces: list[str | None]) -> None:
             for piece in pieces:
+                if turn.first_text is None and piece is not None:
+                    turn.first_text = time.monotonic() - turn.started
                 turn.progress(TextWithdrawn() if piece is None else TextChunk(piece))
 
         title = f"step.crew.{crew.name}"
@@ -353,7 +355,8 @@ class Supervisor:
             lines.append(self.texts.say(turn.language, "turn.limit", limit=detail))
         without_model = any(r.result is not None for r in turn.results) and not any(a.by_model for a in answers)
         if without_model and kind == "done":
-            failed = any(c.failure for c in turn.model_calls)
+            left_alone = any(why.endswith("breaker open") for one in turn.completions for why in one.passed_over)
+            failed = left_alone or any(c.failure for c in turn.model_calls)
             lines.append("_" + self.texts.say(turn.language, "turn.models_down" if failed else "turn.no_model") + "_")
         return "\n\n".join(lines)
 
@@ -371,8 +374,10 @@ class Supervisor:
         return cards
 
     def _timing(self, turn: Turn) -> dict[str, float]:
+        total = time.monotonic() - turn.started
         return {
-            "total": round(time.monotonic() - turn.started, 3),
+            "total": round(total, 3),
+            "first_text": round(total if turn.first_text is None else turn.first_text, 3),
             "tools": round(sum(r.seconds for r in turn.results), 3),
             "model": round(sum(c.seconds for c in turn.model_calls), 3),
         }
