@@ -18,7 +18,7 @@ import click
 from business.ads.importer import Hints
 from business.approvals.model import ProposalState
 from business.people.service import People
-from channels.commands import budgets, table_lines
+from channels.commands import budgets, table_lines, turns
 from channels.services import Services
 from core import backup as backups
 from core.doctor import Finding, examine, floor_checks, healthy
@@ -306,6 +306,7 @@ def commands(
         run(_settings(), work)
 
     budgets.add_to(cli, lambda work: run(_settings(), work))
+    turns.add_to(cli, lambda work: run(_settings(), work))
 
     # --- running it -----------------------------------------------------------------------
 

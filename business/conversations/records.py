@@ -183,21 +183,16 @@ async def write_record(
 def replayable(found: TurnRecord) -> dict[str, Any]:
     """The whole record of a turn. Refused, with `id`: "turn_running", "turn_no_record" (interrupted, or from before
     turns were recorded whole), "turn_record_cut" (its time is over), "turn_record_version" (found, known)."""
-    which = {"id": found.line.id}
+    turn_id = found.line.id
     if found.line.state == "running":
-        raise Refused("turn_running", f"{found.line.id} is not over", **which)
+        raise Refused("turn_running", f"{turn_id} is not over", id=turn_id)
     if found.cut:
-        raise Refused("turn_record_cut", f"only figures are left of {found.line.id}", **which)
+        raise Refused("turn_record_cut", f"only figures are left of {turn_id}", id=turn_id)
     if found.version == 0:
-        raise Refused("turn_no_record", f"{found.line.id} has no record", **which)
+        raise Refused("turn_no_record", f"{turn_id} has no record", id=turn_id)
     if found.version != VERSION:
-        raise Refused(
-            "turn_record_version",
-            f"{found.line.id} has version {found.version}",
-            **which,
-            found=found.version,
-            known=VERSION,
-        )
+        told = {"found": found.version, "known": VERSION}
+        raise Refused("turn_record_version", f"{turn_id} has version {found.version}", id=turn_id, **told)
     return found.record
 
 

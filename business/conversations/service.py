@@ -139,7 +139,7 @@ class Conversations:
         conn: Any,
         figures: Figures | None = None,
     ) -> str:
-        """Write the answer and close the turn, with its record, in the caller's transaction. Returns the message's id."""
+        """Write the answer and close the turn with its record, in `conn`'s transaction. Returns the message's id."""
         message_id, now = new_id("msg"), self._clock.now()
         await conn.execute(
             """insert into messages (id, tenant_id, conversation_id, turn_id, role, text, extra, created_at)
