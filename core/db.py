@@ -5,6 +5,7 @@ set for one transaction only, so a connection that goes back to the pool carries
 """
 
 import asyncio
+import select
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -28,8 +29,9 @@ class Database:
     """A pool of connections to the application's database, and small ones apart: for locks, which are held longer, and
     for calls of functions, which are shorter than anything.
 
-    `max_pool` connections run transactions, up to `max_locks` hold locks (a conversation's turn, an import), up to
-    `max_brief_locks` others brief ones (a login, an approval). Each pool grows with need; the embedded server takes 100
+    `max_pool` connections run transactions. One more holds all locks that were free when they were asked for; up to
+    `max_locks` others wait for locks that another process has (a conversation's turn, an import), up to
+    `max_brief_locks` for brief ones (a login, an approval). Each pool grows with need; the embedded server takes 100
     of all processes. Open it inside a running event loop.
     """
 
@@ -38,6 +40,7 @@ class Database:
     ) -> None:
         self.app_dsn = app_dsn
         self._pool = _pool(app_dsn, "mutirao", min_pool, max_pool, autocommit=False)
+        self._keyring = _Keyring(app_dsn)
         self._locks = _pool(app_dsn, "mutirao locks", 0, max_locks, autocommit=True)
         self._brief_locks = _pool(app_dsn, "mutirao brief locks", 0, max_brief_locks, autocommit=True)
         self._calls = _pool(app_dsn, "mutirao calls", 0, 2, autocommit=True, checked=False)
@@ -59,6 +62,7 @@ class Database:
         await self._calls.open()
 
     async def close(self) -> None:
+        await self._keyring.close()
         await self._locks.close()
         await self._calls.close()
         await self._brief_locks.close()
@@ -110,38 +114,51 @@ class Database:
     async def lock(self, key: str, timeout: float = 60.0, *, brief: bool = False) -> AsyncIterator[None]:
         """Hold the lock `key` among all processes on this database; in each process first come, first served.
 
-        Within a process, those who wait for the same key cost nothing: only the first in line borrows a connection.
-        `brief` locks (a login, one write) have connections of their own, so that no number of turns or imports, which
-        hold theirs for as long as the work takes, keeps them waiting.
+        A lock that is free costs one round trip and no connection: a process may hold any number of them. Those who
+        wait for the same key within a process cost nothing: only the first in line borrows a connection, when another
+        process has the lock. `brief` locks (a login, one write) wait on connections of their own, so that no number of
+        turns or imports keeps them waiting.
         It is not re-entrant, and it ends with its process: PostgreSQL frees it when the connection breaks.
         Unavailable("busy", key) when it is not free within `timeout` seconds.
         """
         until = time.monotonic() + timeout
-        pool = self._brief_locks if brief else self._locks
         async with self._first_in_line(key, timeout):
+            ring = await self._keyring.take(key)
+            if ring is None:
+                async with self._waited_for(key, until, self._brief_locks if brief else self._locks):
+                    yield
+                return
             try:
-                conn = await pool.getconn(max(until - time.monotonic(), 0.01))
-            except (PoolTimeout, PoolClosed) as error:
-                if pool.get_stats().get("pool_size", 0) >= pool.max_size:
-                    raise Unavailable("busy", "too many locks are held", key=key) from None
-                raise Unavailable("database_unreachable", str(error)) from None
-            held = False
-            try:
-                patience = f"{max(int((until - time.monotonic()) * 1000), 1)}ms"
-                await conn.execute("SELECT set_config('lock_timeout', %s, false)", [patience])
-                await conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [key])
-                held = True
                 yield
-            except psycopg.errors.LockNotAvailable:
-                if held:
-                    raise
-                raise Unavailable("busy", f"{key} is locked by other work", key=key) from None
-            except psycopg.OperationalError as error:
-                if held:
-                    raise
-                raise Unavailable("database_unreachable", str(error)) from None
             finally:
-                await asyncio.shield(_free(pool, conn, key, held))
+                await asyncio.shield(self._keyring.give_back(ring, key))
+
+    @asynccontextmanager
+    async def _waited_for(self, key: str, until: float, pool: "AsyncConnectionPool[Connection]") -> AsyncIterator[None]:
+        """Hold a lock that another process has, as soon as it lets go, on a connection of its own."""
+        try:
+            conn = await pool.getconn(max(until - time.monotonic(), 0.01))
+        except (PoolTimeout, PoolClosed) as error:
+            if pool.get_stats().get("pool_size", 0) >= pool.max_size:
+                raise Unavailable("busy", "too many locks are waited for", key=key) from None
+            raise Unavailable("database_unreachable", str(error)) from None
+        held = False
+        try:
+            patience = f"{max(int((until - time.monotonic()) * 1000), 1)}ms"
+            await conn.execute("SELECT set_config('lock_timeout', %s, false)", [patience])
+            await conn.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [key])
+            held = True
+            yield
+        except psycopg.errors.LockNotAvailable:
+            if held:
+                raise
+            raise Unavailable("busy", f"{key} is locked by other work", key=key) from None
+        except psycopg.OperationalError as error:
+            if held:
+                raise
+            raise Unavailable("database_unreachable", str(error)) from None
+        finally:
+            await asyncio.shield(_free(pool, conn, key, held))
 
     @asynccontextmanager
     async def _first_in_line(self, key: str, timeout: float) -> AsyncIterator[None]:
@@ -188,6 +205,75 @@ class _Line:
     people: int = 0
 
 
+class _Keyring:
+    """One connection that holds any number of locks, made anew when it broke (which freed the locks it had)."""
+
+    _PATIENCE = 5.0  # seconds for a statement that never waits: a connection that takes longer is taken for broken
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._conn: Connection | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def take(self, key: str) -> Connection | None:
+        """Where the lock `key` is held now; None when another process has it. Unavailable("database_unreachable").
+
+        Nobody else of this process may ask for the key meanwhile: within one session a lock is given twice.
+        """
+        taking = asyncio.ensure_future(self._take(key))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._give_up(taking, key))
+            raise
+
+    async def _give_up(self, taking: "asyncio.Future[Connection | None]", key: str) -> None:
+        try:
+            if (conn := await taking) is not None:
+                await self.give_back(conn, key)
+        except Unavailable:
+            pass
+
+    async def _take(self, key: str) -> Connection | None:
+        async with self._one_at_a_time:
+            try:
+                try:
+                    return await self._try(key)
+                except psycopg.OperationalError:  # the server was started anew
+                    await self.close()
+                    return await self._try(key)
+            except (psycopg.OperationalError, TimeoutError) as error:
+                await self.close()
+                raise Unavailable("database_unreachable", str(error) or "no answer") from None
+
+    async def _try(self, key: str) -> Connection | None:
+        async with asyncio.timeout(self._PATIENCE):
+            if self._conn is None or self._conn.closed:
+                self._conn = await AsyncConnection.connect(
+                    self._dsn, autocommit=True, row_factory=dict_row, connect_timeout=5
+                )
+                await configure(self._conn)
+            conn = self._conn
+            asked = await conn.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS got", [key])
+            row = await asked.fetchone()
+        return conn if row is not None and row["got"] else None
+
+    async def give_back(self, conn: Connection, key: str) -> None:
+        """Free a lock that `take` gave. A connection that broke has done so already."""
+        if conn.closed:
+            return
+        try:
+            async with asyncio.timeout(self._PATIENCE):
+                await conn.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [key])
+        except (psycopg.Error, TimeoutError):
+            await conn.close()
+
+    async def close(self) -> None:
+        if self._conn is not None:
+            await self._conn.close()
+        self._conn = None
+
+
 async def _free(pool: "AsyncConnectionPool[Connection]", conn: Connection, key: str, held: bool) -> None:
     try:
         if held and not conn.closed:
@@ -209,6 +295,15 @@ async def configure(conn: "AsyncConnection[Any]") -> None:
         await conn.commit()
 
 
+async def _check(conn: Connection) -> None:
+    """Fail for a connection that the server has closed. One that nothing came on needs no round trip to be known well:
+    a server says farewell before it closes, and the end of a connection is readable too."""
+    watch = select.poll()
+    watch.register(conn.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
+    if watch.poll(0):
+        await AsyncConnectionPool.check_connection(conn)
+
+
 def _pool(
     dsn: str, name: str, least: int, most: int, *, autocommit: bool, checked: bool = True
 ) -> "AsyncConnectionPool[Connection]":
@@ -220,7 +315,7 @@ def _pool(
         max_size=most,
         timeout=5.0,
         # A connection that the server has closed meanwhile (a restart) is replaced before anybody gets it.
-        check=AsyncConnectionPool.check_connection if checked else None,
+        check=_check if checked else None,
         configure=configure,
         name=name,
         open=False,

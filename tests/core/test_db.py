@@ -3,6 +3,8 @@
 import asyncio
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import psycopg
@@ -11,7 +13,7 @@ import pytest
 from core.db import Database
 from core.errors import Unavailable
 from core.tenancy import Role
-from tests.conftest import Dsns, Tenants
+from tests.conftest import Dsns, Tenants, until
 
 # Tables without row-level security, each with its reason. A new one belongs here only with as good a reason.
 WITHOUT_TENANT = {
@@ -293,56 +295,100 @@ async def test_a_process_that_is_killed_frees_its_lock(dsns: Dsns, database: Dat
     await process.wait()
 
 
-async def test_when_all_locks_are_held_for_too_long_it_is_busy_not_unreachable(dsns: Dsns) -> None:
+@pytest.fixture
+async def other_process(dsns: Dsns) -> AsyncIterator[Database]:
+    """What another process on the same database has."""
+    db = Database(dsns.app)
+    await db.open()
+    yield db
+    await db.close()
+
+
+async def test_a_process_holds_any_number_of_locks_at_once_and_others_see_each(
+    database: Database, other_process: Database
+) -> None:
+    keys = [f"conversation:{n}" for n in range(100)]
+    async with AsyncExitStack() as held:
+        await asyncio.gather(*(held.enter_async_context(database.lock(key, timeout=5)) for key in keys))
+        assert [await _enter(other_process, key, 0.05) for key in (keys[0], keys[50], keys[99])] == ["busy"] * 3
+    assert await asyncio.gather(*(_enter(other_process, key, 2) for key in keys)) == ["in"] * 100
+
+
+async def test_when_too_many_wait_for_another_process_it_is_busy_not_unreachable(
+    dsns: Dsns, other_process: Database
+) -> None:
     db = Database(dsns.app, max_locks=1)
     await db.open()
-    async with db.lock("conv_1"):
-        with pytest.raises(Unavailable) as told:
-            async with db.lock("conv_2", timeout=0.1):
-                pass
-    assert told.value.code == "busy"
+    async with other_process.lock("conv_1"), other_process.lock("conv_2"):
+        waits = asyncio.create_task(_enter(db, "conv_1", 5))
+        await until(lambda: db._locks.get_stats().get("pool_size", 0) == 1)
+        assert await _enter(db, "conv_2", 0.1) == "busy"
+    assert await waits == "in"
     await db.close()
 
 
-async def test_more_locks_than_the_pool_wait_for_each_other(dsns: Dsns) -> None:
+async def test_more_waits_than_connections_wait_for_each_other(dsns: Dsns, other_process: Database) -> None:
     db = Database(dsns.app, max_locks=2)
     await db.open()
-
-    async def work(n: int) -> int:
-        async with db.lock(f"conv_{n}", timeout=10):
-            await asyncio.sleep(0.01)
-            return n
-
-    assert await asyncio.gather(*(work(n) for n in range(12))) == list(range(12))
+    async with AsyncExitStack() as held:
+        for n in range(6):
+            await held.enter_async_context(other_process.lock(f"conv_{n}"))
+        waiting = [asyncio.create_task(_enter(db, f"conv_{n}", 10)) for n in range(6)]
+        await until(lambda: len(db._lines) == 6)
+    assert await asyncio.gather(*waiting) == ["in"] * 6
     await db.close()
 
 
-async def test_a_crowd_on_one_conversation_keeps_neither_an_approval_nor_a_login_waiting(dsns: Dsns) -> None:
-    db = Database(dsns.app, max_locks=2)
+async def test_waiting_for_turns_of_another_process_keeps_neither_an_approval_nor_a_login_waiting(
+    dsns: Dsns, other_process: Database
+) -> None:
+    db = Database(dsns.app, max_locks=1)
     await db.open()
-    door, served = asyncio.Event(), []
-
-    async def message(conversation: str, n: int) -> None:
-        async with db.lock(f"conversation:{conversation}", timeout=20):
-            served.append((conversation, n))
-            await door.wait()
-
-    async def brief(key: str) -> str:
-        async with db.lock(key, timeout=2, brief=True):
-            return key
-
-    crowd = [asyncio.create_task(message("one", n)) for n in range(40)]
-    another = asyncio.create_task(message("another", 0))  # the crowd holds one of the two connections, not both
-    rest = asyncio.create_task(message("third", 0))
-    assert await asyncio.gather(brief("proposal prop_1"), brief("login 1")) == ["proposal prop_1", "login 1"]
-    async with asyncio.timeout(10):
-        while len(served) < 2:
-            await asyncio.sleep(0.01)
-    assert served == [("one", 0), ("another", 0)]
-    door.set()
-    await asyncio.gather(*crowd, another, rest)
-    assert [n for conversation, n in served if conversation == "one"] == list(range(40)), "first come, first served"
+    async with other_process.lock("conversation:one"), other_process.lock("conversation:two"):
+        turns = [asyncio.create_task(_enter(db, f"conversation:{name}", 20)) for name in ("one", "two")]
+        await until(lambda: db._locks.get_stats().get("requests_waiting", 0) == 1)
+        async with other_process.lock("login 1"):
+            login = asyncio.create_task(_enter(db, "login 1", 5, brief=True))
+            assert await _enter(db, "proposal prop_1", 2, brief=True) == "in"
+        assert await login == "in"
+    assert await asyncio.gather(*turns) == ["in", "in"]
     await db.close()
+
+
+async def test_a_crowd_on_one_conversation_is_served_in_order(database: Database) -> None:
+    served: list[int] = []
+
+    async def message(n: int) -> None:
+        async with database.lock("conversation:one", timeout=20):
+            served.append(n)
+
+    await asyncio.gather(*(message(n) for n in range(40)))
+    assert served == list(range(40))
+
+
+async def test_locks_work_again_after_their_connection_was_ended(database: Database, dsns: Dsns) -> None:
+    async with database.lock("conv_1"):
+        with psycopg.connect(dsns.owner, autocommit=True) as conn:
+            conn.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+            )
+    async with database.lock("conv_1", timeout=5), database.lock("conv_2", timeout=5):
+        pass
+
+
+async def test_a_connection_that_the_server_ended_is_replaced_before_anybody_gets_it(
+    database: Database, dsns: Dsns
+) -> None:
+    async with database.system() as conn:
+        await conn.execute("SELECT 1")
+    with psycopg.connect(dsns.owner, autocommit=True) as owner:
+        ended = owner.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchall()
+    assert ended
+    async with database.system() as conn:
+        assert (await (await conn.execute("SELECT 1 AS one")).fetchone()) == {"one": 1}
 
 
 async def test_those_who_give_up_in_line_leave_nothing_behind(database: Database) -> None:
@@ -357,9 +403,9 @@ async def test_those_who_give_up_in_line_leave_nothing_behind(database: Database
     assert database._lines == {}
 
 
-async def _enter(db: Database, key: str, timeout: float) -> str:
+async def _enter(db: Database, key: str, timeout: float, brief: bool = False) -> str:
     try:
-        async with db.lock(key, timeout=timeout):
+        async with db.lock(key, timeout=timeout, brief=brief):
             return "in"
     except Unavailable as error:
         return error.code

@@ -85,7 +85,7 @@ async def test_a_tool_call_cut_by_length_never_runs(
 async def test_a_throttled_chain_is_asked_once_and_its_failures_come_out(
     crewai: Any, serve: Serve, make_router: MakeRouter, turn: Turn
 ) -> None:
-    throttled = serve(*[Answer(status=429)] * 9)
+    throttled = serve(*[Answer(status=429, headers={"Retry-After": "600"})] * 9)  # longer than a turn may take
     model = crew_model(make_router(openai=throttled), turn, "ads_analyst", playbook=None)
     with pytest.raises(Unavailable) as failed:
         await run_crew(one_agent_crew(model))
