@@ -31,8 +31,10 @@ def price_usd(model: Model, usage: Usage) -> Decimal | None:
     `usage.prompt_tokens` includes those read from and written to the provider's cache, as genai-prices counts them;
     Anthropic's own count leaves them out (llm/providers.py adds them).
     """
+    if model.provider == "compatible" or "images" in model.abilities:
+        return None
     listed = _listed(model.provider, model.name)
-    if listed is None or "images" in model.abilities:
+    if listed is None:
         return None
     from genai_prices import Usage as PricedUsage
 
@@ -65,8 +67,6 @@ def _listed(provider: str, name: str) -> Any:
     """The list's entry of a model, None when there is none; its prices still depend on the day."""
     from genai_prices.data_snapshot import get_snapshot
 
-    if provider == "compatible":
-        return None
     try:
         return get_snapshot().find_provider_model(name, None, provider, None)[1]
     except LookupError:

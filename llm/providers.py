@@ -360,7 +360,7 @@ class Anthropic(_Lazy[Any]):
         client = await self._client()
         try:
             return {
-                model.id: None if model.lifecycle in (None, "active") else model.lifecycle
+                model.id: None if (stage := getattr(model, "lifecycle", None)) in (None, "active") else str(stage)
                 async for model in client.models.list(limit=1_000)
             }
         except Exception as error:
