@@ -86,5 +86,14 @@ class Models(Protocol):
         ...
 
     async def complete(
-        self, turn: Turn, request: ModelRequest, *, playbook: Playbook | None, on_text: OnText | None = None
-    ) -> ModelAnswer: ...
+        self,
+        turn: Turn,
+        request: ModelRequest,
+        *,
+        playbook: Playbook | None,
+        on_text: OnText | None = None,
+        background: bool = False,
+        can_do_without: bool = False,
+    ) -> ModelAnswer:
+        """See llm/router.py."""
+        ...
