@@ -45,7 +45,7 @@ JOBS_KEPT_SECONDS = 5.0
 # Upper ends in seconds. A playbook's turn takes 0.05 to 0.5 s, one with models 2 to 30, the limit is 90.
 _TURN_SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 21, 30, 45, 60, 90, 120)
 _MODEL_SECONDS = (0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 8, 13, 21, 30, 60, 120, 300)
-_FIRST_SIGN_SECONDS = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 15, 30)  # 8 s is the default limit
+_FIRST_SIGN_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 15, 30)  # 8 s is the default limit
 _TOOL_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -109,6 +109,9 @@ class Metrics:
         # What users feel.
         self._turns = count("turns", "Turns that are over, by how they ended", "door", "ended")
         self._turn_seconds = spread("turn_seconds", "From a message to its whole reply", _TURN_SECONDS, "door")
+        self._first_text = spread(
+            "first_text_seconds", "From a message to the first words that are shown", _FIRST_SIGN_SECONDS, "door"
+        )
         self._answers = count(
             "answers", "Questions put to the models, by who answered: model, playbook or nobody", "role", "by"
         )
@@ -163,6 +166,7 @@ class Metrics:
         turn = seen.turn
         self._turns.labels(turn.door, _ending(seen.reply.ended)).inc()
         self._turn_seconds.labels(turn.door).observe(max(seen.seconds, 0.0))
+        self._first_text.labels(turn.door).observe(max(seen.seconds if turn.first_text is None else turn.first_text, 0))
         if turn.held_back:
             self._held_back.inc(turn.held_back)
         for completion in turn.completions:

@@ -92,6 +92,7 @@ class Traces:
                 "mutirao.door": turn.door,
                 "mutirao.language": turn.language,
                 "mutirao.ended": reply.ended,
+                "mutirao.first_text_seconds": seen.seconds if turn.first_text is None else turn.first_text,
                 "mutirao.intents": [str(part["intent"]) for part in reply.route],
                 "mutirao.numbers_held_back": turn.held_back,
                 "mutirao.proposals": len(turn.proposals),

@@ -188,6 +188,8 @@ class Turn:
     """What the reply must add about the turn itself, as text keys with their values: a budget that is used up."""
     proposals: list[str] = field(default_factory=list)
     lookups: list[Lookup] = field(default_factory=list)
+    first_text: float | None = None
+    """Seconds until the first words of the reply were shown; None while, or when, it comes as a whole."""
     held_back: int = 0
     """Numbers that a model wrote and that were kept from the reply, because nothing of the turn accounts for them."""
     calls: dict[str, "asyncio.Future[Any]"] = field(default_factory=dict)

@@ -63,6 +63,14 @@ def test_a_turn_is_counted_by_its_door_and_its_end_and_its_seconds_are_measured(
     assert told['mutirao_turn_seconds_bucket{door="chat",le="5.0"}'] == 3
 
 
+def test_the_first_words_are_measured_and_a_reply_that_comes_whole_has_them_at_its_end(metrics: Metrics) -> None:
+    metrics.saw(seen(first_text=0.7))
+    metrics.saw(seen())
+    told = scrape(metrics)
+    assert told['mutirao_first_text_seconds_sum{door="chat"}'] == 5.7
+    assert told['mutirao_first_text_seconds_bucket{door="chat",le="0.75"}'] == 1
+
+
 def test_an_answered_request_is_told_with_tokens_cost_and_times(metrics: Metrics) -> None:
     metrics.saw(seen(model_call(), asked()))
     told, model = scrape(metrics), 'model="claude",provider="anthropic"'

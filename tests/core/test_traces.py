@@ -1,6 +1,7 @@
 """A finished turn arrives at an OpenTelemetry collector as one trace; one that is away harms nothing."""
 
 import io
+import socket
 import time
 from collections.abc import Iterator
 
@@ -8,7 +9,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from core.traces import Traces
+from core.traces import SEND_SECONDS, Traces
 from tests.conftest import free_port, wait_until
 from tests.core.collector import Collector, collector
 from tests.core.finished import ENDED_AT, SECRETS, model_call, seen, tool_call
@@ -145,6 +146,16 @@ def test_a_collector_that_is_away_costs_no_time_and_one_line_in_the_log(lines: i
     assert time.monotonic() - begun < 10
     wait_until(lambda: "traces_not_taken" in lines.getvalue())
     assert len(lines.getvalue().splitlines()) == 1, lines.getvalue()
+
+
+def test_a_collector_that_takes_the_line_and_never_answers_is_not_waited_for(lines: io.StringIO) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        traces = Traces(f"http://127.0.0.1:{silent.getsockname()[1]}", every=60)
+        traces.saw(seen(model_call()))
+        begun = time.monotonic()
+        traces.close(0.5)
+        assert time.monotonic() - begun < SEND_SECONDS - 1
+    wait_until(lambda: "traces_not_taken" in lines.getvalue())
 
 
 def test_a_collector_that_refuses_is_complained_about_once_and_its_return_is_told(lines: io.StringIO) -> None:

@@ -41,6 +41,8 @@ async def test_a_turn_with_a_model_is_told_to_both_as_the_reply_tells_it(open_ho
     )
     assert told['mutirao_tool_calls_total{ended="ok",tool="ads_report"}'] == 1
     assert told["mutirao_database_up"] == 1
+    assert 0 < told['mutirao_first_text_seconds_sum{door="chat"}'] <= told['mutirao_turn_seconds_sum{door="chat"}']
+    assert reply.timing["first_text"] <= reply.timing["total"]
 
     [turn] = receiver.named("invoke_agent mutirao")
     chats, [tool] = receiver.named(f"chat {model}"), receiver.named("execute_tool ads_report")
