@@ -16,13 +16,17 @@ from core.audit import verify_chain
 from core.clock import FixedClock
 from core.db import Database
 from core.errors import ArgumentsWrong, Refused
+from core.settings import Settings
 from core.tenancy import Identity, Role
 from core.turn import ModelCall, Turn
+from evals.stand_in import Answer, StandIn
 from llm.budget import Admission, Budget, Budgets, Change, Spent
 from llm.catalog import Model
 from llm.messages import Usage
 from llm.prices import price_usd
+from llm.router import Router
 from tests.conftest import Dsns, Tenants, until
+from tests.llm.conftest import question
 
 PRICED = Model("openai", "gpt-5.6-luna", "Luna", 100_000, frozenset({"tools"}))
 UNPRICED = Model("compatible", "some-model", "Some model", 32_000, frozenset({"tools"}))
@@ -482,3 +486,49 @@ async def test_the_last_days_are_told_with_those_that_had_no_requests(
     told = await budgets.history(who.tenant_id, 3)
     assert [(day.day, spent.requests) for day, spent in told] == [(22, 2), (21, 0), (20, 2)]
     assert told[0][1].usd == ONE * 2
+
+
+# --- through the router -----------------------------------------------------------------------
+
+
+class Sentence:
+    """A playbook that always has the same answer."""
+
+    def next_step(self) -> str:
+        return "Gastou R$ 12,34."
+
+
+async def test_twenty_turns_of_two_routers_stop_at_the_ceiling_and_failed_providers_cost_nothing(
+    open_budgets: Open, tenants: Tenants, clock: FixedClock
+) -> None:
+    turns = [a_turn(tenants.one[Role.CLIENTE], clock, f"turn_{n}") for n in range(20)]
+    budgets = [await open_budgets(tokens=2_000) for _ in range(2)]
+    with StandIn(lambda _: Answer(status=500)) as broken, StandIn(lambda _: Answer("Gastou muito.")) as whole:
+        settings = Settings(
+            anthropic_api_key="key-a",
+            anthropic_base_url=broken.url,
+            openai_api_key="key-o",
+            openai_base_url=whole.openai_url,
+        )
+        routers = [Router.from_settings(settings, budgets=each) for each in budgets]
+
+        async def run(n: int) -> int:
+            answered = 0
+            while True:
+                turns[n].model_calls.clear()  # a turn has limits of its own, which are not meant here
+                request = question(max_tokens=200, tools=[])
+                answer = await routers[n % 2].complete(turns[n], request, playbook=Sentence())
+                if answer.provider == "offline":
+                    return answered
+                answered += 1
+
+        answered = sum(await asyncio.gather(*(run(n) for n in range(20))))
+        for router in routers:
+            await router.close()
+    await budgets[0].close()
+    spent = await counted(budgets[1], tenants.one.id)
+    assert spent.requests == answered == len(whole.seen), "the fallback is counted, what failed before it is not"
+    assert len(broken.seen) >= 5
+    assert 2_500 < spent.tokens < 3_000 + spent.tokens // answered
+    assert [keys(turn) for turn in turns] == [["budget.spent"]] * 20
+    assert all(turn.completions[-1].passed_over[-1].endswith("budget") for turn in turns)
