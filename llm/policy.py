@@ -10,8 +10,8 @@ from llm.catalog import Ability, Model
 from llm.messages import ModelRequest
 
 _CHARS_PER_TOKEN = 3
-"""Portuguese prose takes 3 to 4 characters a token with the tokenizers of today, JSON with figures 2 to 3. A careful
-estimate, not a bound: what does not fit after all is refused by its provider, and the next link is asked."""
+"""Portuguese prose takes about 3 to 4 characters a token with the tokenizers of today, JSON with figures 2 to 3. It is
+an estimate, not a bound: what does not fit after all is refused by its provider, and the next link is asked."""
 _TOKENS_OF_AN_IMAGE = 1_600
 """Of a picture of about 1.2 megapixels, the largest that Anthropic does not scale down. Source: Anthropic, "Vision"."""
 _SAID: dict[Ability, str] = {"tools": "no tools", "structured": "no structured output", "vision": "no vision"}

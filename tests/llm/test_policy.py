@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.money import Money
 from core.settings import Settings
@@ -132,6 +134,39 @@ def test_economy_asks_the_cheaper_first_and_those_of_unknown_price_after_them_in
 def test_a_weak_model_stays_last_under_economy_however_cheap() -> None:
     chain = [model("openai/gpt-5.6-luna", weak_in="pt-BR"), model("anthropic/claude-sonnet-4-6")]
     assert planned(chain, tools=[], economy=True) == ["anthropic/claude-sonnet-4-6", "openai/gpt-5.6-luna"]
+
+
+@given(
+    chain=st.lists(
+        st.builds(
+            model,
+            st.sampled_from(["openai/gpt-6-luna", "anthropic/claude-sonnet-4-6", "compatible/x", "google/none-such"]),
+            st.sampled_from(["tools", "structured", "vision"]),
+            window=st.integers(1_000, 4_000),
+            weak_in=st.sampled_from([None, "pt-BR", "es"]),
+        ),
+        max_size=6,
+    ),
+    schema=st.sampled_from([None, SCHEMA]),
+    length=st.integers(0, 9_000),
+    economy=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_link_is_either_asked_once_or_passed_over_with_a_reason(
+    chain: list[Model], schema: dict[str, Any] | None, length: int, economy: bool
+) -> None:
+    messages = [{"role": "user", "content": "x" * length}]
+    asked = question(tools=[], messages=messages, response_schema=schema, max_tokens=500)
+    links, passed_over = plan_links(chain, asked, language="pt-BR", economy=economy)
+    names = [link.ref for link in links] + [reason.partition(": ")[0] for reason in passed_over]
+    assert sorted(names) == sorted(link.ref for link in chain)
+    assert all(reason.partition(": ")[2] for reason in passed_over)
+    assert all(schema is None or "structured" in link.abilities for link in links)
+    assert all(length / 3 + 500 <= link.context_window for link in links)
+    weak = ["pt-BR" in link.weak_in for link in links]
+    assert weak == sorted(weak)
+    if not economy and not any(weak):
+        assert links == [link for link in chain if link in links]
 
 
 def test_no_link_at_all_is_a_plan_too() -> None:
