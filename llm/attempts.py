@@ -20,7 +20,7 @@ from llm import prices
 from llm.breaker import Breakers, Pass
 from llm.budget import Admission, Budgets
 from llm.catalog import Model
-from llm.errors import ModelFailure, failure_from
+from llm.errors import ModelFailure
 from llm.hedging import FirstSigns
 from llm.messages import ModelAnswer, ModelRequest, OnText, Usage
 from llm.policy import prompt_tokens
@@ -59,7 +59,7 @@ class Attempts:
             if self.budgets is not None:
                 request = question.request
                 admission = await self.budgets.admit(
-                    question.turn, request.role, model, prompt_tokens(request), request.max_tokens
+                    question.turn, request.role, model, prompt_tokens(request), request.max_tokens, needed=not hedge
                 )
         finally:
             if self.budgets is not None and (admission is None or not admission.granted):
@@ -315,9 +315,8 @@ async def listen(
         raise ModelFailure("timeout", model.provider, model.name, detail=detail, ours=hurried) from None
     except Exception as error:  # of our own code: a provider's failures come as ModelFailure
         log.exception("model_code_failed", model=model.ref)
-        failure = failure_from(error, model.provider, model.name)
-        failure.ours = True
-        raise failure from None
+        detail = f"{type(error).__name__}: {error}"
+        raise ModelFailure("broken_answer", model.provider, model.name, detail=detail, ours=True) from None
     finally:
         waiting.discard(limit)
     if finished is None or (why := _not_what_was_asked(request, "".join(heard.text), finished)):

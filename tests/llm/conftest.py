@@ -10,6 +10,7 @@ from core.settings import Settings
 from core.tenancy import Identity, Role
 from core.turn import Limits, Turn
 from evals.stand_in import Answer, StandIn
+from llm.budget import Budgets
 from llm.messages import ModelRequest, ToolCall
 from llm.router import Router
 
@@ -70,9 +71,9 @@ Serve = Callable[..., StandIn]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts stand-ins: `serve(Answer(...), Answer(...))`."""
+    """Starts stand-ins: `serve(Answer(...), Answer(...))`, or `serve(a function of the request)`."""
     with ExitStack() as stack:
-        yield lambda *script: stack.enter_context(StandIn(script))
+        yield lambda *script: stack.enter_context(StandIn(script[0] if script and callable(script[0]) else script))
 
 
 MakeRouter = Callable[..., Router]
@@ -91,6 +92,7 @@ async def make_router() -> AsyncIterator[MakeRouter]:
         anthropic: StandIn | None = None,
         openai: StandIn | None = None,
         google: StandIn | None = None,
+        budgets: Budgets | None = None,
         **settings: object,
     ) -> Router:
         keyed: dict[str, object] = {}
@@ -98,7 +100,7 @@ async def make_router() -> AsyncIterator[MakeRouter]:
             if server is not None:
                 keyed[f"{name}_api_key"] = f"key-of-{name}-0123456789abcdef0123456789"
                 keyed[f"{name}_base_url"] = server.openai_url if name == "openai" else server.url
-        routers.append(Router.from_settings(Settings(**{**keyed, **settings})))
+        routers.append(Router.from_settings(Settings(**{**keyed, **settings}), budgets=budgets))
         return routers[-1]
 
     yield make

@@ -1,16 +1,30 @@
 """Down the chain: the next provider on failure, the playbook last, limits and stops on the way."""
 
 import asyncio
+import json
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from core.clock import FixedClock
+from core.db import Database
 from core.errors import Refused, SetupError, Unavailable
+from core.tenancy import Role
 from core.turn import Event, StepFinished, StepStarted, Turn
-from evals.stand_in import Answer
+from evals.stand_in import Answer, Unreachable
+from llm.attempts import Heard, listen
+from llm.budget import Budget, Budgets
 from llm.errors import ModelFailure
 from llm.messages import ToolCall
+from llm.questions import RouterLimits, wait_before_retry
+from llm.router import Router
+from tests.conftest import Tenants, until
 from tests.llm.conftest import MakeRouter, Serve, SpendPlaybook, new_turn, question
 
 
@@ -66,11 +80,13 @@ async def test_the_playbook_takes_over_when_every_provider_fails(
 
 
 async def test_without_a_playbook_every_failure_is_kept(serve: Serve, make_router: MakeRouter, turn: Turn) -> None:
-    router = make_router(anthropic=serve(Answer(status=401)), openai=serve(Answer(status=503)))
+    refusing, broken = serve(Answer(status=401)), serve(*[Answer(status=503)] * 9)
+    router = make_router(anthropic=refusing, openai=broken, model_time_scale=0.01)
     with pytest.raises(Unavailable) as failed:
         await router.complete(turn, question(), playbook=None)
     assert failed.value.code == "models_unavailable"
-    assert [text.partition(":")[0] for text in failed.value.params["failures"]] == ["auth", "unavailable"]
+    assert [text.partition(":")[0] for text in failed.value.params["failures"]] == ["auth", *["unavailable"] * 4]
+    assert (len(refusing.seen), len(broken.seen)) == (1, 4), "a key that is wrong stays wrong"
     assert failed.value.__context__ is None, "CrewAI looks for a 429 in the chain of causes"
 
 
@@ -204,16 +220,62 @@ async def test_calls_of_the_playbook_are_numbered_on_from_those_of_a_model(make_
     assert [call.id for call in answer.tool_calls] == ["call_2"]
 
 
-@pytest.mark.parametrize(("told", "seconds"), [("7", 7.0), ("Fri, 20 Nov 2026 12:00:30 GMT", 30.0), ("never", None)])
-async def test_the_wait_a_provider_asks_for_is_read(
-    told: str, seconds: float | None, serve: Serve, make_router: MakeRouter
+WAITS = [
+    ("7", 7.0),
+    ("0", 0.0),
+    ("1.5", 1.5),
+    ("Fri, 20 Nov 2026 12:00:30 GMT", 30.0),
+    ("Fri, 20 Nov 2026 11:59:00 GMT", None),
+    ("-1", None),
+    ("86401", None),
+    ("NaN", None),
+    ("never", None),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
+async def test_the_wait_a_provider_asks_for_is_read(provider: str, serve: Serve, make_router: MakeRouter) -> None:
+    dated = {"Date": "Fri, 20 Nov 2026 12:00:00 GMT"}
+    server = serve(*(Answer(status=429, headers={**dated, "Retry-After": told}) for told, _ in WAITS))
+    router = make_router(**{provider: server})
+    for told, seconds in WAITS:
+        assert (await failure_of(router)).retry_after == seconds, told
+
+
+async def test_a_date_to_wait_for_is_reckoned_from_our_clock_when_the_answer_has_none(
+    serve: Serve, make_router: MakeRouter
 ) -> None:
-    headers = {"Retry-After": told, "Date": "Fri, 20 Nov 2026 12:00:00 GMT"}
-    router = make_router(openai=serve(Answer(status=429, headers=headers)))
-    deadline = asyncio.get_running_loop().time() + 5
-    outcome = await router._ask(router.chain("ads_analyst")[0], question(), lambda _: None, deadline)
-    assert isinstance(outcome, ModelFailure)
-    assert outcome.retry_after == seconds
+    told = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
+    failure = await failure_of(make_router(openai=serve(Answer(status=429, headers={"Retry-After": told}))))
+    assert failure.retry_after is not None
+    assert 500 < failure.retry_after <= 600
+
+
+async def test_google_says_in_the_body_how_long_to_wait(serve: Serve, make_router: MakeRouter) -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}
+    error = {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED", "details": [info]}
+    server = serve(Answer(status=429, body=json.dumps({"error": error})))
+    assert (await failure_of(make_router(google=server))).retry_after == 17
+
+
+async def failure_of(router: Router) -> ModelFailure:
+    """What comes of asking the only model of the ads analyst."""
+    [model] = router.chain("ads_analyst")
+    with pytest.raises(ModelFailure) as failed:
+        await listen(
+            router.providers[model.provider],
+            model,
+            question(),
+            Heard(),
+            silence=10,
+            deadline=asyncio.get_running_loop().time() + 10,
+            whole_deadline=10,
+            waiting=set(),
+            on_begin=lambda: None,
+            on_text=lambda _: None,
+        )
+    return failed.value
 
 
 def test_a_forced_model_without_a_key_is_a_broken_setting(make_router: MakeRouter) -> None:
@@ -224,3 +286,223 @@ def test_a_forced_model_without_a_key_is_a_broken_setting(make_router: MakeRoute
 
 def test_where_keys_are_ignored_a_forced_model_leaves_the_playbooks(make_router: MakeRouter) -> None:
     assert make_router(model="anthropic/claude-haiku-4-5", ignore_provider_keys=True).chain("judge") == []
+
+
+# --- waiting ----------------------------------------------------------------------------------------
+
+PERSON: dict[str, Any] = {"background": False, "way_out": False}
+PERSON_WITH_PLAYBOOK: dict[str, Any] = {"background": False, "way_out": True}
+BACKGROUND: dict[str, Any] = {"background": True, "way_out": True}
+
+
+@pytest.mark.parametrize(
+    ("who", "failures", "told", "left", "wait"),
+    [
+        (PERSON, 1, None, 28, 2),
+        (PERSON, 2, None, 25, 4),
+        (PERSON, 3, None, 20, 8),
+        (PERSON, 4, None, 30, None),
+        (PERSON, 1, 7, 28, 7),
+        (PERSON, 1, 1, 28, 2),
+        (PERSON, 3, 1, 28, 8),
+        (PERSON, 1, 28, 28, None),
+        (PERSON, 1, None, 2, None),
+        (PERSON, 2, 29, 30, 29),
+        (PERSON_WITH_PLAYBOOK, 1, None, 28, None),
+        (PERSON_WITH_PLAYBOOK, 1, 0, 28, None),
+        (BACKGROUND, 1, None, 290, 2),
+        (BACKGROUND, 3, None, 280, 8),
+        (BACKGROUND, 4, None, 280, 16),
+        (BACKGROUND, 5, None, 260, 30),
+        (BACKGROUND, 900, None, 31, 30),
+        (BACKGROUND, 5, None, 30, None),
+        (BACKGROUND, 1, 120, 290, 120),
+        (BACKGROUND, 1, 300, 290, None),
+    ],
+)
+def test_how_long_a_model_that_failed_is_waited_for(
+    who: dict[str, Any], failures: int, told: float | None, left: float, wait: float | None
+) -> None:
+    assert wait_before_retry(failures, told, left, RouterLimits(), **who) == wait
+
+
+async def test_a_turn_that_is_stopped_does_not_wait_on(serve: Serve, make_router: MakeRouter, turn: Turn) -> None:
+    server = serve(Answer(status=503))
+    router = make_router(openai=server)
+    asking = asyncio.ensure_future(router.complete(turn, question(), playbook=None))
+    await until(lambda: len(turn.model_calls) == 1)
+    turn.stopped.set()
+    with pytest.raises(Refused):
+        await asyncio.wait_for(asking, 1.5)
+    assert len(server.seen) == 1
+
+
+async def test_who_can_do_without_an_answer_does_not_wait(serve: Serve, make_router: MakeRouter, turn: Turn) -> None:
+    server = serve(Answer(status=503), Answer("tarde"))
+    with pytest.raises(Unavailable):
+        await make_router(openai=server).complete(turn, question(), playbook=None, can_do_without=True)
+    assert len(server.seen) == 1
+
+
+async def test_work_in_the_background_waits_for_a_breaker_to_let_it_try(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(Answer(status=401), Answer("voltou"))
+    router = make_router(openai=server, model_breaker_failures=1, model_breaker_seconds=30, model_time_scale=0.01)
+    await router.warm()
+    await router.complete(new_turn(), question(), playbook=SpendPlaybook())
+    answer = await router.complete(turn, question(), playbook=SpendPlaybook(), background=True)
+    assert (answer.text, len(server.seen)) == ("voltou", 2)
+    assert turn.completions[0].passed_over == [f"{router.chain('ads_analyst')[0].ref}: breaker open"]
+
+
+async def test_what_is_silent_to_some_is_given_up_by_all_who_wait_for_it(serve: Serve, make_router: MakeRouter) -> None:
+    hanging = serve(lambda _: Answer(hangs=True))
+    router = make_router(openai=hanging, model_first_byte_seconds=3, model_breaker_failures=1)
+    await router.warm()
+    first, second = new_turn(), new_turn()
+    began = time.monotonic()
+    asking = asyncio.ensure_future(router.complete(first, question(), playbook=SpendPlaybook()))
+    await until(lambda: time.monotonic() - began > 1.5)
+    await router.complete(second, question(), playbook=SpendPlaybook())
+    await asking
+    told = [call for call in second.model_calls if call.failure]
+    assert [(call.failure or "").partition(":")[0] for call in told] == ["timeout"]
+    assert told[0].seconds < 2.5, "its own limit is 3 s"
+    assert await asyncio.to_thread(hanging.wait_until, lambda server: len(server.left) == 2)
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
+async def test_an_address_that_takes_no_connection_is_left_long_before_the_limit_of_silence(
+    provider: str, make_router: MakeRouter, turn: Turn
+) -> None:
+    with Unreachable("deaf") as deaf:
+        router = make_router(**{provider: deaf}, model_first_byte_seconds=20)
+        await router.warm()
+        answer = await router.complete(turn, question(), playbook=SpendPlaybook())
+    assert answer.provider == "offline"
+    assert (turn.model_calls[0].failure or "").startswith("timeout:")
+    assert turn.model_calls[0].seconds < 10
+
+
+# --- what is written down ---------------------------------------------------------------------------
+
+
+async def test_each_question_and_each_attempt_is_told_in_the_turn(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    broken = serve(Answer(status=500), Answer(status=500))
+    well = serve(Answer("Vou olhar.", calls=[("spend", {"days": 7})]), Answer("Gastou R$ 12,34."))
+    router = make_router(anthropic=broken, openai=well)
+    await router.complete(turn, question(), playbook=SpendPlaybook())
+    made = {"id": "call_0", "type": "function", "function": {"name": "spend", "arguments": '{"days": 7}'}}
+    said = [{"role": "assistant", "tool_calls": [made]}, {"role": "tool", "tool_call_id": "call_0", "content": "12.34"}]
+    await router.complete(turn, question(messages=[*question().messages, *said]), playbook=SpendPlaybook())
+
+    first, second = turn.completions
+    assert (first.role, first.shared, first.tools, first.provider) == ("ads_analyst", 0, ["spend"], "openai")
+    assert first.messages == [{"role": "user", "content": "Quanto gastei?"}]
+    assert [(call["name"], call["arguments"]) for call in first.tool_calls] == [("spend", {"days": 7})]
+    assert (second.shared, second.messages, second.text, second.tool_calls) == (2, said, "Gastou R$ 12,34.", [])
+    assert first.system_hash == second.system_hash != ""
+    assert first.prompt_hash != second.prompt_hash
+    assert [(call.completion, call.link, call.attempt, call.hedge) for call in turn.model_calls] == [
+        (0, 0, 1, False),
+        (0, 1, 1, False),
+        (1, 0, 1, False),
+        (1, 1, 1, False),
+    ]
+    failed, answered = turn.model_calls[:2]
+    assert (failed.first_seconds, failed.estimated) == (None, False)
+    assert answered.first_seconds is not None
+    assert 0 < answered.first_seconds <= answered.seconds
+    assert abs(answered.started_at - time.time()) < 60
+    assert answered.prompt_hash == first.prompt_hash
+
+
+async def test_a_question_is_told_when_the_playbook_answers_and_when_nobody_does(
+    make_router: MakeRouter, turn: Turn
+) -> None:
+    router = make_router()
+    await router.complete(turn, question(), playbook=SpendPlaybook())
+    with pytest.raises(Unavailable):
+        await router.complete(turn, question(), playbook=None)
+    answered, open_ = turn.completions
+    assert (answered.provider, answered.model, len(answered.tool_calls)) == ("offline", "playbook", 1)
+    assert (open_.provider, open_.model, open_.text) == ("", "", "")
+
+
+async def test_what_an_answer_that_broke_off_consumed_is_reckoned(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    cut = serve(Answer("Você gastou bastante dinheiro nesta semana, mas menos", cut_after=5))
+    router = make_router(openai=cut)
+    await router.complete(turn, question(), playbook=SpendPlaybook())
+    call = turn.model_calls[0]
+    assert call.estimated
+    assert call.prompt_tokens > 30
+    assert call.completion_tokens >= 4
+    assert call.cost_usd is not None and call.cost_usd > 0
+
+
+@pytest.mark.parametrize(
+    ("provider", "ended"), [("openai", "length"), ("anthropic", "max_tokens"), ("google", "MAX_TOKENS")]
+)
+async def test_what_an_answer_cut_at_our_length_consumed_is_what_the_provider_told(
+    provider: str, ended: str, serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    cut = serve(Answer("Você gastou", finish=ended, prompt_tokens=321, completion_tokens=45))
+    router = make_router(**{provider: cut}, model_breaker_failures=1)
+    await router.complete(turn, question(), playbook=SpendPlaybook())
+    call = turn.model_calls[0]
+    assert (call.prompt_tokens, call.completion_tokens, call.estimated) == (321, 45, False)
+    assert set(router.states().values()) == {"closed"}
+
+
+async def test_a_stopped_attempt_is_told_as_given_up(serve: Serve, make_router: MakeRouter, turn: Turn) -> None:
+    server = serve(Answer("a b c d e f g h " * 50, pause=0.2))
+    shown = Shown()
+    router = make_router(openai=server, model_breaker_failures=1)
+    asking = asyncio.ensure_future(router.complete(turn, question(), playbook=SpendPlaybook(), on_text=shown))
+    await until(lambda: shown.text != "")
+    turn.stopped.set()
+    with pytest.raises(Refused):
+        await asyncio.wait_for(asking, 10)
+    [call] = turn.model_calls
+    assert (call.failure or "").startswith("given_up: openai/")
+    assert call.estimated and call.prompt_tokens > 0, "it had begun, and will be charged"
+    assert set(router.states().values()) == {"closed"}
+
+
+async def test_a_bug_of_ours_is_logged_and_the_next_link_answers(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    never, well = serve(), serve(Answer("Gastou R$ 12,34."))
+    router = make_router(anthropic=never, openai=well, model_breaker_failures=1)
+    broken_tool = {"type": "function", "function": {"name": "spend", "description": "no parameters"}}
+    with capture_logs() as logs:
+        answer = await router.complete(turn, question(tools=[broken_tool]), playbook=None)
+    assert (answer.provider, len(never.seen)) == ("openai", 0)
+    assert [(log["event"], log["log_level"]) for log in logs] == [("model_code_failed", "error")]
+    assert set(router.states().values()) == {"closed"}, "it says nothing about the model"
+
+
+# --- budgets ----------------------------------------------------------------------------------------
+
+
+async def test_a_spent_budget_ends_in_the_playbook_without_asking_anyone(
+    serve: Serve, make_router: MakeRouter, database: Database, tenants: Tenants, clock: FixedClock
+) -> None:
+    budgets = Budgets(database, clock, tenant=Budget(tokens=1_000), agent=Budget())
+    servers = [serve(Answer("um", prompt_tokens=1_600)), serve(Answer("dois"))]
+    router = make_router(anthropic=servers[0], openai=servers[1], budgets=budgets)
+    turn = replace(new_turn(), identity=tenants.one[Role.ADMIN])
+    assert (await router.complete(turn, question(), playbook=SpendPlaybook())).text == "um"
+    assert (await router.complete(turn, question(), playbook=SpendPlaybook())).provider == "offline"
+    with pytest.raises(Unavailable):
+        await router.complete(turn, question(), playbook=None)
+    assert [len(server.seen) for server in servers] == [1, 0]
+    cheapest_first = [f"{router.chain('ads_analyst')[1].ref}: budget"]
+    assert [completion.passed_over for completion in turn.completions[1:]] == [cheapest_first] * 2
+    assert [key for key, _ in turn.notices] == ["budget.spent"]
+    await budgets.close()
