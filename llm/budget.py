@@ -254,12 +254,23 @@ class Budgets:
 
     # --- around every request to a model ------------------------------------------------------
 
-    async def admit(self, turn: Turn, role: str, model: Model, prompt_tokens: int, answer_tokens: int) -> Admission:
+    async def admit(
+        self,
+        turn: Turn,
+        role: str,
+        model: Model,
+        prompt_tokens: int,
+        answer_tokens: int,
+        *,
+        needed: bool = True,
+    ) -> Admission:
         """Ask whether a request may begin, and reserve the most it can use: `prompt_tokens` and `answer_tokens` at that
         model's price, or the tokens alone where the price is unknown.
 
         Not granted when what is spent and what is reserved have reached the ceiling of a budget; the turn then gets
-        the notice "budget.spent", once. Whoever may see costs also gets "budget.alert" when a mark is found reached.
+        the notice "budget.spent", once, unless the request is not `needed`: it was to be made beside another. Whoever
+        may see costs also gets "budget.alert" when a mark is found reached.
+
         When the database does not answer it is granted, with a warning in the log: no turn can begin without the
         database, so only those that run already spend, each within its own limits, and a brief outage costs nobody the
         answer. What they use is counted as soon as the database is back.
@@ -279,7 +290,7 @@ class Budgets:
             raise
         admission.granted = row["granted"]
         if not admission.granted:
-            self._refuse(turn, row)
+            self._refuse(turn, row, tell=needed)
         return admission
 
     async def settle(self, turn: Turn, admission: Admission, call: ModelCall) -> None:
@@ -396,13 +407,13 @@ class Budgets:
 
     # --- telling people -----------------------------------------------------------------------
 
-    def _refuse(self, turn: Turn, row: dict[str, Any]) -> None:
+    def _refuse(self, turn: Turn, row: dict[str, Any], *, tell: bool) -> None:
         tenant_id = turn.identity.tenant_id
         stopped = self._known[tenant_id].stopped
         if not row["in_flight"] and row["refused_by"] not in stopped:
             stopped.add(row["refused_by"])
             log.warning("budget_ceiling", tenant=tenant_id, role=row["refused_by"], day=row["day"].isoformat())
-        if any(key == "budget.spent" for key, _ in turn.notices):
+        if not tell or any(key == "budget.spent" for key, _ in turn.notices):
             return
         told = {
             "in_flight": row["in_flight"],

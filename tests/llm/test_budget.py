@@ -165,6 +165,8 @@ async def test_a_budget_of_nothing_asks_no_model_and_no_budget_stops_none(
 ) -> None:
     nothing, unlimited = await open_budgets(Decimal(0)), await open_budgets()
     turn, other = a_turn(tenants.one[Role.ADMIN], clock), a_turn(tenants.other[Role.ADMIN], clock)
+    assert not (await nothing.admit(turn, ROLE, PRICED, PROMPT, ANSWER, needed=False)).granted
+    assert keys(turn) == [], "it was to be asked beside another, which goes on"
     assert not await call(nothing, turn)
     assert keys(turn) == ["budget.spent"]
     assert nothing.share(tenants.one.id, ROLE) == float("inf")

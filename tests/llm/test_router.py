@@ -504,5 +504,5 @@ async def test_a_spent_budget_ends_in_the_playbook_without_asking_anyone(
     assert [len(server.seen) for server in servers] == [1, 0]
     cheapest_first = [f"{router.chain('ads_analyst')[1].ref}: budget"]
     assert [completion.passed_over for completion in turn.completions[1:]] == [cheapest_first] * 2
-    assert [key for key, _ in turn.notices] == ["budget.spent"]
+    assert [key for key, _ in turn.notices] == ["budget.alert", "budget.spent"]
     await budgets.close()
