@@ -120,9 +120,12 @@ class Supervisor:
     async def _remember(self, turn: Turn, message: IncomingMessage) -> Before:
         """What the conversation knows when this message's turn has come. The caller holds its lock."""
         tenant_id = turn.identity.tenant_id
-        conversation = await self.conversations.state(tenant_id, turn.conversation_id)
-        session = await self.sessions.load(tenant_id, turn.conversation_id)
-        said = await self.conversations.said(tenant_id, turn.conversation_id, last=_HISTORY, before_turn=turn.id)
+        async with self.db.tenant(tenant_id) as conn:
+            conversation = await self.conversations.state(tenant_id, turn.conversation_id, conn)
+            session = await self.sessions.load(tenant_id, turn.conversation_id, conn)
+            said = await self.conversations.said(
+                tenant_id, turn.conversation_id, last=_HISTORY, before_turn=turn.id, conn=conn
+            )
         history, attachments = [(s.role, s.text) for s in said], [asdict(a) for a in message.attachments]
         before = Before(conversation.language, session, history, attachments)
         begin(turn, before)

@@ -69,10 +69,16 @@ class Database:
         await self._pool.close()
 
     @asynccontextmanager
-    async def tenant(self, tenant_id: str) -> AsyncIterator[Connection]:
-        """One transaction that sees and writes this tenant's rows only. Commits at the end, rolls back on any error."""
+    async def tenant(self, tenant_id: str, within: Connection | None = None) -> AsyncIterator[Connection]:
+        """One transaction that sees and writes this tenant's rows only. Commits at the end, rolls back on any error.
+
+        `within`: the caller's transaction of this tenant, which is used as it is, and is the caller's to end.
+        """
         if not tenant_id:
             raise ValueError("a transaction of a tenant needs its id")
+        if within is not None:
+            yield within
+            return
         async with self._transaction() as conn:
             await conn.execute("SELECT set_config('app.tenant_id', %s, true)", [tenant_id])
             yield conn

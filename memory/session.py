@@ -44,9 +44,12 @@ class SessionStore:
         if self._redis is not None:
             await self._redis.aclose()
 
-    async def load(self, tenant_id: str, conversation_id: str) -> dict[str, Any]:
-        """The session as last saved; {} of a conversation that has none yet. Refused("conversation_gone")."""
-        async with self._db.tenant(tenant_id) as conn:
+    async def load(self, tenant_id: str, conversation_id: str, conn: Connection | None = None) -> dict[str, Any]:
+        """The session as last saved; {} of a conversation that has none yet. Refused("conversation_gone").
+
+        `conn`: the caller's transaction, when it reads more of the conversation.
+        """
+        async with self._db.tenant(tenant_id, conn) as conn:
             # xmin names the transaction that wrote the row: a copy made by one that was rolled back never matches.
             query = "SELECT session_version, xmin::text AS writer FROM conversations WHERE id = %s"
             row = await (await conn.execute(query, [conversation_id])).fetchone()

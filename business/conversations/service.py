@@ -11,7 +11,7 @@ from typing import Any
 
 from business.conversations.records import Figures, write_record
 from core.clock import Clock
-from core.db import Database
+from core.db import Connection, Database
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.tenancy import Identity
@@ -68,26 +68,27 @@ class Conversations:
             )
             await self._check_owner(conn, identity, conversation_id)
             await conn.execute(
-                """insert into turns (id, tenant_id, conversation_id, user_id, door, state, record, started_at)
-                   values (%s, %s, %s, %s, %s, 'running', '{}', %s)""",
-                (turn_id, identity.tenant_id, conversation_id, identity.user_id, door, now),
-            )
-            await conn.execute(
-                """insert into messages (id, tenant_id, conversation_id, turn_id, role, text, extra, created_at)
-                   values (%s, %s, %s, %s, 'user', %s, %s, %s)""",
-                (
-                    new_id("msg"),
-                    identity.tenant_id,
-                    conversation_id,
-                    turn_id,
-                    text,
-                    json.dumps({"attachments": attachments} if attachments else {}),
-                    now,
-                ),
-            )
-            await conn.execute(
-                """update conversations set updated_at = %s, title = coalesce(nullif(title, ''), %s) where id = %s""",
-                (now, _title(text), conversation_id),
+                """with turn as (
+                     insert into turns (id, tenant_id, conversation_id, user_id, door, state, record, started_at)
+                     values (%(turn)s, %(tenant)s, %(conversation)s, %(user)s, %(door)s, 'running', '{}', %(now)s)
+                   ), message as (
+                     insert into messages (id, tenant_id, conversation_id, turn_id, role, text, extra, created_at)
+                     values (%(id)s, %(tenant)s, %(conversation)s, %(turn)s, 'user', %(text)s, %(extra)s, %(now)s)
+                   )
+                   update conversations set updated_at = %(now)s, title = coalesce(nullif(title, ''), %(title)s)
+                   where id = %(conversation)s""",
+                {
+                    "turn": turn_id,
+                    "tenant": identity.tenant_id,
+                    "conversation": conversation_id,
+                    "user": identity.user_id,
+                    "door": door,
+                    "now": now,
+                    "id": new_id("msg"),
+                    "text": text,
+                    "extra": json.dumps({"attachments": attachments} if attachments else {}),
+                    "title": _title(text),
+                },
             )
         return now
 
@@ -99,8 +100,9 @@ class Conversations:
         if row is None or row["user_id"] != identity.user_id:
             raise Refused("conversation_not_yours", "the conversation belongs to somebody else")
 
-    async def state(self, tenant_id: str, conversation_id: str) -> ConversationState:
-        async with self._db.tenant(tenant_id) as conn:
+    async def state(self, tenant_id: str, conversation_id: str, conn: Connection | None = None) -> ConversationState:
+        """What is kept of a conversation beside what was said. `conn`: the caller's transaction, if it has one."""
+        async with self._db.tenant(tenant_id, conn) as conn:
             row = await (
                 await conn.execute(
                     "select language, session, session_version from conversations where id = %s", (conversation_id,)
@@ -111,10 +113,16 @@ class Conversations:
         return ConversationState(row["language"] or None, row["session"], row["session_version"])
 
     async def said(
-        self, tenant_id: str, conversation_id: str, *, last: int, before_turn: str | None = None
+        self,
+        tenant_id: str,
+        conversation_id: str,
+        *,
+        last: int,
+        before_turn: str | None = None,
+        conn: Connection | None = None,
     ) -> list[Said]:
-        """The newest `last` messages, oldest first, without those of `before_turn`."""
-        async with self._db.tenant(tenant_id) as conn:
+        """The newest `last` messages, oldest first, without those of `before_turn`. `conn`: as in `state`."""
+        async with self._db.tenant(tenant_id, conn) as conn:
             rows = await (
                 await conn.execute(
                     """select id, role, text, created_at, extra from messages
