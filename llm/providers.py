@@ -8,11 +8,13 @@ read: what is used is in the settings.
 
 import asyncio
 import base64
+import functools
 import hashlib
 import json
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -26,8 +28,10 @@ from llm.messages import ModelRequest, ToolCall, Usage
 _NO_KEY = "no-key-needed"
 _Client = TypeVar("_Client")
 
-# Connections of a process to one provider; a turn holds at most one at a time.
-_CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=20)
+# Connections of a process to one provider; a turn holds at most one at a time. Those that are free are kept for the
+# next round of a turn, and for people who think before they answer.
+_CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=100, keepalive_expiry=30)
+_FAREWELL = 0.05  # seconds that the end of a response may take after its last event
 
 # Seconds for the connection and again for its TLS: an address that takes no packets must not cost a person the whole
 # limit of silence. A lost first packet is sent again after 1 s, which still fits.
@@ -222,11 +226,27 @@ async def _post(client: Any, body: dict[str, Any]) -> Any:
     CPU for each call with ten messages and five tools. `post` is its own way for what it has no method for; errors,
     connections and the stream are the same.
     """
+    return await client.post("/chat/completions", body=body, cast_to=object, stream=True, stream_cls=_chunks())
+
+
+@functools.cache
+def _chunks() -> Any:
+    """The library's stream, which reads on for a moment after the last event: it breaks off there, and a response that
+    was not read to its end takes its connection with it, so that every request would wait for a new one (TCP, TLS)."""
     from openai import AsyncStream
 
-    return await client.post(
-        "/chat/completions", body=body, cast_to=object, stream=True, stream_cls=AsyncStream[object]
-    )
+    class Chunks(AsyncStream[object]):
+        async def _iter_events(self) -> AsyncGenerator[Any, None]:
+            events = super()._iter_events()
+            async for event in events:
+                if event.data.startswith("[DONE]"):
+                    with suppress(Exception):  # the answer is whole, whatever comes
+                        async with asyncio.timeout(_FAREWELL):
+                            async for _ in events:
+                                pass
+                yield event
+
+    return Chunks
 
 
 class Compatible(OpenAI):

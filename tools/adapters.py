@@ -106,6 +106,13 @@ def _crewai_tool() -> Any:
         _runner: ToolRunner = PrivateAttr()
         _turn: Turn = PrivateAttr()
         _home: asyncio.AbstractEventLoop = PrivateAttr()
+        _structured: Any = PrivateAttr(default=None)
+
+        def to_structured_tool(self) -> Any:
+            """CrewAI's second form of the tool, made once: every kickoff asks for it two times."""
+            if self._structured is None:
+                self._structured = super().to_structured_tool()
+            return self._structured
 
         def _run(self, **arguments: Any) -> Any:
             calling = self._runner.call(self._turn, self._spec.name, arguments)
