@@ -81,7 +81,8 @@ async def test_the_playbook_takes_over_when_every_provider_fails(
 
 async def test_without_a_playbook_every_failure_is_kept(serve: Serve, make_router: MakeRouter, turn: Turn) -> None:
     refusing, broken = serve(Answer(status=401)), serve(*[Answer(status=503)] * 9)
-    router = make_router(anthropic=refusing, openai=broken, model_time_scale=0.01)
+    slow_machine: dict[str, Any] = {"model_first_byte_seconds": 3_000, "model_deadline_seconds": 3_000}
+    router = make_router(anthropic=refusing, openai=broken, model_time_scale=0.01, **slow_machine)
     with pytest.raises(Unavailable) as failed:
         await router.complete(turn, question(), playbook=None)
     assert failed.value.code == "models_unavailable"
@@ -348,7 +349,7 @@ async def test_work_in_the_background_waits_for_a_breaker_to_let_it_try(
     serve: Serve, make_router: MakeRouter, turn: Turn
 ) -> None:
     server = serve(Answer(status=401), Answer("voltou"))
-    router = make_router(openai=server, model_breaker_failures=1, model_breaker_seconds=30, model_time_scale=0.01)
+    router = make_router(openai=server, model_breaker_failures=1, model_breaker_seconds=30, model_time_scale=0.02)
     await router.warm()
     await router.complete(new_turn(), question(), playbook=SpendPlaybook())
     answer = await router.complete(turn, question(), playbook=SpendPlaybook(), background=True)
