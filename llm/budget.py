@@ -22,6 +22,7 @@ from enum import Enum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 import structlog
 
 from core import formats
@@ -165,10 +166,10 @@ class _Over:
         }
         if call is not None and used:
             told |= {
-                "prompt": call.prompt_tokens,
-                "cached": call.cached_tokens,
-                "completion": call.completion_tokens,
-                "usd": str(call.cost_usd or 0),
+                "prompt": _sane(call.prompt_tokens),
+                "cached": _sane(call.cached_tokens),
+                "completion": _sane(call.completion_tokens),
+                "usd": str(min(max(call.cost_usd or Decimal(0), Decimal(0)), MOST_USD)),
                 "unpriced": int(call.cost_usd is None),
             }
         else:
@@ -347,6 +348,9 @@ class Budgets:
                     self._ceiling,
                 ],
             )
+        except psycopg.Error as error:  # not away: it refuses what it is told, and would do so again
+            log.exception("budget_uncounted", tenant=tenant_id, requests=len(over))
+            raise Unavailable("database_unreachable", str(error)) from error
         except BaseException as error:
             if isinstance(error, Unavailable):
                 self._resting_until = time.monotonic() + _REST
@@ -578,6 +582,11 @@ def _budget(usd: Decimal, tokens: Decimal) -> Budget:
 
 def _bound(amount: Decimal | int | None) -> Decimal:
     return _NONE if amount is None else Decimal(amount)
+
+
+def _sane(tokens: int) -> int:
+    """A provider may say what it likes; what no request can have used would stop the counting of the others."""
+    return min(max(tokens, 0), MOST_TOKENS)
 
 
 def _check_sane(amount: Decimal | int | Change | None, most: Decimal | int) -> None:

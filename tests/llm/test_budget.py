@@ -20,7 +20,7 @@ from core.settings import Settings
 from core.tenancy import Identity, Role
 from core.turn import ModelCall, Turn
 from evals.stand_in import Answer, StandIn
-from llm.budget import Admission, Budget, Budgets, Change, Spent
+from llm.budget import MOST_TOKENS, Admission, Budget, Budgets, Change, Spent
 from llm.catalog import Model
 from llm.messages import Usage
 from llm.prices import price_usd
@@ -229,6 +229,24 @@ async def test_a_given_up_request_that_had_begun_to_answer_is_counted_with_its_e
     await budgets.settle(turn, loser, lost)
     spent = await counted(budgets, tenants.one.id)
     assert (spent.requests, spent.usd) == (2, ONE * 3 / 2)
+
+
+async def test_a_provider_that_tells_absurd_figures_does_not_stop_the_counting(
+    open_budgets: Open, tenants: Tenants, clock: FixedClock
+) -> None:
+    budgets = await open_budgets()
+    turn = a_turn(tenants.one[Role.ADMIN], clock)
+    assert await call(budgets, turn, used(10**30, -5, Decimal("-3")))
+    assert await call(budgets, turn)
+    spent = await counted(budgets, tenants.one.id)
+    assert (spent.requests, spent.prompt_tokens, spent.usd) == (2, MOST_TOKENS + PROMPT, ONE)
+
+
+async def test_a_tenant_that_is_gone_is_no_odd_error_of_a_request(open_budgets: Open, clock: FixedClock) -> None:
+    budgets = await open_budgets()
+    turn = a_turn(Identity("tenant_gone", "user_1", Role.ADMIN, "Ana", "ana@example.com"), clock)
+    for _ in range(2):
+        assert await call(budgets, turn)
 
 
 async def test_what_was_told_twice_because_an_answer_was_lost_is_counted_once(
