@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.routing import RoutePart
-from agents.state import TurnState
+from agents.state import Answer, TurnState
 from business.conversations.records import VERSION, Figures
 from core.turn import Completion, ModelCall, Turn
 
@@ -70,7 +70,7 @@ def turn_record(
         "message": {"text": turn.text, "attachments": before.attachments if before else []},
         "before": before
         and {"language": before.language, "session": before.session, "history": [list(h) for h in before.history]},
-        "limits": asdict(turn.limits),
+        "limits": {**vars(turn.limits), "cost_usd": str(turn.limits.cost_usd)},
         "route": [_part(part, reason) for part, reason in zip(plan.parts if plan else [], why, strict=True)],
         "left_out": list(plan.left_out) if plan else [],
         "prompts": prompts,
@@ -98,7 +98,7 @@ def turn_figures(turn: Turn, state: TurnState, timing: dict[str, float]) -> Figu
     plan = state.get("plan")
     return Figures(
         ended=state["ended"],
-        by_model=any(answer.by_model for answer in state.get("answers", {}).values()),
+        by_model=any(_worded_by_model(answer) for answer in state.get("answers", {}).values()),
         intents=[part.intent for part in plan.parts] if plan else [],
         models=list(dict.fromkeys(f"{call.provider}/{call.model}" for call in answered)),
         model_calls=len(asked),
@@ -111,6 +111,10 @@ def turn_figures(turn: Turn, state: TurnState, timing: dict[str, float]) -> Figu
         unpriced=sum(call.cost_usd is None for call in answered),
         seconds=timing["total"],
     )
+
+
+def _worded_by_model(answer: Answer) -> bool:
+    return answer.by_model and not (answer.held_back and answer.held_back.reworded)
 
 
 def _part(part: RoutePart, why: str) -> dict[str, Any]:
@@ -137,8 +141,9 @@ def _completion(asked: Completion, told: dict[str, int]) -> dict[str, Any]:
 
 
 def _model_call(call: ModelCall) -> dict[str, Any]:
-    rounded = {"seconds": round(call.seconds, 4), "cost_usd": None if call.cost_usd is None else str(call.cost_usd)}
-    return {**vars(call), **rounded}
+    first = None if call.first_seconds is None else round(call.first_seconds, 4)
+    cost = None if call.cost_usd is None else str(call.cost_usd)
+    return {**vars(call), "cost_usd": cost, "seconds": round(call.seconds, 4), "first_seconds": first}
 
 
 @functools.cache

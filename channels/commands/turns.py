@@ -145,8 +145,8 @@ class _Words:
                 ", ".join(line.figures.intents) or "–",
                 self._say("turns.calls", calls=line.figures.model_calls, failed=line.figures.failed_calls),
                 formats.number(line.figures.prompt_tokens + line.figures.completion_tokens, self._language),
-                self._cost(line.figures.cost_usd, line.figures.unpriced) if line.figures.model_calls else "–",
-                self._seconds(line.figures.seconds),
+                self._cost(line.figures.cost_usd, line.figures.unpriced) if line.figures.models else "–",
+                formats.number(Decimal(str(line.figures.seconds)), self._language, 1),
                 _short(self._cover(line.said), _SAID),
             ]
             for line in found
@@ -260,7 +260,7 @@ class _Words:
         if call["first_seconds"] is not None:
             facts.append(self._say("turns.show.first", seconds=seconds, first=self._seconds(call["first_seconds"])))
         else:
-            facts.append(f"{seconds} s")
+            facts.append(seconds)
         if call["attempt"] > 1:
             facts.append(self._say("turns.show.attempt", number=call["attempt"]))
         if call["hedge"]:
@@ -276,7 +276,7 @@ class _Words:
         proposal = f"  → {tool['proposal_id']}" if tool.get("proposal_id") else ""
         seconds = self._seconds(tool["seconds"])
         mark = "✗" if failed else "✓"
-        return f"{mark} {tool['name']}{arguments}  {tool['effect']} · {seconds} s{failed}{proposal}"
+        return f"{mark} {tool['name']}{arguments}  {tool['effect']} · {seconds}{failed}{proposal}"
 
     def _lookup(self, lookup: dict[str, Any]) -> str:
         if lookup["error"]:
@@ -314,6 +314,8 @@ class _Words:
         for key, text in (("was", difference.was), ("now", difference.now)):
             shown = self._cover(text).replace("\n", " ⏎ ") or nothing
             told.append("  " + self._say(f"turns.replay.{key}", text=shown))
+        if record.get("masked"):
+            told.append("  " + self._say("turns.show.masked"))
         return told
 
     # --- values -----------------------------------------------------------------------------
@@ -323,7 +325,9 @@ class _Words:
         return f"{formats.day(local.date(), self._language)} {local:%H:%M}"
 
     def _seconds(self, seconds: float) -> str:
-        return formats.number(Decimal(str(seconds)), self._language, 2 if seconds < 10 else 0)
+        if seconds < 1:
+            return f"{round(seconds * 1000)} ms"
+        return formats.number(Decimal(str(seconds)), self._language, 1) + " s"
 
     def _cost(self, usd: Decimal, unpriced: int = 0) -> str:
         """Dollars to a hundredth of a cent, and reais where the settings have a rate. What has no price is said."""

@@ -72,7 +72,7 @@ async def test_turns_of_the_playbook_are_the_same_again(house: House) -> None:
 
 async def test_turns_with_a_model_are_the_same_again_and_nobody_is_asked(open_house: OpenHouse) -> None:
     side_by_side = [CALL, ("ads_diagnose", {"period": "ontem"}), ("list_accounts", {})]
-    wrong = [("ads_report", {"period": "ontem", "level": "planet"}), ("ads_trend", {"period": "1999-01-01..1999-01-02"})]
+    wrong = [("ads_report", {"level": "planet"}), ("ads_trend", {"period": "1999-01-01..1999-01-02"})]
     script = by_question(
         {
             "7 anteriores": [Answer("Vou ver.", calls=[CALL]), Answer(WORDS)],
@@ -104,7 +104,7 @@ async def test_turns_with_a_model_are_the_same_again_and_nobody_is_asked(open_ho
     held = (await record_of(house, invented))["held_back"]
     assert held[0]["reworded"] and "1.234.567" in held[0]["text"] and "1.234.567" not in invented.text
     assert not (await record_of(house, half))["held_back"][0]["reworded"] and half.text.startswith(WORDS)
-    assert [one["role"] for one in (await record_of(house, routed))["completions"]][0] == "router"
+    assert (await record_of(house, routed))["completions"][0]["role"] == "router"
     down = await record_of(house, all_down)
     assert {call["provider"] for call in down["model_calls"]} == {"openai", "offline"}
     assert "Nenhum modelo de IA respondeu" in all_down.text
@@ -174,3 +174,101 @@ async def test_a_stop_and_the_time_limit_are_the_same_again(open_house: OpenHous
         late = await hurried.ask("Como foi ontem?")
         assert late.ended == "limit:seconds" or "limite" in late.text
         assert await replayed(hurried, late) is None
+
+
+# --- and where it is not the same, the first difference -------------------------------------------------
+
+
+async def test_what_the_rules_do_otherwise_is_told(house: House) -> None:
+    reply = await house.ask("Como foi a semana passada?", "conv_d")
+    pending = await house.ask("Quais propostas estão pendentes?", "conv_d")
+    kept = await record_of(house, reply)
+
+    async def differs(change: Callable[[dict[str, Any]], object], of: dict[str, Any] = kept) -> Difference:
+        record = copy.deepcopy(of)
+        change(record)
+        found = await house.services.replay(record)
+        assert found is not None
+        return found
+
+    found = await differs(lambda r: r["reply"].update(text=r["reply"]["text"].replace("gastou", "investiu")))
+    assert (found.what, found.params) == ("reply", {})
+    assert "investiu" in found.was and "gastou" in found.now
+
+    tool = kept["tools"][-1]
+    found = await differs(lambda r: r["tools"][-1]["arguments"].update(period="ontem"))
+    assert (found.what, found.params) == ("tool_arguments", {"name": tool["name"]})
+    assert '"ontem"' in found.was and tool["arguments"]["period"] in found.now
+
+    found = await differs(lambda r: r["tools"].clear())
+    assert (found.what, found.was) == ("tool_new", "") and found.now.startswith(kept["tools"][0]["name"])
+    found = await differs(lambda r: r["tools"].append({**tool, "arguments": {"period": "hoje"}}))
+    assert (found.what, found.now) == ("tool_missing", "")
+
+    found = await differs(lambda r: r["route"][0].update(intent="ads.ranking"))
+    assert found.what == "route" and "ads.ranking" in found.was and "ads.overview" in found.now
+    found = await differs(lambda r: r.update(ended="error:busy"))
+    assert (found.what, found.was, found.now) == ("ended", "error:busy", "done")
+    found = await differs(lambda r: r["completions"].pop())
+    assert (found.what, found.params) == ("question_new", {"role": "ads_analyst"})
+
+    listed = await record_of(house, pending)
+    assert (await differs(lambda r: r["lookups"].clear(), listed)).what == "lookup_new"
+    found = await differs(lambda r: r["lookups"][0]["found"]["said"][1].update(count=7), listed)
+    assert found.what == "reply"
+
+
+async def test_what_a_model_is_asked_otherwise_is_told(open_house: OpenHouse) -> None:
+    with StandIn(by_question({"7 anteriores": [Answer(calls=[CALL]), Answer(WORDS)]})) as server:
+        house = await open_house(**model_of(server))
+        kept = await record_of(house, await house.ask(COMPARE))
+
+    async def differs(number: int, change: Callable[[dict[str, Any]], object], **hashes: str) -> Difference:
+        record = copy.deepcopy(kept)
+        record["completions"][number].update(prompt_hash="000000000000", **hashes)
+        change(record)
+        found = await house.services.replay(record)
+        assert found is not None
+        return found
+
+    def another_prompt(record: dict[str, Any]) -> None:
+        record["prompts"] = dict.fromkeys(record["prompts"], "111111111111")
+
+    found = await differs(0, another_prompt, system_hash="222222222222")
+    assert (found.what, found.was) == ("prompt", "111111111111")
+    assert found.params == {"role": "ads_analyst", "number": 1, "prompt": "ads_analyst.pt-BR"}
+
+    def another_question(record: dict[str, Any]) -> None:
+        asked = record["completions"][0]["messages"][-1]
+        asked["content"] = asked["content"].replace("7 anteriores", "9 anteriores")
+
+    found = await differs(0, another_question)
+    assert found.what == "request" and found.params["who"] == "user"
+    assert "9 anteriores" in found.was and "7 anteriores" in found.now
+
+    found = await differs(1, lambda r: r["tools"][0].update(told='{"level":"planet"}'))
+    assert found.what == "request_form"  # what a tool told then is what it tells again
+    found = await differs(1, lambda r: r["completions"][1]["tools"].pop())
+    assert found.what == "tools_offered" and len(found.was) < len(found.now)
+
+    def other_words(record: dict[str, Any]) -> None:
+        record["completions"][1]["text"] = "Foi ótimo."
+
+    found = await differs(1, other_words)
+    assert found.what == "request_form"
+    record = copy.deepcopy(kept)
+    other_words(record)
+    told = await house.services.replay(record)
+    assert told is not None and told.what == "reply" and told.now.startswith("Foi ótimo.")
+
+
+async def test_a_secret_is_not_recorded_and_its_turn_replays_but_one_that_never_began_does_not(house: House) -> None:
+    reply = await house.ask(f"meu token é {MENTIONED_TOKEN}, como foi ontem?")
+    record = await record_of(house, reply)
+    assert MENTIONED_TOKEN not in encode(record)
+    assert record["masked"] is True
+    assert await house.services.replay(record) is None
+    assert decode(encode(record)) == record
+    with pytest.raises(MutiraoError) as refused:
+        await house.services.replay({**record, "before": None})
+    assert refused.value.code == "turn_not_begun"
