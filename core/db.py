@@ -23,6 +23,7 @@ Connection = AsyncConnection[DictRow]
 """A connection inside a transaction; rows come as dicts, times aware and in UTC."""
 
 _ROLE = "mutirao_app"
+_PATIENCE = 30.0  # seconds that a transaction waits for others of this process; a connection comes within 5 or never
 
 
 class Database:
@@ -40,6 +41,7 @@ class Database:
     ) -> None:
         self.app_dsn = app_dsn
         self._pool = _pool(app_dsn, "mutirao", min_pool, max_pool, autocommit=False)
+        self._places = asyncio.Semaphore(max_pool)  # whoever has one waits for nobody but the server
         self._keyring = _Keyring(app_dsn)
         self._locks = _pool(app_dsn, "mutirao locks", 0, max_locks, autocommit=True)
         self._brief_locks = _pool(app_dsn, "mutirao brief locks", 0, max_brief_locks, autocommit=True)
@@ -189,12 +191,24 @@ class Database:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
         try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Unavailable("database_unreachable", "every connection was in use") from None
+        try:
+            async with self._connection() as conn, conn.transaction():
+                yield conn
+        finally:
+            self._places.release()
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        try:
             conn = await self._pool.getconn()
         except (PoolTimeout, PoolClosed) as error:
             raise Unavailable("database_unreachable", str(error)) from None
         try:
-            async with conn.transaction():
-                yield conn
+            yield conn
         except psycopg.OperationalError as error:
             if conn.closed or conn.broken:
                 raise Unavailable("database_unreachable", str(error)) from error
