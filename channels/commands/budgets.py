@@ -14,7 +14,7 @@ from core import formats
 from core.errors import ArgumentsWrong
 from core.money import Money
 from core.tenancy import Identity
-from llm.budget import Budget, BudgetLine, Change, Spent
+from llm.budget_book import Budget, BudgetLine, Change, Spent
 
 _CHANGES = {"none": Change.NO_BUDGET, "default": Change.AS_SETTINGS}
 _DAYS = 7

@@ -13,7 +13,7 @@ from channels.services import Services
 from core.errors import ArgumentsWrong
 from core.tenancy import Identity, Role
 from core.turn import ModelCall, Turn
-from llm.budget import Budget
+from llm.budget_book import Budget
 from llm.catalog import Model
 from tests.channels.test_terminal import mutirao
 from tests.journeys.conftest import House, OpenHouse, open_house  # noqa: F401

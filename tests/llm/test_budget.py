@@ -20,7 +20,8 @@ from core.settings import Settings
 from core.tenancy import Identity, Role
 from core.turn import ModelCall, Turn
 from evals.stand_in import Answer, StandIn
-from llm.budget import MOST_TOKENS, Admission, Budget, Budgets, Change, Spent
+from llm.budget import Admission, Budgets
+from llm.budget_book import MOST_TOKENS, Budget, Change, Spent
 from llm.catalog import Model
 from llm.messages import Usage
 from llm.prices import price_usd

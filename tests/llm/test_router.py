@@ -19,7 +19,8 @@ from core.tenancy import Role
 from core.turn import Event, StepFinished, StepStarted, Turn
 from evals.stand_in import Answer, Unreachable
 from llm.attempts import Heard, listen
-from llm.budget import Budget, Budgets
+from llm.budget import Budgets
+from llm.budget_book import Budget
 from llm.errors import ModelFailure
 from llm.messages import ToolCall
 from llm.questions import RouterLimits, wait_before_retry
