@@ -273,8 +273,8 @@ def streets() -> dict[str, Street]:
 
 
 def cnae_texts() -> dict[int, str]:
-    """Activity code → the register's words, of the main activities."""
-    return {one["cnae"]: one["text"] for one in _data()["activities"]}
+    """Activity code → the register's words, of every activity that a company of the sandbox has."""
+    return {one["cnae"]: one["text"] for one in _data()["activities"]} | _data()["further"]
 
 
 def with_check_digits(base: str) -> str:
@@ -306,7 +306,8 @@ CAMPINAS_ARCHITECTS: tuple[tuple[int, str], ...] = (
     (64, "active"), (12, "young"), (10, "closed"), (5, "unfit"), (2, "suspended"), (5, "branch"),
 )  # fmt: skip
 """How many architecture offices (7111100) Campinas has, by kind. `active`: active head offices, opened before November
-2023; `young`: active head offices opened since, two of them on 20 and 21 November 2023, three with letters in the CNPJ."""
+2023; `young`: active head offices opened since, two of them on 20 and 21 November 2023, three with letters in the
+CNPJ."""
 
 
 class _Maker:
@@ -316,7 +317,6 @@ class _Maker:
         self._hosts: set[str] = set()
         self._handles: set[str] = set()
         self._activities: dict[str, dict[str, Any]] = {one["key"]: one for one in _data()["activities"]}
-        self._texts = cnae_texts()
         self._streets: dict[str, list[Street]] = {}
         for street in streets().values():
             self._streets.setdefault(street.city.name, []).append(street)
