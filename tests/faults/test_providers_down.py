@@ -1,0 +1,118 @@
+"""Every provider of models is away: people get the playbooks' answers, and the providers are left alone until they
+come back. How long it takes is measured by `python -m bench.providers_down`, not here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from core.clock import FixedClock
+from core.door import IncomingMessage, Reply
+from core.ids import new_id
+from core.postgres import Postgres
+from core.turn import silent
+from evals.stand_in import Answer, StandIn, Unreachable
+from tests.conftest import free_port, fresh_database
+from tests.faults.conftest import Provider, keyed
+from tests.journeys.conftest import House, OpenHouse, houses
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+QUESTION = "Quanto gastei ontem?"
+CALL = ("ads_report", {"period": "ontem"})
+WORDS = "As duas contas foram bem; o que mais pesou está na tabela."
+PEOPLE = 50
+PROVIDERS = ("anthropic", "openai", "google")
+SCALE = 0.05
+"""Of the limits where providers hang: 8 s of silence are 0.4 s, the deadline of 30 s is 1.5 s."""
+
+
+@dataclass
+class Street:
+    """Houses on one database and one sandbox, and what one without any model answers."""
+
+    open_house: OpenHouse
+    text: str
+    tables: str
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def street(server: Postgres) -> AsyncIterator[Street]:
+    with fresh_database(server) as dsns:
+        async with houses(dsns, FixedClock()) as open_house:
+            house = await open_house()
+            reply = await house.ask(QUESTION)
+            no_model, models_down = (
+                house.services.texts.say("pt-BR", f"turn.{key}") for key in ("no_model", "models_down")
+            )
+            assert no_model in reply.text
+            yield Street(open_house, reply.text.replace(no_model, models_down), str(reply.tables))
+
+
+@pytest.fixture
+def away(request: pytest.FixtureRequest) -> Iterator[dict[str, Provider]]:
+    """The providers, all away in the same way for the whole test."""
+    with ExitStack() as stack:
+
+        def one() -> Provider:
+            if request.param == "refused":
+                return stack.enter_context(Unreachable("refused"))
+            answer = Answer(status=500) if request.param == "500" else Answer(hangs=True)
+            return stack.enter_context(StandIn(lambda _: answer))
+
+        yield {name: one() for name in PROVIDERS}
+
+
+def settings(providers: dict[str, Provider]) -> dict[str, Any]:
+    return {name: value for wire, server in providers.items() for name, value in keyed(wire, server).items()}
+
+
+async def wave(house: House, people: int = PEOPLE) -> list[Reply]:
+    """The replies of so many turns at once, each in a conversation of its own."""
+    who = await house.person()
+    messages = [IncomingMessage(who, new_id("conv"), QUESTION, "chat") for _ in range(people)]
+    return await asyncio.gather(*(house.services.handle(message, silent) for message in messages))
+
+
+@pytest.mark.parametrize("away", ["refused", "500", "hanging"], indirect=True)
+async def test_fifty_people_get_the_playbooks_answer_marked_and_with_the_right_numbers(
+    street: Street, away: dict[str, Provider]
+) -> None:
+    house = await street.open_house(**settings(away), model_time_scale=SCALE, model_breaker_seconds=86_400)
+
+    replies = await wave(house)
+
+    assert {reply.ended for reply in replies} == {"done"}
+    assert {reply.text for reply in replies} == {street.text}, "what rules say without models, and that none answered"
+    assert {str(reply.tables) for reply in replies} == {street.tables}
+    assert {str(reply.usage.models) for reply in replies} == {"[]"}
+    tried = [len(server.seen) for server in away.values()]
+    if any(isinstance(server, StandIn) for server in away.values()):
+        assert all(1 <= count <= PEOPLE + 4 for count in tried), f"four failures, and then who asked meanwhile: {tried}"
+
+    replies = await wave(house, 5)
+
+    assert {reply.ended for reply in replies} == {"done"}
+    assert [len(server.seen) for server in away.values()] == tried, "the breakers are open: nobody is asked"
+    assert {reply.usage.model_calls for reply in replies} == {0}
+    assert {reply.text for reply in replies} == {street.text}
+
+
+async def test_when_a_provider_comes_back_the_next_turns_are_answered_by_it(street: Street) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    house = await street.open_house(anthropic_api_key="a-key", anthropic_base_url=address, model_breaker_seconds=1)
+    for _ in range(6):
+        assert (await house.ask(QUESTION)).usage.models == []
+    answers = iter([Answer(calls=[CALL]), Answer(WORDS)])
+    with StandIn(lambda _: next(answers), port) as server:
+        async with asyncio.timeout(30):
+            while not (reply := await house.ask(QUESTION)).usage.models:
+                pass
+        assert len(server.seen) == 2
+    assert reply.text.startswith(WORDS)
+    assert reply.usage.models == ["anthropic/claude-sonnet-4-6"]
