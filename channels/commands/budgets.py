@@ -93,7 +93,7 @@ async def _standing(services: Services, who: Identity, tenant: str) -> list[str]
             said.used(line.spent),
             said.share(line),
             said.budget(line.ceiling),
-            said.used(Spent(line.in_flight.tokens or 0, usd=line.in_flight.usd or Decimal(0))),
+            said.used(_spent(line.in_flight)) if line.in_flight.tokens else "–",
             formats.number(line.spent.requests, who.language),
             formats.number(line.spent.unpriced, who.language),
         ]
@@ -132,13 +132,12 @@ async def _alert_lines(services: Services, who: Identity) -> list[str]:
     rows = []
     for alert in found:
         at = alert.at.astimezone(ZoneInfo(who.time_zone))
-        spent = Spent(alert.spent.tokens or 0, usd=alert.spent.usd or Decimal(0))
         rows.append(
             [
                 f"{formats.day(at.date(), who.language)} {at:%H:%M}",
                 alert.role or say("budgets.whole_day"),
                 f"{alert.percent}%",
-                said.used(spent),
+                said.used(_spent(alert.spent)),
                 said.budget(alert.budget),
             ]
         )
@@ -178,6 +177,10 @@ class _Amounts:
             cents = formats.number(Decimal(0), self._language, 2)
             return said.replace(cents, formats.number(money.amount, self._language, 4)) if cents in said else said
         return said
+
+
+def _spent(amounts: Budget) -> Spent:
+    return Spent(amounts.tokens or 0, usd=amounts.usd or Decimal(0))
 
 
 def _decimals(rate: Decimal) -> int:

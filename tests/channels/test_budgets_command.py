@@ -70,7 +70,7 @@ async def test_show_tells_budget_use_share_ceiling_and_the_last_days_in_dollars_
         "US$ 2,50 (R$ 13,50) · 2.000 tokens",
         "25%",
         "US$ 15,00 (R$ 81,00)",
-        "US$ 0,00 (R$ 0,00) · 0 tokens",
+        "–",
         "2",
         "1",
     ]
