@@ -9,6 +9,8 @@ from collections.abc import Coroutine, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import structlog
+
 from core.errors import SetupError, Unavailable
 from core.settings import Settings
 from core.turn import ModelCall, Turn
@@ -25,6 +27,8 @@ from llm.providers import Provider, build_providers
 from llm.questions import Link, Question, RouterLimits
 
 _T = TypeVar("_T")
+
+log = structlog.get_logger(__name__)
 
 
 class Router:
@@ -171,6 +175,8 @@ class Router:
             outcome = await _unless_stopped(turn, self._ask(question, link))
             if isinstance(outcome, ModelAnswer):
                 return question.answered(outcome)
+        if question.failures:
+            log.warning("no_model_answered", role=request.role, failures=[f.text for f in question.failures])
         turn.check_limits()
         if playbook is not None:
             return question.answered(_from_playbook(question, playbook))
