@@ -20,6 +20,7 @@ from core.ids import new_id
 State = Literal["closed", "open", "trial"]
 
 _PATIENCE = 0.2  # seconds that Redis gets to answer
+_CONNECTIONS = 8  # enough for thousands of commands a second; a burst of turns opens no more
 _REST = 5.0  # seconds that a Redis which failed is left alone, so that not every call waits for it
 
 log = structlog.get_logger(__name__)
@@ -54,14 +55,17 @@ class Breakers:
         if redis_url is not None:
             import redis.asyncio
 
-            self._redis = redis.asyncio.Redis.from_url(
+            pool = redis.asyncio.BlockingConnectionPool.from_url(
                 redis_url,
+                max_connections=_CONNECTIONS,
+                timeout=_PATIENCE,
                 socket_timeout=_PATIENCE,
                 socket_connect_timeout=_PATIENCE,
                 retry=None,
                 decode_responses=True,
                 health_check_interval=0,
             )
+            self._redis = redis.asyncio.Redis.from_pool(pool)
             self._script = self._redis.register_script(_SCRIPT)
 
     async def enter(self, ref: str, *, lease: float) -> Pass:
