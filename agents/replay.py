@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from agents.files import FileIntake
 from agents.record import Before
 from agents.state import Answer, TurnState
-from agents.supervisor import Supervisor, begin, ended_state
+from agents.supervisor import Supervisor, begin, ended_state, stopped_state
 from agents.talk import Said, Talk
 from core.door import Difference
 from core.errors import ArgumentsWrong, MutiraoError, Refused, Unavailable
@@ -65,8 +65,8 @@ async def replay(supervisor: Supervisor, record: dict[str, Any]) -> Difference |
     await again.run(turn, state, tape.limit)
     differs = _route_differs(record, state) or tape.difference or tape.left_over()
     if differs is None:
-        if tape.cut == "stopped":  # as the supervisor answers who stops it
-            state = ended_state(turn, "stopped")
+        if tape.cut == "stopped":
+            state = stopped_state(turn, state)
         differs = _reply_differs(tape, state["ended"], again.compose(turn, state))
     return differs
 

@@ -108,7 +108,7 @@ class Supervisor:
                 before = await self._remember(turn, message)
                 await self.run(turn, state)
             except asyncio.CancelledError:  # the person pressed stop: keep what is there, then let it go on
-                stopped, state = True, ended_state(turn, "stopped")
+                stopped, state = True, stopped_state(turn, state)
                 turn.stopped.set()
             except MutiraoError as error:  # the message before it took too long
                 state = ended_state(turn, f"error:{error.code}", self.texts.error(turn.language, error))
@@ -391,6 +391,14 @@ def begin(turn: Turn, before: Before) -> None:
     turn.language = detect_language(turn.text, before.language, turn.identity.language)
     turn.session = {**before.session, "history": before.history, "attachments": before.attachments}
     turn.started = time.monotonic()
+
+
+def stopped_state(turn: Turn, state: TurnState) -> TurnState:
+    """What is kept of a turn that a person stopped: where it went. Its answers were not whole."""
+    kept = ended_state(turn, "stopped")
+    if "plan" in state:
+        kept["plan"] = state["plan"]
+    return kept
 
 
 def ended_state(turn: Turn, how: str, said: str = "") -> TurnState:

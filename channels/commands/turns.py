@@ -6,17 +6,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
-from business.conversations.records import Figures, TurnLine, TurnRecord, encode, replayable
+from business.conversations.records import VERSION, Figures, TurnLine, TurnRecord, decode, encode, replayable
 from channels.commands import Run, admin_of, table_lines
 from channels.services import Services
 from core import formats
 from core.door import Difference
-from core.errors import ArgumentsWrong, MutiraoError
+from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.telemetry import mask_data, mask_text
 from core.tenancy import Identity
 
@@ -24,6 +25,8 @@ _SHORT_ID = 8  # of its random end, which `find` takes for the whole
 _SAID = 60  # characters of a message in the list
 _WIDE = 200  # characters of arguments or of a failure in one line
 _PLAYBOOK = "offline"
+_NOT_KEPT = ("turn_running", "turn_no_record", "turn_record_cut", "turn_not_begun")
+"""Why one of the newest turns is passed over in silence: there is nothing to run again."""
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -78,34 +81,58 @@ def add_to(cli: click.Group, run: Run) -> None:
         run(work)
 
     @turns.command("replay")
-    @click.argument("turn_ids", metavar="[ID]...", nargs=-1)
+    @click.argument("which", metavar="[ID | FILE]...", nargs=-1)
     @of_tenant
     @click.option("--last", type=click.IntRange(1, 1_000), help="Os N turnos mais novos que têm registro.")
-    def _replay(turn_ids: tuple[str, ...], tenant: str | None, last: int | None) -> None:
-        """Repete turnos sem rede, com as respostas gravadas; sai com 1 se algo muda."""
-        if not turn_ids and last is None:
+    def _replay(which: tuple[str, ...], tenant: str | None, last: int | None) -> None:
+        """Repete turnos sem rede, com as respostas gravadas; sai com 1 se algo muda.
+
+        FILE é o que `turns show ID --json --plain` imprimiu, também de outra máquina.
+        """
+        if not which and last is None:
             raise ArgumentsWrong("turn_nothing_to_replay", "neither an id nor --last")
 
         async def work(services: Services) -> int:
             who = await admin_of(services, tenant)
             words = _Words(services, who)
-            which = list(turn_ids)
-            if last is not None:
-                which += [line.id for line in await services.turns.list(who.tenant_id, limit=last)]
-            all_same = True
-            for turn_id in which:
+            newest = await services.turns.list(who.tenant_id, limit=last) if last else []
+            same = differ = refused = 0
+            for name in [*which, *(line.id for line in newest)]:
                 try:
-                    record = replayable(await services.turns.find(who.tenant_id, turn_id))
+                    record = await _record(services, who, name)
                     difference = await services.replay(record)
                 except MutiraoError as error:
-                    click.echo(services.texts.error(who.language, error), err=True)
-                    all_same = False
+                    if name in which or error.code not in _NOT_KEPT:
+                        click.echo(services.texts.error(who.language, error), err=True)
+                        refused += 1
                     continue
                 click.echo("\n".join(words.replayed(record, difference)))
-                all_same = all_same and difference is None
-            return 0 if all_same else 1
+                same, differ = (same + 1, differ) if difference is None else (same, differ + 1)
+            if same + differ + refused != 1:
+                say = partial(services.texts.say, who.language)
+                click.echo(say("turns.replay.sum", same=same, differ=differ, refused=refused))
+            return 1 if differ or refused else 0
 
         run(work)
+
+
+async def _record(services: Services, who: Identity, name: str) -> dict[str, Any]:
+    """The record of a turn by its id, or from a file. Refused and ArgumentsWrong as `find` and `replayable` say."""
+    path = Path(name)
+    if not path.is_file():
+        return replayable(await services.turns.find(who.tenant_id, name))
+    try:
+        record = decode(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = {}
+    if not isinstance(record, dict) or "version" not in record:
+        raise ArgumentsWrong("turn_file_unreadable", f"{path} is no record of a turn", path=str(path))
+    if record["version"] != VERSION:
+        told = {"id": record.get("turn", name), "found": record["version"], "known": VERSION}
+        raise Refused("turn_record_version", f"{path} has version {record['version']}", **told)
+    if record.get("cut"):
+        raise Refused("turn_record_cut", f"only figures are left in {path}", id=record.get("turn", name))
+    return record
 
 
 def _since(text: str, now: datetime, zone: ZoneInfo) -> datetime:
@@ -314,6 +341,7 @@ class _Words:
         for key, text in (("was", difference.was), ("now", difference.now)):
             shown = self._cover(text).replace("\n", " ⏎ ") or nothing
             told.append("  " + self._say(f"turns.replay.{key}", text=shown))
+        told.append("  " + self._say("turns.show.code", **record["code"]))
         if record.get("masked"):
             told.append("  " + self._say("turns.show.masked"))
         return told

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ Turns = tuple[Terminal, dict[str, str]]
 
 
 @pytest.fixture
-async def turns(dsns: Dsns, clock: FixedClock, tmp_path: Any) -> AsyncIterator[Turns]:
+async def turns(dsns: Dsns, clock: FixedClock, tmp_path: Path) -> AsyncIterator[Turns]:
     """A terminal, and the ids of turns: by a model, by the rules, one that still runs, and another tenant's."""
     graph = launch.start(tmp_path / "graph", clock.now())
     script = [Answer(calls=[CALL], prompt_tokens=1_234), Answer("Foi bem."), Answer(status=500), Answer(status=500)]
@@ -91,9 +92,7 @@ async def turns(dsns: Dsns, clock: FixedClock, tmp_path: Any) -> AsyncIterator[T
             graph.stop()
 
 
-async def test_turns_are_listed_shown_and_replayed_and_a_difference_ends_with_1(
-    turns: Turns,
-) -> None:
+async def test_turns_are_listed_shown_and_replayed_and_a_difference_is_told(turns: Turns, tmp_path: Path) -> None:
     terminal, ids = turns
 
     listed = await terminal.types("list")
@@ -117,11 +116,17 @@ async def test_turns_are_listed_shown_and_replayed_and_a_difference_ends_with_1(
     assert json.loads(as_json.output)["completions"][0]["tool_calls"][0]["name"] == "ads_report"
     assert "98765" not in as_json.output
 
-    again = await terminal.types("replay", ids["model"], ids["rules"])
-    assert (again.exit_code, again.output.splitlines()) == (
-        0,
-        [f"{ids['model'][-8:]}  igual", f"{ids['rules'][-8:]}  igual"],
-    )
+    file = tmp_path / "turn.json"
+    file.write_text((await terminal.types("show", ids["model"], "--json", "--plain")).output, encoding="utf-8")
+    from_file = await terminal.types("replay", str(file))
+    assert (from_file.exit_code, from_file.output) == (0, f"{ids['model'][-8:]}  igual\n")
+    again = await terminal.types("replay", "--last", "9")  # the one that still runs is passed over
+    assert again.exit_code == 0
+    assert again.output.splitlines() == [
+        f"{ids['rules'][-8:]}  igual",
+        f"{ids['model'][-8:]}  igual",
+        "2 iguais, 0 diferentes.",
+    ]
 
     async with terminal.open() as services:
         tenant = await services.people.tenant(TENANT)
@@ -158,6 +163,7 @@ async def test_what_cannot_be_done_is_told_in_one_sentence(turns: Turns) -> None
         (["replay", ids["foreign"]], "Não há turno"),
         (["replay", ids["running"]], "ainda está em andamento"),
         (["replay"], "--last"),
+        (["replay", __file__], "não é o registro de um turno"),
         (["list", "--since", "ontem"], "2026-11-20"),
     ):
         done = await terminal.types(*words)

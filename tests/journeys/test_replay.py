@@ -110,7 +110,7 @@ async def test_turns_with_a_model_are_the_same_again_and_nobody_is_asked(open_ho
     assert "Nenhum modelo de IA respondeu" in all_down.text
 
 
-async def test_a_fallback_and_a_limit_are_the_same_again(open_house: OpenHouse) -> None:
+async def test_a_fallback_a_limit_and_a_spent_budget_are_the_same_again(open_house: OpenHouse) -> None:
     def for_ever(seen: Seen) -> Answer:
         return Answer(calls=[("ads_report", {"period": "ontem", "limit": len(str(seen.body)) % 20 + 1})])
 
@@ -126,6 +126,11 @@ async def test_a_fallback_and_a_limit_are_the_same_again(open_house: OpenHouse) 
         limited = await house.ask("Como foi ontem?")
         assert await replayed(house, fallback) is None
         assert await replayed(house, limited) is None
+
+        poor = await open_house(**model_of(whole), budget_day_usd=0)
+        spent = await poor.ask("Como foi ontem?")
+        assert await replayed(poor, spent) is None
+        assert (await record_of(poor, spent))["notices"][0][0] == "budget.spent"
     assert fallback.text.startswith(WORDS)
     assert "limite" in limited.text
 

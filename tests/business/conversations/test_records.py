@@ -206,10 +206,11 @@ def test_money_decimals_dates_and_moments_come_back_as_what_they_were() -> None:
     assert decode(encode(record)) == record
 
 
-def test_half_a_character_of_a_model_can_be_kept() -> None:
-    record = {"completions": [{"text": "fim \ud83d"}], "zero": "a\0b"}
-    assert decode(encode(record)) == record
-    encode(record).encode("utf-8")
+async def test_half_a_character_and_a_nul_of_a_model_can_be_kept(
+    turns: TurnRecords, conversations: Conversations, database: Database, tenants: Tenants
+) -> None:
+    turn_id = await one_turn(conversations, database, tenants.one, completions=[{"text": "fim \ud83d", "zero": "a\0b"}])
+    assert (await turns.find(tenants.one.id, turn_id)).record["completions"] == [{"text": "fim \ud83d", "zero": "a\0b"}]
 
 
 @pytest.mark.parametrize(
