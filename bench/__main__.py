@@ -14,6 +14,8 @@ from bench.model import model_of_fixed_latency
 from bench.parts import Sampler
 from bench.report import Figure, median, p95, table, write_json
 from bench.server import ChatTurn, Page, chat_turns, serve
+from bench.side_by_side.job import TURNS
+from bench.side_by_side.load import JobFigures, in_a_process_of_its_own
 from bench.turns import KINDS, Bench, Timed, open_bench
 from core.settings import Settings
 
@@ -29,6 +31,9 @@ CHAT = "the chat by its own wire, on the playbooks (ms)"
 OFFLINE = "a turn on the playbooks, without a door (ms)"
 PARTS = "where the CPU of those turns goes, sampled (ms)"
 MODEL = "a turn with a model of fixed latency: 40 ms to the first token, 2 ms for each (ms)"
+JOB = "four turns of four crews, with the same model; as ../shared/bench asks its peers (ms)"
+CROWD = "the same by many conversations at a time, in one process (ms)"
+_JOB_ROUNDS = 8
 
 
 def main() -> None:
@@ -63,6 +68,11 @@ async def measure(folder: Path, rounds: int, starts: int) -> list[Figure]:
         settings = Settings(log_level="WARNING", model="openai/gpt-5.6-luna", openai_api_key=key, openai_base_url=url)
         async with open_bench(settings) as bench:
             figures += await model_figures(bench, rounds)
+    _tell("the job of four turns, alone and in crowds")
+    with model_of_fixed_latency("job") as url:
+        load = ForeignLoad(folder)
+        figures += job_figures(await in_a_process_of_its_own(url, _JOB_ROUNDS))
+        figures.append(Figure(CROWD, _FOREIGN, _CORES, load.cores()))
     return figures
 
 
@@ -98,6 +108,39 @@ async def server_figures(folder: Path, starts: int) -> list[Figure]:
         Figure(CHAT, "all kinds, with chat and page", "CPU mean", cpu),
         Figure(CHAT, _FOREIGN, _CORES, foreign),
     ]
+
+
+# --- the job that others are measured by ---------------------------------------------------------
+
+
+def job_figures(measured: JobFigures) -> list[Figure]:
+    """What ../shared/bench compares peers by, of ours alone: its goals are ratios, so nothing is promised here but the
+    calls of the model."""
+    figures: list[Figure] = []
+    for kind, turn in TURNS.items():
+        these = [one for one in measured.alone if one.kind == kind]
+        most = max(one.model_calls for one in these)
+        figures.append(Figure(JOB, kind, "model calls", most, len(turn.calls) + 1))
+        figures.append(Figure(JOB, kind, "prompt tokens", median([one.prompt_tokens for one in these])))
+        figures.append(Figure(JOB, kind, "completion tokens", median([one.completion_tokens for one in these])))
+        figures.append(Figure(JOB, kind, "first text p50", median([one.first for one in these])))
+        figures.append(Figure(JOB, kind, "end p50", median([one.end for one in these])))
+        figures.append(Figure(JOB, kind, _OWN_CPU, median([one.cpu for one in these])))
+    for column in ("model calls", "prompt tokens", "completion tokens"):
+        together = sum(figure.value for figure in figures if figure.column == column)
+        figures.append(Figure(JOB, "all four", column, together))
+    for column in ("first text p50", "end p50", _OWN_CPU):
+        values = [figure.value for figure in figures if figure.column == column]
+        figures.append(Figure(JOB, "mean of the four", column, sum(values) / len(values)))
+    for crowd in measured.crowds:
+        row = f"{crowd.at_once} conversations"
+        figures.append(Figure(CROWD, row, "end p50", crowd.p50))
+        figures.append(Figure(CROWD, row, "p99", crowd.p99))
+        figures.append(Figure(CROWD, row, "turns/s", crowd.turns_per_second))
+        figures.append(Figure(CROWD, row, "own CPU mean", crowd.cpu))
+    figures.append(Figure(CROWD, "memory of the process", "MB", measured.memory_mb))
+    figures.append(Figure(CROWD, "from its start to the first answer", "s", measured.cold))
+    return figures
 
 
 # --- turns in this process ------------------------------------------------------------------------
