@@ -98,7 +98,7 @@ async def test_what_says_nothing_about_the_model_changes_nothing(pair: Pair) -> 
 
 
 async def test_after_its_time_exactly_one_of_many_gets_the_trial(pair: Pair) -> None:
-    one, other = pair(seconds=0.2)
+    one, other = pair(seconds=0.3)
     await fail(one, 5)
     states: Counter[str] = Counter()
     deadline = time.monotonic() + 20
@@ -112,7 +112,7 @@ async def test_after_its_time_exactly_one_of_many_gets_the_trial(pair: Pair) -> 
 
 
 async def test_a_trial_that_goes_well_closes_it_for_everyone(pair: Pair) -> None:
-    one, other = pair(seconds=0.1)
+    one, other = pair(seconds=0.3)
     await fail(one, 5)
     trial = await enter_when_it_may(other)
     assert trial.state == "trial"
@@ -133,14 +133,14 @@ async def test_a_trial_that_fails_opens_it_for_its_whole_time_again(pair: Pair) 
 
 
 async def test_a_trial_that_was_left_goes_to_the_next_who_asks(pair: Pair) -> None:
-    one, other = pair(seconds=0.1)
+    one, other = pair(seconds=0.3)
     await fail(one, 5)
     await one.left(await enter_when_it_may(one))
     assert (await enter(other)).state == "trial"
 
 
 async def test_a_trial_whose_holder_died_is_free_after_its_lease(pair: Pair) -> None:
-    one, other = pair(seconds=0.1)
+    one, other = pair(seconds=0.3)
     await fail(one, 5)
     deadline = time.monotonic() + 20
     while (await enter(one, lease=1.0)).state != "trial":
@@ -164,7 +164,7 @@ async def test_what_began_before_it_opened_neither_lengthens_nor_ends_it(pair: P
 
 
 async def test_states_say_what_this_process_knows_and_looking_asks_the_others(make: Make, redis_url: str) -> None:
-    one, other = make(redis_url, seconds=0.1), make(redis_url, seconds=0.1)
+    one, other = make(redis_url, seconds=0.3), make(redis_url, seconds=0.3)
     assert one.states() == {}
     await fail(one, 5)
     assert (one.states(), other.states()) == ({REF: "open"}, {})
@@ -213,7 +213,7 @@ async def test_a_redis_that_dies_in_the_middle_does_not_begin_the_count_anew(
 async def test_without_redis_the_trial_of_a_process_goes_on(
     make: Make, redis_server: RedisServer, redis_url: str
 ) -> None:
-    breakers = make(redis_url, seconds=0.1)
+    breakers = make(redis_url, seconds=0.3)
     await fail(breakers, 5)
     trial = await enter_when_it_may(breakers)
     redis_server.kill()
@@ -258,7 +258,7 @@ async def test_a_breaker_that_another_closed_is_not_opened_by_who_remembers_it_o
 async def test_what_is_stored_is_not_trusted(
     field: str, junk: str, make: Make, redis_url: str, store: redis.asyncio.Redis
 ) -> None:
-    breakers = make(redis_url, failures=2, seconds=0.2)
+    breakers = make(redis_url, failures=2, seconds=0.3)
     await store.hset(KEY, mapping={"open_until": "1", "holder": "x", field: junk})
     trial = await enter_when_it_may(breakers)
     await breakers.went_well(trial)
