@@ -63,6 +63,16 @@ class Settings(BaseModel):
     meta_graph_url: str = "https://graph.facebook.com"
     meta_app_secret: SecretStr | None = None
 
+    minha_receita: Literal["sandbox", "live"] = "sandbox"
+    """The public company registry."""
+    minha_receita_url: str = "https://minhareceita.org"
+    """Also a server of one's own: the software is free."""
+    brasil_places: Literal["sandbox", "live"] = "sandbox"
+    """Cities, postal codes, activity codes and holidays: BrasilAPI, ViaCEP and the IBGE."""
+    brasilapi_url: str = "https://brasilapi.com.br/api"
+    viacep_url: str = "https://viacep.com.br"
+    ibge_url: str = "https://servicodados.ibge.gov.br/api"
+
     model: str | None = None
     """`provider/model` for every role, instead of the catalog's choice; `offline` for the playbooks alone."""
     openai_api_key: SecretStr | None = None
@@ -156,6 +166,10 @@ class Settings(BaseModel):
 
     @field_validator(
         "meta_graph_url",
+        "minha_receita_url",
+        "brasilapi_url",
+        "viacep_url",
+        "ibge_url",
         "openai_base_url",
         "anthropic_base_url",
         "google_base_url",
