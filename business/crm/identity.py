@@ -16,7 +16,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import unquote
 
-from business.crm.names import Likeness, compare_companies, compare_people, words_in_name
+from business.crm.names import (
+    Likeness,
+    compare_companies,
+    compare_people,
+    is_common,
+    sole_trader,
+    words_in_name,
+)
 from core.words import folded
 
 
@@ -47,6 +54,8 @@ AREA_CODES = frozenset(
     "11 12 13 14 15 16 17 18 19 21 22 24 27 28 31 32 33 34 35 37 38 41 42 43 44 45 46 47 48 49 51 53 54 55 61 62 63 64"
     " 65 66 67 68 69 71 73 74 75 77 79 81 82 83 84 85 86 87 88 89 91 92 93 94 95 96 97 98 99".split()
 )
+_LINK = re.compile(r"(?:wa\.me/|phone=|tel:)\+?(\d{8,15})", re.I)
+_SEVERAL = re.compile(r"\s*[/;|,]\s*|\s+(?:e|ou|y|or|and)\s+")
 _EXTENSION = re.compile(r"[\s,;/(-]*(?:ramal|r\.|ext\.?|extension|x)\s*:?\s*\d{1,6}\)?\s*$", re.I)
 _SERVICE = re.compile(r"(?:0?(?:800|300|500|900)\d{6,7}|(?:4004|4003|4020|3003)\d{4})")
 _COUNT = "0123456789" * 2
@@ -58,7 +67,11 @@ def phone(given: str) -> str | None:
     A mobile without its ninth digit gets it, a landline never does. A number without area code comes as "?" and its
     digits: it can be compared with the end of others, and proves little. Other countries' stay as they are.
     """
-    text = _EXTENSION.sub("", unicodedata.normalize("NFKC", given).strip())
+    text = unicodedata.normalize("NFKC", given).strip()
+    if link := _LINK.search(text):
+        text = f"+{link[1]}"
+    text = _EXTENSION.sub("", re.sub(r"\.0$", "", text))  # a spreadsheet made a decimal of it
+    text = re.sub(r"\s[-–(]?\s*[a-zà-ú][a-zà-ú .-]*\)?$", "", text, flags=re.I)  # a remark: the carrier, a first name
     text = re.sub(r"^(?:tel|whatsapp|fone|phone|cel|wa)\s*[:.]?\s*", "", text, flags=re.I)
     if len(re.sub(r"[\d\s()+./xX-]", "", text)) > 3:  # an address or a name, not a number
         return None
@@ -129,18 +142,19 @@ _SHARED_MAILBOX = re.compile(
     r"|recepcao|secretaria|diretoria|gerencia|compras|marketing|mkt|ola|oi|hello|hola|hi|office|escritorio|clinica|loja"
     r"|juridico|projetos?|orcamentos?|agendamento|agenda|reservas?|imprensa|press|faleconosco|team|equipe|equipo"
     r"|pedidos?|logistica|ti|nfe?|nota|xml|curriculos?|jobs|vagas|geral|empresa|site|web|webmaster|postmaster|obras?"
-    r"|engenharia|arquitetura|producao|estudio|studio|consultorio)[._-]?(?:\d{0,4}|[a-z]{2})"
+    r"|engenharia|arquitetura|producao|estudio|studio|consultorio"
+    r"|sindic(?:o|a|ato)|condominio|clientes?|associacao|portaria|oficina|restaurante|pousada|hotel|escola|cozinha)[._-]?(?:\d{0,4}|[a-z]{2})"
 )
 _GMAIL = ("gmail.com", "googlemail.com")
-_FREE_MAIL = re.compile(
-    r"(?:gmail|googlemail|hotmail|outlook|live|msn|yahoo|ymail|icloud|me|bol|uol|terra|ig|globo|globomail|zipmail|r7|oi"
-    r"|proton|protonmail|aol|mail)\.(?:com|com\.br|net|net\.br|com\.ar|es|me|br|example)"
-)
+_PLUS = re.compile(r"(?:gmail|outlook|hotmail|live|icloud|me|proton|protonmail|pm|fastmail)\.(?:com|com\.br|me|fm)")
 
 
 def email(given: str) -> str | None:
-    """Small letters; at Gmail, where dots and what follows a plus change nothing, without them."""
-    text = unicodedata.normalize("NFKC", given).strip().casefold().removeprefix("mailto:").strip(" <>.;,\"'")
+    """Small letters; at Gmail without dots, and without what follows a plus where it goes to the same box."""
+    text = unicodedata.normalize("NFKC", given).strip().casefold()
+    if named := re.search(r"<([^<>]+)>", text):  # Ana Lima <ana@…>
+        text = named[1]
+    text = text.removeprefix("mailto:").strip(" <>.;,\"'")
     if not _EMAIL.fullmatch(text):
         return None
     local, _, domain = text.partition("@")
@@ -152,7 +166,9 @@ def email(given: str) -> str | None:
     ):
         return None
     if domain in _GMAIL:
-        local, domain = local.partition("+")[0].replace(".", ""), "gmail.com"
+        local, domain = local.replace(".", ""), "gmail.com"
+    if _PLUS.fullmatch(domain):
+        local = local.partition("+")[0]
     return f"{local}@{domain}" if local else None
 
 
@@ -167,7 +183,8 @@ def cpf(given: str) -> str | None:
     if not digits.isascii() or not digits.isdigit() or not 8 <= len(digits) <= 11:
         return None
     digits = digits.zfill(11)
-    return digits if len(set(digits)) > 1 and _checked(digits, 11) else None
+    invented = len(set(digits)) == 1 or digits == "12345678909"  # all check digits fit, and nobody has them
+    return digits if not invented and _checked(digits, 11) else None
 
 
 def cnpj(given: str) -> str | None:
@@ -194,8 +211,10 @@ def _checked(text: str, turn: int) -> bool:
 
 
 _INSTAGRAM = re.compile(r"^(?:https?://)?(?:www\.|m\.)?(?:instagram\.com|instagr\.am)/", re.I)
-_LINKEDIN = re.compile(r"^(?:https?://)?(?:[a-z]{2,3}\.)?linkedin\.com/", re.I)
-_NOBODYS_HANDLE = frozenset("p reel reels explore stories instagram linkedin naotem nao sem none na n".split())
+_LINKEDIN = re.compile(r"^(?:https?://)?(?:[a-z]{1,3}\.)?linkedin\.com/", re.I)
+_NOBODYS_HANDLE = frozenset(
+    "p reel reels explore stories instagram linkedin naotem naotenho naopossui nao sem none na search feed jobs".split()
+)
 
 
 def instagram(given: str) -> str | None:
@@ -209,7 +228,7 @@ def linkedin(given: str) -> str | None:
     """ "in/name" of a person, "company/name" of a company, from an address or a bare name."""
     text = unquote(_LINKEDIN.sub("", given.strip())).lstrip("/@")
     parts = [part for part in re.split(r"[/?#]", text.casefold().partition("?")[0]) if part]
-    if not parts:
+    if not parts or (len(parts) > 1 and parts[0] == "search"):
         return None
     kind, slug = (
         (parts[0], parts[1]) if len(parts) > 1 and parts[0] in ("in", "company", "school", "pub") else ("in", parts[0])
@@ -254,6 +273,15 @@ def key(kind: KeyKind, given: str) -> Key | None:
     return None if value is None else Key(kind, value, given)
 
 
+def keys_in(kind: KeyKind, given: str) -> list[Key]:
+    """The keys of one field, which may hold several telephones or e-mails: "98 98411-2260 / 98 3235-7781"."""
+    whole = key(kind, given)
+    if whole is not None or kind not in (KeyKind.PHONE, KeyKind.EMAIL):
+        return [] if whole is None else [whole]
+    found = (key(kind, part) for part in _SEVERAL.split(given)[:5] if part)
+    return [one for one in found if one is not None]
+
+
 # --- two records --------------------------------------------------------------------------------
 
 
@@ -276,8 +304,7 @@ def record(
     keys: Iterable[tuple[KeyKind, str]] = (),
 ) -> Record:
     """A record from texts as given; keys that cannot be are left out."""
-    made = (key(kind, given) for kind, given in keys)
-    return Record(name, company, city, address, tuple(found for found in made if found is not None))
+    return Record(name, company, city, address, tuple(one for kind, given in keys for one in keys_in(kind, given)))
 
 
 class Verdict(StrEnum):
@@ -311,8 +338,19 @@ class Match:
 def match(a: Record, b: Record) -> Match:
     """Whether two records are the same person or company, with everything that speaks for and against it."""
     found = _Findings(a, b)
-    verdict, rule = _company_verdict(found) if found.companies else _person_verdict(found)
+    if _is_company(a) and _is_company(b):
+        verdict, rule = _company_verdict(found)
+    elif _is_company(a) or _is_company(b):
+        verdict, rule = _mixed_verdict(found)
+    else:
+        verdict, rule = _person_verdict(found)
     return Match(verdict, tuple(found.evidence), rule)
+
+
+def _is_company(of: Record) -> bool:
+    """Without a person's name or document, and with a company's."""
+    own = {KeyKind.CPF, KeyKind.BSUID, KeyKind.LID} & {one.kind for one in of.keys}
+    return not of.name and not own and bool(of.company or _values(of, KeyKind.CNPJ))
 
 
 class _Findings:
@@ -321,7 +359,6 @@ class _Findings:
     def __init__(self, a: Record, b: Record) -> None:
         self.a, self.b = a, b
         self.evidence: list[Evidence] = []
-        self.companies = not a.name and not b.name and bool(a.company and b.company)
         self.names = compare_people(a.name, b.name)
         self.firms = compare_companies(a.company, b.company)
         self.own = self.mostly_own = self.shared = 0
@@ -364,31 +401,30 @@ class _Findings:
                 self._add(f"{name}_other", -3 if kind is not KeyKind.CNPJ else -1)
                 self.conflict_document |= kind is KeyKind.CPF
                 self.conflict_id |= kind in (KeyKind.BSUID, KeyKind.LID)
+        self.documents = [_values(self.a, KeyKind.CNPJ), _values(self.b, KeyKind.CNPJ)]
         self.cnpj_same = bool(_values(self.a, KeyKind.CNPJ) & _values(self.b, KeyKind.CNPJ))
         self.cnpj_other = not self.cnpj_same and bool(_values(self.a, KeyKind.CNPJ) and _values(self.b, KeyKind.CNPJ))
 
     def _names(self) -> None:
-        weights = {
-            Likeness.SAME: 2,
-            Likeness.COMPATIBLE: 1,
-            Likeness.RELATED: -2,
-            Likeness.GENERATION: -2,
-            Likeness.UNLIKE: -2,
-        }
-        if self.names in weights:
-            self._note(f"name_{self.names}", weights[self.names], one=self.a.name or "", other=self.b.name or "")
+        if self.names is not Likeness.UNKNOWN:
+            weight = {Likeness.SAME: 2, Likeness.COMPATIBLE: 1}.get(self.names, -2)
+            self._note(f"name_{self.names}", weight, one=self.a.name or "", other=self.b.name or "")
         if self.firms in (Likeness.SAME, Likeness.COMPATIBLE):
             self._add("company_same", 1, value=self.a.company or "")
         elif self.firms is Likeness.UNLIKE:
             self._note("company_other", -1, one=self.a.company or "", other=self.b.company or "")
 
     def _places(self) -> None:
-        if self.a.address and self.b.address and _same_door(self.a.address, self.b.address):
-            self._note("address_same", 1, value=self.a.address)
-            self.address_same = True
-        else:
-            self.address_same = False
-        self.city_same = bool(self.a.city and self.b.city) and folded(self.a.city or "") == folded(self.b.city or "")
+        one, other = _door(self.a.address or ""), _door(self.b.address or "")
+        self.address_same = one is not None and other is not None and one[:2] == other[:2]
+        self.door_same = self.address_same and one == other and bool(one and one[2])
+        if self.address_same:
+            self._note("door_same" if self.door_same else "building_same", 1, value=self.a.address or "")
+        one_city, other_city = _city(self.a.city), _city(self.b.city)
+        self.city_same = bool(one_city) and one_city == other_city
+        self.city_other = bool(one_city and other_city) and not self.city_same
+        if self.city_other:
+            self._note("city_other", -1, one=self.a.city or "", other=self.b.city or "")
 
     def _add(self, text: str, weight: int, **params: str) -> None:
         self._note(text, weight, **params)
@@ -405,58 +441,112 @@ class _Findings:
 
 def _person_verdict(f: _Findings) -> tuple[Verdict, str]:
     strong = f.own + f.mostly_own
-    apart = f.names in (Likeness.UNLIKE, Likeness.RELATED, Likeness.GENERATION)
     together = f.names in (Likeness.SAME, Likeness.COMPATIBLE)
+    apart = not together and f.names is not Likeness.UNKNOWN
     if f.conflict_document:
-        if strong and f.names is Likeness.SAME:
+        if strong and not apart:
             return Verdict.ASK, "documents_differ_but_the_rest_agrees"
         return Verdict.DIFFERENT, "documents_differ"
     if f.has("cpf_same"):
-        if apart or f.conflict_id:
+        if f.conflict_id or (apart and f.names is not Likeness.RENAMED):
             return Verdict.ASK, "document_agrees_but_name_does_not"
         return Verdict.SAME, "document_agrees"
+    if strong and apart:
+        return _names_apart(f, strong)
     if strong:
-        if apart:
-            if f.names is Likeness.GENERATION or strong > 1 or f.own:
-                return Verdict.ASK, "keys_agree_but_names_do_not"
-            if f.names is Likeness.RELATED:
-                return Verdict.DIFFERENT, "family_shares_a_key"
-            return Verdict.ASK, "keys_agree_but_names_do_not"
-        if f.conflict_id and not (together and strong > 1):
+        if f.conflict_id and strong == 1:
             return Verdict.ASK, "ids_differ_but_the_rest_agrees"
         return Verdict.SAME, "own_key_agrees"
     if f.conflict_id:
         return Verdict.DIFFERENT, "nothing_of_ones_own_agrees"
-    if f.names is Likeness.SAME and min(words_in_name(f.a.name), words_in_name(f.b.name)) > 1:
-        if f.shared > 1 or (f.shared and words_in_name(f.a.name) > 2):
-            return Verdict.SAME, "whole_name_and_work_agree"
-        if f.shared or f.address_same:
-            return Verdict.ASK, "name_and_something_shared_agree"
-        return Verdict.DIFFERENT, "only_the_name_agrees"
-    if together and f.shared:
-        return Verdict.ASK, "name_and_something_shared_agree"
-    if f.names is Likeness.GENERATION and f.shared:
-        return Verdict.DIFFERENT, "family_shares_a_key"
+    if f.names in (Likeness.GENERATION, Likeness.NEAR) and f.shared:
+        return Verdict.ASK, "names_nearly_agree"
+    if together:
+        return _only_shared(f)
     if f.names is Likeness.UNKNOWN and f.shared and not f.has("company_other"):
         return Verdict.ASK, "something_shared_agrees"
     return Verdict.DIFFERENT, "nothing_of_ones_own_agrees"
 
 
+def _names_apart(f: _Findings, strong: int) -> tuple[Verdict, str]:
+    """Something that mostly is one person's agrees, and the names do not."""
+    if f.names is Likeness.RENAMED and strong > 1:
+        return Verdict.SAME, "own_keys_agree_after_a_new_surname"
+    if f.names in (Likeness.RENAMED, Likeness.GENERATION, Likeness.NEAR) or f.own or strong > 1:
+        return Verdict.ASK, "keys_agree_but_names_do_not"
+    if f.conflict_id:
+        return Verdict.DIFFERENT, "number_changed_hands"
+    if f.names is Likeness.RELATED:
+        return Verdict.DIFFERENT, "family_shares_a_key"
+    if f.firms in (Likeness.SAME, Likeness.COMPATIBLE) or f.shared:
+        return Verdict.DIFFERENT, "colleagues_share_a_key"
+    return Verdict.ASK, "keys_agree_but_names_do_not"
+
+
+def _only_shared(f: _Findings) -> tuple[Verdict, str]:
+    """The names go together, and nothing agrees that is one person's own."""
+    rare = f.names is Likeness.SAME and min(words_in_name(f.a.name), words_in_name(f.b.name)) > 1
+    common = is_common(f.a.name) or is_common(f.b.name)
+    if f.city_other and not f.shared - f.has("number_without_area"):
+        return Verdict.DIFFERENT, "only_the_name_agrees"
+    if f.cnpj_same and _sole_trader_is(f.a.company or f.b.company, f.a.name, f.documents[0] & f.documents[1]):
+        return Verdict.SAME, "sole_trader"
+    real = f.shared - f.has("number_without_area")
+    local = f.has("number_without_area") and bool(f.a.city or f.b.city)  # in another city it would not be the same
+    if rare and not common and (real or local or f.door_same):
+        return Verdict.SAME, "rare_name_and_something_shared_agree"
+    if f.names is Likeness.COMPATIBLE and real > 1 and min(words_in_name(f.a.name), words_in_name(f.b.name)) > 2:
+        return Verdict.SAME, "rare_name_and_something_shared_agree"
+    if f.shared or f.address_same or rare:
+        return Verdict.ASK, "name_and_something_shared_agree" if f.shared or f.address_same else "only_the_name_agrees"
+    return Verdict.DIFFERENT, "only_the_name_agrees"
+
+
 def _company_verdict(f: _Findings) -> tuple[Verdict, str]:
     named_alike = f.firms in (Likeness.SAME, Likeness.COMPATIBLE)
-    touching = f.own + f.mostly_own + f.shared - (1 if named_alike else 0) + f.address_same
+    touching = f.own + f.mostly_own + f.shared - named_alike + f.address_same
     if f.cnpj_same:
-        return (Verdict.SAME, "registration_agrees")
+        return Verdict.SAME, "registration_agrees"
     if f.cnpj_other:
-        return (Verdict.DIFFERENT, "registrations_differ")
-    if named_alike and touching:
-        return (Verdict.SAME, "company_name_and_key_agree") if f.firms is Likeness.SAME or touching > 1 else (
-            Verdict.ASK, "company_name_and_key_agree")  # fmt: skip
-    if named_alike and f.firms is Likeness.SAME and f.city_same:
-        return (Verdict.ASK, "only_the_name_agrees")
-    if touching > 1 and not f.address_same:
-        return (Verdict.ASK, "keys_agree_but_names_do_not")
-    return (Verdict.DIFFERENT, "nothing_of_ones_own_agrees")
+        branch = {value[:8] for value in f.documents[0]} & {value[:8] for value in f.documents[1]}
+        if f.firms is Likeness.SAME and touching > 0 and not branch and not f.city_other and not f.address_same:
+            return Verdict.ASK, "registrations_differ_but_the_rest_agrees"
+        return Verdict.DIFFERENT, "registrations_differ"
+    if not named_alike:
+        if f.firms is Likeness.UNKNOWN and touching:
+            return Verdict.ASK, "something_shared_agrees"
+        return Verdict.DIFFERENT, "nothing_of_ones_own_agrees"
+    if f.city_other:
+        return Verdict.DIFFERENT, "units_of_one_brand"
+    own_profile = f.has("instagram_same", "linkedin_same")
+    if touching and (f.firms is Likeness.SAME or own_profile or touching > 1):
+        return Verdict.SAME, "company_name_and_key_agree"
+    if touching or f.firms is Likeness.SAME:
+        return Verdict.ASK, "only_the_name_agrees"
+    return Verdict.DIFFERENT, "nothing_of_ones_own_agrees"
+
+
+def _mixed_verdict(f: _Findings) -> tuple[Verdict, str]:
+    """One is a company. A person is not the company they work for; a sole trader is theirs."""
+    person, company = (f.b, f.a) if _is_company(f.a) else (f.a, f.b)
+    documents = _values(person, KeyKind.CPF) | _values(person, KeyKind.CNPJ)
+    touching = f.own + f.mostly_own
+    if person.name and _sole_trader_is(company.company, person.name, documents, proven=bool(touching)):
+        return Verdict.SAME, "sole_trader"
+    if not _values(company, KeyKind.CNPJ) and touching and f.firms is not Likeness.UNLIKE:
+        return Verdict.ASK, "person_and_company_share_a_key"
+    if not person.name and touching + f.shared:
+        return Verdict.ASK, "something_shared_agrees"
+    return Verdict.DIFFERENT, "person_is_not_the_company"
+
+
+def _sole_trader_is(company: str | None, name: str | None, documents: set[str], proven: bool = False) -> bool:
+    """Whether a legal name such as "41.227.605 ANA REIS" is this person's: by the name, and one of the documents or
+    something else that is mostly one's own (`proven`)."""
+    found = sole_trader(company)
+    if found is None or compare_people(found[0], name) not in (Likeness.SAME, Likeness.COMPATIBLE):
+        return False
+    return proven or any(document == found[1] or document[:8] == found[1] for document in documents)
 
 
 def _values(of: Record, kind: KeyKind) -> set[str]:
@@ -489,19 +579,26 @@ def _ends_alike(one: str, other: str) -> bool:
     return whole.endswith(local) and (whole == local or whole[5:] == local)
 
 
-def _same_door(one: str, other: str) -> bool:
-    """The same street and number, whatever the floor."""
-    return _street(one) is not None and _street(one) == _street(other)
-
-
 _OF_STREETS = frozenset(
-    "rua r avenida av alameda al travessa tv praca pca rodovia rod estrada de da do das dos dr doutor numero n".split()
+    "rua r avenida av alameda al travessa tv praca pca rodovia rod estrada de da do das dos dr doutor cel coronel"
+    " numero n gen general pres presidente prof professor eng engenheiro".split()
 )
 
 
-def _street(address: str) -> tuple[frozenset[str], str] | None:
-    found = re.match(r"\s*([^\d]+?)[\s,]*(?:n[o.º°]*\s*)?(\d+)", address)
+def _door(address: str) -> tuple[frozenset[str], str, tuple[str, ...]] | None:
+    """Street, number and what tells one door of the building from another: flat, suite, floor."""
+    found = re.match(r"\s*([^\d]+?)[\s,]*(?:n[o.º°]*\s*)?(\d+)(.*)", address)
     if not found:
         return None
     words = frozenset(word for word in folded(found[1]).split() if word not in _OF_STREETS)
-    return (words, found[2]) if words else None
+    inside = re.findall(
+        r"(?:ap(?:to|t)?|apartamento|sala|sl|conj(?:unto)?|cj|loja|bloco|bl|casa|andar|suite|unit)\W*(\d+|[a-z]\b)",
+        found[3],
+        re.I,
+    )
+    return (words, found[2], tuple(inside)) if words else None
+
+
+def _city(city: str | None) -> str:
+    """Without its state: "Campinas/SP" is Campinas."""
+    return folded(re.split(r"[/,(]| - ", city or "")[0])

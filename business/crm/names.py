@@ -8,8 +8,8 @@ from functools import lru_cache
 from core.words import folded
 
 _TITLES = frozenset(
-    "sr sra srta dr dra doutor doutora eng enga engenheiro engenheira arq arquiteto arquiteta prof profa professor"
-    " professora adv advogado advogada mr mrs ms miss don dona seu".split()
+    "d sr sra srta dr dra doutor doutora eng enga engenheiro engenheira arq arquiteto arquiteta prof profa professor"
+    " professora adv advogado advogada mr mrs ms miss don dona seu tia tio".split()
 )
 _LINKS = frozenset("de da do das dos e del la las los y di van von".split())
 _GENERATIONS = {"junior": "junior", "jr": "junior", "filho": "filho", "filha": "filho", "neto": "neto", "neta": "neto",
@@ -28,6 +28,8 @@ _SHORT_FORMS = (
     "dri adriana adriano", "kaka carlos ricardo", "rafa rafael rafaela", "gabi gabriela", "biel gabriel",
     "lipe felipe", "nato renato", "rê renata", "re renata renato", "si simone silvia", "su susana", "vivi viviane",
     "cris cristina cristiane cristiano", "bruninho bruno", "teo teodoro", "bob robert", "bill william", "liz elizabeth",
+    "ma maria", "m maria", "fco francisco", "fca francisca", "ant antonio", "seb sebastiao", "jse jose",
+    "tiao sebastiao", "ceica conceicao", "tonha antonia", "quim joaquim", "quinzinho joaquim", "nonato raimundo",
     "mike michael", "kate katherine", "tina cristina", "pati patricia", "pat patricia", "bel isabel isabela",
     "isa isabel isabela", "mila camila", "cami camila", "nanci nancy",
 )  # fmt: skip
@@ -36,8 +38,26 @@ _WHOLE_NAMES = frozenset(
     " emanuel joel abel ismael paul carla paula lucia cristian fabia fabio flavia flavio elia juli maura".split()
 )
 """First names that other names begin with: Maria is not short for Mariana."""
+_COMPOUND = frozenset("joao jose maria ana luiz luis pedro marco marcos paulo antonio carlos francisco vitor".split())
+"""First names that are often half of one: João Pedro and João Paulo are two."""
+_NO_NAMES = frozenset(
+    "nao informado|sem nome|teste|test|cliente|contato|desconhecido|nome|lead|novo lead|unknown|no name|sin nombre"
+    "|prueba|usuario|user|anonimo|n a|na|null|none|nan|x|xx|xxx|a definir|consumidor|consumidor final".split("|")
+)
+_COMMON = frozenset(
+    "maria jose ana joao antonio francisco carlos paulo pedro lucas luiz luis marcos gabriel rafael daniel "
+    "marcelo bruno eduardo felipe rodrigo fernando fabio andre adriana juliana marcia fernanda patricia aline "
+    "sandra camila amanda bruna jessica leticia julia luciana vanessa mariana gabriela beatriz lucia aparecida "
+    "ricardo alexandre roberto sergio jorge claudia silvia regina alberto clara paula gonzaga graca gracas silva "
+    "santos oliveira souza sousa rodrigues ferreira alves pereira lima gomes costa ribeiro martins carvalho "
+    "almeida lopes soares fernandes vieira barbosa rocha dias nascimento andrade moreira nunes marques machado "
+    "mendes freitas cardoso ramos goncalves santana teixeira araujo pinto reis moura cruz correia melo cavalcanti "
+    "garcia".split()
+)
+"""The commonest first names and surnames of Brazil (IBGE, Censo 2010 and 2022): alone they prove little."""
 _FIRMS = frozenset(
-    "ltda me epp eireli sa s a mei cia companhia inc llc ss slu sociedade limitada ltd unipessoal".split()
+    "ltda me epp eireli sa s a mei cia companhia associados associadas assoc inc llc ss slu sociedade limitada ltd"
+    " unipessoal".split()
 )
 
 _SOUNDS = (("ph", "f"), ("th", "t"), ("sch", "x"), ("ch", "x"), ("sh", "x"), ("ck", "c"), ("qu", "k"), ("ss", "s"),
@@ -48,6 +68,8 @@ _DOUBLE = re.compile(r"(.)\1+")
 class Likeness(StrEnum):
     SAME = "same"  # the whole name, perhaps without a middle one, or written a little otherwise
     COMPATIBLE = "compatible"  # one may be short for the other
+    RENAMED = "renamed"  # the same first name, another surname: a marriage, or two people
+    NEAR = "near"  # first names one letter apart that are two names (Daniel, Daniela), a surname in common
     RELATED = "related"  # other first names, a surname in common: a family
     GENERATION = "generation"  # the same name, one of them with Filho, Neto or Júnior
     UNLIKE = "unlike"
@@ -62,6 +84,8 @@ def compare_people(one: str | None, other: str | None) -> Likeness:
         return Likeness.UNKNOWN
     likeness = _compare(a, b)
     if likeness is Likeness.SAME and a_generation != b_generation:
+        if a_generation and b_generation:
+            return Likeness.RELATED
         # Who leaves out all but the first name leaves out Filho too.
         return Likeness.GENERATION if min(len(a), len(b)) > 1 else Likeness.COMPATIBLE
     return likeness
@@ -70,6 +94,24 @@ def compare_people(one: str | None, other: str | None) -> Likeness:
 def words_in_name(name: str | None) -> int:
     """How many words a person's name has, without titles and links."""
     return len(_person(name or "")[0])
+
+
+def is_common(name: str | None) -> bool:
+    """Whether many people bear this name: nothing in it is rare."""
+    return all(word in _COMMON for word in _person(name or "")[0])
+
+
+def sole_trader(company: str | None) -> tuple[str, str] | None:
+    """Name and number of a sole trader's legal name: the beginning of the CNPJ and the name ("41.227.605 ANA REIS"), in
+    the old style the name and the CPF ("ANA REIS 15386074253"), or with MEI behind it and no number."""
+    text = re.split(r"\s[-–]\s", (company or "").strip())[-1]
+    found = re.fullmatch(r"(?=\S*\d)([0-9A-Z]{2}\.?[0-9A-Z]{3}\.?[0-9A-Z]{3})\s+(\D+)", text)
+    if found:
+        return found[2], re.sub(r"\W", "", found[1])
+    if found := re.fullmatch(r"(\D+?)\s+(\d{11})", text):
+        return found[1], found[2]
+    found = re.fullmatch(r"([^\d.]+?)\s+MEI", text, re.I)
+    return (found[1], "") if found else None
 
 
 def compare_companies(one: str | None, other: str | None) -> Likeness:
@@ -89,7 +131,11 @@ def compare_companies(one: str | None, other: str | None) -> Likeness:
 
 @lru_cache(maxsize=4096)
 def _person(name: str) -> tuple[tuple[str, ...], str]:
+    # What stands in brackets or behind a dash is a remark of the phone book's.
+    name = re.split(r"\s[-–|]\s", re.sub(r"\([^)]*\)", " ", _mended(name)), maxsplit=1)[0]
     words = [word for word in folded(name).split() if word not in _LINKS]
+    if " ".join(words) in _NO_NAMES or not any(len(word) > 1 for word in words):
+        return (), ""
     while len(words) > 1 and words[0] in _TITLES:
         words = words[1:]
     generation = ""
@@ -106,25 +152,42 @@ def _company(name: str) -> tuple[str, ...]:
     return tuple(words)
 
 
+def _mended(name: str) -> str:
+    """ "JosÃ©" is José, read in the wrong encoding."""
+    if "Ã" not in name and "Â" not in name:
+        return name
+    words = name.split(" ")
+    for n, word in enumerate(words):
+        try:
+            words[n] = word.encode("cp1252").decode("utf-8")
+        except UnicodeError:
+            continue
+    return " ".join(words)
+
+
 def _compare(a: tuple[str, ...], b: tuple[str, ...]) -> Likeness:
     if a == b or "".join(a) == "".join(b):
         return Likeness.SAME
     if len(a) > 1 and len(b) > 1 and sorted(map(_sound, a)) == sorted(map(_sound, b)):
         return Likeness.SAME  # "Souza, Maria"
     if not _first_names_meet(a[0], b[0]):
-        return Likeness.RELATED if _surnames(a) & _surnames(b) else Likeness.UNLIKE
+        short, long = sorted((a, b), key=len)
+        if len(short) == 1 and any(_first_names_meet(short[0], word) for word in long[1:-1]):
+            return Likeness.COMPATIBLE  # Lourdes, of Maria de Lourdes Coelho
+        if not _surnames(a) & _surnames(b):
+            return Likeness.UNLIKE
+        return Likeness.NEAR if _one_slip(_sound(a[0]), _sound(b[0])) else Likeness.RELATED
     if len(a) == 1 or len(b) == 1:
         return Likeness.SAME if len(a) == len(b) and _written_alike(a[0], b[0]) else Likeness.COMPATIBLE
+    if a[0] in _COMPOUND and min(len(a), len(b)) > 2 and not any(_surname_meets(a[1], word) for word in b[1:]):
+        return Likeness.RELATED if _surnames(a) & _surnames(b) else Likeness.UNLIKE
     short, long = sorted((a[1:], b[1:]), key=len)
     if all(any(_surname_meets(word, other) for other in long) for word in short):
         whole = all(len(word) > 1 for word in short) and _written_alike(a[0], b[0])
         return Likeness.SAME if whole else Likeness.COMPATIBLE
-    # A middle name more or less on both sides: the last one counts.
-    if _written_alike(a[-1], b[-1]):
-        return Likeness.COMPATIBLE
-    if _surnames(a) & _surnames(b):
-        return Likeness.COMPATIBLE
-    return Likeness.UNLIKE
+    if _surnames(a) & _surnames(b) or _written_alike(a[-1], b[-1]):
+        return Likeness.COMPATIBLE  # a middle name more or less on both sides
+    return Likeness.RENAMED
 
 
 def _first_names_meet(one: str, other: str) -> bool:
@@ -135,7 +198,7 @@ def _first_names_meet(one: str, other: str) -> bool:
         if (one == short and other in wholes) or (other == short and one in wholes):
             return True
     short, long = sorted((one, other), key=len)
-    return 3 <= len(short) <= len(long) - 2 and long.startswith(short) and short not in _WHOLE_NAMES
+    return 2 <= len(short) <= len(long) - 2 and long.startswith(short) and short not in _WHOLE_NAMES
 
 
 def _surname_meets(word: str, other: str) -> bool:

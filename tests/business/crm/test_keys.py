@@ -29,8 +29,8 @@ from business.crm.names import Likeness, compare_companies, compare_people
 areas = st.sampled_from(sorted(AREA_CODES))
 mobiles = st.from_regex(r"[6-9][0-9]{7}", fullmatch=True).filter(lambda n: phone(f"19{n}") is not None)
 landlines = st.from_regex(r"[2-5][0-9]{7}", fullmatch=True).filter(lambda n: phone(f"19{n}") is not None)
-WAYS = ("+55{a}{n}", "55{a}{n}", "{a}{n}", "0{a}{n}", "({a}) {x}-{y}", "+55 ({a}) {x}-{y}", "0xx{a} {x}.{y}", "0055 {a} {n}",
-        "{a} {n} ramal 12", "+55 {a} {x} {y}", "041 {a} {n}", "tel: ({a}){n}")  # fmt: skip
+WAYS = ("+55{a}{n}", "55{a}{n}", "{a}{n}", "0{a}{n}", "({a}) {x}-{y}", "+55 ({a}) {x}-{y}", "0xx{a} {x}.{y}",
+        "0055 {a} {n}", "{a} {n} ramal 12", "+55 {a} {x} {y}", "041 {a} {n}", "tel: ({a}){n}")  # fmt: skip
 
 
 @given(areas, mobiles, st.booleans(), st.sampled_from(WAYS))
@@ -94,7 +94,9 @@ def test_a_whatsapp_id_meets_the_telephone_and_a_key_keeps_what_was_given() -> N
         (" Ana.Lima@Empresa.com.BR ", "ana.lima@empresa.com.br"),
         ("Ana.Lima+crm@Gmail.com", "analima@gmail.com"),
         ("analima@googlemail.com", "analima@gmail.com"),
-        ("ana.lima+crm@outlook.com", "ana.lima+crm@outlook.com"),
+        ("ana.lima+crm@outlook.com", "ana.lima@outlook.com"),
+        ("ana.lima+crm@empresa.com", "ana.lima+crm@empresa.com"),
+        ("Ana Lima <Ana@X.org>", "ana@x.org"),
         ("mailto:ana@x.org", "ana@x.org"),
         ("naotem@gmail.com", None),
         ("teste@teste.com", None),
@@ -160,8 +162,13 @@ def test_handles_come_out_of_addresses() -> None:
         ("Bia Ramos", "Beatriz Ramos", Likeness.COMPATIBLE),
         ("Rafa", "Rafael Costa", Likeness.COMPATIBLE),
         ("Maria Lima", "Mariana Lima", Likeness.RELATED),
-        ("Paulo Reis", "Paula Reis", Likeness.RELATED),
+        ("Paulo Reis", "Paula Reis", Likeness.NEAR),
         ("José Alves", "José Alves Filho", Likeness.GENERATION),
+        ("José Alves Neto", "José Alves Filho", Likeness.RELATED),
+        ("Camila Rocha", "Camila Teixeira", Likeness.RENAMED),
+        ("Daniel Rezek", "Daniela Rezek", Likeness.NEAR),
+        ("João Pedro Vasques", "João Paulo Vasques", Likeness.RELATED),
+        ("não informado", "Ana Souza", Likeness.UNKNOWN),
         ("Ana Souza", "Bruno Reis", Likeness.UNLIKE),
         ("Ana", None, Likeness.UNKNOWN),
     ],
