@@ -59,8 +59,12 @@ from core.vault import Vault
 from crews.contract import CrewDeps
 from crews.fence import give_threads, import_crewai, prepare
 from crews.registry import CREWS, CrewEntry
+from integrations.brasil_places.checks import PlacesCheck
+from integrations.brasil_places.client import Places
 from integrations.meta_ads.client import MetaAdsClient
 from integrations.meta_ads.simulator import launch as simulator
+from integrations.minha_receita.checks import RegistryCheck
+from integrations.minha_receita.client import MinhaReceita
 from llm.budget import Budgets
 from llm.checks import ModelsCheck
 from llm.errors import FailureKind
@@ -191,6 +195,7 @@ async def open_services(
                 *doctor.floor_checks(settings, say),
                 ModelsCheck(router, say),
                 MetaAdsCheck(connections, tenants, settings.meta_ads != "live", say, explain),
+                *_source_checks(settings, http, clock, say, explain),
             ]
             return await doctor.examine(parts, explain, live=live)
 
@@ -245,6 +250,24 @@ async def _graph(settings: Settings, stack: AsyncExitStack) -> tuple[str, str]:
     details = await asyncio.to_thread(server.acquire)
     stack.push_async_callback(asyncio.to_thread, server.release)
     return str(details["url"]), Path(details["token_file"]).read_text(encoding="utf-8").strip()
+
+
+def _source_checks(
+    settings: Settings, http: httpx.AsyncClient, clock: Clock, say: doctor.Say, explain: Callable[[MutiraoError], str]
+) -> list[doctor.Check]:
+    """The public sources at their real addresses; while the sandbox stands for one, nothing is asked."""
+    registry = MinhaReceita(http, clock, base_url=settings.minha_receita_url)
+    places = Places(
+        http,
+        clock,
+        brasilapi_url=settings.brasilapi_url,
+        viacep_url=settings.viacep_url,
+        ibge_url=settings.ibge_url,
+    )
+    return [
+        RegistryCheck(registry, settings.minha_receita != "live", say, explain),
+        PlacesCheck(places, settings.brasil_places != "live", say, explain),
+    ]
 
 
 def _client_opener(settings: Settings, http: httpx.AsyncClient, url: str) -> Callable[[str], MetaAdsClient]:
