@@ -114,18 +114,25 @@ async def test_a_fallback_a_limit_and_a_spent_budget_are_the_same_again(open_hou
     def for_ever(seen: Seen) -> Answer:
         return Answer(calls=[("ads_report", {"period": "ontem", "limit": len(str(seen.body)) % 20 + 1})])
 
-    answers = by_question({"7 anteriores": [Answer(calls=[CALL]), Answer(WORDS)]})
+    many = [("ads_report", {"period": "ontem", "limit": number}) for number in range(1, 9)]
+    answers = by_question(
+        {"7 anteriores": [Answer(calls=[CALL]), Answer(WORDS)], "contas": [Answer(calls=many), Answer(WORDS)]}
+    )
 
     def script(seen: Seen) -> Answer:
-        return answers(seen) if "7 anteriores" in str(seen.body) else for_ever(seen)
+        asked = str(seen.body)
+        return answers(seen) if "7 anteriores" in asked or "contas" in asked else for_ever(seen)
 
     with StandIn(lambda _: Answer(status=500)) as broken, StandIn(script) as whole:
         keys = {"anthropic_api_key": "a-key", "anthropic_base_url": broken.url}
-        house = await open_house(**model_of(whole), **keys, turn_max_model_calls=3)
+        house = await open_house(**model_of(whole), **keys, turn_max_model_calls=3, turn_max_steps=3)
         fallback = await house.ask(COMPARE)
         limited = await house.ask("Como foi ontem?")
+        too_many = await house.ask("Como foram as duas contas ontem?")
         assert await replayed(house, fallback) is None
         assert await replayed(house, limited) is None
+        assert await replayed(house, too_many) is None
+        assert [t["error"] for t in (await record_of(house, too_many))["tools"]].count("turn_limit") == 5
 
         poor = await open_house(**model_of(whole), budget_day_usd=0)
         spent = await poor.ask("Como foi ontem?")
@@ -175,10 +182,13 @@ async def test_a_stop_and_the_time_limit_are_the_same_again(open_house: OpenHous
         assert stopped.ended == "stopped"
         assert await replayed(house, stopped) is None
 
-        hurried = await open_house(**model_of(server), turn_max_seconds=2)
+        hurried = await open_house(**model_of(server), turn_max_seconds=1)
         late = await hurried.ask("Como foi ontem?")
-        assert late.ended == "limit:seconds" or "limite" in late.text
-        assert await replayed(hurried, late) is None
+        await hurried.fault({"kind": "slow", "seconds": 3.0, "times": 20})
+        slow = await hurried.ask("Quanto gastei ontem?")
+        for reply in (late, slow):
+            assert reply.ended == "limit:seconds" or "limite" in reply.text
+            assert await replayed(hurried, reply) is None
 
 
 # --- and where it is not the same, the first difference -------------------------------------------------
@@ -216,6 +226,13 @@ async def test_what_the_rules_do_otherwise_is_told(house: House) -> None:
     assert (found.what, found.was, found.now) == ("ended", "error:busy", "done")
     found = await differs(lambda r: r["completions"].pop())
     assert (found.what, found.params) == ("question_new", {"role": "ads_analyst"})
+
+    def time_was_over(record: dict[str, Any]) -> None:
+        record["tools"][-1].update(error="turn_limit", error_params={"limit": "seconds"}, result=None)
+        record["completions"][-1].update(provider="", text="")
+
+    found = await differs(time_was_over)
+    assert found.what == "reply" and "Parei porque esta pergunta chegou ao limite" in found.now
 
     listed = await record_of(house, pending)
     assert (await differs(lambda r: r["lookups"].clear(), listed)).what == "lookup_new"
