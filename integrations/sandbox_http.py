@@ -41,7 +41,7 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 KINDS = ("answer", "html", "cut", "hang", "drop", "garble", "slow")
 
 Responder = Callable[[Request], Response]
-"""What a simulator says to a request."""
+"""What a simulator says to a request, whose body is in `request.state.body`."""
 
 
 @dataclass
@@ -82,6 +82,7 @@ class SandboxHttp:
         )
 
     async def _answer(self, request: Request) -> Response:
+        request.state.body = await request.body()
         path = request.url.path
         whole = f"{path}?{request.url.query}" if request.url.query else path
         self.count += 1
