@@ -4,9 +4,13 @@ The last two check the suite: what the reference cannot reach is impossible, wha
 """
 
 import asyncio
+from dataclasses import dataclass
 
 import pytest
 
+from business.conversations.records import replayable
+from channels.services import Services
+from core.door import Difference
 from evals import report
 from evals.players import Idle, Player, Product, Reference
 from evals.runner import Played, play
@@ -18,24 +22,51 @@ SCENARIOS = load_all()
 NAMES = [found.name for found in SCENARIOS]
 
 
-@pytest.fixture(scope="module")
-def played(stage_dsns: tuple[str, str]) -> dict[tuple[str, str], Played]:
-    """(player, scenario) → its playing, all in one stage."""
+@dataclass
+class Plays:
+    """(player, scenario) → its playing, all on one stage; and (message, where its turn differs when it is replayed)."""
 
-    async def all_of_them() -> dict[tuple[str, str], Played]:
+    played: dict[tuple[str, str], Played]
+    replayed: list[tuple[str, Difference | None]]
+
+
+@pytest.fixture(scope="module")
+def plays(stage_dsns: tuple[str, str]) -> Plays:
+    async def all_of_them() -> Plays:
         players: list[Player] = [Product(), Reference(), Idle()]
         async with open_stage(OFFLINE, stage_dsns) as stage:
-            return {
-                (player.name, one.found.name): one for player in players for one in await play(stage, SCENARIOS, player)
-            }
+            played: dict[tuple[str, str], Played] = {}
+            for player in players:
+                played |= {(player.name, one.found.name): one for one in await play(stage, SCENARIOS, player)}
+                if isinstance(player, Product):
+                    replayed = await replay_all(stage.services)
+            return Plays(played, replayed)
+
+    async def replay_all(services: Services) -> list[tuple[str, Difference | None]]:
+        differences = []
+        for tenant in await services.people.tenants():
+            for line in await services.turns.list(tenant.id, limit=100):
+                record = replayable(await services.turns.find(tenant.id, line.id))
+                differences.append((line.said, await services.replay(record)))
+        return differences
 
     return asyncio.run(all_of_them())
+
+
+@pytest.fixture(scope="module")
+def played(plays: Plays) -> dict[tuple[str, str], Played]:
+    return plays.played
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_product_passes_every_scenario_on_its_playbooks(name: str, played: dict[tuple[str, str], Played]) -> None:
     one = played["product", name]
     assert one.passed, "\n" + report.block(one)
+
+
+def test_every_turn_of_every_scenario_is_the_same_when_it_is_replayed(plays: Plays) -> None:
+    assert len(plays.replayed) >= len(SCENARIOS)
+    assert [(said, difference) for said, difference in plays.replayed if difference is not None] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
