@@ -14,6 +14,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NoReturn
 
+import structlog
+
 from agents.files import FileIntake
 from agents.record import Before
 from agents.state import Answer, TurnState
@@ -62,7 +64,8 @@ async def replay(supervisor: Supervisor, record: dict[str, Any]) -> Difference |
         _graph=None,
     )
     state = ended_state(turn, "done")
-    await again.run(turn, state, tape.limit)
+    with structlog.contextvars.bound_contextvars(replay=True):  # what is logged now has happened before
+        await again.run(turn, state, tape.limit)
     differs = _route_differs(record, state) or tape.difference or tape.left_over()
     if differs is None:
         if tape.cut == "stopped":
