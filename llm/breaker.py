@@ -8,6 +8,7 @@ gets the trial. This process remembers what Redis told last. It goes on from the
 a Redis that was wiped.
 """
 
+import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -52,20 +53,18 @@ class Breakers:
         self._known: dict[str, _Breaker] = {}
         self._redis: Any = None
         self._resting_until = 0.0  # of the monotonic clock
+        self._places = asyncio.Semaphore(_CONNECTIONS)  # waiting for one another is no failure of Redis
         if redis_url is not None:
             import redis.asyncio
 
-            pool = redis.asyncio.BlockingConnectionPool.from_url(
+            self._redis = redis.asyncio.Redis.from_url(
                 redis_url,
-                max_connections=_CONNECTIONS,
-                timeout=_PATIENCE,
                 socket_timeout=_PATIENCE,
                 socket_connect_timeout=_PATIENCE,
                 retry=None,
                 decode_responses=True,
                 health_check_interval=0,
             )
-            self._redis = redis.asyncio.Redis.from_pool(pool)
             self._script = self._redis.register_script(_SCRIPT)
 
     async def enter(self, ref: str, *, lease: float) -> Pass:
@@ -138,32 +137,35 @@ class Breakers:
         self, event: str, breaker: "_Breaker", ref: str, holder: str, lease: float
     ) -> dict[str, Any] | None:
         """What the script says, None when Redis does not answer in time or not sensibly, and for a while after that."""
-        now = time.monotonic()
-        if self._redis is None or now < self._resting_until:
+        if self._redis is None:
             return None
-        known_open = "" if breaker.open_until is None else _ms(max(0.0, breaker.open_until - now))
         limits = self._limits
-        arguments = [
-            event,
-            holder,
-            limits.failures,
-            _ms(limits.seconds),
-            _ms(limits.remembered + lease),
-            _ms(lease),
-            known_open,
-        ]
-        try:
-            failures, open_ms, trial_ms, holds = await self._script(keys=[f"mutirao:breaker:{ref}"], args=arguments)
-            return {
-                "failures": int(failures),
-                "open": None if open_ms == "" else int(open_ms) / 1_000,
-                "trial": int(trial_ms) / 1_000,
-                "holder": str(holds),
-            }
-        except Exception as error:  # whatever is wrong with it, the call goes on without it
-            self._resting_until = time.monotonic() + _REST
-            log.warning("redis_away", reason=type(error).__name__)
-            return None
+        async with self._places:
+            now = time.monotonic()
+            if now < self._resting_until:
+                return None
+            known_open = "" if breaker.open_until is None else _ms(max(0.0, breaker.open_until - now))
+            arguments = [
+                event,
+                holder,
+                limits.failures,
+                _ms(limits.seconds),
+                _ms(limits.remembered + lease),
+                _ms(lease),
+                known_open,
+            ]
+            try:
+                failures, open_ms, trial_ms, holds = await self._script(keys=[f"mutirao:breaker:{ref}"], args=arguments)
+                return {
+                    "failures": int(failures),
+                    "open": None if open_ms == "" else int(open_ms) / 1_000,
+                    "trial": int(trial_ms) / 1_000,
+                    "holder": str(holds),
+                }
+            except Exception as error:  # whatever is wrong with it, the call goes on without it
+                self._resting_until = time.monotonic() + _REST
+                log.warning("redis_away", reason=type(error).__name__)
+                return None
 
 
 def _ms(seconds: float) -> int:
