@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from bench.machine import Machine
+from bench.machine import ForeignLoad, Machine
 from bench.report import Figure, median, p95, table
 from bench.turns import KINDS, Bench, open_bench
 from core.door import IncomingMessage, Reply
@@ -66,6 +66,8 @@ async def measure(row: str, way: str, people: int) -> list[Figure]:
         Figure(group, row, "requests", sum(reply.usage.model_calls for reply in just_gone.replies)),
         Figure(group, row, "breakers open, p50", median(left_alone.seconds)),
         Figure(group, row, "breakers open, p95", p95(left_alone.seconds), OPEN),
+        Figure(group, row, "own CPU then", left_alone.cpu),
+        Figure(group, row, "cores busy with others", left_alone.foreign),
     ]
 
 
@@ -99,6 +101,10 @@ def _server(way: str) -> Iterator[str]:
 class Wave:
     replies: list[Reply]
     seconds: list[float]
+    cpu: float
+    """Seconds of this process for all of them."""
+    foreign: float
+    """Cores that others kept busy meanwhile."""
 
 
 async def wave(bench: Bench, people: int) -> Wave:
@@ -111,12 +117,14 @@ async def wave(bench: Bench, people: int) -> Wave:
         reply = await bench.services.handle(message, silent)
         return reply, time.perf_counter() - began
 
+    load, cpu = ForeignLoad(bench.folder), time.process_time()
     turns = await asyncio.gather(*(one(number) for number in range(people)))
+    cpu, foreign = time.process_time() - cpu, load.cores()
     for reply, _ in turns:
         mark = bench.services.texts.say(reply.language, "turn.models_down")
         if reply.ended != "done" or mark not in reply.text or not reply.tables or reply.usage.models:
             raise RuntimeError(f"not the playbook's answer, marked: {reply.ended}: {reply.text[:300]}")
-    return Wave([reply for reply, _ in turns], [seconds for _, seconds in turns])
+    return Wave([reply for reply, _ in turns], [seconds for _, seconds in turns], cpu, foreign)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ NEXT = {"anthropic": "openai", "openai": "google", "google": None}
 WORDS = "Gastou R$ 12,34."
 MODEL_WORDS = "Foram doze reais, disse o outro modelo."
 
-SCALE = 0.05
-"""Of the limits where a fault is one of time: 8 s of silence are 0.4 s, the deadline of 30 s is 1.5 s."""
+SCALE = 0.07
+"""Of the limits where a fault is one of time: 8 s of silence are 0.56 s, the deadline of 30 s is 2.1 s."""
 
 OVERLOADED = {"openai": "server_error", "anthropic": "overloaded_error", "google": "UNAVAILABLE"}
 THROTTLED = {"openai": "rate_limit_exceeded", "anthropic": "rate_limit_error", "google": "RESOURCE_EXHAUSTED"}
@@ -104,9 +104,9 @@ FAULTS: dict[str, Fault] = {
     "no connection": Fault("refused", "unavailable"),
     "connecting for ever": Fault("deaf", "timeout", scale=SCALE),
     "first byte after 120 s": Fault(Answer(WORDS, latency=120 * SCALE), "timeout", scale=SCALE),
-    "a byte each 5 s": Fault(Answer(WORDS, drip=5 * SCALE), "timeout", scale=SCALE),
+    "a byte each 5 s": Fault(Answer(WORDS, drip=5 * SCALE), "timeout", scale=SCALE, at=("anthropic",)),
     "a word each 5 s": Fault(
-        Answer(LONG, pause=5 * SCALE), "timeout", scale=SCALE, shows=True, leaves_time=False, at=("openai", "google")
+        Answer(LONG, pause=5 * SCALE), "timeout", scale=SCALE, shows=True, leaves_time=False, at=("openai",)
     ),
     "silence within the text": Fault(Answer(LONG, hangs_after=4), "timeout", scale=SCALE, shows=True),
     "cut in a word": Fault(Answer(LONG, cut_at="dinh"), "unavailable", shows=True),
@@ -204,6 +204,8 @@ async def test_a_repeated_piece_of_an_answer_is_neither_a_failure_nor_counted_tw
 
 WAIT_SCALE = 0.02
 """2, 4, 8 s are 40, 80, 160 ms; a background deadline of 300 s is 6 s."""
+WAITING: dict[str, Any] = {"model_time_scale": WAIT_SCALE, "model_first_byte_seconds": 100}
+"""An answer has 2 s to come even on a slow machine."""
 
 
 def gaps(server: StandIn) -> list[float]:
@@ -222,14 +224,14 @@ async def failures_of(router: Router, background: bool) -> list[str]:
 
 @pytest.mark.parametrize(
     "fault",
-    [Answer(status=429), Answer(status=500), Answer(LONG, cut_at="dinh"), Answer(latency=120 * WAIT_SCALE)],
-    ids=["429", "500", "cut", "silent"],
+    [Answer(status=429), Answer(status=500), Answer(LONG, cut_at="dinh")],
+    ids=["429", "500", "cut"],
 )
 async def test_in_the_background_the_only_model_is_asked_again_after_2_4_and_8_seconds(
     fault: Answer, serve: Serve, make_router: MakeRouter
 ) -> None:
     server = serve(fault, fault, fault, Answer(WORDS))
-    router, turn, shown = make_router(openai=server, model_time_scale=WAIT_SCALE), new_turn(), Shown()
+    router, turn, shown = make_router(openai=server, **WAITING), new_turn(), Shown()
     await router.warm()
     answer = await router.complete(turn, question(), playbook=Talker(), on_text=shown, background=True)
     assert (answer.provider, shown.text) == ("openai", WORDS)
@@ -243,6 +245,15 @@ async def test_in_the_background_the_only_model_is_asked_again_after_2_4_and_8_s
     ]
 
 
+async def test_in_the_background_a_silent_model_is_asked_again_too(serve: Serve, make_router: MakeRouter) -> None:
+    server = serve(Answer(WORDS, latency=120 * SCALE), Answer(WORDS))
+    router, turn = make_router(openai=server, model_time_scale=SCALE), new_turn()
+    await router.warm()
+    assert (await router.complete(turn, question(), playbook=None, background=True)).text == WORDS
+    assert asked(turn.model_calls, "openai") == ["timeout", "answered"]
+    assert len(server.seen) == 2
+
+
 @pytest.mark.parametrize(
     ("told", "least"),
     [("12", 12), ("Fri, 20 Nov 2026 12:00:12 GMT", 12), ("0", 2)],
@@ -254,7 +265,7 @@ async def test_the_wait_a_provider_asks_for_is_kept(
     """A shorter one than ours does not count."""
     headers = {"Retry-After": told, "Date": "Fri, 20 Nov 2026 12:00:00 GMT"}
     server = serve(Answer(status=429, headers=headers), Answer(WORDS))
-    router = make_router(openai=server, model_time_scale=WAIT_SCALE)
+    router = make_router(openai=server, **WAITING)
     await router.warm()
     answer = await router.complete(new_turn(), question(), playbook=None, background=True)
     assert (answer.text, len(server.seen)) == (WORDS, 2)
@@ -265,7 +276,7 @@ async def test_the_wait_a_provider_asks_for_is_kept(
 async def test_an_absurd_wait_is_not_heeded(told: str, serve: Serve, make_router: MakeRouter) -> None:
     headers = {"Retry-After": told, "Date": "Fri, 20 Nov 2026 12:00:00 GMT"}
     server = serve(Answer(status=429, headers=headers), Answer(WORDS))
-    router = make_router(openai=server, model_time_scale=WAIT_SCALE)
+    router = make_router(openai=server, **WAITING)
     await router.warm()
     answer = await router.complete(new_turn(), question(), playbook=None, background=True)
     assert (answer.text, len(server.seen)) == (WORDS, 2)
@@ -283,7 +294,7 @@ async def test_in_the_background_a_provider_that_comes_back_late_is_asked_by_one
     serve: Serve, make_router: MakeRouter
 ) -> None:
     server = serve(*[Answer(status=500)] * 5, Answer(WORDS))
-    router, turn = make_router(openai=server, model_time_scale=WAIT_SCALE), new_turn()
+    router, turn = make_router(openai=server, **WAITING), new_turn()
     await router.warm()
     answer = await router.complete(turn, question(), playbook=Talker(), background=True)
     assert (answer.provider, len(server.seen)) == ("openai", 6)
@@ -312,14 +323,14 @@ async def test_without_a_playbook_a_person_waits_as_long_as_the_deadline_allows(
     serve: Serve, make_router: MakeRouter
 ) -> None:
     patient = serve(Answer(status=503), Answer(status=503), Answer(WORDS))
-    router = make_router(openai=patient, model_time_scale=WAIT_SCALE)
+    router = make_router(openai=patient, model_time_scale=SCALE)
     await router.warm()
     assert (await router.complete(new_turn(), question(), playbook=None)).text == WORDS
     assert len(patient.seen) == 3
     hasty = serve(Answer(status=503), Answer(status=503), Answer(WORDS))
-    router = make_router(openai=hasty, model_deadline_seconds=5, model_time_scale=WAIT_SCALE)
+    router = make_router(openai=hasty, model_deadline_seconds=5.5, model_time_scale=0.2)
     await router.warm()
-    assert await failures_of(router, background=False) == ["unavailable", "unavailable"]  # 2 + 4 s are more than 5
+    assert await failures_of(router, background=False) == ["unavailable", "unavailable"]  # 2 + 4 s are more than 5.5
     assert len(hasty.seen) == 2
 
 
@@ -328,6 +339,20 @@ async def test_another_link_is_asked_before_any_wait(serve: Serve, make_router: 
     router = make_router(anthropic=throttling, openai=well)  # at the real scale: a wait would be seen
     answer = await router.complete(new_turn(), question(), playbook=None, background=True)
     assert (answer.provider, len(throttling.seen), len(well.seen)) == ("openai", 1, 1)
+
+
+async def test_an_address_that_takes_no_connection_costs_less_than_a_silent_model(make_router: MakeRouter) -> None:
+    with Unreachable("deaf") as nobody:
+        wires = ("anthropic", "openai", "google")
+        routers = [make_router(**{wire: nobody}) for wire in wires]
+        turns = [new_turn() for _ in wires]
+        began = time.monotonic()
+        for answer in await asyncio.gather(
+            *(router.complete(turn, question(), playbook=Talker()) for router, turn in zip(routers, turns, strict=True))
+        ):
+            assert answer.provider == "offline"
+        assert time.monotonic() - began < 8
+    assert [asked(turn.model_calls, wire) for wire, turn in zip(wires, turns, strict=True)] == [["timeout"]] * 3
 
 
 async def test_a_tail_of_drops_ends_at_the_deadline_of_the_whole(serve: Serve, make_router: MakeRouter) -> None:
@@ -361,7 +386,8 @@ class Switch:
         return self.answer
 
     def heal(self) -> None:
-        self.answer = Answer(MODEL_WORDS)
+        """From now on it answers, after a moment in which others may ask too."""
+        self.answer = Answer(MODEL_WORDS, latency=0.2)
 
 
 Play = Callable[[Callable[[Seen], Answer]], StandIn]

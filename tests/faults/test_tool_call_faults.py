@@ -171,6 +171,21 @@ async def test_a_model_that_calls_for_ever_is_asked_as_often_as_a_turn_may_and_t
     assert "Loja Aurora" in reply.text
 
 
+@pytest.mark.parametrize(
+    "each",
+    [Answer(calls=[CALL], prompt_tokens=31_000), Answer(calls=[CALL], completion_tokens=20_000)],
+    ids=["60,000 tokens", "half a dollar"],
+)
+async def test_a_model_that_calls_for_ever_costs_no_more_than_a_turn_may_but_for_one_call(
+    each: Answer, stage: Stage
+) -> None:
+    stage.first.follow(lambda _: each)
+    reply = await stage.house.ask(QUESTION)
+    assert (len(stage.first.seen), len(stage.second.seen)) == (2, 0)
+    assert "limite" in reply.text
+    assert "Loja Aurora" in reply.text
+
+
 PAUSE = ("ads_pause", {"target": "120300000000000005"})
 CUT: dict[str, Answer] = {
     "cut in the JSON": Answer("Vou pausar.", calls=[PAUSE], cut_at="arge"),
