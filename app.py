@@ -47,6 +47,7 @@ from core.clock import Clock, SystemClock
 from core.db import Database
 from core.errors import MutiraoError, SetupError
 from core.files import Files
+from core.http import mend_idle_checks
 from core.jobs import Jobs
 from core.migrate import migrate
 from core.observe import Onlookers
@@ -100,6 +101,7 @@ async def open_services(
     """
     clock = clock or SystemClock()
     configure_logging(settings.log_level)
+    mend_idle_checks()
     budgets = Budgets.from_settings(settings, None, clock)
     router = Router.from_settings(settings, budgets=budgets)  # first, so that a model without its key is told at once
     async with AsyncExitStack() as stack:

@@ -30,7 +30,7 @@ _Client = TypeVar("_Client")
 
 # Connections of a process to one provider; a turn holds at most one at a time. Those that are free are kept for the
 # next round of a turn, and for people who think before they answer.
-_CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=100, keepalive_expiry=30)
+_CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=20, keepalive_expiry=30)
 _FAREWELL = 0.05  # seconds that the end of a response may take after its last event
 
 # Seconds for the connection and again for its TLS: an address that takes no packets must not cost a person the whole
