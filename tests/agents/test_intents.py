@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from agents.intents import FOLDER, Classifier, Lexicon, load_intents
-from agents.routing import CREW_SURE, SURE, route
+from agents.routing import CREW_SURE, SURE, parse_route_answer, route
 from tests.agents.conftest import messages
 
 # The least that a change of examples or words may leave; the figures measured when they were written stand behind.
@@ -142,3 +142,22 @@ def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     folder = _small_folder(tmp_path / "routing")
     (tmp_path / "cache").write_text("a file where a folder should be")
     assert Classifier.load(folder, tmp_path / "cache").classify("bom dia")[0][0] == "smalltalk"
+
+
+def test_a_crew_takes_over_intents_that_were_planned_and_those_of_a_crew_that_is_not_there_are_nobodys(
+    classifier: Classifier,
+) -> None:
+    served = classifier.serving({"prospector": ("planned.prospecting",), "sdr": ("planned.whatsapp", "smalltalk")})
+    assert served.intents["planned.prospecting"].crew == "prospector"
+    assert served.intents["smalltalk"].crew == "sdr"
+    assert served.intents["ads.overview"].crew is None
+    assert served.classify("acha 10 padarias em Recife") == classifier.classify("acha 10 padarias em Recife")
+    assert classifier.intents["ads.overview"].crew == "ads", "the one that is shared stays as it was"
+    parts = route("acha 10 padarias em Recife", {}, served).parts
+    assert [(part.intent, part.crew) for part in parts] == [("planned.prospecting", "prospector")]
+    guess = route("hm", {}, served)
+    asked = parse_route_answer('{"parts": [{"intent": "planned.whatsapp", "text": "hm"}]}', guess, served.intents)
+    assert asked is not None
+    assert [part.crew for part in asked.parts] == ["sdr"]
+    with pytest.raises(KeyError, match="no such intents"):
+        classifier.serving({"ads": ("planned.nothing",)})
