@@ -390,7 +390,7 @@ class _Maker:
                 opened = _day(rnd, ALPHANUMERIC_SINCE, date(2026, 10, 30))
         if status is None:
             status = rnd.choices((ACTIVE, CLOSED, UNFIT, SUSPENDED), (80, 13, 5, 2))[0]
-        since = opened if status == ACTIVE else _day(rnd, opened + timedelta(days=20), AS_OF)
+        since = opened if status == ACTIVE else _day(rnd, min(opened + timedelta(days=20), AS_OF), AS_OF)
         traps += [
             word for code, word in ((CLOSED, "closed"), (UNFIT, "unfit"), (SUSPENDED, "suspended")) if code == status
         ]

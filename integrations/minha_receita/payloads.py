@@ -6,6 +6,7 @@ siblings stay; a field of a wrong type is None and its name stands in `Company.o
 as published by the tax office, with its errors: openings in the year 202 or 4100 have been seen (its FAQ).
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -296,10 +297,10 @@ class _Fields:
         value = self._raw.get(name)
         if value in (None, ""):
             return None
-        try:
-            found = date.fromisoformat(str(value)[:10])
-        except ValueError:
-            found = None
+        found = None
+        if isinstance(value, str) and re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            with contextlib.suppress(ValueError):  # 30 February
+                found = date.fromisoformat(value[:10])
         if found is None or not 1800 <= found.year <= now.year + 1:
             self._odd(name)
             return None
