@@ -20,7 +20,7 @@ from crews.specialist import Specialist
 from tools.spec import Effect, ToolArgs, ToolContext, ToolResult, ToolSpec
 
 _AREA = "ads"
-_ROLE = "ads_analyst"
+_ROLES = {"prospector": "hunter_google", "sdr": "sdr_whatsapp", "small_talk": "router"}  # others are named alike
 _NAMES = {"ads_analyst": "ads"}
 _SERVES = {
     "ads_analyst": (),  # what the crew's name says
@@ -51,7 +51,7 @@ class Job:
 
     def _crew(self, name: str) -> CrewEntry:
         tools = [_tool(function) for function in self.tools.get(name, [])]
-        crew = Specialist(name=_NAMES.get(name, name), role=_ROLE, prompt=f"job_{name}", tools=tools)
+        crew = Specialist(name=_NAMES.get(name, name), role=_ROLES.get(name, name), prompt=f"job_{name}", tools=tools)
         return CrewEntry(
             name=crew.name,
             area=_AREA,

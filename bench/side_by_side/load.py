@@ -65,7 +65,7 @@ async def measure(
 ) -> JobFigures:
     """`rounds` conversations one after the other, and twice as many conversations as there are at a time."""
     async with open_product(url, own_job(), dsns) as product:
-        await _turn(product, new_id("conv"), "campaigns")
+        await one_turn(product, new_id("conv"), "campaigns")
         cold = time.time() - psutil.Process().create_time()
         await _conversation(product)
         alone = [one for _ in range(rounds) for one in await _conversation(product)]
@@ -93,10 +93,10 @@ async def _crowd(product: Product, lanes: int) -> Crowd:
 
 async def _conversation(product: Product) -> list[JobTurnTime]:
     conversation = new_id("conv")
-    return [await _turn(product, conversation, kind) for kind in TURNS]
+    return [await one_turn(product, conversation, kind) for kind in TURNS]
 
 
-async def _turn(product: Product, conversation: str, kind: str) -> JobTurnTime:
+async def one_turn(product: Product, conversation: str, kind: str) -> JobTurnTime:
     """One turn. RuntimeError when the answer is not the model's: its time would be that of something else."""
     shown: list[float] = []
 

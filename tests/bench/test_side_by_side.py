@@ -11,11 +11,10 @@ import pytest
 
 from bench.__main__ import CROWD, JOB, job_figures
 from bench.model import job as good_model
-from bench.side_by_side.job import ANSWERS, TURNS, own_job
-from bench.side_by_side.load import measure
+from bench.side_by_side.job import TURNS, own_job
+from bench.side_by_side.load import measure, one_turn
 from bench.side_by_side.product import open_product
 from core.ids import new_id
-from core.turn import Event, TextChunk
 from evals.stand_in import Answer, Seen, StandIn
 from tests.conftest import Dsns
 
@@ -91,11 +90,13 @@ async def test_our_own_job_is_measured_alone_and_in_a_crowd(dsns: Dsns) -> None:
     assert 0 < figures[JOB, "message", "first text p50"] <= figures[JOB, "message", "end p50"]
     assert figures[CROWD, "3 conversations", "turns/s"] > 0
     assert measured.crowds[0].turns == 24
+    assert all(one.first < one.end for one in measured.alone), "text is shown before the answer is whole"
 
 
 async def test_64_conversations_have_64_requests_in_flight(dsns: Dsns) -> None:
     patience = {"model_first_byte_seconds": 120, "model_deadline_seconds": 120}
-    with StandIn(lambda _: Answer(hangs=True)) as model:
+    answers = [Answer(hangs=True)] * 64 + [Answer("Something else.")]
+    with StandIn(answers) as model:
         async with open_product(model.openai_url, own_job(), (dsns.owner, dsns.app), **patience) as product:
             people = [asyncio.create_task(product.turn(new_id("conv"), TURNS["small talk"].text)) for _ in range(64)]
             waiting = lambda server: len(server.seen) - len(server.left) == 64  # noqa: E731
@@ -103,24 +104,5 @@ async def test_64_conversations_have_64_requests_in_flight(dsns: Dsns) -> None:
             for one in people:
                 one.cancel()
             assert {reply.ended for reply in await asyncio.gather(*people)} == {"stopped"}
-
-
-async def test_a_turn_that_was_not_the_models_is_no_figure(dsns: Dsns) -> None:
-    with StandIn(lambda _: Answer("Something else.")) as model:
-        with pytest.raises(RuntimeError, match="campaigns ended 'done' with 'Something else"):
-            await measure(model.openai_url, rounds=1, at_once=[], dsns=(dsns.owner, dsns.app))
-
-
-async def test_text_is_shown_before_the_answer_is_whole(dsns: Dsns) -> None:
-    shown: list[str] = []
-
-    def watch(event: Event) -> None:
-        if isinstance(event, TextChunk):
-            shown.append(event.text)
-
-    with StandIn(good_model) as model:
-        async with open_product(model.openai_url, own_job(), (dsns.owner, dsns.app)) as product:
-            reply = await product.turn(new_id("conv"), TURNS["campaigns"].text, watch)
-    assert reply.text.startswith(ANSWERS["campaigns"])
-    assert len(shown) > 3, "its first sentence is the whole answer, and came in pieces"
-    assert reply.text.strip() == "".join(shown).strip()
+            with pytest.raises(RuntimeError, match="small talk ended 'done' with 'Something else"):
+                await one_turn(product, new_id("conv"), "small talk")  # what is not the answer is no figure
