@@ -427,7 +427,6 @@ _SENTENCE_END = re.compile(r"\n|[.!?…]+[\"”»')\]*_]*(?=\s)")
 
 # What a number, an amount or a date may begin with: held until the next word shows that none follows.
 _OPENS_A_NUMBER = re.compile(rf"[^\w]*(?:[A-Z]{{3}}|(?i:{_MONTH}))[^\w]*|\W+|.*[$€£¥+\-−#(\[*]")
-_WORD_AT_END = re.compile(r"\S+\s+$")
 _KEPT_WORDS = 4  # words of a long secret in a row after which nothing more goes ahead; so three of them may leave
 
 
@@ -493,9 +492,13 @@ class SentenceGate:
         end = digit.start() if digit else len(text)
         while end > self._ahead and not text[end - 1].isspace():
             end -= 1
-        while (word := _WORD_AT_END.search(text, self._ahead, end)) and _OPENS_A_NUMBER.fullmatch(word[0].strip()):
-            end = word.start()
-        if end <= self._ahead or _may_begin_a_secret(self.released[-120:] + text[:end], self._secrets):
+        while words := text[self._ahead : end].rstrip():
+            last = words.rsplit(None, 1)[-1]
+            if not _OPENS_A_NUMBER.fullmatch(last):
+                break
+            end = self._ahead + len(words) - len(last)
+        before = (self.released[-200:] + text[: self._ahead])[-200:]  # what is on the screen may be its beginning
+        if end <= self._ahead or _may_begin_a_secret(before + text[self._ahead : end], self._secrets):
             return self._ahead
         return end
 
