@@ -47,7 +47,8 @@ class Reader:
 
     `retries` are further attempts where waiting can help; `pause` the seconds before the first, doubled each time;
     `patience` the longest wait in seconds that a throttle may ask before it is given back to the caller; `timeout`
-    seconds without a byte; `gap` the seconds from one request to the next, over all users of this object.
+    seconds without a byte, and twice that for a whole answer; `gap` the seconds from one request to the next, over all
+    users of this object.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Reader:
         self._pause = pause
         self._patience = patience
         self._timeout = httpx.Timeout(timeout, connect=min(5.0, timeout))
+        self._longest = 2 * timeout
         self._gap = gap
         self._turn = asyncio.Lock()
         self._next = 0.0
@@ -89,7 +91,7 @@ class Reader:
         for attempt in range(self._retries + 1):
             try:
                 return await self._once(url, shown)
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, TimeoutError) as error:
                 failure: MutiraoError = self.unavailable(f"no answer ({type(error).__name__})")
             except Unavailable as error:
                 failure = error
@@ -105,7 +107,7 @@ class Reader:
         self.requests += 1
         content = bytearray()
         asked = self._http.stream("GET", url, headers=self._headers, timeout=self._timeout, follow_redirects=False)
-        async with asked as response:
+        async with asyncio.timeout(self._longest), asked as response:
             async for piece in response.aiter_bytes():
                 content += piece
                 if len(content) > MOST_BYTES:

@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from core.processes import SharedServer, Started, detached
 
 _ROOT = Path(__file__).parents[1]
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-KINDS = ("answer", "html", "cut", "hang", "drop", "garble", "slow")
+KINDS = ("answer", "html", "cut", "hang", "drop", "drip", "garble", "slow")
 
 Responder = Callable[[Request], Response]
 """What a simulator says to a request, whose body is in `request.state.body`."""
@@ -50,7 +50,8 @@ class Fault:
 
     kind: "answer" (`status`, `body` and `headers` instead of the real answer), "html" (a page, with `status`), "cut" (a
     body that ends too early), "hang" (no answer for `seconds`, then the connection is lost), "drop" (connection lost at
-    once), "garble" (the real answer with half its bytes changed), "slow" (the real answer after `seconds`).
+    once), "drip" (the real answer, a byte now and then), "garble" (the real answer with half its bytes missing), "slow"
+    (the real answer after `seconds`).
     """
 
     kind: str
@@ -97,7 +98,7 @@ class SandboxHttp:
         if fault.kind in ("hang", "slow"):
             await asyncio.sleep(fault.seconds)
         if fault.kind in ("hang", "drop"):
-            return _Lost()
+            return Lost()
         if fault.kind == "answer":
             return Response(fault.body, fault.status, fault.headers, media_type="application/json")
         if fault.kind == "html":
@@ -105,7 +106,9 @@ class SandboxHttp:
             return Response(page, fault.status, media_type="text/html")
         real = self._respond(request)
         if fault.kind == "cut":
-            return _Cut(bytes(real.body))
+            return Cut(bytes(real.body))
+        if fault.kind == "drip":
+            return Drip(bytes(real.body), real.status_code, media_type=real.media_type)
         if fault.kind == "garble":
             return Response(bytes(real.body)[::2], real.status_code, media_type=real.media_type)
         return real
@@ -172,13 +175,7 @@ def shared(module: str, folder: Path, *arguments: str) -> SharedServer:
     log = folder / "simulator.log"
 
     def launch() -> Started:
-        port = 0
-        with contextlib.suppress(OSError, ValueError):
-            port = int((folder / "port").read_text())
-        try:
-            server = listen(port)
-        except OSError:
-            server = listen(0)
+        server = listen_again(folder)
         with server:
             pid = detached(
                 [*_command(module, folder, server), *arguments], log=log, pass_fds=(server.fileno(),), cwd=_ROOT
@@ -187,7 +184,7 @@ def shared(module: str, folder: Path, *arguments: str) -> SharedServer:
         (folder / "port").write_text(str(port))
         return Started(pid.pid, {"url": f"http://127.0.0.1:{port}"}, pid)
 
-    return SharedServer(folder, f"{module} simulator", launch, _ready, log=log)
+    return SharedServer(folder, f"{module} simulator", launch, ready, log=log)
 
 
 @dataclass
@@ -216,7 +213,7 @@ def start(module: str, folder: Path, *arguments: str) -> Launched:
             cwd=_ROOT,
         )
     deadline = time.monotonic() + 15
-    while not _ready({"url": url}):
+    while not ready({"url": url}):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             end = (folder / "simulator.log").read_text(errors="replace")[-1_000:]
@@ -238,11 +235,19 @@ def listen(port: int) -> socket.socket:
     return server
 
 
+def listen_again(folder: Path) -> socket.socket:
+    """A listening socket on the port of last time, which stands in `folder`; on any other when that is taken."""
+    with contextlib.suppress(OSError, ValueError):
+        return listen(int((folder / "port").read_text()))
+    return listen(0)
+
+
 def _command(module: str, folder: Path, server: socket.socket) -> list[str]:
     return [sys.executable, "-m", module, "--dir", str(folder.resolve()), "--socket", str(server.fileno())]
 
 
-def _ready(details: dict[str, Any]) -> bool:
+def ready(details: dict[str, Any]) -> bool:
+    """Whether the simulator at details["url"] answers."""
     connection = http.client.HTTPConnection(details["url"].removeprefix("http://"), timeout=2)
     try:
         connection.request("GET", "/__health")
@@ -270,20 +275,31 @@ class Abortable(H11Protocol):
         self.app = app
 
 
-class _Lost(Response):
+class Lost(Response):
     """No answer at all: the connection is gone."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         scope["mutirao.transport"].abort()
 
 
-class _Cut(Response):
+class Cut(Response):
     """Half of the promised body, then the connection is gone."""
 
-    def __init__(self, body: bytes) -> None:
-        super().__init__(body[: len(body) // 2], 200, {"content-length": str(len(body))}, media_type="application/json")
+    def __init__(self, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        promised = dict(headers or {}) | {"content-length": str(len(body))}
+        super().__init__(body[: len(body) // 2], 200, promised, media_type="application/json")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         scope["mutirao.transport"].close()
+
+
+class Drip(Response):
+    """The whole body, byte by byte, so slowly that it never ends for who waits; no silence, and no answer."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        for byte in self.body:
+            await send({"type": "http.response.body", "body": bytes([byte]), "more_body": True})
+            await asyncio.sleep(0.05)

@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from integrations.reading import Answer, Reader, text
 
@@ -125,6 +128,21 @@ class Page:
     """What the next page is asked with; None when this is the last."""
     source_url: str
     fetched_at: datetime
+
+
+@cache
+def _adapter() -> TypeAdapter[Company]:
+    return TypeAdapter(Company)
+
+
+def to_record(company: Company) -> dict[str, Any]:
+    """The company as JSON values, to be kept; `from_record` gives it back."""
+    return dict(_adapter().dump_python(company, mode="json"))
+
+
+def from_record(record: Mapping[str, Any]) -> Company:
+    """A company that was kept. ValueError when the record is none of `to_record`."""
+    return _adapter().validate_python(record)
 
 
 def page(reader: Reader, answer: Answer) -> Page:

@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 
 from core.clock import Clock, FixedClock, SystemClock
-from integrations.meta_ads.simulator.launch import listen
 from integrations.meta_ads.simulator.server import Simulator, serve
 from integrations.meta_ads.simulator.state import ZONE
+from integrations.sandbox_http import listen
 
 
 def main() -> None:

@@ -1,19 +1,15 @@
 """Start the simulator in a process of its own: shared by all processes of a data folder, or private to a test."""
 
-import contextlib
-import http.client
-import json
-import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from core.errors import Unavailable
 from core.processes import SharedServer, Started, detached
+from integrations.sandbox_http import listen, listen_again, ready
 
 _ROOT = Path(__file__).parents[3]
 
@@ -25,7 +21,7 @@ def shared(folder: Path) -> SharedServer:
     """
 
     def start() -> Started:
-        server = _listen_again(folder)
+        server = listen_again(folder)
         with server:
             process = detached(
                 [*_command(folder), "--socket", str(server.fileno())],
@@ -38,7 +34,7 @@ def shared(folder: Path) -> SharedServer:
         details = {"url": f"http://127.0.0.1:{port}", "token_file": str(folder / "token")}
         return Started(process.pid, details, process)
 
-    return SharedServer(folder, "meta_ads simulator", start, _answers, log=folder / "simulator.log")
+    return SharedServer(folder, "meta_ads simulator", start, ready, log=folder / "simulator.log")
 
 
 @dataclass
@@ -77,7 +73,7 @@ def start(folder: Path, now: datetime | None = None) -> Launched:
         )
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 15
-    while not _answers({"url": url}):
+    while not ready({"url": url}):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             end = (folder / "simulator.log").read_text(errors="replace")[-1_000:]
@@ -86,36 +82,5 @@ def start(folder: Path, now: datetime | None = None) -> Launched:
     return Launched(url, (folder / "token").read_text().strip(), process)
 
 
-def listen(port: int) -> socket.socket:
-    """A listening socket on loopback; port 0 takes any free one. OSError when the port is taken."""
-    server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        server.bind(("127.0.0.1", port))
-        server.listen(128)
-    except OSError:
-        server.close()
-        raise
-    return server
-
-
 def _command(folder: Path) -> list[str]:
     return [sys.executable, "-m", "integrations.meta_ads.simulator", "--dir", str(folder.resolve())]
-
-
-def _listen_again(folder: Path) -> socket.socket:
-    """A listening socket on the port of last time, on any other when that is taken."""
-    with contextlib.suppress(OSError, ValueError):
-        return listen(int((folder / "port").read_text()))
-    return listen(0)
-
-
-def _answers(details: dict[str, Any]) -> bool:
-    connection = http.client.HTTPConnection(details["url"].removeprefix("http://"), timeout=2)
-    try:
-        connection.request("GET", "/__health")
-        return bool(json.load(connection.getresponse()).get("ready"))
-    except (OSError, http.client.HTTPException, ValueError):
-        return False
-    finally:
-        connection.close()

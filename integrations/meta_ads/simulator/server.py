@@ -28,7 +28,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from core.clock import Clock, FixedClock
 from integrations.meta_ads.simulator import world
@@ -36,6 +35,7 @@ from integrations.meta_ads.simulator.graph import Graph
 from integrations.meta_ads.simulator.state import ZONE, State
 from integrations.meta_ads.simulator.wire import Answer, GraphFault, new_trace
 from integrations.meta_ads.simulator.world import NOTHING, as_record
+from integrations.sandbox_http import Abortable, Cut, Lost
 
 
 @dataclass
@@ -130,11 +130,11 @@ class Simulator:
         if fault is not None and fault.kind in ("lost", "hang_after"):
             if fault.kind == "hang_after":
                 await asyncio.sleep(fault.seconds)
-            return _lose(request)
+            return Lost()
         content = json.dumps(answer.body, ensure_ascii=False, separators=(",", ":")).encode()
         headers = self._headers(fault, params) | answer.headers
         if fault is not None and fault.kind == "cut":
-            return _Cut(content[: len(content) // 2], len(content), headers)
+            return Cut(content, headers)
         return Response(content, answer.status, headers, media_type="application/json; charset=UTF-8")
 
     def _next_fault(self, method: str, path: str) -> Fault | None:
@@ -149,9 +149,9 @@ class Simulator:
     async def _fail(self, fault: Fault, request: Request) -> Response:
         if fault.kind == "hang":
             await asyncio.sleep(fault.seconds)
-            return _lose(request)
+            return Lost()
         if fault.kind == "drop":
-            return _lose(request)
+            return Lost()
         if fault.kind == "html":
             page = "<!DOCTYPE html><html><body><h1>Sorry, something went wrong.</h1></body></html>"
             return Response(page, fault.status, media_type="text/html")
@@ -270,7 +270,7 @@ def serve(simulator: Simulator, server: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT. Says on standard output, as one JSON line, where it listens."""
     config = uvicorn.Config(
         simulator.app,
-        http=_Abortable,
+        http=Abortable,
         ws="none",
         loop="asyncio",
         lifespan="off",
@@ -284,43 +284,6 @@ def serve(simulator: Simulator, server: socket.socket) -> None:
     threading.Thread(target=simulator.warm, daemon=True).start()
     uvicorn.Server(config).run(sockets=[server])
     simulator.state.close()
-
-
-class _Abortable(H11Protocol):
-    """Lets a request cut its connection, to play a network that fails."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        inner = self.app
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            scope["mutirao.transport"] = transport
-            await inner(scope, receive, send)
-
-        self.app = app
-
-
-class _Lost(Response):
-    """No answer at all: the connection is gone."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        scope["mutirao.transport"].abort()
-
-
-def _lose(request: Request) -> Response:
-    return _Lost()
-
-
-class _Cut(Response):
-    """Half of the promised body, then the connection is gone."""
-
-    def __init__(self, half: bytes, promised: int, headers: dict[str, str]) -> None:
-        super().__init__(half, 200, headers | {"content-length": str(promised)}, media_type="application/json")
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        scope["mutirao.transport"].close()
 
 
 async def _body(request: Request) -> dict[str, Any]:

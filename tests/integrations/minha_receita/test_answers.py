@@ -1,17 +1,27 @@
 """The client against answers written by hand from the documents (answers.py says which)."""
 
+import json
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ArgumentsWrong, MutiraoError, Refused, Unavailable
 from integrations.minha_receita.client import MinhaReceita, Query, normal_cnpj
-from integrations.minha_receita.payloads import ACTIVE, MICRO, Activity, Company, Page, read_company
+from integrations.minha_receita.payloads import (
+    ACTIVE,
+    MICRO,
+    Activity,
+    Company,
+    Page,
+    from_record,
+    read_company,
+    to_record,
+)
 from integrations.reading import Answer
 from tests.integrations.minha_receita import answers
 from tests.integrations.minha_receita.conftest import NOW
@@ -312,6 +322,15 @@ async def test_silence_ends_after_the_time_limit(connect: Callable[..., MinhaRec
     assert caught.value.code == "source_unavailable"
 
 
+async def test_an_answer_that_drips_ends_after_twice_the_time_limit(
+    connect: Callable[..., MinhaReceita], control: Control
+) -> None:
+    control.fail("drip", times=3)
+    with pytest.raises(Unavailable) as caught:
+        await connect(timeout=0.3, retries=0).updated()
+    assert caught.value.code == "source_unavailable"
+
+
 async def test_nobody_at_the_address_is_unavailable(connect: Callable[..., MinhaReceita]) -> None:
     with pytest.raises(Unavailable) as caught:
         await connect(base_url="http://127.0.0.1:9").updated()
@@ -365,6 +384,7 @@ _ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(answers.FULL)), _ANYTHING))
 def test_whatever_stands_in_the_fields_a_company_with_a_cnpj_is_read(fields: dict[str, Any]) -> None:
     raw = answers.FULL | fields | {"cnpj": "11222333000181"}
@@ -372,3 +392,4 @@ def test_whatever_stands_in_the_fields_a_company_with_a_cnpj_is_read(fields: dic
     assert isinstance(company, Company)
     assert {name.split(".")[0] for name in company.odd} <= set(fields)  # what was sound before stays sound
     assert company.opened is None or 1800 <= company.opened.year <= 2027
+    assert from_record(json.loads(json.dumps(to_record(company)))) == company
