@@ -14,6 +14,8 @@ from bench.model import job as good_model
 from bench.side_by_side.job import TURNS, own_job
 from bench.side_by_side.load import measure, one_turn
 from bench.side_by_side.product import open_product
+from bench.side_by_side.ratios import ratios
+from bench.side_by_side.ratios import table as ratio_table
 from core.ids import new_id
 from evals.stand_in import Answer, Seen, StandIn
 from tests.conftest import Dsns
@@ -106,3 +108,35 @@ async def test_64_conversations_have_64_requests_in_flight(dsns: Dsns) -> None:
             assert {reply.ended for reply in await asyncio.gather(*people)} == {"stopped"}
             with pytest.raises(RuntimeError, match="small talk ended 'done' with 'Something else"):
                 await one_turn(product, new_id("conv"), "small talk")  # what is not the answer is no figure
+
+
+def _run(plan: str, peer: str, foreign: float = 0.1, **out: Any) -> dict[str, Any]:
+    return {"plan": plan, "peer": peer, "out": {"foreign": foreign, "bad": 0, "errors": 0, **out}}
+
+
+def test_goals_are_told_as_ratios_of_quiet_runs() -> None:
+    turns = {"a": {"trips": 2, "prompt": 1000, "completion": 60, "ttft_final_ms": 100}}
+    more = {"a": {"trips": 2, "prompt": 4000, "completion": 60, "ttft_final_ms": 80}}
+    found = ratios(
+        [
+            _run("c1_full", "mutirao_peer", per_turn=turns),
+            _run("c1_full", "bare_openai", per_turn=more),
+            _run("c1_stream", "mutirao_peer", per_turn=turns),
+            _run("c1_stream", "bare_openai", per_turn=more),
+            _run("c64", "mutirao_peer", turns_s=30.0),
+            _run("c64", "mutirao_peer", foreign=1.9, turns_s=10.0),
+            _run("c64", "lg_crewai_naive", foreign=1.0, turns_s=20.0),
+            _run("c64", "lg_crewai_naive", foreign=1.5, turns_s=10.0),
+            {"plan": "c64", "peer": "lg_crewai_naive", "out": None},
+        ]
+    )
+    assert [(round(one.value, 2), one.met) for one in found] == [
+        (1.0, True),
+        (0.25, True),
+        (1.0, True),
+        (1.25, True),
+        (1.5, False),
+    ]
+    assert "| turns/s, 64 conversations | 30 | lg_crewai_naive | 20 | 1.50 | ≥ 2, missed |" in ratio_table(found)
+    with pytest.raises(ValueError, match="3 turns of mutirao_peer in c1 went wrong"):
+        ratios([_run("c1", "mutirao_peer") | {"out": {"bad": 2, "errors": 1, "foreign": 0}}])
