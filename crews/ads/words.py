@@ -18,6 +18,14 @@ from prompts.texts import Texts
 _MONEY = frozenset({"spend", "cost_per_result", "cpc", "cpm", "purchase_value"})
 _PERCENT = frozenset({"ctr"})
 _RATIO = frozenset({"roas", "frequency"})
+_DIVIDED_BY = {
+    "cost_per_result": "results",
+    "ctr": "impressions",
+    "cpc": "clicks",
+    "cpm": "impressions",
+    "roas": "spend",
+    "frequency": "reach",
+}
 _TABLE = ("spend", "results", "cost_per_result", "ctr")
 _TABLE_COMPARED = ("spend", "results", "cost_per_result")
 _BARS = 10  # entities in a chart; more cannot be told apart
@@ -400,8 +408,11 @@ class Words:
         return Table(title, columns, rows, aligns)
 
     def _cell(self, row: dict[str, Any], metric: str, currency: str, compared: bool) -> str:
+        """The figure; "–" where there are data but nothing to divide by: a cost per result of no results."""
         now = row["now"] or {}
-        text = self.figure(metric, now.get(metric), currency)
+        by = _DIVIDED_BY.get(metric)
+        nothing = now.get(metric) is None and by is not None and now.get(by) == 0
+        text = "–" if nothing else self.figure(metric, now.get(metric), currency)
         if metric == "results" and now.get("results") is not None and now.get("result_kind"):
             text = f"{text} {self.kind(now['result_kind'], now['results'])}"
         change = row["change"].get(metric)

@@ -49,6 +49,14 @@ async def test_an_overview_tells_what_the_ledger_holds_in_the_language_of_the_qu
     assert reply.charts
 
 
+async def test_the_cost_of_no_results_is_a_dash_and_not_missing_data(house: House) -> None:
+    reply = await house.ask("como foram as campanhas da Loja Aurora nos últimos 7 dias?")
+    (table,) = reply.tables
+    costs = {row[1]: row[table.columns.index("Custo por resultado")] for row in table.rows}
+    assert costs["[VENDAS] Ofertas da Semana | Página nova"] == "–"  # its pixel is broken: clicks, no purchase
+    assert all(cost.startswith("R$") for name, cost in costs.items() if "Página nova" not in name)
+
+
 async def test_a_file_account_campaign_and_today_are_named_partial(house: House) -> None:
     reply = await house.ask("quanto gastei hoje?")
     today = await house.ledger(AURORA, "2026-11-20", "2026-11-20")
