@@ -411,7 +411,8 @@ class Words:
         """The figure; "–" where there are data but nothing to divide by: a cost per result of no results."""
         now = row["now"] or {}
         by = _DIVIDED_BY.get(metric)
-        nothing = now.get(metric) is None and by is not None and now.get(by) == 0
+        divisor = None if by is None else now.get(by)
+        nothing = now.get(metric) is None and divisor is not None and Decimal(str(divisor)) == 0
         text = "–" if nothing else self.figure(metric, now.get(metric), currency)
         if metric == "results" and now.get("results") is not None and now.get("result_kind"):
             text = f"{text} {self.kind(now['result_kind'], now['results'])}"
