@@ -29,7 +29,7 @@ def control(source: Launched) -> Iterator[Control]:
 
 
 async def test_a_key_in_the_address_is_sent_and_told_nowhere(source: Launched, control: Control) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=False) as http:
         reader = Reader(http, "X", source.base_url, SystemClock())
         answer = await reader.get("/brasilapi/ddd/v1/19", [("q", "a b")], secret=[("api_key", "hush")])
         plain = await reader.get("/brasilapi/ddd/v1/19", secret=[("api_key", "hush")])
@@ -44,7 +44,7 @@ async def test_a_key_in_the_address_is_sent_and_told_nowhere(source: Launched, c
 
 async def test_an_answer_without_end_is_not_read_to_its_end(source: Launched, control: Control) -> None:
     control.answer("[" + " " * MOST_BYTES + "]", times=9)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=False) as http:
         with pytest.raises(Unavailable) as caught:
             await Reader(http, "X", source.base_url, SystemClock(), retries=0).get("/")
     assert caught.value.code == "source_answer_broken"

@@ -34,7 +34,7 @@ def control(services: Launched) -> Iterator[Control]:
 
 @pytest.fixture
 async def connect(services: Launched) -> AsyncIterator[Callable[..., Places]]:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=False) as http:
 
         def client(**options: Any) -> Places:
             quick = {"gap": 0, "pause": 0.01} | launch.urls(services.base_url)
