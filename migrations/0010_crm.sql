@@ -193,6 +193,7 @@ CREATE INDEX crm_tasks_deal ON crm_tasks (tenant_id, deal_id);
 CREATE TABLE crm_merges (
     tenant_id    text NOT NULL REFERENCES tenants ON DELETE CASCADE,
     id           text NOT NULL,
+    seq          bigint GENERATED ALWAYS AS IDENTITY,
     subject      text NOT NULL CHECK (subject IN ('contact', 'company')),
     kept_id      text NOT NULL,
     other_id     text NOT NULL,

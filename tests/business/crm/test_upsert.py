@@ -178,22 +178,22 @@ async def test_fields_of_the_tenant_are_typed_and_checked(crm: Crm, tenants: Ten
         CustomField("contact", "newsletter", "Boletim", FieldType.YES_NO),
     ):
         await crm.define_field(who, field)
-    data = person("Ana", (PHONE, "19 98765-4329"),
-                  custom={"budget": "1.234,50", "met_on": "20/11/2026", "level": "ouro", "newsletter": "sim"})  # fmt: skip
+    told = {"budget": "1.234,50", "met_on": "20/11/2026", "level": "ouro", "newsletter": "sim"}
+    data = person("Ana", (PHONE, "19 98765-4329"), custom=told)
     made = await crm.upsert_contact(who, data)
     assert made.id is not None
     found = await crm.contact(who, made.id)
     assert found.custom == {"budget": "1234.50", "met_on": "2026-11-20", "level": "Ouro", "newsletter": True}
     for wrong in ({"budget": "1.234"}, {"met_on": "31/02/2026"}, {"level": "Bronze"}, {"newsletter": "talvez"}):
-        with pytest.raises(ArgumentsWrong) as told:
+        with pytest.raises(ArgumentsWrong) as error:
             await crm.upsert_contact(who, person("Ana", (PHONE, "19 98765-4329"), custom=wrong))
-        assert told.value.code == "crm_field_wrong"
-    with pytest.raises(ArgumentsWrong) as told:
+        assert error.value.code == "crm_field_wrong"
+    with pytest.raises(ArgumentsWrong) as error:
         await crm.upsert_contact(who, person("Ana", custom={"nope": 1}))
-    assert told.value.code == "crm_field_unknown"
-    with pytest.raises(ArgumentsWrong) as told:
+    assert error.value.code == "crm_field_unknown"
+    with pytest.raises(ArgumentsWrong) as error:
         await crm.define_field(who, CustomField("contact", "budget", "Orçamento", FieldType.TEXT))
-    assert told.value.code == "crm_field_type_stays"
+    assert error.value.code == "crm_field_type_stays"
 
 
 async def test_fields_and_keys_and_tags_can_be_taken_away(crm: Crm, tenants: Tenants) -> None:
