@@ -24,9 +24,8 @@ SURE = 0.7
 _LEAST = 0.3
 _TELLS_NOTHING = frozenset(
     stem(word)
-    for word in """empresa companhia firma negocio escritorio loja servico estabelecimento comercio agencia local
-    company business firm office shop store service agency place tienda oficina servicio estudio studio casa centro
-    center""".split()
+    for word in """empresa companhia firma negocio escritorio loja servico estabelecimento comercio local
+    company business firm office shop store service place tienda oficina servicio casa centro center""".split()
 )
 """Words of many kinds of business: part of terms, but alone they point nowhere."""
 

@@ -120,6 +120,40 @@ def place_for(words: str, uf: str | None = None) -> PlaceAnswer:
     return Unknown(words, tuple(dict.fromkeys(suggested)))
 
 
+@dataclass(frozen=True)
+class Mention:
+    """A place that a sentence speaks of."""
+
+    words: str
+    """As they stand there."""
+    answer: PlaceAnswer
+
+
+def places_in(sentence: str) -> list[Mention]:
+    """The places that a whole sentence speaks of, in its order: "ache 20 dentistas em Campinas e em Santos".
+
+    Known names are found wherever they stand with a capital letter, or after "em", "in", "en"…; a capital name after
+    such a word that is no known place is told as `Unknown` ("padarias na Lua"), so that nobody searches elsewhere.
+    """
+    tokens = [(match.group(), fold(match.group())) for match in re.finditer(r"[^\s,;:()?!/]+|[,;:()?!/]", sentence)]
+    found: list[Mention] = []
+    place = 0
+    while place < len(tokens):
+        before = tokens[place - 1][1] if place else ""
+        size = next((n for n in range(5, 0, -1) if _is_place(tokens[place : place + n], before)), 0)
+        if not size and before in _WHERE:  # a name after "em", though nobody knows it
+            while place + size < len(tokens) and _is_name(tokens[place + size]):
+                size += 1
+        if not size:
+            place += 1
+            continue
+        end = place + size + _state_behind(tokens, place + size)
+        words = _joined(tokens[place - _in_front(tokens, place) : end])
+        found.append(Mention(words, place_for(words)))
+        place = end
+    return found
+
+
 def known_cities() -> tuple[Place, ...]:
     """The bundled table."""
     return tuple(_table()[0])
@@ -139,6 +173,65 @@ def among(name: str, places: tuple[Place, ...], state: str | None) -> PlaceAnswe
     if not named:
         return None
     return Found(named[0]) if len(named) == 1 else Ambiguous(tuple(named))
+
+
+_WHERE = frozenset("em no na nos nas in en near at the".split())
+_ANYWHERE = frozenset(
+    "brasil brazil instagram google linkedin facebook internet whatsapp maps tiktok youtube crm excel meta".split()
+)
+"""What stands after "no" and "in" with a capital letter and is no place to search in."""
+_EVERYDAY = frozenset(
+    "para serra natal feira campos rio santos franca palmas prudente paulista americana foz bc".split()
+)
+"""Places whose name is a word of every day: only with its capital letter."""
+_AROUND_WORDS = frozenset(
+    f"{word} {of}" for word in ("regiao", "regiao metropolitana", "region", "estado", "interior", "state")
+    for of in ("de", "do", "da", "of")
+) | {"grande", "greater"}  # fmt: skip
+_Token = tuple[str, str]
+
+
+def _is_place(tokens: list[_Token], before: str) -> bool:
+    """Whether these words are the name of a known city or state."""
+    if not tokens or any(not folded for _, folded in tokens):
+        return False
+    name = " ".join(folded for _, folded in tokens)
+    capital = tokens[0][0][:1].isupper()
+    if len(name) == 2:
+        return tokens[0][0].isupper() and before in _WHERE and (name.upper() in STATES or name in _by_name())
+    if name == "para" and "á" not in tokens[0][0]:
+        return False
+    if name not in _by_name() and _state(name) is None:
+        return False
+    return capital or (before in _WHERE and (before == "em" or name not in _EVERYDAY))
+
+
+def _state_behind(tokens: list[_Token], place: int) -> int:
+    """How many tokens after a city say its state: "/SP", "- SP", ", Paraná"."""
+    sign = 1 if place < len(tokens) and tokens[place][0] in ("/", "-", "–", ",", "(") else 0
+    for size in (4, 3, 2, 1):
+        words = tokens[place + sign : place + sign + size]
+        name = " ".join(folded for _, folded in words)
+        if len(words) == size and words[0][0][:1].isupper() and all(folded for _, folded in words) and _state(name):
+            return sign + size
+    return 0
+
+
+def _in_front(tokens: list[_Token], place: int) -> int:
+    """How many tokens before a place say that its region or its whole state is meant: "região de", "Grande"."""
+    for size in (3, 2, 1):
+        if place >= size and " ".join(folded for _, folded in tokens[place - size : place]) in _AROUND_WORDS:
+            return size
+    return 0
+
+
+def _is_name(token: _Token) -> bool:
+    return token[0][:1].isupper() and token[1] not in _ANYWHERE and len(token[1]) > 1
+
+
+def _joined(tokens: list[_Token]) -> str:
+    words = " ".join(text for text, _ in tokens).replace(" / ", "/").replace(" ,", ",").replace("( ", "(").rstrip(".")
+    return f"{words})" if "(" in words else words
 
 
 def _city(name: str, state: str | None) -> PlaceAnswer | None:

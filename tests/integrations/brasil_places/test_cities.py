@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from integrations import sandbox_companies as sandbox
 from integrations.brasil_places import cities
@@ -16,6 +18,7 @@ from integrations.brasil_places.cities import (
     check_digit_right,
     known_cities,
     place_for,
+    places_in,
 )
 
 
@@ -131,3 +134,56 @@ def test_the_cities_of_the_sandbox_are_known_with_the_same_numbers() -> None:
     for city in sandbox.cities():
         place = found(city.name)
         assert (place.uf, int(place.ibge), place.ddd) == (city.uf, city.ibge, city.ddd)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "places"),
+    [
+        ("ache 20 escritórios de arquitetura em Campinas com mais de 3 anos e fale com os melhores", ["3509502"]),
+        ("Find 15 law firms in Belo Horizonte, Minas Gerais with at least 11 employees", ["3106200"]),
+        ("gimnasios en Curitiba y Porto Alegre", ["4106902", "4314902"]),
+        ("dentistas em Santos e em São José dos Campos/SP", ["3548500", "3549904"]),
+        ("empresas de software em Florianópolis (SC) abertas em 2024", ["4205407"]),
+        ("20 pet shops em Campinas, Sorocaba e Jundiaí.", ["3509502", "3552205", "3525904"]),
+        ("quero vender para clínicas de estética no Paraná", ["41"]),
+        ("academias em SP", ["35"]),
+        ("padarias no interior de São Paulo", ["35"]),
+        ("imobiliárias na região de Campinas", ["3509502"]),
+        ("agências em são paulo e no rio de janeiro", ["3550308", "3304557"]),
+        ("fotógrafos em natal", ["2408102"]),
+        ("promoções no natal para lojas de roupa", []),
+        ("lojas de roupa para vender no Instagram e no Google, em todo o Brasil", []),
+        ("que atuam no mercado há 5 anos", []),
+        ("me ache clientes bons", []),
+        ("", []),
+    ],
+)
+def test_the_places_of_a_whole_sentence_are_found(sentence: str, places: list[str]) -> None:
+    answers = [mention.answer for mention in places_in(sentence)]
+    assert [answer.place.ibge for answer in answers if isinstance(answer, Found)] == places
+    assert all(isinstance(answer, Found) for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        ("padarias na Lua", "Lua"),
+        ("find bakeries on the Moon", "Moon"),
+        ("hotéis em Marte", "Marte"),
+        ("restaurantes em Xique-Xique - BA", "Xique-Xique - BA"),
+    ],
+)
+def test_a_place_of_a_sentence_that_is_not_known_is_told_so(sentence: str, words: str) -> None:
+    assert [(mention.words, mention.answer) for mention in places_in(sentence)] == [(words, Unknown(words))]
+
+
+def test_the_region_of_a_sentence_is_the_region() -> None:
+    (mention,) = places_in("imobiliárias na região de Campinas")
+    assert isinstance(mention.answer, Found) and mention.answer.around
+    assert mention.words == "região de Campinas"
+
+
+@given(st.text(alphabet="aeCPáRioSPna -/,().;'", max_size=40))
+def test_whatever_is_written_places_are_looked_for_without_a_crash(sentence: str) -> None:
+    for mention in places_in(sentence):
+        assert mention.words.strip()
