@@ -16,7 +16,7 @@ from datetime import date
 import httpx
 
 from core.clock import Clock
-from integrations.minha_receita.errors import cnpj_wrong, message, not_understood, query_wrong
+from integrations.minha_receita.errors import cnpj_wrong, message, not_understood, query_wrong, refused
 from integrations.minha_receita.payloads import Company, Page, page, read_company
 from integrations.reading import Answer, Reader
 
@@ -111,7 +111,7 @@ class MinhaReceita:
         if answer.status == 404:
             return None
         if answer.status == 400:  # its check digits are right, so this server does not know alphanumeric ones
-            raise not_understood(self._reader, answer)
+            raise refused(answer)
         self._must_be_ok(answer)
         found = read_company(answer.body, answer)
         if isinstance(found, str):

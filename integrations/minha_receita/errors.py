@@ -21,8 +21,14 @@ def not_understood(reader: Reader, answer: Answer) -> MutiraoError:
     if answer.status in (301, 302, 307, 308):
         return reader.broken(f"HTTP {answer.status} to another address")
     if 400 <= answer.status < 500:
-        return Refused("registry_refused", detail, detail=detail)
+        return refused(answer)
     return reader.broken(detail)
+
+
+def refused(answer: Answer) -> Refused:
+    """The server will not answer this, in its own words."""
+    detail = message(answer) or f"HTTP {answer.status}"
+    return Refused("registry_refused", detail, detail=detail)
 
 
 def message(answer: Answer) -> str | None:

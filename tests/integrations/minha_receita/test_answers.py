@@ -118,10 +118,10 @@ async def test_a_server_that_does_not_know_letters_in_a_cnpj_refuses_with_its_ow
     client: MinhaReceita, control: Control
 ) -> None:
     control.answer('{"message": "CNPJ 12.ABC.345/01DE-35 inválido."}', 400)
-    with pytest.raises(ArgumentsWrong) as caught:
+    with pytest.raises(Refused) as caught:
         await client.company("12.ABC.345/01DE-35")
     assert (caught.value.code, caught.value.params["detail"]) == (
-        "registry_query_wrong", "CNPJ 12.ABC.345/01DE-35 inválido.",
+        "registry_refused", "CNPJ 12.ABC.345/01DE-35 inválido.",
     )  # fmt: skip
 
 
