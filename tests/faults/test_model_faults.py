@@ -104,7 +104,7 @@ FAULTS: dict[str, Fault] = {
     "no connection": Fault("refused", "unavailable"),
     "connecting for ever": Fault("deaf", "timeout", scale=SCALE),
     "first byte after 120 s": Fault(Answer(WORDS, latency=120 * SCALE), "timeout", scale=SCALE),
-    "a byte each 5 s": Fault(Answer(WORDS, drip=5 * SCALE), "timeout", scale=SCALE, at=("anthropic",)),
+    "a byte each 5 s": Fault(Answer(WORDS, drip=5 * SCALE), "timeout", scale=SCALE),
     "a word each 5 s": Fault(
         Answer(LONG, pause=5 * SCALE), "timeout", scale=SCALE, shows=True, leaves_time=False, at=("openai",)
     ),
