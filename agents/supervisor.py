@@ -190,7 +190,8 @@ class Supervisor:
 
         def crew_node(crew: CrewEntry) -> Any:
             async def run_crew(state: TurnState) -> Any:
-                answer, session = await self._run_crew(crew, state["turn"], state["parts"][crew.name])
+                said = [answer.text for answer in state["answers"].values()]
+                answer, session = await self._run_crew(crew, state["turn"], state["parts"][crew.name], said)
                 return Command(goto=next_of(state, crew.name), update=_served(state, crew.name, answer, session))
 
             return run_crew
@@ -227,7 +228,10 @@ class Supervisor:
             return None  # no model answered: the classifier's best guess stands
         return parse_route_answer(answer.text, guess, self._trained.intents if self._trained else None)
 
-    async def _run_crew(self, crew: CrewEntry, turn: Turn, parts: list[RoutePart]) -> tuple[Answer, dict[str, Any]]:
+    async def _run_crew(
+        self, crew: CrewEntry, turn: Turn, parts: list[RoutePart], said: list[str]
+    ) -> tuple[Answer, dict[str, Any]]:
+        """`said`: what others answered before in this turn, which stays on the screen when this crew's text goes."""
         if self.permissions.acting_scope(turn.identity.role, crew.area) is Scope.NONE:
             raise Refused("role_may_not", f"{turn.identity.role} may not read {crew.area}", area=crew.area)
         secrets = [self.deps.prompts.fill(name, turn.language).text for name in crew.prompts]
@@ -244,7 +248,15 @@ class Supervisor:
             for piece in pieces:
                 if turn.first_text is None and piece is not None:
                     turn.first_text = time.monotonic() - turn.started
-                turn.progress(TextWithdrawn() if piece is None else TextChunk(piece))
+                if piece is None:
+                    withdraw()
+                else:
+                    turn.progress(TextChunk(piece))
+
+        def withdraw() -> None:
+            turn.progress(TextWithdrawn())
+            if said:
+                turn.progress(TextChunk("".join(f"{text}\n\n" for text in said)))
 
         title = f"step.crew.{crew.name}"
         title = self.texts.say(turn.language, title if self.texts.has(title) else "step.crew")
@@ -265,7 +277,7 @@ class Supervisor:
                 reworded = gate.leaked or len(kept) < _LEAST_KEPT * len(text)
                 held_back = HeldBack(text, gate.blocked, reworded)
                 if reworded:
-                    turn.progress(TextWithdrawn())
+                    withdraw()
                     text = "\n\n".join([self.texts.say(turn.language, "guard.reworded"), result.reworded()])
                 else:
                     text = "\n\n".join([kept, self.texts.say(turn.language, "guard.left_out")])
