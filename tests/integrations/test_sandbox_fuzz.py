@@ -17,7 +17,7 @@ _VALUES = st.sampled_from(
 )
 _NAMES = ["uf", "municipio", "cnae", "cnae_fiscal", "cnpf", "natureza_juridica", "limit", "cursor", "x"]
 _PATHS = st.sampled_from(
-    ["/", "/updated", "/healthz", "/foobar", "/00000000000000", "/11.222.333/0001-81", "/١١٢٢٢٣٣٣٠٠٠١٨١", "/" + "9" * 300]
+    ["/", "/updated", "/healthz", "/foobar", "/00000000000000", "/11.222.333/0001-81", "/١١٢٢٢", "/" + "9" * 300]
     + [
         f"/{name}/{rest}"
         for name in ("brasilapi", "viacep", "ibge")
