@@ -58,6 +58,15 @@ class Settings(BaseModel):
     """PostgreSQL with the right to migrate; None migrates over `database_url`."""
     redis_url: str | None = None
     """Redis for the copy of the sessions; None keeps them in PostgreSQL alone."""
+    qdrant_url: str | None = None
+    """A Qdrant server (1.19 or later) for the index of the long-term memory; None keeps the index in the data folder."""
+    qdrant_api_key: SecretStr | None = None
+    qdrant_prefix: str = Field("mutirao", pattern=r"^[a-z][a-z0-9]{0,30}$")
+    """How the names of our collections begin: another one for each installation that shares a Qdrant server."""
+    embedding_model: str = "hash"
+    """`provider/model` whose embeddings the long-term memory compares meanings by; `hash`: none, only spelling."""
+    embedding_size: int | None = Field(None, ge=64, le=4_096)
+    """How many numbers an embedding has, when it is not what memory/embeddings.py knows of the model."""
 
     meta_ads: Literal["sandbox", "live"] = "sandbox"
     meta_graph_url: str = "https://graph.facebook.com"
@@ -72,6 +81,14 @@ class Settings(BaseModel):
     brasilapi_url: str = "https://brasilapi.com.br/api"
     viacep_url: str = "https://viacep.com.br"
     ibge_url: str = "https://servicodados.ibge.gov.br/api"
+
+    web_search: Literal["sandbox", "live"] = "sandbox"
+    """Searches of the web, maps and news: the vendors that have a key, in the order SerpAPI, Brave Search, Serper."""
+    serpapi_key: SecretStr | None = None
+    brave_key: SecretStr | None = None
+    serper_key: SecretStr | None = None
+    web_pages: Literal["sandbox", "live"] = "sandbox"
+    """Reading company pages: the simulated sites alone, or the public internet (never private addresses)."""
 
     model: str | None = None
     """`provider/model` for every role, instead of the catalog's choice; `offline` for the playbooks alone."""
@@ -175,6 +192,7 @@ class Settings(BaseModel):
         "google_base_url",
         "compatible_base_url",
         "otlp_endpoint",
+        "qdrant_url",
     )
     @classmethod
     def _web_address(cls, value: str | None) -> str | None:
