@@ -31,7 +31,7 @@ CHAT = "the chat by its own wire, on the playbooks (ms)"
 OFFLINE = "a turn on the playbooks, without a door (ms)"
 PARTS = "where the CPU of those turns goes, sampled (ms)"
 MODEL = "a turn with a model of fixed latency: 40 ms to the first token, 2 ms for each (ms)"
-JOB = "four turns of four crews, with the same model; as ../shared/bench asks its peers (ms)"
+JOB = "four turns of four crews, with the same model; as the bench of the peers asks them (ms)"
 CROWD = "the same by many conversations at a time, in one process (ms)"
 _JOB_ROUNDS = 8
 
@@ -114,7 +114,7 @@ async def server_figures(folder: Path, starts: int) -> list[Figure]:
 
 
 def job_figures(measured: JobFigures) -> list[Figure]:
-    """What ../shared/bench compares peers by, of ours alone: its goals are ratios, so nothing is promised here but the
+    """What the bench of the peers compares, of ours alone: its goals are ratios, so nothing is promised here but the
     calls of the model."""
     figures: list[Figure] = []
     for kind, turn in TURNS.items():

@@ -1,4 +1,4 @@
-"""The product beside its peers, by the three functions that ../shared/bench/README.md names.
+"""The product beside its peers, by the three functions that a peer of their bench has.
 
     BENCH_PEER=mutirao_peer:$PWD/.venv/bin/python BENCH_PEER_DIR=$PWD/bench/side_by_side
 
@@ -8,6 +8,7 @@ The specialists' prompts and tools are the job's own, as every peer has them (jo
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ _product: Product
 async def setup(url: str, toolset: str) -> None:
     """Open the product with the model at `url` (OpenAI's wire). `toolset`: small or full."""
     global _product
-    import scenario  # of the folder of the bench
+    scenario = import_module("scenario")  # of the folder of the bench
 
     specialists, tools = scenario.build(toolset)
     job = Job(
