@@ -1,8 +1,8 @@
 """A job of four turns for specialists, most of which do not exist yet: declared as crews of ours, for the bench alone.
 
-`Job` says what the bench of the peers (its scenario.py) says to each of them; `own_job` is one like it for `make bench`,
-which must do without that folder. The crews go through the registry's own entry (crews/registry.py) and bring nothing of the bench
-with them but prompts and tools.
+`Job` says what the bench of the peers (its scenario.py) says to each of them; `own_job` is one like it for
+`make bench`, which must do without that folder. The crews go through the registry's own entry (crews/registry.py) and
+bring nothing of the bench with them but prompts and tools.
 """
 
 import inspect

@@ -1,4 +1,4 @@
-"""What a run beside the peers says of our goals: `python -m bench.side_by_side.ratios FILE`, FILE of their run_peers.py.
+"""What a run beside the peers says of our goals: `python -m bench.side_by_side.ratios FILE`, of their run_peers.py.
 
 The goals are ratios of two peers of the same run. As its report does, of each plan the runs count in which others used
 less than a quarter of a core, or the quieter half; medians of those.
