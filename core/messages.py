@@ -20,14 +20,19 @@ def clean(text: str) -> str:
     """
     if len(text) > LONGEST:
         raise ArgumentsWrong("message_too_long", f"more than {LONGEST} characters", limit=LONGEST)
-    # Two halves that stand together become the character they mean; a half alone becomes U+FFFD.
-    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    text = re.sub(r"\r\n?|[\u2028\u2029\x85]", "\n", text)
-    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
-    text = unicodedata.normalize("NFC", text).strip()
+    text = unicodedata.normalize("NFC", storable(text)).strip()
     if not any(map(_visible, text)):
         raise ArgumentsWrong("message_empty", "the message has nothing to read")
     return text
+
+
+def storable(text: str) -> str:
+    """The same words as PostgreSQL, JSON and every wire take them: newlines as \\n, no NUL and no control characters
+    but newline and tab, U+FFFD for half of a surrogate pair."""
+    # Two halves that stand together become the character they mean; a half alone becomes U+FFFD.
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    text = re.sub(r"\r\n?|[\u2028\u2029\x85]", "\n", text)
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
 
 
 def _visible(character: str) -> bool:

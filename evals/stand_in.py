@@ -252,7 +252,7 @@ async def _play(seen: Seen, answer: Answer, writer: asyncio.StreamWriter) -> Non
         if number:
             await asyncio.sleep(answer.pause)
         before, cut, _ = event.partition(answer.cut_at) if answer.cut_at else (event, "", "")
-        data = (before + cut).encode()
+        data = (before + cut).encode(errors="backslashreplace")  # half of a pair travels as JSON's escape of it
         if answer.drip:
             await _drip(writer, data, answer.drip)
         else:

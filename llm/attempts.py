@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from core.ids import new_id
+from core.messages import storable
 from core.turn import ModelCall, StepFinished, StepStarted
 from llm import prices
 from llm.breaker import Breakers, Pass
@@ -305,6 +306,8 @@ async def listen(
                 if isinstance(piece, Finished):
                     finished = piece
                 elif piece:
+                    if not piece.isprintable():  # newlines and tabs, and what no one can store or send on: NUL, halves
+                        piece = storable(piece)
                     heard.text.append(piece)
                     on_text(piece)
                 else:

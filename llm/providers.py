@@ -11,6 +11,7 @@ import base64
 import functools
 import hashlib
 import json
+import re
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
@@ -534,7 +535,7 @@ class Google(_Lazy[Any]):
                     ended = candidate.finish_reason.value if candidate.finish_reason else ended
                     for part in (candidate.content.parts if candidate.content else None) or []:
                         if part.function_call is not None:
-                            calls.append(self._noted(part))
+                            calls.append(_readable(model, self._noted(part)))
                         elif part.text and not part.thought:
                             yield part.text
         except Exception as error:
@@ -647,17 +648,35 @@ def read_calls(model: Model, raw: list[tuple[str, str, str]]) -> list[ToolCall]:
     calls: list[ToolCall] = []
     taken: set[str] = set()
     for number, (call_id, name, text) in enumerate(raw, 1):
-        try:
+        arguments: Any = None
+        with suppress(ValueError, RecursionError):
             arguments = json.loads(text) if text.strip() else {}
-        except ValueError:
-            arguments = None
-        if not isinstance(arguments, dict) or not name:
-            detail = f"the arguments of the call of {name or 'no tool'} cannot be read"
-            raise ModelFailure("broken_answer", model.provider, model.name, detail=detail)
         own_id = call_id if call_id and call_id not in taken else f"{call_id or 'call'}_{number}"
         taken.add(own_id)
-        calls.append(ToolCall(own_id, name, arguments))
+        calls.append(_readable(model, ToolCall(own_id, name, arguments)))
     return calls
+
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
+
+def _readable(model: Model, call: ToolCall) -> ToolCall:
+    """The call, when its name and arguments can be sent back with its result; else ModelFailure("broken_answer").
+
+    Providers answer 400 to a conversation with a name of other characters, and NaN or half of a surrogate pair are no
+    JSON: such a call would make the rest of the turn fail everywhere.
+    """
+    if not _NAME.fullmatch(call.name):
+        detail = "a call of a tool whose name is none"
+    else:
+        detail = f"the arguments of the call of {call.name} cannot be read"
+        try:
+            if isinstance(call.arguments, dict):
+                json.dumps(call.arguments, ensure_ascii=False, allow_nan=False).encode()
+                return call
+        except (TypeError, ValueError, RecursionError):
+            pass
+    raise ModelFailure("broken_answer", model.provider, model.name, detail=detail)
 
 
 def _refuse_incomplete(

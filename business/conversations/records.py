@@ -219,6 +219,8 @@ def encode(record: Mapping[str, Any]) -> str:
     """The record as JSON that PostgreSQL takes, without secrets: a token or key that somebody wrote or that a provider
     quoted becomes [secret], and `masked` says that it happened."""
     text = json.dumps(record, ensure_ascii=False, default=_tagged)
+    if "NaN" in text or "Infinity" in text:  # no JSON, but Python reads and writes them: from a model, kept as words
+        text = json.dumps(json.loads(text, parse_constant=str), ensure_ascii=False)
     if may_hold_secret(text):
         plain = json.loads(text)
         without = mask_data(plain, mask_secrets)

@@ -121,6 +121,11 @@ FAULTS: dict[str, Fault] = {
     "a trailing comma": cut_call('{"days": 7,}'),
     "arguments that are a list": cut_call("[7]"),
     "arguments that are words": cut_call("days=7"),
+    "half a character": cut_call('{"days": "\\ud83d"}'),
+    "a name that is none": Fault(Answer(calls=[("spend money\0", {})]), "broken_answer"),
+    "a name without end": Fault(Answer(calls=[("spend" * 10_000, {})]), "broken_answer"),
+    "a number that is none": cut_call('{"days": NaN}'),
+    "arguments nested without end": cut_call('{"days": ' * 5_000 + "7" + "}" * 5_000),
     # Gemini sends whole objects; there a repeated call is two equal calls, which the runner does once.
     "a piece of tool JSON twice": Fault(Answer(calls=[CALL], twice=2), "broken_answer", at=("anthropic", "openai")),
     "text cut at our length": Fault(

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from core.clock import FixedClock
+from core.door import Reply
 from core.postgres import Postgres
 from core.turn import TextChunk, TextWithdrawn
 from evals.stand_in import Answer, Seen, StandIn
@@ -58,6 +59,13 @@ class Stage:
     """anthropic, which the analyst asks first."""
     second: Model
     """openai, which is asked when the first fails."""
+
+    async def record(self, reply: Reply) -> dict[str, Any]:
+        """What was kept of a turn."""
+        async with self.house.services.db.tenant(self.house.tenant_id) as conn:
+            row = await (await conn.execute("SELECT record FROM turns WHERE id = %s", [reply.turn_id])).fetchone()
+        assert row is not None
+        return dict(row["record"])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -150,10 +158,7 @@ async def test_of_two_hundred_calls_in_one_answer_no_more_run_than_a_turn_may_ma
     stage.first.will(Answer(calls=calls), Answer(WORDS))
     reply = await stage.house.ask(QUESTION)
     assert len(stage.first.seen) <= 2
-    async with stage.house.services.db.tenant(stage.house.tenant_id) as conn:
-        row = await (await conn.execute("SELECT record FROM turns WHERE id = %s", [reply.turn_id])).fetchone()
-    assert row is not None
-    assert 1 <= sum(tool["result"] is not None for tool in row["record"]["tools"]) <= STEPS
+    assert 1 <= sum(tool["result"] is not None for tool in (await stage.record(reply))["tools"]) <= STEPS
     assert reply.ended == "done"
     assert "Loja Aurora" in reply.text
 
@@ -186,6 +191,36 @@ async def test_a_model_that_calls_for_ever_costs_no_more_than_a_turn_may_but_for
     assert "Loja Aurora" in reply.text
 
 
+UNSTORABLE: dict[str, tuple[str, dict[str, Any] | str]] = {
+    "NUL in the arguments": ("ads_report", '{"period": "ontem\\u0000"}'),
+    "arguments without end": ("ads_report", {"period": "ontem " * 100_000}),
+    "a number without end": ("ads_report", '{"limit": 1' + "0" * 4_000 + "}"),
+}
+
+
+@pytest.mark.parametrize("what", UNSTORABLE)
+async def test_a_call_that_nobody_could_store_is_told_to_the_model_and_recorded(what: str, stage: Stage) -> None:
+    stage.first.will(Answer(calls=[UNSTORABLE[what]]), Answer(calls=[CALL]), Answer(WORDS))
+    reply = await stage.house.ask(QUESTION)
+    assert (reply.ended, len(stage.first.seen)) == ("done", 3)
+    assert "error" in told(stage.first.seen[1])[0]
+    assert reply.text.startswith(WORDS)
+    record = await stage.record(reply)
+    assert [len(one["tool_calls"]) for one in record["completions"]] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("odd", ["\0", "\ud83d", "\x1b", "\x85"], ids=["NUL", "half a pair", "a terminal's", "C1"])
+async def test_characters_that_nobody_can_store_or_show_are_left_out_of_what_a_model_says(
+    odd: str, stage: Stage
+) -> None:
+    stage.first.will(Answer(calls=[CALL]), Answer(WORDS.replace("contas", f"contas{odd}")))
+    reply = await stage.house.ask(QUESTION)
+    assert reply.ended == "done"
+    assert odd not in reply.text
+    assert odd not in stands(stage.house)
+    assert reply.text.startswith("As duas contas")
+
+
 PAUSE = ("ads_pause", {"target": "120300000000000005"})
 CUT: dict[str, Answer] = {
     "cut in the JSON": Answer("Vou pausar.", calls=[PAUSE], cut_at="arge"),
@@ -193,6 +228,8 @@ CUT: dict[str, Answer] = {
     "half a JSON": Answer(calls=[("ads_pause", '{"target": "120300000000000005"')]),
     "a piece twice": Answer(calls=[PAUSE], twice=2),
     "no end": Answer(calls=[PAUSE], silent_end=True),
+    "half a character": Answer(calls=[("ads_pause", '{"target": "\\ud83d"}')]),
+    "an impossible name": Answer(calls=[("ads\0pause", {"target": "120300000000000005"})]),
 }
 
 
