@@ -31,6 +31,7 @@ from llm.questions import Link, Question
 _NEARLY_WHOLE = 0.8  # of the deadline: who had so much of it and was not ready is too slow, whoever came before
 _SLACK = 1.05  # of the limit of silence within an answer: setting it anew for every piece would take 6 µs each
 _CHARS_PER_TOKEN = 3  # as in llm/policy.py
+_TOO_MANY_CHARS = 20  # for each token that was asked for: no answer in words or JSON comes near it
 
 log = structlog.get_logger(__name__)
 
@@ -289,6 +290,7 @@ async def listen(
     begun = now()
     limit = asyncio.timeout_at(None)
     finished: Finished | None = None
+    length = 0
     try:
         await provider.ready()
         begun = now()
@@ -309,9 +311,13 @@ async def listen(
                     if not piece.isprintable():  # newlines and tabs, and what no one can store or send on: NUL, halves
                         piece = storable(piece)
                     heard.text.append(piece)
+                    length += len(piece)
                     on_text(piece)
                 else:
                     heard.events += 1
+                if length + heard.events > _TOO_MANY_CHARS * request.max_tokens:
+                    detail = f"the answer goes on beyond {request.max_tokens} tokens"
+                    raise ModelFailure("broken_answer", model.provider, model.name, detail=detail)
     except ModelFailure:
         raise
     except TimeoutError:

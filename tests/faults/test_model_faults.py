@@ -128,6 +128,7 @@ FAULTS: dict[str, Fault] = {
     "arguments nested without end": cut_call('{"days": ' * 5_000 + "7" + "}" * 5_000),
     # Gemini sends whole objects; there a repeated call is two equal calls, which the runner does once.
     "a piece of tool JSON twice": Fault(Answer(calls=[CALL], twice=2), "broken_answer", at=("anthropic", "openai")),
+    "words without end": Fault(Answer("palavra " * 6_000), "broken_answer", shows=True),
     "text cut at our length": Fault(
         lambda wire: Answer(LONG, finish=LENGTH[wire]), "broken_answer", counts=False, shows=True
     ),
