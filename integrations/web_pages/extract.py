@@ -254,9 +254,8 @@ class _Collector:
         profiles: dict[tuple[str, str], Profile] = {}
         links: dict[str, Link] = {}
         for href, inside in self.links:
-            self._read_link(
-                href, " ".join("".join(inside).split())[:200], base, phones, whatsapp, emails, profiles, links
-            )
+            text_of_link = _line("".join(inside), 200) or ""
+            self._read_link(href, text_of_link, base, phones, whatsapp, emails, profiles, links)
         for key, value in self._data():
             if key == "telephone":
                 phones.add(_phone_of(value, "data"))
@@ -295,10 +294,10 @@ class _Collector:
         elif scheme == "mailto":
             emails.add(_email_of(unquote(given[7:].partition("?")[0]), "link"))
         elif number := _whatsapp(given):
-            whatsapp.add(Found(number, given[:300], "link"))
+            whatsapp.add(Found(number, _line(given, 300) or number, "link"))
         elif (target := _join(base, given)) is not None:
             if (number := _whatsapp(target)) is not None:
-                whatsapp.add(Found(number, given[:300], "link"))
+                whatsapp.add(Found(number, _line(given, 300) or number, "link"))
             elif (profile := _profile(target)) is not None:
                 profiles.setdefault((profile.network, profile.handle.lower()), profile)
             bare = target.partition("#")[0]
@@ -431,6 +430,8 @@ def _check_digit(base: str) -> str:
 
 
 def _profile(url: str) -> Profile | None:
+    if not url.isprintable():
+        return None
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
@@ -441,8 +442,9 @@ def _profile(url: str) -> Profile | None:
             match = pattern.match(parts.path)
             if network == "facebook" and parts.path.rstrip("/") == "/profile.php":
                 number = _param(parts.query, "id")
-                return Profile(network, number, url) if number.isdecimal() else None
-            return Profile(network, unquote(match.group(1)), url) if match and parts.path != "/" else None
+                return Profile(network, number, url) if re.fullmatch(r"[0-9]{1,20}", number) else None
+            handle = unquote(match.group(1)) if match else ""
+            return Profile(network, handle, url) if handle.isprintable() and handle.strip() else None
     return None
 
 
@@ -480,8 +482,10 @@ def _join(base: str, href: str | None) -> str | None:
     if not href:
         return None
     try:
-        target = urljoin(base, href.strip())
+        # As browsers do: line breaks inside are nothing, spaces are written out.
+        target = urljoin(base, re.sub(r"[\t\n\r]", "", href).strip().replace(" ", "%20"))
         parts = urlsplit(target)
-        return target if parts.scheme in ("http", "https") and parts.hostname and len(target) <= 2_000 else None
+        sound = parts.scheme in ("http", "https") and parts.hostname and target.isprintable() and len(target) <= 2_000
+        return target if sound else None
     except ValueError:
         return None

@@ -201,12 +201,15 @@ def needed(raw: Any, longest: int = 300) -> str:
 
 
 def address_of(raw: Any) -> str | None:
-    """A web address; None for anything else (javascript:, relative paths, junk)."""
+    """A web address; None for anything else (javascript:, relative paths, junk, signs that nobody sees)."""
     if not isinstance(raw, str) or len(raw) > 2_000:
         return None
+    url = raw.strip()
+    if not url.isprintable() or " " in url:
+        return None
     try:
-        parts = urlsplit(raw.strip())
-        return raw.strip() if parts.scheme in ("http", "https") and parts.hostname else None
+        parts = urlsplit(url)
+        return url if parts.scheme in ("http", "https") and parts.hostname else None
     except ValueError:
         return None
 

@@ -1,5 +1,6 @@
 """What is taken from a page, form by form."""
 
+import json
 import time
 
 import pytest
@@ -184,6 +185,27 @@ def test_plain_text_is_read_as_text() -> None:
 def test_any_text_is_read_without_failing(text: str, html: bool) -> None:
     facts = facts_of(text, URL, html=html)
     assert len(facts.text) <= LONGEST_TEXT and "\x00" not in facts.text
+
+
+ODD = st.text(alphabet="\x00\u202e\ud800\n\t %0a%00@./:?=&<'\"5519998765432ipe", max_size=40)
+
+
+@given(
+    ODD,
+    st.sampled_from(
+        ["tel:", "mailto:", "https://wa.me/", "https://instagram.com/", "https://x.com/", "/", "whatsapp://send?phone="]
+    ),
+)
+def test_no_sign_that_cannot_be_stored_or_seen_comes_out_of_a_link(text: str, start: str) -> None:
+    quoted = text.replace('"', "").replace("'", "")
+    data = json.dumps({"telephone": text, "email": f"a@b.{text}", "sameAs": [start + text]})
+    page = (
+        f"<a href='{start}{quoted}'>{text}</a><script type='application/ld+json'>{data}</script><title>{text}</title>"
+    )
+    facts = facts_of(page, URL)
+    found = [one.value + one.given for one in (*facts.phones, *facts.whatsapp, *facts.emails)]
+    found += [one.handle + one.url for one in facts.profiles] + [one.url + one.text for one in facts.links]
+    assert all(one.isprintable() for one in [*found, facts.title or ""])
 
 
 PIECES = "<div>|</div>|<a href='|'>|<!--|-->|<script>|</script|&#x0;|<p hidden|tel:|\ud800|19 3232-4455".split("|")
