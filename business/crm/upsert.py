@@ -31,6 +31,7 @@ from business.crm.model import (
 )
 from business.crm.names import Likeness, compare_companies, compare_people
 from business.crm.rows import (
+    Folded,
     as_company,
     as_contact,
     clean,
@@ -184,11 +185,32 @@ class UpsertPart(CrmPart):
         at = self._clock.now().isoformat()
         if subject is Subject.CONTACT:
             await _link_companies(conn, own, wave)
-        known = await _known(conn, subject, wave, into, write)
-        target = None
         if into is not None:
             await row_of(conn, subject, into, own)
-            target = next(one for one in known if one.row["id"] == into)
+        while True:
+            known = await _known(conn, subject, wave, into)
+            results, writing = self._decided(who, subject, at, own, wave, known, into, as_new)
+            # Rows are locked only to be changed: a lock is a write, and what is known already writes nothing.
+            if not write or await writing.hold(conn):
+                break
+        if write:
+            await writing.write(conn)
+        return results
+
+    def _decided(
+        self,
+        who: Identity,
+        subject: Subject,
+        at: str,
+        own: str | None,
+        wave: list[Told],
+        known: list[Known],
+        into: str | None,
+        as_new: bool,
+    ) -> "tuple[list[Upserted | MutiraoError], _Writing]":
+        target = next((one for one in known if one.row["id"] == into), None)
+        if into is not None and target is None:
+            raise Refused("crm_unknown", f"no {subject} {into[:80]!r} any more")
         by_handle: dict[str, dict[str, Known]] = {}
         for one in known:
             for handle in _handles(one, subject):
@@ -203,9 +225,7 @@ class UpsertPart(CrmPart):
                 results.append(_decide(told, candidates, target, as_new, own, writing))
             except MutiraoError as error:
                 results.append(error)
-        if write:
-            await writing.write(conn)
-        return results
+        return results, writing
 
     # --- looking ------------------------------------------------------------------------------
 
@@ -332,9 +352,7 @@ def _decide(
     if target is not None:
         folded = fold(target.row, target.keys, told.data, told.keys, writing.at)
         if folded.changes:
-            writing.update(
-                folded.row, [*target.keys, *folded.new_keys], folded.new_keys, told.data, list(folded.changes)
-            )
+            writing.update(target, folded, told.data)
         outcome = Outcome.UPDATED if folded.changes else Outcome.UNCHANGED
         return Upserted(outcome, target.row["id"], folded.changes, kept=tuple(folded.kept), ignored=tuple(told.ignored))
     data = told.data if told.data.owner_id or own is None else replace(told.data, owner_id=own)
@@ -404,6 +422,7 @@ class _Writing:
         self.who, self.subject, self.at = who, subject, at
         self._created: list[Row] = []
         self._updated: list[Row] = []
+        self._before: dict[str, Row] = {}
         self._keys: list[Row] = []
         self._words: dict[str, set[str]] = {}
         self._new_words: dict[str, set[str]] = {}
@@ -414,15 +433,18 @@ class _Writing:
         self._add_keys(row["id"], keys, data.source)
         self._new_words[row["id"]] = words_of(row, keys, self.subject)
 
-    def update(self, row: Row, keys: list[Key], new_keys: list[Key], data: Data, changed: list[str]) -> None:
-        self._updated.append(row)
-        self._add_keys(row["id"], new_keys, data.source)
-        self._words[row["id"]] = words_of(row, keys, self.subject)
-        names = [name.partition(" ")[0] for name in changed]  # of a key its kind, not itself
+    def update(self, known: Known, folded: Folded, data: Data) -> None:
+        self._before[known.row["id"]] = known.row
+        self._updated.append(folded.row)
+        self._add_keys(known.row["id"], folded.new_keys, data.source)
+        words = words_of(folded.row, [*known.keys, *folded.new_keys], self.subject)
+        if words != words_of(known.row, known.keys, self.subject):
+            self._words[known.row["id"]] = words
+        names = [name.partition(" ")[0] for name in folded.changes]  # of a key its kind, not itself
         facts = {"fields": names, "source": data.source.name, "reference": data.source.reference}
         self._activities.append(
             {
-                "tenant_id": self.who.tenant_id, "id": new_id("act"), f"{self.subject}_id": row["id"],
+                "tenant_id": self.who.tenant_id, "id": new_id("act"), f"{self.subject}_id": known.row["id"],
                 "kind": "changed", "text": "", "data": facts, "actor": self.who.user_id, "at": self.at,
             }
         )  # fmt: skip
@@ -437,24 +459,33 @@ class _Writing:
                 }
             )  # fmt: skip
 
+    async def hold(self, conn: Connection) -> bool:
+        """Lock the rows that will be changed; False when one of them is not any more what was decided upon."""
+        if not self._before:
+            return True
+        query = f"SELECT to_jsonb(r) AS row FROM {TABLE[self.subject]} r WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+        rows = await (await conn.execute(query.encode(), [list(self._before)])).fetchall()
+        return {row["row"]["id"]: row["row"] for row in rows} == self._before
+
     async def write(self, conn: Connection) -> None:
         try:
-            if self._created:
-                await _insert(conn, TABLE[self.subject], self._created)
-            if self._updated:
-                await write_rows(conn, self.subject, self._updated)
-            if self._keys:
-                await _insert(conn, "crm_keys", self._keys)
+            async with conn.pipeline():  # in one round trip
+                if self._created:
+                    await _insert(conn, TABLE[self.subject], self._created)
+                if self._updated:
+                    await write_rows(conn, self.subject, self._updated)
+                if self._keys:
+                    await _insert(conn, "crm_keys", self._keys)
+                if self._new_words:
+                    await write_words(conn, self.subject, self._new_words, fresh=True)
+                if self._words:
+                    await write_words(conn, self.subject, self._words)
+                if self._activities:
+                    await _insert(conn, "crm_activities", self._activities)
         except psycopg.errors.UniqueViolation:
             raise Refused("crm_key_taken", "a document or id of this record belongs to another one") from None
         except psycopg.errors.ForeignKeyViolation:
             raise ArgumentsWrong("crm_owner_unknown", "no such user") from None
-        if self._new_words:
-            await write_words(conn, self.subject, self._new_words, fresh=True)
-        if self._words:
-            await write_words(conn, self.subject, self._words)
-        if self._activities:
-            await _insert(conn, "crm_activities", self._activities)
 
 
 async def _insert(conn: Connection, table: str, rows: list[Row]) -> None:
@@ -482,7 +513,7 @@ def _lock_number(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
 
 
-async def _known(conn: Connection, subject: Subject, wave: list[Told], into: str | None, lock: bool) -> list[Known]:
+async def _known(conn: Connection, subject: Subject, wave: list[Told], into: str | None) -> list[Known]:
     """Every live record that shares a key with one of these, or the whole name with one that has no key."""
     values = sorted({handle for told in wave if told.keys for handle in told.handles})
     names = sorted({handle for told in wave if not told.keys for handle in told.handles})
@@ -495,7 +526,7 @@ async def _known(conn: Connection, subject: Subject, wave: list[Told], into: str
             SELECT subject_id FROM crm_keys WHERE subject = '{subject}' AND value = ANY(%s)
             UNION SELECT subject_id FROM crm_words WHERE subject = '{subject}' AND word = ANY(%s)
             UNION SELECT %s))
-        ORDER BY r.id {"FOR UPDATE OF r" if lock else ""}"""
+        ORDER BY r.id"""
     rows = await (await conn.execute(query.encode(), [values, names, into])).fetchall()
     return [
         Known(row["row"], [Key(KeyKind(kind), value, given) for kind, value, given in row["keys"] or []])
