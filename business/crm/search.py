@@ -21,6 +21,7 @@ _MOST_ASKED = 6
 _MOST_HITS = 2_000
 """Of the rarest word asked for; of more, the first in the alphabet are looked at."""
 _LAST = "\U0010ffff"
+_DOMAIN = re.compile(r"(?:[\w-]+\.)+(?:com|net|org|info|app|io|[a-z]{3}\.br|br|ar|es|mx|example)(?:\.[a-z]{2})?")
 _TELEPHONE = re.compile(r"[\d\s()+./-]{4,25}")
 _NAMES = {Subject.CONTACT: ("name", "company_name"), Subject.COMPANY: ("trade_name", "legal_name")}
 
@@ -34,6 +35,8 @@ def words_of(row: Row, keys: Iterable[Key], subject: Subject) -> set[str]:
     for name in _NAMES[subject]:
         if row[name]:
             found.add(whole_name(row[name]))
+    if row.get("website"):
+        found.add(re.sub(r"^(?:https?://)?(?:www\.)?", "", row["website"].casefold()).partition("/")[0])
     for key in keys:
         if key.kind in (KeyKind.PHONE, KeyKind.WA_ID):
             found |= _of_number(key.value)
@@ -64,7 +67,7 @@ def asked_words(text: str) -> list[str]:
         value = phone(text)
         digits = re.sub(r"\D", "", text)
         return [value[3:] if value and value.startswith("+55") else value.lstrip("+?") if value else digits]
-    if "@" in text and " " not in text:
+    if " " not in text and ("@" in text or _DOMAIN.fullmatch(text.casefold())):
         return [text.lstrip("@").casefold()]
     return [word[:_LONGEST_WORD] for word in dict.fromkeys(folded(text).split())][:_MOST_ASKED]
 
