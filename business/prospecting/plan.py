@@ -1,0 +1,206 @@
+"""From whom to look for to what is asked where: which registry queries in which order, what is checked, what pays.
+
+Pure. The registry filters by activity and place alone, so everything else is checked on its answers (`checks`). Each
+step is one query, walked page by page; its `key` names it for its cursor, so that a later search of the same wish goes
+on where this one stopped.
+
+Order of the steps: companies whose main activity is the one that was asked for come before those that have it among
+their further ones; then what feedback favours; then as it was said, the first place with all its activities first.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from business.prospecting.model import IdealCustomer, WantedActivity, WantedPlace
+from integrations.minha_receita.client import Query
+
+PAGE_SIZE = 100
+"""As integrations/minha_receita/client.py advises for the public service."""
+MOST_PAGES = {"city": 10, "state": 30, "country": 50}
+"""Of one search and query: 1,000 companies of a city. A search that needs more goes on when it is asked for again."""
+MOST_FURTHER_PAGES = {"city": 5, "state": 10, "country": 0}
+"""The same for companies that have the activity among their further ones. They fit less; all of Brazil is too much."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One query of the registry."""
+
+    activity: WantedActivity
+    place: WantedPlace | None
+    """None: all of Brazil."""
+    further: bool
+    """Companies that have the activity as main or further one, instead of main only."""
+    most_pages: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.activity.code}@{self.place.ibge if self.place else 'BR'}{'+' if self.further else ''}"
+
+    @property
+    def query(self) -> Query:
+        cities = (self.place.ibge,) if self.place and self.place.kind == "city" else ()
+        states = (self.place.uf,) if self.place and self.place.kind == "state" else ()
+        if self.further:
+            return Query(ufs=states, cities=cities, any_activity=self.activity.code)
+        return Query(ufs=states, cities=cities, activities=(self.activity.code,))
+
+
+class Check(StrEnum):
+    """Why a company of an answer is left out. Unknown is no reason: what is not told is not held against anybody."""
+
+    NOT_ACTIVE = "not_active"
+    BRANCH = "branch"
+    OTHER_ACTIVITY = "other_activity"
+    OTHER_PLACE = "other_place"
+    TOO_YOUNG = "too_young"
+    TOO_OLD = "too_old"
+    OTHER_SIZE = "other_size"
+    MEI = "mei"
+    NOT_MEI = "not_mei"
+    EXCLUDED_ACTIVITY = "excluded_activity"
+    EXCLUDED_PLACE = "excluded_place"
+    WISH = "wish"
+    """Looked up and found otherwise than wished."""
+    KNOWN = "known"
+    """A candidate already, of this search or an earlier one."""
+    UNREADABLE = "unreadable"
+
+
+class Source(StrEnum):
+    """Where more can be learnt about one company."""
+
+    MAP = "map"
+    """A search of the map: telephone, website, reviews, "closed for good". Costs one search of a month's quota."""
+    SITE = "site"
+    """Up to three pages of its own website. Costs no money and some seconds."""
+
+
+class Pays(StrEnum):
+    """Why it is worth to look further at a company."""
+
+    WISH = "wish"
+    """Something that was asked for is not known yet."""
+    CLOSE = "close"
+    """It does not qualify as far as is known, and would if what is unknown turned out well."""
+    CONTACT = "contact"
+    """It qualifies, shall be contacted, and no way to do so is known."""
+
+
+def pays(score: int, best: int, qualified: int, *, wish_open: bool, contact_missing: bool) -> Pays | None:
+    """Whether more should be looked up for a company, and why; None when it would change nothing.
+
+    `score` as far as is known, `best` what it would be if everything unknown turned out well, `qualified` the least
+    score that qualifies. Where even the best does not qualify, no search is spent.
+    """
+    if best < qualified:
+        return None
+    if wish_open:
+        return Pays.WISH
+    if score < qualified:
+        return Pays.CLOSE
+    return Pays.CONTACT if contact_missing else None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A sentence for people: a key of prompts/texts and what fills it."""
+
+    key: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    steps: tuple[Step, ...]
+    checks: tuple[Check, ...]
+    """What companies are left out for, as far as this profile asks for it."""
+    sources: tuple[Source, ...] = (Source.MAP, Source.SITE)
+    page_size: int = PAGE_SIZE
+
+    @property
+    def most_pages(self) -> int:
+        return sum(step.most_pages for step in self.steps)
+
+    def explained(self) -> list[Line]:
+        """The plan in sentences: what is asked, in which order, what is checked, what more costs."""
+        told = [
+            Line(
+                "prospecting.plan.step_further" if step.further else "prospecting.plan.step",
+                {
+                    "activity": step.activity.name,
+                    "code": step.activity.code,
+                    "place": place_name(step.place),
+                    "companies": step.most_pages * self.page_size,
+                },
+            )
+            for step in self.steps
+        ]
+        told.append(Line("prospecting.plan.checks", {"checks": [f"prospecting.check.{one}" for one in self.checks]}))
+        told.append(Line("prospecting.plan.enrichment", {"sources": [str(one) for one in self.sources]}))
+        return told
+
+    def record(self) -> dict[str, Any]:
+        return dict(_plan().dump_python(self, mode="json"))
+
+
+@cache
+def _plan() -> TypeAdapter[SearchPlan]:
+    return TypeAdapter(SearchPlan)
+
+
+def plan_from(record: Mapping[str, Any]) -> SearchPlan:
+    """A plan that was kept. ValueError when the record is none."""
+    return _plan().validate_python(record)
+
+
+def place_name(place: WantedPlace | None) -> str:
+    """ "Campinas/SP", "São Paulo (SP)" for the state, "Brasil"."""
+    if place is None:
+        return "Brasil"
+    return f"{place.name}/{place.uf}" if place.kind == "city" else f"{place.name} ({place.uf})"
+
+
+def make_plan(profile: IdealCustomer, favours: Mapping[tuple[str, str], int] | None = None) -> SearchPlan:
+    """The plan of a profile. `favours`: (activity code, place code) → points of feedback, the highest first.
+
+    ValueError when the profile lacks an activity or a place: `IdealCustomer.searchable` says so before.
+    """
+    if not profile.searchable:
+        raise ValueError("a search needs an activity and a place")
+    favours = favours or {}
+    places: tuple[WantedPlace | None, ...] = profile.places or (None,)
+    pairs = [(place, activity) for place in places for activity in profile.activities]
+    pairs.sort(key=lambda pair: -favours.get((pair[1].code, pair[0].ibge if pair[0] else "BR"), 0))
+    steps = [
+        Step(activity, place, further, most)
+        for further, limits in ((False, MOST_PAGES), (True, MOST_FURTHER_PAGES))
+        for place, activity in pairs
+        if (most := limits[place.kind if place else "country"])
+    ]
+    return SearchPlan(tuple(steps), _checks(profile))
+
+
+def _checks(profile: IdealCustomer) -> tuple[Check, ...]:
+    first_last = profile.age
+    asked = {
+        Check.NOT_ACTIVE: True,
+        Check.BRANCH: not profile.branches,
+        Check.OTHER_ACTIVITY: True,
+        Check.OTHER_PLACE: bool(profile.places),
+        Check.TOO_YOUNG: first_last.least_months is not None or first_last.until is not None,
+        Check.TOO_OLD: first_last.most_months is not None or first_last.since is not None,
+        Check.OTHER_SIZE: bool(profile.sizes),
+        Check.MEI: profile.mei is False,
+        Check.NOT_MEI: profile.mei is True,
+        Check.EXCLUDED_ACTIVITY: bool(profile.without_activities),
+        Check.EXCLUDED_PLACE: bool(profile.without_places),
+        Check.WISH: bool(profile.wishes),
+        Check.KNOWN: True,
+    }
+    return tuple(check for check, wanted in asked.items() if wanted)

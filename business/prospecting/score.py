@@ -1,0 +1,388 @@
+"""How good a company is for a search, 0 to 100, by arithmetic over evidence and a rule file. Every point has a reason.
+
+Four parts, each with its weight (rules.py): fit, need, timing, reachability. A part gives its weight times the share of
+points that its rules got. A rule that is met gets all its points, one that is known not to be met none, one of which
+nothing is known the share `unknown_counts`. Hence, and tested as properties: more evidence of a wanted kind never
+lowers a score, unknown never counts as no, the order of evidence does not matter, a score is always from 0 to 100.
+
+Two limits follow from what the search asked for: while something asked for is unknown, a company does not qualify; one
+that is known not to have it is not for a person either. `Score.best` is what the score would be if all that is unknown
+turned out well: from it follows whether looking further pays (plan.py).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from typing import Any
+
+from business.prospecting.evidence import Evidence, Kind, of_kind, sorted_evidence
+from business.prospecting.lessons import Lesson, points_of
+from business.prospecting.model import IdealCustomer, Signal
+from business.prospecting.plan import Line
+from business.prospecting.rules import PARTS, Part, Rule, RuleSet
+
+
+class Verdict(StrEnum):
+    QUALIFIED = "qualified"
+    PERSON = "person"
+    """Somebody should look at it."""
+    BELOW = "below"
+    """Kept with the reason, and not proposed."""
+
+
+class Outcome(StrEnum):
+    YES = "yes"
+    PARTLY = "partly"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class RuleScore:
+    """What one rule gave."""
+
+    rule: Rule
+    outcome: Outcome
+    share: Decimal
+    """Of its points, 0 to 1."""
+    points: Decimal
+    """Of the 100, before rounding."""
+    of: Decimal
+    """What it could have given."""
+    evidence: tuple[Evidence, ...]
+    """What it was decided by; empty when unknown."""
+    disagreeing: bool = False
+    """Another source told otherwise."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Why a score cannot be higher."""
+
+    at: int
+    why: str
+    """`unknown` or `failed`, for something that was asked for; `not_active`, `closed_on_map`."""
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    total: int
+    """0 to 100."""
+    best: int
+    """What it would be if everything unknown turned out well."""
+    verdict: Verdict
+    rules: tuple[RuleScore, ...]
+    weights: tuple[tuple[Part, Decimal, Decimal], ...]
+    """(part, points, of)."""
+    limits: tuple[Limit, ...]
+    """Those that hold it down, the lowest first."""
+    lessons: tuple[Lesson, ...]
+    lesson_points: Decimal
+    version: str
+    wish_open: bool
+    """Something that was asked for is not known."""
+
+
+def score(
+    profile: IdealCustomer,
+    evidence: Iterable[Evidence],
+    rules: RuleSet,
+    today: date,
+    lessons: Sequence[Lesson] = (),
+) -> Score:
+    """The score of the company that `evidence` is about. `today` in the tenant's time zone."""
+    pieces = sorted_evidence(evidence)
+    parts: list[tuple[Part, Decimal, Decimal]] = []
+    found: list[RuleScore] = []
+    total = best = Decimal(0)
+    for part in PARTS:
+        weight = rules.weights[part]
+        asked = [
+            (rule, *_answer(rule, profile, pieces, today, rules.unknown_counts))
+            for rule in rules.rules
+            if rule.part == part and _applies(rule, profile)
+        ]
+        whole = sum((rule.points for rule, *_ in asked), Decimal(0))
+        if not whole:  # no rule of this part applies here: neither for nor against
+            parts.append((part, weight * rules.unknown_counts, weight))
+            total += weight * rules.unknown_counts
+            best += weight * rules.unknown_counts
+            continue
+        scored = []
+        for rule, outcome, share, by, disagreeing in asked:
+            of = weight * rule.points / whole
+            scored.append(RuleScore(rule, outcome, share, of * share, of, by, disagreeing))
+            best += of if outcome is Outcome.UNKNOWN else of * _best_share(rule, profile, share, pieces)
+        points = sum((one.points for one in scored), Decimal(0))
+        parts.append((part, points, weight))
+        found += scored
+        total += points
+    taught, lesson_points = points_of(profile, pieces, lessons, today, rules.feedback)
+    limits = _limits(found, pieces, rules)
+    lowest = min((limit.at for limit in limits), default=100)
+    lowest_best = min((limit.at for limit in limits if limit.why != "unknown"), default=100)
+    value = min(_whole(total + lesson_points), lowest)
+    return Score(
+        total=value,
+        best=max(value, min(_whole(best + lesson_points), lowest_best)),
+        verdict=verdict_of(value, rules),
+        rules=tuple(found),
+        weights=tuple(parts),
+        limits=tuple(limit for limit in limits if limit.at < _whole(total + lesson_points)),
+        lessons=taught,
+        lesson_points=lesson_points,
+        version=rules.version,
+        wish_open=any(limit.why == "unknown" for limit in limits),
+    )
+
+
+def verdict_of(total: int, rules: RuleSet) -> Verdict:
+    if total >= rules.qualified:
+        return Verdict.QUALIFIED
+    return Verdict.PERSON if total >= rules.person else Verdict.BELOW
+
+
+def _whole(points: Decimal) -> int:
+    return int(min(max(points, Decimal(0)), Decimal(100)).to_integral_value(ROUND_HALF_UP))
+
+
+# --- what a rule answers --------------------------------------------------------------------------
+
+_Answer = tuple[Outcome, Decimal, tuple[Evidence, ...], bool]
+_SIGNALS = {
+    Signal.WEBSITE: Kind.WEBSITE,
+    Signal.INSTAGRAM: Kind.INSTAGRAM,
+    Signal.LINKEDIN: Kind.LINKEDIN,
+    Signal.PHONE: Kind.PHONE,
+    Signal.WHATSAPP: Kind.WHATSAPP,
+    Signal.EMAIL: Kind.EMAIL,
+}
+
+
+def _applies(rule: Rule, profile: IdealCustomer) -> bool:
+    """Rules about what was asked count only where it was asked. What was wished for in so many words is the wish's
+    rule alone: who wants companies with a website does not want the lack of one."""
+    match rule.test:
+        case "asked_age":
+            return not profile.age.open
+        case "asked_size":
+            return bool(profile.sizes) or profile.mei is not None
+        case "asked_place":
+            return bool(profile.places)
+        case "asked_wishes":
+            return bool(profile.wishes)
+        case "asked_activity":
+            return True
+    return not any(_SIGNALS[wish.signal] == rule.about for wish in profile.wishes)
+
+
+def _answer(rule: Rule, profile: IdealCustomer, pieces: Sequence[Evidence], today: date, unknown: Decimal) -> _Answer:
+    match rule.test:
+        case "asked_activity":
+            return _activity(rule, profile, pieces, unknown)
+        case "asked_place":
+            return _decided(of_kind(pieces, Kind.CITY), lambda one: in_places(profile, str(one.value)), unknown)
+        case "asked_age":
+            first, last = profile.age.opened(today)
+            return _decided(
+                of_kind(pieces, Kind.OPENED),
+                lambda one: isinstance(one.value, date) and (first or date.min) <= one.value <= (last or date.max),
+                unknown,
+            )
+        case "asked_size":
+            return _size(profile, pieces, unknown)
+        case "asked_wishes":
+            return _wishes(profile, pieces, unknown)
+    about = of_kind(pieces, rule.about) if rule.about is not None else ()
+    return _decided(about, lambda one: _holds(rule, one, today), unknown)
+
+
+def _decided(pieces: tuple[Evidence, ...], holds: Callable[[Evidence], bool], unknown: Decimal) -> _Answer:
+    """Yes when any source says so; where another says otherwise, that is told."""
+    yes = tuple(one for one in pieces if holds(one))
+    if yes:
+        return Outcome.YES, Decimal(1), yes, len(yes) < len(pieces)
+    if pieces:
+        return Outcome.NO, Decimal(0), pieces, False
+    return Outcome.UNKNOWN, unknown, (), False
+
+
+def _activity(rule: Rule, profile: IdealCustomer, pieces: Sequence[Evidence], unknown: Decimal) -> _Answer:
+    asked = {one.code for one in profile.activities}
+    main, further = of_kind(pieces, Kind.ACTIVITY), of_kind(pieces, Kind.FURTHER_ACTIVITY)
+    if yes := tuple(one for one in main if one.value in asked):
+        return Outcome.YES, Decimal(1), yes, len(yes) < len(main)
+    if beside := tuple(one for one in further if one.value in asked):
+        share = Decimal(0) if rule.further is None else rule.further
+        if not main:
+            share = max(share, unknown)  # the main one may be it, too
+        return Outcome.PARTLY, share, beside, False
+    return (Outcome.NO, Decimal(0), main, False) if main else (Outcome.UNKNOWN, unknown, (), False)
+
+
+def _size(profile: IdealCustomer, pieces: Sequence[Evidence], unknown: Decimal) -> _Answer:
+    """Size and MEI together: both right, or the first that is known to be wrong."""
+    answers = []
+    if profile.sizes:
+        answers.append(_decided(of_kind(pieces, Kind.SIZE), lambda one: one.value in profile.sizes, unknown))
+    if profile.mei is not None:
+        answers.append(_decided(of_kind(pieces, Kind.MEI), lambda one: one.value is profile.mei, unknown))
+    return _all_of(answers, unknown)
+
+
+def _wishes(profile: IdealCustomer, pieces: Sequence[Evidence], unknown: Decimal) -> _Answer:
+    answers = [
+        _decided(of_kind(pieces, _SIGNALS[wish.signal]), _is_there if wish.has else _is_lacking, unknown)
+        for wish in profile.wishes
+    ]
+    return _all_of(answers, unknown)
+
+
+def _is_there(one: Evidence) -> bool:
+    return one.value is not False
+
+
+def _is_lacking(one: Evidence) -> bool:
+    return one.value is False
+
+
+def _all_of(answers: list[_Answer], unknown: Decimal) -> _Answer:
+    """Several things asked for together: the share of them that holds, and the worst outcome."""
+    outcomes = [outcome for outcome, *_ in answers]
+    share = sum((part for _, part, *_ in answers), Decimal(0)) / len(answers)
+    by = tuple(one for _, _, pieces, _ in answers for one in pieces)
+    disagreeing = any(one for *_, one in answers)
+    if Outcome.NO in outcomes:
+        return Outcome.NO, share, by, disagreeing
+    if Outcome.UNKNOWN in outcomes:
+        return Outcome.UNKNOWN, share, by, disagreeing
+    return Outcome.YES, Decimal(1), by, disagreeing
+
+
+def _holds(rule: Rule, one: Evidence, today: date) -> bool:
+    value, limit = one.value, rule.value or Decimal(0)
+    match rule.test:
+        case "is_true":
+            return value is True
+        case "is_false":
+            return value is False
+        case "present":
+            return value is not False
+        case "absent":
+            return value is False
+        case "at_least":
+            return isinstance(value, int | Decimal) and value >= limit
+        case "at_most":
+            return isinstance(value, int | Decimal) and value <= limit
+        case "years_old":
+            return isinstance(value, int) and today.year - value >= limit
+        case "within_days":
+            return isinstance(value, date) and today - timedelta(days=int(limit)) <= value <= today
+        case "older_than_days":
+            return isinstance(value, date) and value < today - timedelta(days=int(limit))
+    raise ValueError(rule.test)
+
+
+def _best_share(rule: Rule, profile: IdealCustomer, share: Decimal, pieces: Sequence[Evidence]) -> Decimal:
+    """What a rule of a known outcome could still give: nothing more, but for an activity whose main one is unknown."""
+    if rule.test == "asked_activity" and not of_kind(pieces, Kind.ACTIVITY):
+        return Decimal(1)
+    return share
+
+
+def in_places(profile: IdealCustomer, ibge: str) -> bool:
+    """Whether a city (IBGE code) is one of the places or in one of them: its code begins with that of its state."""
+    return any(ibge == place.ibge or (place.kind == "state" and ibge[:2] == place.ibge) for place in profile.places)
+
+
+def _limits(found: Sequence[RuleScore], pieces: Sequence[Evidence], rules: RuleSet) -> list[Limit]:
+    """What was asked for and is unknown, or is known to be otherwise; companies that are not active."""
+    limits = []
+    for one in found:
+        if not one.rule.test.startswith("asked_"):
+            continue
+        if one.outcome is Outcome.UNKNOWN:
+            limits.append(Limit(rules.qualified - 1, "unknown", one.rule.id))
+        elif one.outcome is Outcome.NO:
+            limits.append(Limit(rules.person - 1, "failed", one.rule.id))
+    active = of_kind(pieces, Kind.ACTIVE)
+    if active and not any(one.value is True for one in active):
+        limits.append(Limit(rules.person - 1, "not_active"))
+    elif not active:
+        limits.append(Limit(rules.qualified - 1, "unknown", "active"))
+    if any(one.value is True for one in of_kind(pieces, Kind.CLOSED_ON_MAP)):
+        limits.append(Limit(rules.qualified - 1, "closed_on_map"))
+    return sorted(limits, key=lambda one: (one.at, one.why, one.rule))
+
+
+# --- why ------------------------------------------------------------------------------------------
+
+
+def explain(of: Score) -> list[Line]:
+    """ "Por que a terceira tem 82?": the sum, each part with its weight, each rule with its evidence, what limits it.
+
+    Keys of prompts/texts, with plain values (JSON) to fill them; `name` in the lines of rules is a key again, or the
+    label of a tenant's own rule (`label`).
+    """
+    told = [Line("prospecting.explain.total", {"score": of.total, "verdict": str(of.verdict), "version": of.version})]
+    for part, points, weight in of.weights:
+        told.append(Line("prospecting.explain.part", {"part": part, "points": _shown(points), "of": _shown(weight)}))
+        for one in sorted((one for one in of.rules if one.rule.part == part), key=lambda one: (-one.of, one.rule.id)):
+            told.append(
+                Line(
+                    "prospecting.explain.rule",
+                    {
+                        "rule": one.rule.id,
+                        "label": one.rule.label,
+                        "outcome": str(one.outcome),
+                        "points": _shown(one.points),
+                        "of": _shown(one.of),
+                        "evidence": [piece.record() for piece in one.evidence],
+                        "disagreeing": one.disagreeing,
+                    },
+                )
+            )
+    if of.lesson_points:
+        told.append(
+            Line(
+                "prospecting.explain.feedback",
+                {"points": _shown(of.lesson_points), "lessons": [lesson.told() for lesson in of.lessons]},
+            )
+        )
+    told += [Line(f"prospecting.explain.limit_{one.why}", {"at": one.at, "rule": one.rule}) for one in of.limits]
+    return told
+
+
+def reasons(of: Score, most: int = 3) -> list[Line]:
+    """Why this verdict, in few words: what speaks most for it and what is missing most, for the list of candidates."""
+    strong = sorted((one for one in of.rules if one.outcome is Outcome.YES), key=lambda one: -one.points)
+    weak = sorted((one for one in of.rules if one.outcome is not Outcome.YES), key=lambda one: one.points - one.of)
+    told = [_reason("for", one) for one in strong[:most]]
+    told += [Line(f"prospecting.explain.limit_{one.why}", {"at": one.at, "rule": one.rule}) for one in of.limits[:1]]
+    return told + [_reason("against" if one.outcome is Outcome.NO else "open", one) for one in weak[:most]]
+
+
+def _reason(sense: str, one: RuleScore) -> Line:
+    params: dict[str, Any] = {"rule": one.rule.id, "label": one.rule.label, "points": _shown(one.points)}
+    return Line(f"prospecting.reason.{sense}", params | {"of": _shown(one.of)})
+
+
+def _shown(points: Decimal) -> str:
+    """One decimal: "7.5"."""
+    return str(points.quantize(Decimal("0.1"), ROUND_HALF_UP))
+
+
+def record(of: Score) -> dict[str, Any]:
+    """As JSON values, to be kept beside the candidate: everything `explain` tells, and the reasons."""
+    return {
+        "total": of.total,
+        "best": of.best,
+        "verdict": str(of.verdict),
+        "version": of.version,
+        "wish_open": of.wish_open,
+        "explained": [{"key": line.key, "params": line.params} for line in explain(of)],
+        "reasons": [{"key": line.key, "params": line.params} for line in reasons(of)],
+    }
