@@ -39,7 +39,6 @@ __all__ = [
     "load_intents",
     "parse_route_answer",
     "route",
-    "route_answer_schema",
     "router_messages",
     "warm",
 ]
@@ -343,22 +342,6 @@ def router_messages(turn: Turn, prompts: Prompts) -> list[dict[str, Any]]:
     )
     text = turn.text if len(turn.text) <= _HEAD + _TAIL else f"{turn.text[:_HEAD]}\n[…]\n{turn.text[-_TAIL:]}"
     return [{"role": "system", "content": system.text}, {"role": "user", "content": text}]
-
-
-def route_answer_schema() -> dict[str, Any]:
-    """JSON schema of the model's answer, for ModelRequest.response_schema."""
-    part = {
-        "type": "object",
-        "properties": {"intent": {"type": "string", "enum": list(shipped_intents())}, "text": {"type": "string"}},
-        "required": ["intent", "text"],
-        "additionalProperties": False,
-    }
-    return {
-        "type": "object",
-        "properties": {"parts": {"type": "array", "items": part}},
-        "required": ["parts"],
-        "additionalProperties": False,
-    }
 
 
 def parse_route_answer(answer: str, guess: RoutePlan, intents: Mapping[str, Intent] | None = None) -> RoutePlan | None:
