@@ -109,15 +109,19 @@ class HashEmbedding:
 
 def hash_vector(text: str, size: int = HashEmbedding.size) -> list[float]:
     """The vector of one text (see `HashEmbedding`)."""
-    counts = [0.0] * size
+    counts: dict[int, float] = {}
     for piece, weight in _pieces(text):
         checksum = zlib.crc32(piece.encode("utf-8", "replace"))
+        place = (checksum & 0x7FFFFFFF) % size
         # The highest bit is the sign, so that pieces which meet at one place cancel out as often as they add up.
-        counts[(checksum & 0x7FFFFFFF) % size] += weight if checksum >> 31 else -weight
-    # Roots: the fifth "de" says less than the first.
-    damped = [copysign(sqrt(abs(count)), count) for count in counts]
-    length = sqrt(sum(value * value for value in damped))
-    return [round(value / length, 7) for value in damped] if length else damped
+        counts[place] = counts.get(place, 0.0) + (weight if checksum >> 31 else -weight)
+    # The root of each count: the fifth "de" says less than the first. The square of it is the count again.
+    length = sqrt(sum(abs(count) for count in counts.values()))
+    vector = [0.0] * size
+    for place, count in counts.items():
+        if count:
+            vector[place] = round(copysign(sqrt(abs(count)), count) / length, 7)
+    return vector
 
 
 def _pieces(text: str) -> Iterator[tuple[str, float]]:
@@ -252,12 +256,13 @@ class GoogleEmbedding(_Remote):
         async def connect_soon(request: httpx.Request) -> None:  # the library sets the timeout of every request
             request.extensions["timeout"]["connect"] = _CONNECT
 
+        self._http = httpx.AsyncClient(timeout=30.0, event_hooks={"request": [connect_soon]})
         options = types.HttpOptions(
             base_url=self._base_url,
             api_version="v1beta",
             timeout=30_000,
             retry_options=types.HttpRetryOptions(attempts=1),
-            httpx_async_client=httpx.AsyncClient(timeout=30.0, event_hooks={"request": [connect_soon]}),
+            httpx_async_client=self._http,
         )
         return genai.Client(api_key=self._key, vertexai=False, http_options=options)
 
@@ -277,3 +282,4 @@ class GoogleEmbedding(_Remote):
         if self._built is not None:
             await self._built.aio.aclose()
             self._built.close()
+            await self._http.aclose()  # which the library leaves to whoever made it

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -26,6 +26,7 @@ _T = TypeVar("_T")
 _PATIENCE = 60.0  # seconds for one batch
 _IN_LINE = 5.0  # seconds that a call waits for another that brings the same collection into the index
 _BATCH = 256  # items put into the index at once
+_ROUND = 2_048  # items after which the rows are told
 _UNUSED = timedelta(days=1)  # after which the shelf of a former model is thrown away
 
 
@@ -171,31 +172,47 @@ class Index:
         return Progress(indexed=indexed)
 
     async def _put_waiting(self, tenant_id: str, collection: str, shelf: Shelf) -> int:
-        kind = shelf.kind
-        waiting = f"""
+        """Everything that waits, also what begins to while it is at it. Rows are told in rounds, after the index has
+        put theirs on the disk: each costs it a write that takes as long for one item as for thousands."""
+        indexed = 0
+        told: dict[str, int] = {}  # the version of each item that was put in
+        after = ""
+        while True:
+            batch = await self._waiting_after(tenant_id, collection, shelf.kind, after)
+            if batch:
+                vectors = await self._vectors(shelf.kind, [row["text"] for row in batch])
+                points = [
+                    Point(row["point"], vector, row["about"] or "", row["tags"])
+                    for row, vector in zip(batch, vectors, strict=True)
+                ]
+                await self._work(self._shelves.put(shelf.name, tenant_id, points))
+                told |= {row["id"]: row["version"] for row in batch}
+                after = batch[-1]["id"]
+            if told and (not batch or len(told) >= _ROUND):
+                await self._work(self._shelves.settle(shelf.name))
+                await self._tell(tenant_id, collection, shelf.kind, told)
+                indexed += len(told)
+                told = {}
+            if not batch:
+                if not after:
+                    return indexed
+                after = ""
+
+    async def _waiting_after(self, tenant_id: str, collection: str, kind: Kind, after: str) -> list[Any]:
+        query = f"""
             SELECT id, point::text AS point, text, subject_kind || ':' || subject_id AS about, tags, version
-            FROM memory_items WHERE tenant_id = %s AND collection = %s AND {kind}_version < version LIMIT %s"""
-        done = f"""
+            FROM memory_items WHERE tenant_id = %s AND collection = %s AND {kind}_version < version AND id > %s
+            ORDER BY id LIMIT %s"""
+        async with self._db.tenant(tenant_id) as conn:
+            return await (await conn.execute(query.encode(), [tenant_id, collection, after, _BATCH])).fetchall()
+
+    async def _tell(self, tenant_id: str, collection: str, kind: Kind, told: dict[str, int]) -> None:
+        query = f"""
             UPDATE memory_items m SET {kind}_version = g.version
             FROM unnest(%s::text[], %s::bigint[]) AS g (id, version)
             WHERE m.tenant_id = %s AND m.collection = %s AND m.id = g.id"""
-        indexed = 0
-        while True:
-            async with self._db.tenant(tenant_id) as conn:
-                found = await conn.execute(waiting.encode(), [tenant_id, collection, _BATCH])
-                batch = await found.fetchall()
-            if not batch:
-                return indexed
-            vectors = await self._vectors(kind, [row["text"] for row in batch])
-            points = [
-                Point(row["point"], vector, row["about"] or "", row["tags"])
-                for row, vector in zip(batch, vectors, strict=True)
-            ]
-            await self._work(self._shelves.put(shelf.name, tenant_id, points))
-            async with self._db.tenant(tenant_id) as conn:
-                ids, versions = [row["id"] for row in batch], [row["version"] for row in batch]
-                await conn.execute(done.encode(), [ids, versions, tenant_id, collection])
-            indexed += len(batch)
+        async with self._db.tenant(tenant_id) as conn:
+            await conn.execute(query.encode(), [list(told), list(told.values()), tenant_id, collection])
 
     async def _take_out(self, tenant_id: str, collection: str, shelves: list[Shelf]) -> Progress:
         """Take out of the index what was deleted; also out of the shelves of former models that are still there."""

@@ -101,7 +101,12 @@ class Shelves(Protocol):
         ...
 
     async def put(self, name: str, tenant_id: str, points: Sequence[Point]) -> None:
-        """Add points or replace those with the same ids, for good when it returns."""
+        """Add points or replace those with the same ids. They are found from now on, and there for good after
+        `settle`."""
+        ...
+
+    async def settle(self, name: str) -> None:
+        """Return when what was put is on the disk: no power cut takes it any more."""
         ...
 
     async def remove(self, name: str, tenant_id: str, ids: Sequence[str] | None) -> None:

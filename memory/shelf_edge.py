@@ -30,6 +30,19 @@ log = structlog.get_logger(__name__)
 _LONGEST_SOCKET_PATH = 103  # unix(7): 104 bytes on macOS, 108 on Linux, with the closing NUL
 _LONGEST_MESSAGE = 64 * 1024 * 1024  # bytes; a batch of 256 meanings of 3,072 numbers is 10 MB
 _HANDOVER = 1.0  # seconds in which a new owner must be found
+_QUESTIONS = {
+    "ready",
+    "look",
+    "make",
+    "drop",
+    "put",
+    "settle",
+    "remove",
+    "nearest",
+    "vectors",
+    "ids",
+    "count",
+}
 _PAGE = 10_000  # points listed at once
 _UNSORTED = 5_000  # points added to a shelf after which it is put in order; up to there searching all is as fast
 
@@ -66,6 +79,9 @@ class EdgeShelves:
     async def put(self, name: str, tenant_id: str, points: Sequence[Point]) -> None:
         plain = [[point.id, _told(point.vector), point.about, list(point.tags)] for point in points]
         await self._do("put", name=name, tenant_id=_tenant(tenant_id), points=plain)
+
+    async def settle(self, name: str) -> None:
+        await self._do("settle", name=name)
 
     async def remove(self, name: str, tenant_id: str, ids: Sequence[str] | None) -> None:
         some = None if ids is None else list(ids)
@@ -234,7 +250,7 @@ class _Owner:
         """One question or change, by name; what comes in and out is plain JSON. EOFError when it is closed."""
         if self._closed:
             raise EOFError("the owner has left")
-        if what not in ("ready", "look", "make", "drop", "put", "remove", "nearest", "vectors", "ids", "count"):
+        if what not in _QUESTIONS:
             raise _away(f"no such question: {what}")
         try:
             return getattr(self, what)(**arguments)
@@ -305,13 +321,15 @@ class _Owner:
         with self._changing:
             shard = self._shard(name)
             shard.update(edge.UpdateOperation.upsert_points(made))
-            shard.flush()
             self._added[name] = self._added.get(name, 0) + len(made)
             if self._added[name] >= _UNSORTED and name not in self._tidying:
                 self._added[name] = 0
                 thread = threading.Thread(target=self._tidy, args=(name, shard), name=f"tidy {name}")
                 self._tidying[name] = thread
                 thread.start()
+
+    def settle(self, name: str) -> None:
+        self._shard(name).flush()
 
     def _tidy(self, name: str, shard: Any) -> None:
         """Build the graph that makes searching fast. Others search and write meanwhile (measured: nobody waits)."""

@@ -86,6 +86,9 @@ class ServerShelves:
 
         await self._do(ask)
 
+    async def settle(self, name: str) -> None:
+        """Nothing: the server answers a change (wait=True) when it is in its log, and keeps that."""
+
     async def remove(self, name: str, tenant_id: str, ids: Sequence[str] | None) -> None:
         mine = _tenant(tenant_id)
 

@@ -26,8 +26,9 @@ CREATE TABLE memory_items (
 );
 CREATE INDEX memory_items_subject ON memory_items (tenant_id, subject_kind, subject_id);
 -- The queue of the index. Where nothing waits they are empty.
-CREATE INDEX memory_items_words_wait ON memory_items (tenant_id, collection) WHERE words_version < version;
-CREATE INDEX memory_items_meaning_wait ON memory_items (tenant_id, collection) WHERE meaning_version < version;
+CREATE INDEX memory_items_words_wait ON memory_items (tenant_id, collection, id) WHERE words_version < version;
+CREATE INDEX memory_items_meaning_wait ON memory_items (tenant_id, collection, id)
+    WHERE meaning_version < version;
 
 -- What was deleted and is still in the index.
 CREATE TABLE memory_removals (

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import uvicorn
 from starlette.requests import Request
@@ -15,28 +17,73 @@ from starlette.responses import JSONResponse, Response
 
 from core.clock import FixedClock
 from core.db import Database
+from core.postgres import Postgres
 from integrations.sandbox_http import Abortable, Fault, SandboxHttp, listen
-from memory.embeddings import Embedding, hash_vector
+from memory.embeddings import Embedding, OpenAIEmbedding, hash_vector
 from memory.long_term import Item, LongTermMemory
 from memory.shelf import Shelves
 from memory.shelf_edge import EdgeShelves
 from memory.shelf_server import ServerShelves
-from tests.conftest import Tenants
+from tests.conftest import Dsns, fresh_database
 from tests.memory.qdrant_stand_in import QdrantStandIn
 
 
+@dataclass(frozen=True)
+class House:
+    """One database for all tests of a file, and two tenants in it."""
+
+    dsns: Dsns
+    one: str = "tenant_one"
+    other: str = "tenant_other"
+
+
+@pytest.fixture(scope="module")
+def house(server: Postgres) -> Iterator[House]:
+    with fresh_database(server) as dsns:
+        with psycopg.connect(dsns.owner) as conn:
+            for tenant in (House.one, House.other):
+                conn.execute("INSERT INTO tenants (id, name, slug) VALUES (%s, %s, %s)", [tenant, tenant, tenant[7:]])
+        yield House(dsns)
+
+
 @pytest.fixture
-def qdrant() -> Iterator[QdrantStandIn]:
+async def memory_db(house: House) -> AsyncIterator[Database]:
+    """The database of the house, with nothing in its memory."""
+    with psycopg.connect(house.dsns.owner) as conn:
+        conn.execute("TRUNCATE memory_items, memory_removals, memory_collections, memory_shelves")
+    db = Database(house.dsns.app)
+    await db.open()
+    yield db
+    await db.close()
+
+
+@pytest.fixture(scope="module")
+def qdrant_server() -> Iterator[QdrantStandIn]:
     with QdrantStandIn() as server:
         yield server
 
 
+@pytest.fixture
+def qdrant(qdrant_server: QdrantStandIn) -> QdrantStandIn:
+    """A server with nothing in it."""
+    qdrant_server.forget()
+    return qdrant_server
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where an embedded index may lie: in memory where the machine has that, since each write goes to the disk."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="mutirao-memory-", dir=memory if memory.is_dir() else None) as name:
+        yield Path(name) / "memory"
+
+
 @pytest.fixture(params=["embedded", "server"])
-async def shelves(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shelves]:
+async def shelves(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Shelves]:
     """One engine after the other: what holds for one must hold for the other."""
     made: Shelves
     if request.param == "embedded":
-        made = EdgeShelves(tmp_path / "memory")
+        made = EdgeShelves(folder)
     else:
         made = ServerShelves(request.getfixturevalue("qdrant").url)
     yield made
@@ -50,11 +97,11 @@ class Kept:
     memory: LongTermMemory
     db: Database
     clock: FixedClock
-    tenants: Tenants
+    house: House
 
     @property
     def tenant(self) -> str:
-        return self.tenants.one.id
+        return self.house.one
 
     async def put(self, *items: Item, collection: str = "companies", tenant: str | None = None) -> Any:
         """Keep items and let the index follow."""
@@ -76,24 +123,35 @@ class Kept:
     def over(self, shelves: Shelves | None = None, embedding: Embedding | None = None, **more: Any) -> "Kept":
         """The same rows, over another engine or another model: as after a restart with other settings."""
         shelves, embedding = shelves or self.memory.shelves, embedding or self.memory.embedding
-        return Kept(LongTermMemory(self.db, self.clock, shelves, embedding, **more), self.db, self.clock, self.tenants)
+        more.setdefault("patience", 20.0)
+        return Kept(LongTermMemory(self.db, self.clock, shelves, embedding, **more), self.db, self.clock, self.house)
 
 
 @pytest.fixture
-async def kept(shelves: Shelves, database: Database, clock: FixedClock, tenants: Tenants) -> Kept:
-    # A loaded machine may take long for a search; only the tests of slowness say how long is too long.
-    return Kept(LongTermMemory(database, clock, shelves, patience=20.0), database, clock, tenants)
+async def kept(shelves: Shelves, memory_db: Database, clock: FixedClock, house: House) -> Kept:
+    return over(shelves, memory_db, clock, house)
 
 
 @pytest.fixture
-async def by_server(
-    qdrant: QdrantStandIn, database: Database, clock: FixedClock, tenants: Tenants
-) -> AsyncIterator[Kept]:
+async def by_server(qdrant: QdrantStandIn, memory_db: Database, clock: FixedClock, house: House) -> AsyncIterator[Kept]:
     """A memory over the server alone, for what the server does wrong."""
     shelves = ServerShelves(qdrant.url)
     await shelves.ready()
-    yield Kept(LongTermMemory(database, clock, shelves, patience=20.0), database, clock, tenants)
+    yield over(shelves, memory_db, clock, house)
     await shelves.close()
+
+
+@pytest.fixture
+async def by_folder(folder: Path, memory_db: Database, clock: FixedClock, house: House) -> AsyncIterator[Kept]:
+    """A memory over the embedded engine alone."""
+    shelves = EdgeShelves(folder)
+    yield over(shelves, memory_db, clock, house)
+    await shelves.close()
+
+
+def over(shelves: Shelves, db: Database, clock: FixedClock, house: House) -> Kept:
+    # A loaded machine may take long for a search; only the tests of slowness say how long is too long.
+    return Kept(LongTermMemory(db, clock, shelves, patience=20.0), db, clock, house)
 
 
 # --- embeddings over the wire -----------------------------------------------------------------------
@@ -149,7 +207,29 @@ class EmbeddingStandIn:
         return JSONResponse({"embeddings": answers})
 
 
-@pytest.fixture
-def embeddings() -> Iterator[EmbeddingStandIn]:
+@pytest.fixture(scope="module")
+def embedding_server() -> Iterator[EmbeddingStandIn]:
     with EmbeddingStandIn() as server:
         yield server
+
+
+@pytest.fixture
+def embeddings(embedding_server: EmbeddingStandIn) -> EmbeddingStandIn:
+    """One that was asked nothing yet, and is well."""
+    embedding_server.asked.clear()
+    embedding_server.heal()
+    return embedding_server
+
+
+@pytest.fixture
+async def remote(embeddings: EmbeddingStandIn) -> AsyncIterator[Callable[[], OpenAIEmbedding]]:
+    """Makes embeddings over OpenAI's library and the stand-in."""
+    made: list[OpenAIEmbedding] = []
+
+    def make() -> OpenAIEmbedding:
+        made.append(OpenAIEmbedding("text-embedding-3-small", 256, "key", f"{embeddings.url}/v1"))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.close()

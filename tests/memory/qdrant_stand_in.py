@@ -68,6 +68,12 @@ class QdrantStandIn:
     def fail(self, kind: str, times: int = 1, **more: Any) -> None:
         self.http.faults.append(Fault(kind, times, **more))
 
+    def forget(self) -> None:
+        """Be as new."""
+        self.collections.clear()
+        self.bodies.clear()
+        self.http.faults.clear()
+
     # --- answers ------------------------------------------------------------------------------
 
     def _respond(self, request: Request) -> Response:
