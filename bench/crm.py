@@ -98,6 +98,10 @@ async def measure(postgres: Postgres, folder: Path, contacts: int, explain: bool
                 "UPDATE crm_contacts SET owner_id = %s WHERE tenant_id = %s AND hashtext(id) %% 10 = 0",
                 [seller.user_id, admin.tenant_id],
             )
+            conn_of_owner.execute(
+                """UPDATE crm_words w SET owner_id = r.owner_id FROM crm_contacts r
+                   WHERE w.tenant_id = r.tenant_id AND w.subject_id = r.id AND r.owner_id IS NOT NULL"""
+            )
             conn_of_owner.execute("VACUUM ANALYZE")  # autovacuum would, a minute later
             size = conn_of_owner.execute("SELECT pg_database_size(current_database())").fetchone()
         figures.append(

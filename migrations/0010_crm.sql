@@ -34,6 +34,7 @@ CREATE TABLE crm_companies (
     FOREIGN KEY (tenant_id, merged_into) REFERENCES crm_companies (tenant_id, id) ON DELETE CASCADE
 );
 CREATE INDEX crm_companies_owner ON crm_companies (tenant_id, owner_id);
+CREATE INDEX crm_companies_latest ON crm_companies (tenant_id, updated_at DESC, id);
 CREATE INDEX crm_companies_merged ON crm_companies (tenant_id, merged_into) WHERE merged_into IS NOT NULL;
 
 CREATE TABLE crm_contacts (
@@ -60,6 +61,7 @@ CREATE TABLE crm_contacts (
 );
 CREATE INDEX crm_contacts_owner ON crm_contacts (tenant_id, owner_id);
 CREATE INDEX crm_contacts_company ON crm_contacts (tenant_id, company_id);
+CREATE INDEX crm_contacts_latest ON crm_contacts (tenant_id, updated_at DESC, id);
 CREATE INDEX crm_contacts_merged ON crm_contacts (tenant_id, merged_into) WHERE merged_into IS NOT NULL;
 
 -- Telephones, e-mails, documents and handles, of contacts and companies. `value` is the form that is compared
@@ -88,7 +90,8 @@ CREATE TABLE crm_words (
     word        text COLLATE "C" NOT NULL,
     subject     text NOT NULL,
     subject_id  text NOT NULL,
-    PRIMARY KEY (tenant_id, subject, word, subject_id)
+    owner_id    text,  -- the record's, so that a search of one's own looks at nobody else's
+    PRIMARY KEY (tenant_id, subject, word, subject_id) INCLUDE (owner_id)
 );
 CREATE INDEX crm_words_subject ON crm_words (tenant_id, subject_id);
 

@@ -275,6 +275,9 @@ class DealsPart(CrmPart):
                     row["facts"]["owner_id"] = fact_row(Source("person", who.user_id, by_person=True), now.isoformat())
                     query = f"UPDATE {TABLE[subject]} SET owner_id = %s, facts = %s, updated_at = %s WHERE id = %s"
                     await conn.execute(query.encode(), [owner_id, Jsonb(row["facts"]), now, record_id])
+                    await conn.execute(
+                        "UPDATE crm_words SET owner_id = %s WHERE subject_id = %s", [owner_id, record_id]
+                    )
             except psycopg.errors.ForeignKeyViolation:
                 raise ArgumentsWrong("crm_owner_unknown", "no such user") from None
             await note_activity(conn, who, "assigned", now, data={"to": owner_id}, **{f"{kind}_id": record_id})

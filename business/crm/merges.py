@@ -246,9 +246,9 @@ async def _swap(conn: Connection, kept_id: str, other_id: str, only: list[list[s
 async def _rewrite_words(conn: Connection, subject: Subject, ids: list[str]) -> None:
     """Words are of live records only."""
     query = f"SELECT to_jsonb(r) AS row FROM {TABLE[subject]} r WHERE id = ANY(%s)"
-    words: dict[str, set[str]] = {}
+    words: dict[str, tuple[str | None, set[str]]] = {}
     for found in await (await conn.execute(query.encode(), [ids])).fetchall():
         row = found["row"]
         keys = [Key(key.kind, key.value, key.given) for key in await stored_keys(conn, row["id"])]
-        words[row["id"]] = set() if row["merged_into"] else words_of(row, keys, subject)
+        words[row["id"]] = (row["owner_id"], set() if row["merged_into"] else words_of(row, keys, subject))
     await write_words(conn, subject, words)

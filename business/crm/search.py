@@ -7,6 +7,7 @@ LIKE, @@ and the operators of arrays are not leakproof, so PostgreSQL will not u
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from business.crm.access import TABLE, CrmPart, Row
 from business.crm.identity import Key, KeyKind, phone
@@ -32,7 +33,8 @@ def words_of(row: Row, keys: Iterable[Key], subject: Subject) -> set[str]:
     texts = [*(row[name] for name in _NAMES[subject]), row["city"], row.get("uf"), *row["tags"]]
     for text in texts:
         found.update(folded(text or "").split())
-    for name in _NAMES[subject]:
+    found |= {whole_tag(tag) for tag in row["tags"]}
+    for name in _NAMES[subject] if subject is Subject.COMPANY else ("name",):
         if row[name]:
             found.add(whole_name(row[name]))
     if row.get("website"):
@@ -50,6 +52,10 @@ def words_of(row: Row, keys: Iterable[Key], subject: Subject) -> set[str]:
 def whole_name(name: str) -> str:
     """The word by which a record without any key is found again."""
     return f"={folded(name)}"[:_LONGEST_WORD]
+
+
+def whole_tag(tag: str) -> str:
+    return f"#{folded(tag)}"[:_LONGEST_WORD]
 
 
 def _of_number(value: str) -> set[str]:
@@ -72,15 +78,17 @@ def asked_words(text: str) -> list[str]:
     return [word[:_LONGEST_WORD] for word in dict.fromkeys(folded(text).split())][:_MOST_ASKED]
 
 
-async def write_words(conn: Connection, subject: Subject, words: dict[str, set[str]], *, fresh: bool = False) -> None:
-    """Replace the words of these records (id → words); `fresh` ones have none yet."""
+async def write_words(
+    conn: Connection, subject: Subject, words: dict[str, tuple[str | None, set[str]]], *, fresh: bool = False
+) -> None:
+    """Replace the words of these records (id → owner and words); `fresh` ones have none yet."""
     if not fresh:
         await conn.execute("DELETE FROM crm_words WHERE subject_id = ANY(%s)", [list(words)])
-    pairs = [(word, record_id) for record_id, of in words.items() for word in of]
+    rows = [(word, record_id, owner) for record_id, (owner, of) in words.items() for word in of]
     await conn.execute(
-        """INSERT INTO crm_words (tenant_id, subject, word, subject_id)
-           SELECT current_tenant(), %s, w, i FROM unnest(%s::text[], %s::text[]) AS u (w, i)""",
-        [subject, [word for word, _ in pairs], [record_id for _, record_id in pairs]],
+        """INSERT INTO crm_words (tenant_id, subject, word, subject_id, owner_id)
+           SELECT current_tenant(), %s, w, i, o FROM unnest(%s::text[], %s::text[], %s::text[]) AS u (w, i, o)""",
+        [subject, *([row[place] for row in rows] for place in range(3))],
     )
 
 
@@ -103,58 +111,59 @@ class SearchPart(CrmPart):
         own = self._reads(who)
         limit = max(1, min(limit, 200))
         found: list[Found] = []
+        if own is not None and owner_id not in (None, own):
+            return found
         async with self._db.tenant(who.tenant_id) as conn:
             for subject in subjects:
-                rows = await self._look(conn, subject, asked_words(text), own, tag, owner_id, limit)
+                rows = await _look(conn, subject, asked_words(text), tag, own or owner_id, limit)
                 found += [_found(subject, row) for row in rows]
         return found
 
-    async def _look(
-        self,
-        conn: Connection,
-        subject: Subject,
-        words: list[str],
-        own: str | None,
-        tag: str | None,
-        owner_id: str | None,
-        limit: int,
-    ) -> list[Row]:
-        name, other = _NAMES[subject]
-        where, values = ["merged_into IS NULL"], []
-        if own is not None:
-            where.append("owner_id = %s")
-            values.append(own)
-        if owner_id is not None:
-            where.append("owner_id = %s")
-            values.append(owner_id)
-        if tag is not None:
-            where.append("%s = ANY(tags)")
+
+async def _look(
+    conn: Connection, subject: Subject, words: list[str], tag: str | None, owner_id: str | None, limit: int
+) -> list[Row]:
+    ranges = [(word, word + _LAST) for word in words]
+    if tag is not None:
+        ranges.append((whole_tag(tag), whole_tag(tag) + "\x01"))
+    counted = sorted([(await _hits(conn, subject, one, owner_id), one) for one in ranges])
+    where, values = ["r.merged_into IS NULL"], list[Any]()
+    if owner_id is not None:
+        where.append("r.owner_id = %s")
+        values.append(owner_id)
+    latest = not words
+    for n, (hits, one) in enumerate(counted):
+        if hits == 0:
+            return []
+        if latest and hits >= _MOST_HITS and tag is not None:
+            where.append("%s = ANY(r.tags)")  # so many have it that the latest records are soon enough of them
             values.append(tag.casefold())
-        narrowed = len(where) > 1
-        for n, word in enumerate(await _rarest_first(conn, subject, words)):
-            most = f" LIMIT {_MOST_HITS}" if n == 0 and not narrowed else ""
-            where.append(
-                f"""id IN (SELECT subject_id FROM crm_words
-                           WHERE subject = '{subject}' AND word >= %s AND word < %s{most})"""
-            )
-            values += [word, word + _LAST]
-        order = f"coalesce({name}, {other}), id" if words else "updated_at DESC, id"
-        query = f"""SELECT id, {name} AS name, {other} AS other, city, tags, owner_id FROM {TABLE[subject]}
-                    WHERE {" AND ".join(where)} ORDER BY {order} LIMIT {limit}"""
-        return await (await conn.execute(query.encode(), values)).fetchall()
+            continue
+        most = f" LIMIT {_MOST_HITS}" if n == 0 else ""
+        where.append(f"r.id IN (SELECT subject_id FROM crm_words WHERE {_in_range(owner_id)}{most})")
+        values += _range_values(subject, one, owner_id)
+    name, other = _NAMES[subject]
+    order = "r.updated_at DESC, r.id" if latest else f"coalesce(r.{name}, r.{other}), r.id"
+    query = f"""SELECT r.id, r.{name} AS name, r.{other} AS other, r.city, r.tags, r.owner_id FROM {TABLE[subject]} r
+                WHERE {" AND ".join(where)} ORDER BY {order} LIMIT {limit}"""
+    return await (await conn.execute(query.encode(), values)).fetchall()
 
 
-async def _rarest_first(conn: Connection, subject: Subject, words: list[str]) -> list[str]:
-    """Only the rarest word's hits are all looked at, so it has to come first."""
-    if len(words) < 2:
-        return words
-    counts = []
-    for word in words:
-        query = f"""SELECT count(*) AS n FROM (SELECT FROM crm_words WHERE subject = %s AND word >= %s AND word < %s
-                                               LIMIT {_MOST_HITS}) AS hits"""
-        row = await (await conn.execute(query.encode(), [subject, word, word + _LAST])).fetchone()
-        counts.append((row["n"] if row else 0, word))
-    return [word for _, word in sorted(counts)]
+async def _hits(conn: Connection, subject: Subject, one: tuple[str, str], owner_id: str | None) -> int:
+    """How many words are in a range, counted up to _MOST_HITS. Only the rarest word's hits are all looked at."""
+    query = (
+        f"""SELECT count(*) AS n FROM (SELECT FROM crm_words WHERE {_in_range(owner_id)} LIMIT {_MOST_HITS}) AS hits"""
+    )
+    row = await (await conn.execute(query.encode(), _range_values(subject, one, owner_id))).fetchone()
+    return int(row["n"]) if row else 0
+
+
+def _in_range(owner_id: str | None) -> str:
+    return "subject = %s AND word >= %s AND word < %s" + ("" if owner_id is None else " AND owner_id = %s")
+
+
+def _range_values(subject: Subject, one: tuple[str, str], owner_id: str | None) -> list[Any]:
+    return [subject, *one, *([] if owner_id is None else [owner_id])]
 
 
 def _found(subject: Subject, row: Row) -> Found:

@@ -320,7 +320,7 @@ class UpsertPart(CrmPart):
         row["updated_at"] = self._clock.now().isoformat()
         await write_rows(conn, subject, [row])
         keys = [Key(found.kind, found.value, found.given) for found in await stored_keys(conn, row["id"])]
-        await write_words(conn, subject, {row["id"]: words_of(row, keys, subject)})
+        await write_words(conn, subject, {row["id"]: (row["owner_id"], words_of(row, keys, subject))})
 
 
 # --- deciding -------------------------------------------------------------------------------------
@@ -424,21 +424,21 @@ class _Writing:
         self._updated: list[Row] = []
         self._before: dict[str, Row] = {}
         self._keys: list[Row] = []
-        self._words: dict[str, set[str]] = {}
-        self._new_words: dict[str, set[str]] = {}
+        self._words: dict[str, tuple[str | None, set[str]]] = {}
+        self._new_words: dict[str, tuple[str | None, set[str]]] = {}
         self._activities: list[Row] = []
 
     def create(self, row: Row, keys: list[Key], data: Data) -> None:
         self._created.append(row)
         self._add_keys(row["id"], keys, data.source)
-        self._new_words[row["id"]] = words_of(row, keys, self.subject)
+        self._new_words[row["id"]] = (row["owner_id"], words_of(row, keys, self.subject))
 
     def update(self, known: Known, folded: Folded, data: Data) -> None:
         self._before[known.row["id"]] = known.row
         self._updated.append(folded.row)
         self._add_keys(known.row["id"], folded.new_keys, data.source)
-        words = words_of(folded.row, [*known.keys, *folded.new_keys], self.subject)
-        if words != words_of(known.row, known.keys, self.subject):
+        words = (folded.row["owner_id"], words_of(folded.row, [*known.keys, *folded.new_keys], self.subject))
+        if words != (known.row["owner_id"], words_of(known.row, known.keys, self.subject)):
             self._words[known.row["id"]] = words
         names = [name.partition(" ")[0] for name in folded.changes]  # of a key its kind, not itself
         facts = {"fields": names, "source": data.source.name, "reference": data.source.reference}

@@ -20,7 +20,14 @@ async def fill(crm: Crm, who: Identity) -> None:
     )
     await crm.upsert_company(
         who,
-        firm("Padaria Pão Quente", (CNPJ, "12.ABC.345/01DE-35"), (PHONE, "16 3251-4329"), city="São Carlos", uf="SP"),
+        firm(
+            "Padaria Pão Quente",
+            (CNPJ, "12.ABC.345/01DE-35"),
+            (PHONE, "16 3251-4329"),
+            city="São Carlos",
+            uf="SP",
+            website="https://www.paoquente.example/contato",
+        ),
     )
 
 
