@@ -19,8 +19,10 @@ from core.words import folded
 _LONGEST_WORD = 60  # characters
 _MOST_WORDS = 80  # of one record
 _MOST_ASKED = 6
-_MOST_HITS = 2_000
-"""Of the rarest word asked for; of more, the first in the alphabet are looked at."""
+_MOST_HITS = 20_000
+"""Of the longest word asked for; of more, the first in the alphabet are looked at. Read from the index alone."""
+_MOST_RECORDS = 500
+"""Of those that have every word, the newest, are read and put in order."""
 _LAST = "\U0010ffff"
 _DOMAIN = re.compile(r"(?:[\w-]+\.)+(?:com|net|org|info|app|io|[a-z]{3}\.br|br|ar|es|mx|example)(?:\.[a-z]{2})?")
 _TELEPHONE = re.compile(r"[\d\s()+./-]{4,25}")
@@ -106,7 +108,7 @@ class SearchPart(CrmPart):
         """Records in which every word of `text` begins a word: names, company, city, tags, e-mails, documents, handles,
         and telephones from their area code, their number or their last four digits on. Without `text`, the latest.
 
-        At most `limit` (1 to 200) of each subject, by name.
+        At most `limit` (1 to 200) of each subject, by name; of more than 500 that fit, the newest 500 are put in order.
         """
         own = self._reads(who)
         limit = max(1, min(limit, 200))
@@ -123,39 +125,40 @@ class SearchPart(CrmPart):
 async def _look(
     conn: Connection, subject: Subject, words: list[str], tag: str | None, owner_id: str | None, limit: int
 ) -> list[Row]:
-    ranges = [(word, word + _LAST) for word in words]
-    if tag is not None:
-        ranges.append((whole_tag(tag), whole_tag(tag) + "\x01"))
-    counted = sorted([(await _hits(conn, subject, one, owner_id), one) for one in ranges])
+    # A long word has few hits, so it comes first: its hits are what the others' are compared with.
+    ranges = [(word, word + _LAST) for word in sorted(words, key=len, reverse=True)]
     where, values = ["r.merged_into IS NULL"], list[Any]()
     if owner_id is not None:
         where.append("r.owner_id = %s")
         values.append(owner_id)
-    latest = not words
-    for n, (hits, one) in enumerate(counted):
-        if hits == 0:
-            return []
-        if latest and hits >= _MOST_HITS and tag is not None:
-            where.append("%s = ANY(r.tags)")  # so many have it that the latest records are soon enough of them
+    if tag is not None:
+        whole = (whole_tag(tag), whole_tag(tag) + "\x01")
+        if words or await _is_rare(conn, subject, whole, owner_id):
+            ranges.append(whole)
+        else:  # so many have it that going through the latest records finds enough of them soon
+            where.append("%s = ANY(r.tags)")
             values.append(tag.casefold())
-            continue
-        most = f" LIMIT {_MOST_HITS}" if n == 0 else ""
-        where.append(f"r.id IN (SELECT subject_id FROM crm_words WHERE {_in_range(owner_id)}{most})")
-        values += _range_values(subject, one, owner_id)
+    if ranges:
+        hits = " INTERSECT ".join(
+            f"(SELECT subject_id FROM crm_words WHERE {_in_range(owner_id)}{f' LIMIT {_MOST_HITS}' if n == 0 else ''})"
+            for n in range(len(ranges))
+        )
+        where.append(
+            f"r.id = ANY(ARRAY(SELECT subject_id FROM ({hits}) AS h ORDER BY subject_id DESC LIMIT {_MOST_RECORDS}))"
+        )
+        values += [value for one in ranges for value in _range_values(subject, one, owner_id)]
     name, other = _NAMES[subject]
-    order = "r.updated_at DESC, r.id" if latest else f"coalesce(r.{name}, r.{other}), r.id"
+    order = f"coalesce(r.{name}, r.{other}), r.id" if words else "r.updated_at DESC, r.id"
     query = f"""SELECT r.id, r.{name} AS name, r.{other} AS other, r.city, r.tags, r.owner_id FROM {TABLE[subject]} r
                 WHERE {" AND ".join(where)} ORDER BY {order} LIMIT {limit}"""
     return await (await conn.execute(query.encode(), values)).fetchall()
 
 
-async def _hits(conn: Connection, subject: Subject, one: tuple[str, str], owner_id: str | None) -> int:
-    """How many words are in a range, counted up to _MOST_HITS. Only the rarest word's hits are all looked at."""
-    query = (
-        f"""SELECT count(*) AS n FROM (SELECT FROM crm_words WHERE {_in_range(owner_id)} LIMIT {_MOST_HITS}) AS hits"""
-    )
+async def _is_rare(conn: Connection, subject: Subject, one: tuple[str, str], owner_id: str | None) -> bool:
+    query = f"""SELECT count(*) AS n FROM (
+                    SELECT FROM crm_words WHERE {_in_range(owner_id)} LIMIT {_MOST_RECORDS}) AS hits"""
     row = await (await conn.execute(query.encode(), _range_values(subject, one, owner_id))).fetchone()
-    return int(row["n"]) if row else 0
+    return row is not None and row["n"] < _MOST_RECORDS
 
 
 def _in_range(owner_id: str | None) -> str:
