@@ -8,7 +8,7 @@ import asyncio
 import select
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +45,7 @@ class Database:
         self._keyring = _Keyring(app_dsn)
         self._locks = _pool(app_dsn, "mutirao locks", 0, max_locks, autocommit=True)
         self._brief_locks = _pool(app_dsn, "mutirao brief locks", 0, max_brief_locks, autocommit=True)
-        self._calls = _pool(app_dsn, "mutirao calls", 0, 2, autocommit=True, checked=False)
+        self._calls = _pool(app_dsn, "mutirao calls", 0, 2, autocommit=True, of_calls=True)
         self._lines: dict[str, _Line] = {}
 
     async def open(self) -> None:
@@ -95,7 +95,8 @@ class Database:
         """The rows of one statement that is its own transaction, in one round trip: for what every model call asks.
 
         Such a statement calls a function that sets the tenant for itself (`set_config('app.tenant_id', …, true)`); else
-        it sees no tenant's rows. It may be sent twice when a connection breaks under it, so twice must be once.
+        it sees no tenant's rows. It may be sent twice when a connection breaks under it, so twice must be once. A power
+        cut may take back the last second of what it wrote.
         Unavailable("database_unreachable") when there is no answer within `timeout` seconds.
         """
         try:
@@ -195,26 +196,37 @@ class Database:
                 await self._places.acquire()
         except TimeoutError:
             raise Unavailable("database_unreachable", "every connection was in use") from None
+        conn = None
         try:
-            async with self._connection() as conn, conn.transaction():
+            async with AsyncExitStack() as begun:
+                conn = await self._begin(begun)
                 yield conn
-        finally:
-            self._places.release()
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        try:
-            conn = await self._pool.getconn()
-        except (PoolTimeout, PoolClosed) as error:
-            raise Unavailable("database_unreachable", str(error)) from None
-        try:
-            yield conn
-        except psycopg.OperationalError as error:
-            if conn.closed or conn.broken:
+        except psycopg.OperationalError as error:  # the pool's own errors are of this kind
+            if conn is None or conn.closed or conn.broken:
                 raise Unavailable("database_unreachable", str(error)) from error
             raise
         finally:
-            await self._pool.putconn(conn)
+            self._places.release()
+
+    async def _begin(self, begun: AsyncExitStack) -> Connection:
+        """A connection inside a transaction, both of which `begun` ends. Where the server has ended the connection a
+        moment ago, BEGIN finds it out, and another is taken: nothing has been done yet."""
+        again = True
+        while True:
+            conn = await self._pool.getconn()
+            transaction = conn.transaction()
+            try:
+                await transaction.__aenter__()
+            except BaseException as error:
+                await self._pool.putconn(conn)
+                if not (again and isinstance(error, psycopg.OperationalError)):
+                    raise
+                again = False
+                await self._pool.check()
+                continue
+            begun.push_async_callback(self._pool.putconn, conn)
+            begun.push_async_exit(transaction)
+            return conn
 
 
 @dataclass
@@ -315,6 +327,16 @@ async def configure(conn: "AsyncConnection[Any]") -> None:
         await conn.commit()
 
 
+async def _configure_calls(conn: "AsyncConnection[Any]") -> None:
+    """What calls write counts for others at once, and is on disk within a second (three times wal_writer_delay).
+
+    Callers of one tenant take turns at its rows: if each kept its lock until the disk had answered, a disk that takes
+    6 ms would let some 100 model calls a second through, however many processors there are.
+    """
+    await configure(conn)
+    await conn.execute("SET synchronous_commit TO off")
+
+
 async def _check(conn: Connection) -> None:
     """Fail for a connection that the server has closed. One that nothing came on needs no round trip to be known well:
     a server says farewell before it closes, and the end of a connection is readable too."""
@@ -325,7 +347,7 @@ async def _check(conn: Connection) -> None:
 
 
 def _pool(
-    dsn: str, name: str, least: int, most: int, *, autocommit: bool, checked: bool = True
+    dsn: str, name: str, least: int, most: int, *, autocommit: bool, of_calls: bool = False
 ) -> "AsyncConnectionPool[Connection]":
     return AsyncConnectionPool(
         dsn,
@@ -335,8 +357,8 @@ def _pool(
         max_size=most,
         timeout=5.0,
         # A connection that the server has closed meanwhile (a restart) is replaced before anybody gets it.
-        check=_check if checked else None,
-        configure=configure,
+        check=None if of_calls else _check,
+        configure=_configure_calls if of_calls else configure,
         name=name,
         open=False,
     )
