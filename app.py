@@ -70,6 +70,8 @@ from llm.budget import Budgets
 from llm.checks import ModelsCheck
 from llm.errors import FailureKind
 from llm.router import Router
+from memory.checks import MemoryCheck
+from memory.long_term import LongTermMemory
 from memory.session import SessionStore
 from prompts.prompt import Prompts
 from prompts.texts import Texts
@@ -120,6 +122,8 @@ async def open_services(
         conversations, turns = Conversations(db, clock), TurnRecords(db, clock)
         sessions = SessionStore(db, settings.redis_url)
         stack.push_async_callback(sessions.close)
+        memory = LongTermMemory.from_settings(settings, db, clock, jobs=jobs)
+        stack.push_async_callback(memory.close)
 
         # Ads: Meta's Graph API at the address the settings say, and imported files.
         http = await stack.enter_async_context(httpx.AsyncClient())
@@ -178,6 +182,7 @@ async def open_services(
         )
 
         keep_promises = _declare_jobs(jobs, people, approvals, imports, conversations, turns, texts, settings)
+        memory.declare()
         await jobs.open()
         stack.push_async_callback(jobs.close)
         if settings.sandbox:
@@ -196,6 +201,7 @@ async def open_services(
             parts = [
                 *doctor.floor_checks(settings, say),
                 ModelsCheck(router, say),
+                MemoryCheck(memory, say),
                 MetaAdsCheck(connections, tenants, settings.meta_ads != "live", say, explain),
                 *_source_checks(settings, http, clock, say, explain),
             ]

@@ -1,8 +1,8 @@
 """The long-term memory, measured: how fast the embedded one is, how much it takes, and how well it finds.
 
 `python -m bench.memory` takes about a minute, starts an embedded PostgreSQL of its own and leaves nothing behind.
-`--items 10000` says how many. Quality is read from tests/memory/data/paraphrases.yaml: for each question the place of
-the one note that answers it, among all notes.
+`--items 10000` says how many (0: only the quality). Quality is read from tests/memory/data/paraphrases.yaml: for each
+question the place of the one note that answers it, among all notes.
 """
 
 import argparse
@@ -47,7 +47,8 @@ async def main() -> None:
             try:
                 print(Machine.now())
                 await quality(memory, db, asked.part)
-                await speed(memory, db, asked.items)
+                if asked.items:
+                    await speed(memory, db, asked.items)
             finally:
                 await memory.close()
                 await db.close()
@@ -67,8 +68,10 @@ async def quality(memory: LongTermMemory, db: Database, part: str) -> None:
             places[way].append((pair["kind"], place(recall, pair["note"], kinds)))
     for way, found in places.items():
         line = [f"{way:14}"]
-        for kind in ("forms", "part", "synonyms", None):
+        for kind in ("forms", "typos", "part", "synonyms", None):
             mine = [where for of, where in found if kind in (of, None)]
+            if not mine:
+                continue
             first, three = sum(where == 1 for where in mine), sum(where <= 3 for where in mine)
             line.append(f"{kind or 'all':>9} {first / len(mine):4.0%} /{three / len(mine):4.0%} of {len(mine)}")
         print("  ".join(line))

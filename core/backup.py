@@ -41,8 +41,8 @@ FORMAT = 1
 """Of the tar. A higher one is refused; a lower one is read."""
 
 # Of the data folder these do not go into the tar: the cluster (its dump does), what is made anew at every start, what
-# only lives while servers run.
-_LEFT_OUT_FOLDERS = {"postgres", "run", "web", "crewai", "__pycache__"}
+# only lives while servers run, the index of the long-term memory (it is filled from the database again).
+_LEFT_OUT_FOLDERS = {"postgres", "run", "web", "crewai", "memory", "__pycache__"}
 _LEFT_OUT_NAMES = {"server.json"}
 _CHUNK = 1 << 20
 

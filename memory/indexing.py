@@ -7,7 +7,7 @@ the queue. A shelf that is made anew gets a new birth; rows that speak of an old
 import asyncio
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -27,6 +27,7 @@ _PATIENCE = 60.0  # seconds for one batch
 _IN_LINE = 5.0  # seconds that a call waits for another that brings the same collection into the index
 _BATCH = 256  # items put into the index at once
 _ROUND = 2_048  # items after which the rows are told
+_COUNTED_EVERY = timedelta(minutes=10)
 _UNUSED = timedelta(days=1)  # after which the shelf of a former model is thrown away
 
 
@@ -77,6 +78,7 @@ class Index:
         self._shelves = shelves
         self._embedding = embedding
         self._prefix = prefix
+        self._counted: dict[tuple[str, str], datetime] = {}  # by tenant and shelf, when its points were counted
 
     def name(self, collection: str, kind: Kind) -> str:
         """The shelf of a collection: for meanings it carries model and size, so that another model has another one."""
@@ -84,17 +86,21 @@ class Index:
         return f"{self._prefix}_{collection}_{make}"
 
     async def catch_up(self, tenant_id: str | None) -> Progress:
-        if tenant_id is None:
-            done = Progress()
-            for tenant in await self._tenants():
-                done += await self.catch_up(tenant)
-            await self._throw_away_unused()
-            return done
+        shelves: dict[str, Shelf] = {}  # those that were looked at in this round, by name
+        if tenant_id is not None:
+            return await self._tenant(tenant_id, shelves)
+        done = Progress()
+        for tenant in await self._tenants():
+            done += await self._tenant(tenant, shelves)
+        await self._throw_away_unused()
+        return done
+
+    async def _tenant(self, tenant_id: str, shelves: dict[str, Shelf]) -> Progress:
         done = Progress()
         for collection in await self._collections(tenant_id):
             try:
                 async with self._db.lock(f"memory {tenant_id} {collection}", timeout=_IN_LINE):
-                    done += await self._catch_up(tenant_id, collection)
+                    done += await self._catch_up(tenant_id, collection, shelves)
             except Unavailable as error:
                 if error.code != "busy":
                     raise
@@ -133,11 +139,11 @@ class Index:
 
     # --- one collection of one tenant ---------------------------------------------------------
 
-    async def _catch_up(self, tenant_id: str, collection: str) -> Progress:
+    async def _catch_up(self, tenant_id: str, collection: str, looked_at: dict[str, Shelf]) -> Progress:
         """What `catch_up` does while it holds the lock. Words first: they cost nothing and are found by at once."""
         done = Progress()
         try:
-            shelves = [await self._shelf(collection, kind) for kind in KINDS]
+            shelves = [await self._shelf(collection, kind, looked_at) for kind in KINDS]
             done += await self._take_out(tenant_id, collection, shelves)
             for shelf in shelves:
                 done += await self._put_in(tenant_id, collection, shelf)
@@ -161,7 +167,7 @@ class Index:
                 query = f"UPDATE memory_items SET {kind}_version = 0 WHERE tenant_id = %s AND collection = %s"
                 await conn.execute(query.encode(), [tenant_id, collection])
         indexed = await self._put_waiting(tenant_id, collection, shelf)
-        if not await self._holds_all(tenant_id, collection, shelf):
+        if self._to_be_counted(tenant_id, shelf, indexed) and not await self._holds_all(tenant_id, collection, shelf):
             await self._mend(tenant_id, collection, shelf)
             indexed += await self._put_waiting(tenant_id, collection, shelf)
         async with self._db.tenant(tenant_id) as conn:
@@ -247,6 +253,15 @@ class Index:
             rows = await (await conn.execute(query, [collection, self._shelves.place, present])).fetchall()
         return [row["name"] for row in rows if await self._work(self._shelves.look(row["name"])) is not None]
 
+    def _to_be_counted(self, tenant_id: str, shelf: Shelf, indexed: int) -> bool:
+        """Whether it is time to look: after many changes, and now and then."""
+        now = self._clock.now()
+        last = self._counted.get((tenant_id, shelf.born))
+        if last is not None and indexed < _BATCH and now - last < _COUNTED_EVERY:
+            return False
+        self._counted[tenant_id, shelf.born] = now
+        return True
+
     async def _holds_all(self, tenant_id: str, collection: str, shelf: Shelf) -> bool:
         """Whether the shelf has as many points as rows say that they are in it. It has fewer when a power cut took its
         last moments or an older copy was put in its place, more when the rows were restored from a backup."""
@@ -289,14 +304,17 @@ class Index:
 
     # --- shelves ------------------------------------------------------------------------------
 
-    async def _shelf(self, collection: str, kind: Kind) -> Shelf:
+    async def _shelf(self, collection: str, kind: Kind, looked_at: dict[str, Shelf]) -> Shelf:
         """The shelf as it must be: there, of the right shape, and made for this engine."""
         name, size = self.name(collection, kind), None if kind == "words" else self._embedding.size
+        if name in looked_at:
+            return looked_at[name]
         born = await self._good(name, size)
         if born is None:
             async with self._db.lock(f"memory shelf {name}"):
                 born = await self._good(name, size) or await self._make(name, size, collection, kind)
-        return Shelf(name, kind, born)
+        looked_at[name] = Shelf(name, kind, born)
+        return looked_at[name]
 
     async def _good(self, name: str, size: int | None) -> str | None:
         """The birth of a shelf that is as it must be, None of any other."""

@@ -38,10 +38,12 @@ JOB = "memory_index"
 _RANK_DAMPING = 60  # the k of reciprocal rank fusion (Cormack, Clarke, Büttcher 2009)
 _DEPTH = 50  # hits that each of both may propose
 _PATIENCE = 2.0  # seconds that the index and the embedding get while somebody waits for a search
+_OPENING = 10.0  # seconds that the first search of a process gives the libraries to load
 _REST = 5.0  # seconds that an index which failed is left alone, so that not every turn waits for it
 _MOST_KNOWN = 50  # items that `similar` starts from
 _NAMESPACE = uuid.UUID("6d757469-7261-6f00-8000-6d656d6f7279")
 _ORIGINS = {"user", "account data", "file", "web", "contact"}
+_KIND = re.compile(r"[a-z_]{1,40}")
 _COLLECTION = re.compile(r"[a-z][a-z0-9]{0,39}")
 
 
@@ -175,12 +177,8 @@ class LongTermMemory:
         self._jobs.periodic("memory_catch_up", "* * * * *", once_a_minute)
 
     async def warm(self) -> None:
-        """Import and open what the first search needs. Raises nothing."""
-        try:
-            await words.ready()
-            await self.shelves.ready()
-        except Unavailable as error:
-            self._rest(error)
+        """Import and open what the first search would wait for. Raises nothing."""
+        await self._ready()
 
     async def close(self) -> None:
         await self.shelves.close()
@@ -199,6 +197,8 @@ class LongTermMemory:
             raise ValueError("two items with one id")
         if strange := {item.origin for item in items} - _ORIGINS:
             raise ValueError(f"no such origin: {strange}")
+        if strange := {item.subject.kind for item in items if item.subject and not _KIND.fullmatch(item.subject.kind)}:
+            raise ValueError(f"a kind of subject is small letters, not {strange}")
         rows: list[dict[str, Any]] = [
             {
                 "id": item.id,
@@ -300,7 +300,6 @@ class LongTermMemory:
             return Recall([], KINDS)
 
         async def by_words(shelf: Shelf) -> list[list[Hit]]:
-            await words.ready()
             asked = words.of_question(text)
             return await self.shelves.nearest(shelf.name, tenant_id, [asked], _DEPTH, where) if asked.indices else [[]]
 
@@ -352,7 +351,6 @@ class LongTermMemory:
         asked_meaning: list[str] = []
 
         async def by_words(shelf: Shelf) -> list[list[Hit]]:
-            await words.ready()
             vectors: list[Vector] = []
             for row in rows:
                 asked = words.of_question(row["text"])
@@ -384,19 +382,32 @@ class LongTermMemory:
     ) -> tuple[dict[Kind, list[list[Hit]]], tuple[Lack, ...]]:
         """The lists of those that answered in time, and why one did not."""
         lacking: list[Lack] = []
-        questions: dict[Kind, Awaitable[list[list[Hit]] | Lack]] = {}
+        asking: dict[Kind, Awaitable[list[list[Hit]] | Lack]] = {}
         of_words, of_meaning = shelves.get("words"), shelves.get("meaning")
+        if shelves:
+            await self._ready()
         if of_words is not None:
-            questions["words"] = self._in_time(by_words(of_words))
+            asking["words"] = self._in_time(by_words, of_words)
         # A part of the meanings would put its own items above all others: words alone are fairer until it is whole.
         if of_meaning is not None and (of_meaning.whole or of_words is None):
-            questions["meaning"] = self._in_time(by_meaning(of_meaning))
+            asking["meaning"] = self._in_time(by_meaning, of_meaning)
         if of_words is None or of_meaning is None or not (of_words.whole and of_meaning.whole):
             lacking.append("being_built")
-        answers = dict(zip(questions, await asyncio.gather(*questions.values()), strict=True))
+        answers = dict(zip(asking, await asyncio.gather(*asking.values()), strict=True))
         lists = {kind: answer for kind, answer in answers.items() if not isinstance(answer, str)}
         lacking += [answer for answer in answers.values() if isinstance(answer, str)]
         return lists, tuple(dict.fromkeys(lacking))
+
+    async def _ready(self) -> None:
+        """Import and open what is not yet, which the first search of a process waits for once."""
+        if time.monotonic() < self._resting_until:
+            return
+        try:
+            async with asyncio.timeout(_OPENING):
+                await words.ready()
+                await self.shelves.ready()
+        except (Unavailable, TimeoutError) as error:
+            self._rest(error)
 
     async def _question(self, text: str) -> list[list[float]]:
         """The vector of a question, while somebody waits."""
@@ -410,18 +421,18 @@ class LongTermMemory:
             reason = str(error) or "no answer"
             raise Unavailable("embedding_away", reason, model=self.embedding.name, reason=reason) from None
 
-    async def _in_time(self, asking: Awaitable[list[list[Hit]]]) -> list[list[Hit]] | Lack:
+    async def _in_time(
+        self, ask: Callable[[Shelf], Awaitable[list[list[Hit]]]], shelf: Shelf
+    ) -> list[list[Hit]] | Lack:
         """The answer of the index while somebody waits; what is lacking when there is none."""
         if time.monotonic() < self._resting_until:
-            if asyncio.iscoroutine(asking):
-                asking.close()
             return "index_away"
         try:
             async with asyncio.timeout(self._patience):
-                return await asking
+                return await ask(shelf)
         except (Unavailable, TimeoutError) as error:
             if isinstance(error, Unavailable) and error.code == "embedding_away":
-                log.warning("embedding_away", reason=error.params.get("reason"))
+                log.warning("embedding_away", reason=error.params["reason"])
                 return "embedding_away"
             self._rest(error)
             return "index_away"

@@ -107,7 +107,13 @@ async def test_a_text_with_broken_letters_is_kept_without_them(kept: Kept) -> No
 
 
 @pytest.mark.parametrize(
-    "items", [[Item("a", " ", "user")], [Item("a", "x", "rumour")], [Item("a", "x", "user"), Item("a", "y", "user")]]
+    "items",
+    [
+        [Item("a", " ", "user")],
+        [Item("a", "x", "rumour")],
+        [Item("a", "x", "user", subject=Subject("a:b", "c"))],
+        [Item("a", "x", "user"), Item("a", "y", "user")],
+    ],
 )
 async def test_what_cannot_be_kept_is_refused_before_anything_is_written(kept: Kept, items: list[Item]) -> None:
     with pytest.raises(ValueError):
@@ -309,6 +315,7 @@ async def test_points_that_are_missing_or_too_much_are_noticed_and_mended(kept: 
     await shelves.remove(WORDS, kept.tenant, [lost])
     stray = "00000000-0000-0000-0000-00000000beef"
     await shelves.put(MEANING, kept.tenant, [Point(stray, [0.5] * 1024)])
+    kept.clock.advance(timedelta(minutes=11))
     done = await kept.memory.catch_up(kept.tenant)
     assert (done.indexed, done.waiting) == (1, 0)
     assert lost in await shelves.ids(WORDS, kept.tenant)
