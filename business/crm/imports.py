@@ -7,7 +7,8 @@ also notes how far it came: a process that dies leaves whole batches, and whoeve
 import asyncio
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -94,7 +95,7 @@ class Imported:
     created_at: datetime
 
 
-class CrmImports:
+class CrmImports(CrmPart):
     """Imports and exports of all tenants; each call sees one tenant's, as far as the user's role reaches."""
 
     def __init__(
@@ -106,13 +107,11 @@ class CrmImports:
         jobs: Jobs | None,
         identity_of: IdentityOf,
     ) -> None:
-        self._db = db
-        self._clock = clock
+        super().__init__(db, clock, permissions)
         self._files = files
         self._jobs = jobs
         self._identity_of = identity_of
         self._crm = UpsertPart(db, clock, permissions)
-        self._rights = CrmPart(db, clock, permissions)
 
     # --- bringing in --------------------------------------------------------------------------
 
@@ -130,13 +129,11 @@ class CrmImports:
         `columns` maps headers to fields, "" for one to be left out. Nothing is written.
         Refused: crm_not_allowed, file_gone; ArgumentsWrong of `sheets.inspect`.
         """
-        self._rights._writes(who)
+        self._writes(who)
         lines = max(1, min(lines, 2_000))
         async with self._db.tenant(who.tenant_id) as conn:
             custom = await _custom(conn)
-        with tempfile.TemporaryDirectory(prefix="mutirao-crm-") as folder:
-            path = Path(folder) / "list"
-            await self._files.copy_to(who.tenant_id, file_id, path)
+        async with self._copy(who.tenant_id, file_id) as path:
             layout = await asyncio.to_thread(inspect, path, subject=subject, columns=columns, custom=custom)
             beginning = await asyncio.to_thread(lambda: list(islice(read(path, layout), lines + 1)))
         ready = [_ready(layout, line, custom, "preview", None, ()) for line in beginning[:lines]]
@@ -164,14 +161,12 @@ class CrmImports:
 
         Raises as `preview`; nothing is queued for a file that cannot be read.
         """
-        self._rights._writes(who)
+        self._writes(who)
         info = await self._files.info(who.tenant_id, file_id)
         import_id = new_id("crmimp")
         async with self._db.tenant(who.tenant_id) as conn:
             custom = await _custom(conn)
-        with tempfile.TemporaryDirectory(prefix="mutirao-crm-") as folder:
-            path = Path(folder) / "list"
-            await self._files.copy_to(who.tenant_id, file_id, path)
+        async with self._copy(who.tenant_id, file_id) as path:
             layout = await asyncio.to_thread(inspect, path, subject=subject, columns=columns, custom=custom)
         told = {"columns": columns or {}, "tags": list(tags)}
         async with self._db.tenant(who.tenant_id) as conn:
@@ -203,9 +198,7 @@ class CrmImports:
                 custom = await _custom(conn)
             try:
                 who = await self._identity_of(tenant_id, row["created_by"])
-                with tempfile.TemporaryDirectory(prefix="mutirao-crm-") as folder:
-                    path = Path(folder) / "list"
-                    await self._files.copy_to(tenant_id, row["file_id"], path)
+                async with self._copy(tenant_id, row["file_id"]) as path:
                     await self._read(who, row, path, custom, progress)
                 await self._end(tenant_id, import_id, "done", None)
             except (Unavailable, psycopg.OperationalError):
@@ -223,6 +216,14 @@ class CrmImports:
         """Refused("crm_import_gone")."""
         async with self._db.tenant(tenant_id) as conn:
             return _imported(await _import_row(conn, import_id))
+
+    @asynccontextmanager
+    async def _copy(self, tenant_id: str, file_id: str) -> AsyncIterator[Path]:
+        """The stored file on this machine's disk: workbooks need to seek."""
+        with tempfile.TemporaryDirectory(prefix="mutirao-crm-") as folder:
+            path = Path(folder) / "list"
+            await self._files.copy_to(tenant_id, file_id, path)
+            yield path
 
     async def _read(
         self, who: Identity, row: Row, path: Path, custom: list[CustomField], progress: Progress | None
@@ -291,7 +292,7 @@ class CrmImports:
 
         No cell can be run as a formula, and the file can be brought in again. Refused("crm_not_allowed").
         """
-        own = self._rights._reads(who)
+        own = self._reads(who)
         names = headers(subject, who.language)
         async with self._db.tenant(who.tenant_id) as conn:
             custom = await fields_of(conn, subject)

@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from business.crm.identity import KeyKind, Match, Record, Verdict, match, record
+from core.turn import LANGUAGES
+from prompts.texts import Texts
 
 ONE_EACH = {
     "whatsapp_id": KeyKind.WA_ID,
@@ -61,3 +63,12 @@ def test_few_clear_cases_are_asked(judged: list[tuple[dict[str, Any], Match]]) -
     share = clear.count(Verdict.ASK) / len(clear)
     print(f"{share:.3f} of {len(clear)} clear pairs are asked")
     assert share <= 0.1
+
+
+def test_every_match_can_be_explained_in_every_language(judged: list[tuple[dict[str, Any], Match]]) -> None:
+    texts = Texts.load()
+    for _, found in judged:
+        for language in LANGUAGES:
+            sentences = [texts.say(language, f"crm.rule.{found.rule}")]
+            sentences += [texts.say(language, f"crm.match.{one.text}", **one.params) for one in found.evidence]
+            assert all(sentences) and not any("{{" in sentence for sentence in sentences)
