@@ -117,6 +117,12 @@ class AccountReport(BaseModel):
     notes: list[str] = []
     fetched_at: datetime
 
+    @property
+    def overlap(self) -> bool:
+        """Whether a day is in both windows."""
+        other = self.compare
+        return other is not None and self.window.since <= other.until and other.since <= self.window.until
+
     def for_model(self, sort_by: str) -> dict[str, Any]:
         """The figures that answers are made of; all of them where there are few rows, else the usual ones."""
         few = list(_SPOKEN) if len(self.rows) <= 3 else [*_SPOKEN_PER_ROW, sort_by]
@@ -163,6 +169,10 @@ class AccountReport(BaseModel):
             )
             if days
         ]
+        if self.window.partial and not self.compare.partial:
+            lacking.append("now ends today, which is not over, so the change is not like for like")
+        if self.overlap:
+            lacking.append("the two windows overlap: days of both are counted twice")
         return "; ".join(["[now, before, change in %]", *lacking])
 
 
@@ -409,7 +419,7 @@ def account_report(
 ) -> AccountReport:
     rows = _sorted(report.rows, sort_by, descending)
     notes = []
-    if report.partial:
+    if report.partial and (report.compare is None or report.compare.partial):  # else it is said beside the changes
         notes.append("the window includes today, which is not over")
     if report.lengths_differ:
         notes.append("the two windows differ in length")

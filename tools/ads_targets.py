@@ -1,17 +1,18 @@
 """Which account, which object and which days a call of an ads tool is about."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from business.ads.model import Account, Entity, Level, Window
 from business.ads.service import AdsService, Failure
-from business.ads.windows import META_MONTHS, PeriodRequest, default_window, parse_period, previous
+from business.ads.windows import META_MONTHS, PeriodRequest, default_window, parse_period
 from core.errors import ArgumentsWrong, MutiraoError
 from core.permissions import Scope
 from core.tenancy import Identity
-from core.words import squeezed
+from core.words import plain, squeezed
 from tools.spec import ToolContext
 
 MOST_ACCOUNTS = 8  # looked at in one call
@@ -148,27 +149,46 @@ async def rows_meant(
 def windows_of(
     ctx: ToolContext, account: Account, period: str | None, compare_with: str | None
 ) -> tuple[Window, Window | None]:
+    """The days that a call is about and those it compares them with: what the whole sentence, "{period} compared with
+    {compare_with}", says. "The last" and "previous" are the one before: of a week the week, of a month the month.
+
+    ArgumentsWrong: period_unclear, and what `parse_period` says of dates that cannot be.
+    """
     now = ctx.turn.now
     months_back = META_MONTHS if account.source == "meta" else None
 
-    def read(text: str, default: Window | None = None) -> PeriodRequest:
-        found = parse_period(text, now=now, time_zone=account.time_zone, default=default, months_back=months_back)
-        if found is None:
-            raise ArgumentsWrong("period_unclear", f"{text[:80]!r} names no period", said=text[:80])
-        return found
+    def sentence(text: str, default: Window | None = None) -> PeriodRequest | None:
+        return parse_period(text, now=now, time_zone=account.time_zone, default=default, months_back=months_back)
 
-    window, compare = _default(account, now), None
-    if period:
-        asked = read(period)
-        window, compare = asked.window, asked.compare
-    if compare_with:
-        if compare_with.strip().lower() in ("previous", "anterior", "previous period", "período anterior"):
-            return window, previous(window)
-        if compare_with[:4].isdigit():
-            return window, read(compare_with).window
-        asked = read(f"comparado com {compare_with}", window)
-        compare = asked.compare or asked.window
-    return window, compare
+    def read(text: str, said: str, default: Window | None = None) -> PeriodRequest:
+        if found := sentence(text, default):
+            return found
+        raise ArgumentsWrong("period_unclear", f"{said[:80]!r} names no period", said=said[:80])
+
+    asked = read(period, period) if period else None
+    if not compare_with:
+        return (asked.window, asked.compare) if asked else (_default(account, now), None)
+    other = "o anterior" if _THE_ONE_BEFORE.fullmatch(plain(compare_with).strip(" .?!")) else compare_with
+    if other[:4].isdigit():  # dates
+        window = asked.window if asked else _default(account, now)
+        return window, read(other, compare_with).window
+    if period and asked:
+        whole = sentence(f"{period} comparado com {other}")
+        if whole and whole.compare and whole.window == asked.window:
+            return whole.window, whole.compare
+    # Only what to compare with was named: it says which period stands against it ("last week": this week). A file has
+    # its own days.
+    known = asked.window if asked else _default(account, now) if account.source == "file" else None
+    found = read(f"comparado com {other}", compare_with, known)
+    return found.window if known is None else known, found.compare or found.window
+
+
+_THE_ONE_BEFORE = re.compile(
+    r"(?:(?:the|an?|[oa]s?|el|l[ao]s?)\s+)?"
+    r"(?:(?:previous|prior|preceding|last|past)(?:\s+(?:one|period))?|(?:one\s+)?before|period before"
+    r"|(?:periodo\s+)?(?:anterior(?:es)?|passad[oa]s?|pasad[oa]s?|previ[oa]s?)|ultim[oa])"
+)
+"""Elliptic words for a period to compare with, which need the other one beside them."""
 
 
 def _default(account: Account, now: datetime) -> Window:

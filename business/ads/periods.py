@@ -164,7 +164,7 @@ _FREQUENT = re.compile(r"\b(?:todo|toda|cada|every|each|todos os|proxim[oa]|next
 # Periods that only make sense beside another one: "os 7 anteriores", "o mês anterior", "the week before".
 _BEFORE = r"(?:anteriore?s?|antes|previas?|previos?|previous|prior|before that|before|precedentes?)"
 _RELATIVE = re.compile(
-    rf"\b(?:(?:the\s+)?(?P<n>{_COUNT})\s+(?P<nunit>dias?|days?|semanas?|weeks?|meses|mes|months?)?\s*{_BEFORE}"
+    rf"\b(?:(?:the\s+)?(?!one\s+before)(?P<n>{_COUNT})\s+(?P<nunit>dias?|days?|semanas?|weeks?|meses|mes|months?)?\s*{_BEFORE}"
     rf"|(?:previous|prior|preceding)\s+(?P<n2>{_COUNT})(?:\s+(?P<nunit2>days?|weeks?|months?))?"
     rf"|(?P<same>(?:mesm[oa]s?|same|mism[oa]s?)\s+(?:periodo|period|dias|days|semana|week|mes|month|epoca|intervalo))"
     rf"\s+(?:(?:do|da|del|de la|of|in|no|na|en|de|the)\s+)*"
@@ -174,7 +174,7 @@ _RELATIVE = re.compile(
     rf"\s+{_BEFORE}"
     rf"|(?:previous|prior|preceding)\s+(?P<unit2>week|month|day|period|quarter|year|weekend|one)"
     rf"|(?:o|a|os|as|el|la|los|las|ao|aos|the)\s+"
-    rf"(?P<bare>anteriore?s?|passad[oa]s?|pasad[oa]s?|previous one|one before))\b"
+    rf"(?P<bare>anteriore?s?|passad[oa]s?|pasad[oa]s?|previous one|last one|one before))\b"
 )
 _UNITS: dict[str, Unit] = dict.fromkeys(("fim de semana", "fin de semana", "weekend"), "weekend")
 _UNITS |= {"dia": "day", "day": "day", "semana": "week", "week": "week", "mes": "month", "month": "month"}

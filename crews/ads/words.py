@@ -150,6 +150,8 @@ class Words:
             lines.append(
                 self.say("ads.lengths_differ", days=report["window"]["days"], compare_days=report["compare"]["days"])
             )
+        if report["compare"] and _overlap(report["window"], report["compare"]):
+            lines.append(self.say("ads.windows_overlap"))
         return "\n".join(lines)
 
     def _leaders_of(self, report: dict[str, Any], metric: str) -> list[dict[str, Any]]:
@@ -475,6 +477,11 @@ def of_kind(result: dict[str, Any], kind: str | None) -> dict[str, Any]:
     ]
     kept = [report for report in kept if report["rows"]]
     return {**result, "reports": kept} if kind and kept else result
+
+
+def _overlap(window: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether a day is in both; dates compare as their ISO form does."""
+    return bool(window["since"] <= other["until"] and other["since"] <= window["until"])
 
 
 def _float(value: Any) -> float | None:

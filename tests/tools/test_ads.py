@@ -326,6 +326,26 @@ async def test_a_compared_period_with_days_without_data_says_so_where_the_change
     assert figures == "[now, before, change in %]; before lacks 2 of 7 days, so the change is not like for like"
 
 
+async def test_a_week_that_is_not_over_and_windows_that_overlap_are_said_where_the_changes_are(desk: Desk) -> None:
+    """Record dueno-con-tropiezos: "¿cómo va contra la semana pasada?"."""
+    lines = {}
+    for period, other in [(None, "la semana pasada"), ("últimos 7 dias", "semana passada"), ("ontem", "anteontem")]:
+        outcome = await desk.call("ads_report", period=period, compare_with=other, account=AURORA)
+        (report,) = json.loads(outcome.text_for_model)["reports"]
+        lines[other] = (report["window"][:22], report["compare"], report["figures"], report.get("notes", []))
+    changes, overlap = "[now, before, change in %]", "the two windows overlap: days of both are counted twice"
+    assert lines == {
+        "la semana pasada": (
+            "2026-11-16..2026-11-20",
+            "2026-11-09..2026-11-15",
+            f"{changes}; now ends today, which is not over, so the change is not like for like",
+            ["the two windows differ in length"],
+        ),
+        "semana passada": ("2026-11-13..2026-11-19", "2026-11-09..2026-11-15", f"{changes}; {overlap}", []),
+        "anteontem": ("2026-11-19..2026-11-19", "2026-11-18..2026-11-18", changes, []),
+    }
+
+
 async def test_a_budget_that_nobody_named_or_that_may_not_be_is_not_even_proposed(desk: Desk, tenants: Tenants) -> None:
     wrong: list[tuple[str, dict[str, Any], str]] = [
         ("aumenta o orçamento do Remarketing", {"change_percent": 20}, "amount_not_named"),
