@@ -166,10 +166,11 @@ def _newest_partner(company: Company) -> date | None:
 
 
 def of_map(place: MapPlace, vendor: str, reference: str, at: datetime) -> tuple[Evidence, ...]:
-    """What a map's entry tells, when it is known to be of the company. Without a website on it: looked, and none."""
+    """What a map's entry tells, when it is known to be of the company. One without a website proves nothing: many that
+    have one do not say so there."""
     found: list[tuple[Kind, Value | None]] = [
         (Kind.PHONE, place.phone),
-        (Kind.WEBSITE, place.website or False),
+        (Kind.WEBSITE, place.website or None),
         (Kind.RATING, Decimal(str(place.rating)) if place.rating is not None else None),
         (Kind.REVIEWS, place.reviews),
         (Kind.CLOSED_ON_MAP, place.closed),

@@ -2,8 +2,8 @@
 
 Each piece of feedback is about one company with its traits: activity, city, size, band of age, MEI. A later company
 that shares a trait gets the points of the rule file for it (`feedback`: by default +2 for each won, -1 for each lost,
--3 for each "not this kind"), never more than `most` in all. A trait that the search itself asks for teaches nothing: whoever
-asks for architects in Campinas again has decided that, and every candidate shares it.
+-3 for each "not this kind"), never more than `most` in all. A trait that the search itself asks for teaches nothing:
+whoever asks for architects in Campinas again has decided that, and every candidate shares it.
 
 The same sums order the next search: the queries whose activity and city earned most come first (`favours`).
 """

@@ -19,7 +19,7 @@ from typing import Any
 
 from business.prospecting.evidence import Evidence, Kind, of_kind, sorted_evidence
 from business.prospecting.lessons import Lesson, points_of
-from business.prospecting.model import IdealCustomer, Signal
+from business.prospecting.model import IdealCustomer, Signal, WantedPlace
 from business.prospecting.plan import Line
 from business.prospecting.rules import PARTS, Part, Rule, RuleSet
 
@@ -83,7 +83,7 @@ class Score:
     lesson_points: Decimal
     version: str
     wish_open: bool
-    """Something that was asked for is not known."""
+    """Something that was wished for (a website, a telephone …) is not known."""
 
 
 def score(
@@ -135,7 +135,7 @@ def score(
         lessons=taught,
         lesson_points=lesson_points,
         version=rules.version,
-        wish_open=any(limit.why == "unknown" for limit in limits),
+        wish_open=any(one.rule.test == "asked_wishes" and one.outcome is Outcome.UNKNOWN for one in found),
     )
 
 
@@ -152,7 +152,7 @@ def _whole(points: Decimal) -> int:
 # --- what a rule answers --------------------------------------------------------------------------
 
 _Answer = tuple[Outcome, Decimal, tuple[Evidence, ...], bool]
-_SIGNALS = {
+SIGNAL_KINDS = {
     Signal.WEBSITE: Kind.WEBSITE,
     Signal.INSTAGRAM: Kind.INSTAGRAM,
     Signal.LINKEDIN: Kind.LINKEDIN,
@@ -176,7 +176,7 @@ def _applies(rule: Rule, profile: IdealCustomer) -> bool:
             return bool(profile.wishes)
         case "asked_activity":
             return True
-    return not any(_SIGNALS[wish.signal] == rule.about for wish in profile.wishes)
+    return not any(SIGNAL_KINDS[wish.signal] == rule.about for wish in profile.wishes)
 
 
 def _answer(rule: Rule, profile: IdealCustomer, pieces: Sequence[Evidence], today: date, unknown: Decimal) -> _Answer:
@@ -184,7 +184,7 @@ def _answer(rule: Rule, profile: IdealCustomer, pieces: Sequence[Evidence], toda
         case "asked_activity":
             return _activity(rule, profile, pieces, unknown)
         case "asked_place":
-            return _decided(of_kind(pieces, Kind.CITY), lambda one: in_places(profile, str(one.value)), unknown)
+            return _decided(of_kind(pieces, Kind.CITY), lambda one: in_places(profile.places, str(one.value)), unknown)
         case "asked_age":
             first, last = profile.age.opened(today)
             return _decided(
@@ -235,7 +235,7 @@ def _size(profile: IdealCustomer, pieces: Sequence[Evidence], unknown: Decimal) 
 
 def _wishes(profile: IdealCustomer, pieces: Sequence[Evidence], unknown: Decimal) -> _Answer:
     answers = [
-        _decided(of_kind(pieces, _SIGNALS[wish.signal]), _is_there if wish.has else _is_lacking, unknown)
+        _decided(of_kind(pieces, SIGNAL_KINDS[wish.signal]), _is_there if wish.has else _is_lacking, unknown)
         for wish in profile.wishes
     ]
     return _all_of(answers, unknown)
@@ -293,9 +293,9 @@ def _best_share(rule: Rule, profile: IdealCustomer, share: Decimal, pieces: Sequ
     return share
 
 
-def in_places(profile: IdealCustomer, ibge: str) -> bool:
+def in_places(places: Iterable[WantedPlace], ibge: str) -> bool:
     """Whether a city (IBGE code) is one of the places or in one of them: its code begins with that of its state."""
-    return any(ibge == place.ibge or (place.kind == "state" and ibge[:2] == place.ibge) for place in profile.places)
+    return any(ibge == place.ibge or (place.kind == "state" and ibge[:2] == place.ibge) for place in places)
 
 
 def _limits(found: Sequence[RuleScore], pieces: Sequence[Evidence], rules: RuleSet) -> list[Limit]:

@@ -1,0 +1,245 @@
+"""Learning more about one company, where it pays: its entry on a map, its own website, its page on LinkedIn.
+
+Nothing found is taken for the company's unless it shows that it is: the map's entry has its registered telephone, or
+its name at its address; the website shows its CNPJ or its telephone, or stands on such an entry and shows no other
+CNPJ. Anything else is left aside, for a namesake's website is worse than none.
+
+That there is no website is never concluded from one source that shows none: only when it was asked for, the company
+was found on the map without one, and a search of the web brought none either.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Protocol
+from urllib.parse import quote, urlsplit
+
+from business.prospecting.evidence import Evidence, Kind, of_kind, of_map, of_site, sorted_evidence
+from business.prospecting.lessons import Lesson
+from business.prospecting.model import IdealCustomer, Signal
+from business.prospecting.plan import pays
+from business.prospecting.rules import RuleSet
+from business.prospecting.score import SIGNAL_KINDS, Score, score
+from core.errors import MutiraoError
+from core.words import folded
+from integrations.minha_receita.payloads import Company
+from integrations.web_pages.client import Site
+from integrations.web_search.payloads import Answer, PlaceQuery, Query
+from integrations.web_search.payloads import Page as WebPage
+from integrations.web_search.payloads import Place as MapPlace
+
+
+class Sites(Protocol):
+    """integrations.web_pages.client.WebPages"""
+
+    async def site(self, url: str, *, most: int = 3) -> Site: ...
+
+
+class Web(Protocol):
+    """integrations.web_search.client.WebSearch, or what counts its quota for a tenant."""
+
+    async def places(self, query: PlaceQuery) -> Answer[MapPlace]: ...
+
+    async def pages(self, query: Query) -> Answer[WebPage]: ...
+
+    async def linkedin(self, company: str, city: str = "") -> Answer[WebPage]: ...
+
+
+@dataclass
+class Used:
+    """What a look cost, and how often a source failed."""
+
+    searches: dict[str, int] = field(default_factory=dict)
+    sites: int = 0
+    failed: int = 0
+
+    def search(self, vendor: str, cost: int) -> None:
+        self.searches[vendor] = self.searches.get(vendor, 0) + cost
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What a score needs besides the evidence."""
+
+    profile: IdealCustomer
+    rules: RuleSet
+    today: date
+    lessons: Sequence[Lesson]
+
+    def score(self, evidence: Sequence[Evidence]) -> Score:
+        return score(self.profile, evidence, self.rules, self.today, self.lessons)
+
+    def pays(self, evidence: Sequence[Evidence]) -> bool:
+        """Whether to look further: plan.pays."""
+        now = self.score(evidence)
+        reachable = any(one.value is not False for one in of_kind(evidence, Kind.PHONE, Kind.WHATSAPP, Kind.EMAIL))
+        missing = self.profile.wants_contact and not reachable
+        return bool(pays(now.total, now.best, self.rules.qualified, wish_open=now.wish_open, contact_missing=missing))
+
+
+async def enrich(
+    company: Company, evidence: Sequence[Evidence], judge: Judge, web: Web | None, sites: Sites | None
+) -> tuple[tuple[Evidence, ...], Used]:
+    """The evidence with what else was found, and what it cost. A source that fails leaves things unknown."""
+    found, used = tuple(evidence), Used()
+    on_map = False
+    if web is not None and judge.pays(found):
+        try:
+            more = await _map(company, web, used)
+            on_map = bool(more)
+            found = sorted_evidence((*found, *more))
+        except MutiraoError:
+            used.failed += 1
+    address = next((str(one.value) for one in of_kind(found, Kind.WEBSITE) if one.value is not False), None)
+    if sites is not None and address is not None and judge.pays(found):
+        found = sorted_evidence((*found, *await _site(company, address, sites, used, on_map=on_map)))
+    for signal in (Signal.WEBSITE, Signal.LINKEDIN):
+        wanted = judge.profile.wish(signal) is not None and not of_kind(found, SIGNAL_KINDS[signal])
+        if web is None or not wanted or not judge.pays(found):
+            continue
+        try:
+            if signal is Signal.LINKEDIN:
+                found = sorted_evidence((*found, *await _linkedin(company, web, used)))
+            else:
+                found = sorted_evidence((*found, *await _search_site(company, web, sites, used, on_map=on_map)))
+        except MutiraoError:
+            used.failed += 1
+    return found, used
+
+
+# --- the map ----------------------------------------------------------------------------------------
+
+
+async def _map(company: Company, web: Web, used: Used) -> tuple[Evidence, ...]:
+    name = _name(company)
+    if not name:
+        return ()
+    query = PlaceQuery(name, _city(company))
+    answer = await web.places(query)
+    used.search(answer.vendor, answer.cost)
+    theirs = [place for place in answer.results if is_theirs(company, place)]
+    if len(theirs) != 1:  # none, or two that both could be: then neither is taken
+        return ()
+    return of_map(theirs[0], answer.vendor, _map_url(theirs[0]), answer.asked_at)
+
+
+def is_theirs(company: Company, place: MapPlace) -> bool:
+    """Whether a map's entry is the company's: its registered telephone, or its name at its address."""
+    if place.phone and any(same_phone(place.phone, phone) for phone in company.phones):
+        # An accountant's telephone stands for many clients: the name has to have something of theirs, too.
+        return bool(_telling(place.name) & _telling(f"{company.trade_name or ''} {company.legal_name or ''}"))
+    names = {folded(name) for name in (company.trade_name, company.legal_name) if name}
+    if folded(place.name) not in names or not place.address:
+        return False
+    address = company.address
+    said = folded(place.address)
+    cep = address.cep is not None and address.cep in re.sub(r"\D", "", place.address)
+    number = address.number is not None and f" {folded(address.number)} " in f" {said} "
+    street = address.street is not None and _telling(address.street) <= set(said.split())
+    return number and (cep or street)
+
+
+def same_phone(one: str, other: str) -> bool:
+    """Two writings of one telephone: with or without 55, area code in brackets, the ninth digit of mobiles."""
+    return _phone(one) == _phone(other) != ""
+
+
+def _phone(written: str) -> str:
+    digits = re.sub(r"\D", "", written).removeprefix("0")
+    if len(digits) in (12, 13) and digits.startswith("55"):
+        digits = digits[2:]
+    if len(digits) == 11 and digits[2] == "9":
+        digits = digits[:2] + digits[3:]
+    return digits if len(digits) == 10 else ""
+
+
+def _map_url(place: MapPlace) -> str:
+    """An address at which a person finds the entry again."""
+    words = quote(f"{place.name} {place.address or ''}".strip())
+    more = f"&query_place_id={quote(place.place_id)}" if place.place_id else ""
+    return f"https://www.google.com/maps/search/?api=1&query={words}{more}"
+
+
+# --- their website ----------------------------------------------------------------------------------
+
+
+async def _site(company: Company, address: str, sites: Sites, used: Used, *, on_map: bool) -> tuple[Evidence, ...]:
+    url = address if "://" in address else f"https://{address}"
+    used.sites += 1
+    try:
+        site = await sites.site(url)
+    except MutiraoError:
+        used.failed += 1
+        return ()
+    return of_site(site) if is_their_site(company, site, on_map=on_map) else ()
+
+
+def is_their_site(company: Company, site: Site, *, on_map: bool) -> bool:
+    """Whether a website is the company's. `on_map`: its address stands on the company's entry."""
+    shown = {one.value[:8] for page in site.pages for one in page.facts.cnpjs}
+    if shown:
+        return company.cnpj[:8] in shown
+    phones = [one.given for page in site.pages for one in page.facts.phones]
+    return on_map or any(same_phone(one, phone) for one in phones for phone in company.phones)
+
+
+async def _search_site(
+    company: Company, web: Web, sites: Sites | None, used: Used, *, on_map: bool
+) -> tuple[Evidence, ...]:
+    """A website by a search of the web; that there is none only when the map has them without one."""
+    name = _name(company)
+    if not name:
+        return ()
+    query = Query(f'"{name.replace(chr(34), " ").strip()}" {_city(company)}'.strip())
+    answer = await web.pages(query)
+    used.search(answer.vendor, answer.cost)
+    slug = "".join(folded(name).split())
+    own = [one.url for one in answer.results if slug and slug in re.sub(r"[^a-z0-9]", "", _host(one.url))]
+    for url in own[:2]:
+        if sites is not None and (more := await _site(company, url, sites, used, on_map=False)):
+            return more
+    if own or not on_map:
+        return ()  # there is one that may be theirs, or nothing was found at all: unknown
+    where = f"{answer.vendor}: {query.words}"
+    return (Evidence(Kind.WEBSITE, False, answer.vendor, where, answer.asked_at),)
+
+
+async def _linkedin(company: Company, web: Web, used: Used) -> tuple[Evidence, ...]:
+    """Their page on LinkedIn as search results show it; it is never fetched. None shown is unknown."""
+    name = _name(company)
+    if not name:
+        return ()
+    answer = await web.linkedin(name, _city(company))
+    used.search(answer.vendor, answer.cost)
+    city = folded(_city(company))
+    theirs = [
+        one
+        for one in answer.results
+        if folded(name) in folded(one.title) and city and city in folded(f"{one.title} {one.snippet or ''} {one.url}")
+    ]
+    if len(theirs) != 1:
+        return ()
+    url = theirs[0].url
+    return (Evidence(Kind.LINKEDIN, urlsplit(url).path.strip("/"), answer.vendor, url, answer.asked_at),)
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").lower()
+
+
+def _name(company: Company) -> str:
+    return (company.trade_name or company.legal_name or "")[:120]
+
+
+def _city(company: Company) -> str:
+    return (company.address.city or "").title()
+
+
+_SAYS_NOTHING = frozenset(
+    "ltda me epp eireli sa s a e de do da dos das rua r avenida av praca servicos comercio empresa".split()
+)
+
+
+def _telling(words: str) -> set[str]:
+    return set(folded(words).split()) - _SAYS_NOTHING

@@ -1,0 +1,182 @@
+"""Looking for companies: page by page from the registry, left out or scored one by one, kept at once. No model.
+
+A search ends when it has as many qualified companies as were wanted, when many more than that wait for a person to
+look at them, or when its plan is walked to its end. It can be stopped and taken up anywhere (work.py).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from business.prospecting.checks import left_out
+from business.prospecting.enrich import Judge, Sites, Used, Web, enrich
+from business.prospecting.evidence import of_company
+from business.prospecting.plan import Check, Step
+from business.prospecting.searches import Candidate, CandidateState, Cost, Progress, Search, State
+from business.prospecting.work import Fresh, Interrupted, Place, Taken, Work, counted, with_left_out
+from core.errors import MutiraoError, Unavailable
+from integrations.minha_receita.client import Query
+from integrations.minha_receita.payloads import Company, Page, to_record
+
+MOST_TO_LOOK_AT = 5
+"""Times the wanted number: so many for a person to look at are enough; more would be read by nobody."""
+
+OnCandidate = Callable[[Candidate], Awaitable[None]]
+
+
+class Registry(Protocol):
+    """integrations.minha_receita.client.MinhaReceita"""
+
+    def pages(
+        self, query: Query, *, page_size: int = 100, cursor: str | None = None, most_pages: int = 10_000
+    ) -> AsyncIterator[Page]: ...
+
+
+async def find(
+    work: Work,
+    tenant_id: str,
+    search_id: str,
+    registry: Registry,
+    *,
+    worker: str,
+    pages: Sites | None = None,
+    web: Web | None = None,
+    on_candidate: OnCandidate | None = None,
+    time_zone: str = "America/Sao_Paulo",
+) -> Search:
+    """Work on a search until it ends, is paused or taken over; returns it as it then stands.
+
+    `worker` names this process. `on_candidate` is told each company that is new, after it has been kept. When another
+    process works on the search, or nobody should, nothing is done. Without `pages` and `web` only the registry is
+    asked. Unavailable when the registry (or the database) is away: the search stays as it is, to be taken up again.
+    Anything else that the registry refuses ends it as failed.
+    """
+    taken = await work.take(tenant_id, search_id, worker)
+    if taken is None:
+        return await work.look(tenant_id, search_id)
+    hunt = _Hunt(work, taken, registry, pages, web, on_candidate, time_zone)
+    try:
+        async with work.alive(taken):
+            ended = await hunt.run()
+    except Interrupted:
+        return await work.look(tenant_id, search_id)
+    except MutiraoError as error:
+        if isinstance(error, Unavailable):
+            await work.let_go(taken)
+            raise
+        await work.finish(taken, State.FAILED, error.code)
+        return await work.look(tenant_id, search_id)
+    except BaseException:  # cancelled, or a bug: whoever takes it up need not wait for the lease to run out
+        await asyncio.shield(work.let_go(taken))
+        raise
+    await work.finish(taken, State.DONE, ended)
+    return await work.look(tenant_id, search_id)
+
+
+class _Hunt:
+    """One process's work on one search."""
+
+    def __init__(
+        self,
+        work: Work,
+        taken: Taken,
+        registry: Registry,
+        sites: Sites | None,
+        web: Web | None,
+        on_candidate: OnCandidate | None,
+        time_zone: str,
+    ) -> None:
+        self._work = work
+        self._taken = taken
+        self._registry = registry
+        self._sites = sites
+        self._web = web
+        self._on_candidate = on_candidate
+        self._profile = taken.search.profile
+        self._asked = {one.code for one in self._profile.activities}
+        today = work.now().astimezone(ZoneInfo(time_zone)).date()
+        self._judge = Judge(self._profile, taken.rules, today, taken.lessons)
+        self._progress: Progress = taken.search.progress
+        self._cost: Cost = taken.search.cost
+
+    async def run(self) -> str:
+        """Why it ended."""
+        for step in self._taken.search.plan.steps:
+            if ended := self._enough():
+                return ended
+            if ended := await self._walk(step):
+                return ended
+        return self._enough() or "plan_end"
+
+    def _enough(self) -> str | None:
+        wanted = self._profile.wanted
+        if self._progress.qualified >= wanted:
+            return "enough"
+        if self._progress.qualified + self._progress.person >= MOST_TO_LOOK_AT * wanted:
+            return "enough_to_look_at"
+        return None
+
+    async def _walk(self, step: Step) -> str | None:
+        """One query of the plan; why the search ended in it, or None when it goes on with the next."""
+        place = self._taken.places.get(step.key, Place(None, 0, 0, None))
+        if place.ended_at is not None or place.pages >= step.most_pages:
+            return None
+        asked = self._registry.pages(
+            step.query,
+            page_size=self._taken.search.plan.page_size,
+            cursor=place.cursor,
+            most_pages=step.most_pages - place.pages,
+        )
+        async for page in asked:
+            self._cost = replace(self._cost, pages=self._cost.pages + 1)
+            if place.item == 0 and page.unreadable:
+                self._progress = with_left_out(self._progress, Check.UNREADABLE, len(page.unreadable))
+            place = await self._page(step, place, page)
+            if ended := self._enough():
+                return ended
+        return None
+
+    async def _page(self, step: Step, place: Place, page: Page) -> Place:
+        """Every company of a page that is not done yet; the place behind the last one that was looked at."""
+        left = page.companies[place.item :]
+        known = await self._work.known(self._taken.tenant_id, [company.cnpj for company in left])
+        for company in left:
+            place = replace(place, item=place.item + 1)
+            if step.further and company.activity is not None and company.activity.code in self._asked:
+                continue  # the query for main activities has it
+            self._progress = replace(self._progress, seen=self._progress.seen + 1)
+            evidence = of_company(company)
+            why = Check.KNOWN if company.cnpj in known else left_out(self._profile, evidence, self._judge.today)
+            if why is not None:
+                self._progress = with_left_out(self._progress, why)
+                continue  # written with the next company that is kept, or at the end of the page
+            await self._keep(step, place, company)
+            if self._enough():
+                return place
+        done = Place(page.cursor, 0, place.pages + 1, None if page.cursor else self._work.now())
+        await self._work.keep(self._taken, step.key, done, self._progress, self._cost)
+        return done
+
+    async def _keep(self, step: Step, place: Place, company: Company) -> None:
+        evidence, used = await enrich(company, of_company(company), self._judge, self._web, self._sites)
+        self._charge(used)
+        fresh = Fresh(
+            cnpj=company.cnpj,
+            name=company.trade_name or company.legal_name,
+            bronze=to_record(company),
+            evidence=evidence,
+            score=self._judge.score(evidence),
+        )
+        kept = await self._work.keep(self._taken, step.key, place, self._progress, self._cost, fresh)
+        self._progress = counted(self._progress, kept)
+        if kept is not None and kept.state is CandidateState.NEW and self._on_candidate is not None:
+            await self._on_candidate(kept)
+
+    def _charge(self, used: Used) -> None:
+        searches = dict(self._cost.searches)
+        for vendor, cost in used.searches.items():
+            searches[vendor] = searches.get(vendor, 0) + cost
+        self._cost = replace(self._cost, searches=searches, sites=self._cost.sites + used.sites)
+        self._progress = replace(self._progress, lookups_failed=self._progress.lookups_failed + used.failed)
