@@ -95,7 +95,8 @@ class Talk:
             except MutiraoError as error:
                 return self._refused(error)
             return "talk.rejected", {"what": self._title(turn, meant[0])}
-        turn.proposals += [p.id for p in pending[:_SHOWN] if p.id not in turn.proposals]
+        in_order = reversed(pending[:_SHOWN])  # as their cards were shown: "the first" is the first
+        turn.proposals += [p.id for p in in_order if p.id not in turn.proposals]
         return "talk.use_buttons" if pending else "talk.nothing_pending", {"count": len(pending)}
 
     async def _undo(self, turn: Turn, text: str) -> Said:

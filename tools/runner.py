@@ -7,6 +7,7 @@ A call never raises for what a tool or a model did wrong: it returns a `ToolOutc
 """
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -156,6 +157,7 @@ class ToolRunner:
             if not spec.proposes:
                 return ToolOutcome(True, compact(result.for_model()), result.model_dump(mode="json"))
             assert isinstance(result, ProposedChange)
+            await self._after_earlier_proposals(turn)
             return await self._propose(turn, spec, args, result)
         except MutiraoError as error:
             return _failure(error)
@@ -163,6 +165,15 @@ class ToolRunner:
             bug = new_id("bug")
             log.exception("tool_bug", bug=bug, tool=spec.name, turn=turn.id)
             return _failure(MutiraoError("tool_bug", f"the tool failed; do not call it again (id {bug})", id=bug))
+
+    async def _after_earlier_proposals(self, turn: Turn) -> None:
+        """Proposals are made in the order in which they were asked for, so that "the first" is the one that an answer
+        tells first; finding out what to propose goes on side by side."""
+        this = asyncio.current_task()
+        earlier = list(itertools.takewhile(lambda call: call[1] is not this, turn.calls.items()))
+        waited_for = [running for key, running in earlier if self.tools[key.partition(" ")[0]].proposes]
+        if waited_for:
+            await asyncio.wait(waited_for)
 
     async def _propose(self, turn: Turn, spec: ToolSpec, args: ToolArgs, result: ProposedChange) -> ToolOutcome:
         proposal = await self._approvals.create(

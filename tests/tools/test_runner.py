@@ -248,6 +248,37 @@ async def test_an_effect_becomes_a_proposal_and_nothing_else_happens(
     assert kept.change == turn_dial("volume", "100", "150", effect="SPEND")
 
 
+@tool(effect=Effect.SPEND, area="ads")
+async def turn_the_dial_slowly(ctx: ToolContext, args: TurnArgs) -> ProposedChange:
+    """Propose to turn a dial when another call has found out what to propose."""
+    await until(lambda: "quick" in ran)
+    return ProposedChange(change=turn_dial(args.dial, "100", args.to, effect="SPEND"), evidence=[])
+
+
+@tool(effect=Effect.SPEND, area="ads")
+async def turn_the_dial_quickly(ctx: ToolContext, args: TurnArgs) -> ProposedChange:
+    """Propose to turn a dial at once."""
+    ran.append("quick")
+    return ProposedChange(change=turn_dial(args.dial, "100", args.to, effect="SPEND"), evidence=[])
+
+
+async def test_proposals_of_one_answer_come_in_the_order_in_which_they_were_asked_for(
+    make_runner: MakeRunner, make_turn: MakeTurn, witness: Witness, approvals: Approvals, tenants: Tenants
+) -> None:
+    """Record dono-com-pressa: an answer numbered two pauses, and the cards came the other way round."""
+    witness.dials["treble"] = "100"
+    turn, runner = make_turn("vira tudo para 150"), make_runner([turn_the_dial_slowly, turn_the_dial_quickly, fall])
+    first, broken, second = await asyncio.gather(
+        runner.call(turn, "turn_the_dial_slowly", {"dial": "volume", "to": "150"}),
+        runner.call(turn, "fall", {"name": "hard"}),
+        runner.call(turn, "turn_the_dial_quickly", {"dial": "treble", "to": "150"}),
+    )
+    assert first.proposal is not None and second.proposal is not None and not broken.ok
+    assert turn.proposals == [first.proposal.id, second.proposal.id]
+    made = await approvals.list(tenants.one[Role.ADMIN], conversation_id="conv_1")
+    assert [proposal.id for proposal in made] == [second.proposal.id, first.proposal.id]  # newest first
+
+
 async def test_a_target_that_the_user_did_not_name_is_marked_with_where_it_came_from(
     make_runner: MakeRunner, make_turn: MakeTurn
 ) -> None:
