@@ -19,8 +19,8 @@ from core.words import folded
 _LONGEST_WORD = 60  # characters
 _MOST_WORDS = 80  # of one record
 _MOST_ASKED = 6
-_MOST_HITS = 20_000
-"""Of the longest word asked for; of more, the first in the alphabet are looked at. Read from the index alone."""
+_MOST_HITS, _MOST_TOGETHER = 2_000, 20_000
+"""Hits of the only word asked for, and of the longest of several: of more, the first in the alphabet are looked at."""
 _MOST_RECORDS = 500
 """Of those that have every word, the newest, are read and put in order."""
 _LAST = "\U0010ffff"
@@ -139,8 +139,9 @@ async def _look(
             where.append("%s = ANY(r.tags)")
             values.append(tag.casefold())
     if ranges:
+        most = _MOST_HITS if len(ranges) == 1 else _MOST_TOGETHER
         hits = " INTERSECT ".join(
-            f"(SELECT subject_id FROM crm_words WHERE {_in_range(owner_id)}{f' LIMIT {_MOST_HITS}' if n == 0 else ''})"
+            f"(SELECT subject_id FROM crm_words WHERE {_in_range(owner_id)}{f' LIMIT {most}' if n == 0 else ''})"
             for n in range(len(ranges))
         )
         where.append(

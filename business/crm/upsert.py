@@ -157,18 +157,19 @@ class UpsertPart(CrmPart):
         own = self._writes(who)
         results: dict[int, Upserted | MutiraoError] = {}
         waiting = list(enumerate(batch))
-        if write:
-            await _lock(conn, who.tenant_id, {handle for told in batch for handle in told.handles})
-        while waiting:
-            wave: list[tuple[int, Told]] = []
-            later: list[tuple[int, Told]] = []
-            taken: set[str] = set()
-            for place, told in waiting:
-                (later if told.handles & taken else wave).append((place, told))
-                taken |= told.handles
-            found = await self._wave(conn, who, own, [told for _, told in wave], write, into, as_new)
-            results |= {place: result for (place, _), result in zip(wave, found, strict=True)}
-            waiting = later
+        async with conn.pipeline():  # what needs no answer does not wait for one
+            if write:
+                await _lock(conn, who.tenant_id, {handle for told in batch for handle in told.handles})
+            while waiting:
+                wave: list[tuple[int, Told]] = []
+                later: list[tuple[int, Told]] = []
+                taken: set[str] = set()
+                for place, told in waiting:
+                    (later if told.handles & taken else wave).append((place, told))
+                    taken |= told.handles
+                found = await self._wave(conn, who, own, [told for _, told in wave], write, into, as_new)
+                results |= {place: result for (place, _), result in zip(wave, found, strict=True)}
+                waiting = later
         return [results[place] for place in range(len(batch))]
 
     async def _wave(
