@@ -130,26 +130,20 @@ async def test_an_import_that_died_goes_on_behind_its_last_batch(
     assert (await lists.run(who.tenant_id, started.id, told.append)).state == "done" and len(told) == 2
 
 
-@pytest.mark.parametrize(
-    ("header", "subject"),
-    [
+async def test_columns_are_known_in_three_languages(lists: CrmImports, files: Files, tenants: Tenants) -> None:
+    who = tenants.one[Role.ADMIN]
+    for header, subject in (
         ("Full name,Phone number,E-mail address,Company", Subject.CONTACT),
         ("Nombre,Teléfono,Correo electrónico,Compañía", Subject.CONTACT),
         ("First name,Mobile,Email,Job title", Subject.CONTACT),
         ("Razão Social,Telefone,E-mail,Nome Fantasia", Subject.COMPANY),
         ("Legal name,Phone,E-mail address,CNPJ number", Subject.COMPANY),
         ("Razón social,Teléfono,Correo,Ciudad", Subject.COMPANY),
-    ],
-)
-async def test_columns_are_known_in_three_languages(
-    lists: CrmImports, files: Files, tenants: Tenants, header: str, subject: Subject
-) -> None:
-    who = tenants.one[Role.ADMIN]
-    seen = await lists.preview(
-        who, await stored(files, who, f"Lista de 2026\n{header}\nIpê Lima,1998765-4329,a@x.org,\n")
-    )
-    assert (seen.subject, seen.ignored, seen.counts()) == (subject, [], {"created": 1})
-    assert set(seen.columns.values()) >= {"phone", "email"}
+    ):
+        file_id = await stored(files, who, f"Lista de 2026\n{header}\nIpê Lima,1998765-4329,a@x.org,\n")
+        seen = await lists.preview(who, file_id)
+        assert (seen.subject, seen.ignored, seen.counts()) == (subject, [], {"created": 1}), header
+        assert set(seen.columns.values()) >= {"phone", "email"}, header
 
 
 async def test_a_column_with_another_name_can_be_told_and_own_fields_are_known(
@@ -168,23 +162,20 @@ async def test_a_column_with_another_name_can_be_told_and_own_fields_are_known(
     assert told.value.code == "crm_import_map_unknown"
 
 
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [
+async def test_a_file_that_is_no_list_is_told_and_not_queued(
+    lists: CrmImports, files: Files, tenants: Tenants, owner_dsn: str
+) -> None:
+    who = tenants.one[Role.ADMIN]
+    for content, code in (
         (b"\n\n", "crm_import_columns_unknown"),
         (b"cor;tamanho\nazul;3\n", "crm_import_columns_unknown"),
         (b"%PDF-1.7", "crm_import_not_a_table"),
         (b"PK\x03\x04broken", "crm_import_not_a_table"),
         (b"\x00\x01\x02", "crm_import_not_a_table"),
-    ],
-)
-async def test_a_file_that_is_no_list_is_told_and_not_queued(
-    lists: CrmImports, files: Files, tenants: Tenants, content: bytes, code: str, owner_dsn: str
-) -> None:
-    who = tenants.one[Role.ADMIN]
-    with pytest.raises(MutiraoError) as told:
-        await lists.start(who, await stored(files, who, content))
-    assert told.value.code == code
+    ):
+        with pytest.raises(MutiraoError) as told:
+            await lists.start(who, await stored(files, who, content))
+        assert told.value.code == code, content
     assert rows(owner_dsn, "crm_imports") == []
 
 

@@ -169,6 +169,24 @@ async def test_eight_writers_with_one_person_make_one_contact(
     assert len(rows(owner_dsn, "crm_keys")) == 2
 
 
+async def test_changes_that_come_at_once_by_hand_and_from_a_list_lose_nothing(crm: Crm, tenants: Tenants) -> None:
+    who = tenants.one[Role.ADMIN]
+    made = await crm.upsert_contact(who, person("Ana Lima", (PHONE, "19 98765-4329"), (CPF, "52998224725")))
+    assert made.id
+    told = [
+        # Different keys of one person: these hold different locks.
+        person("Ana Lima", (PHONE, "19 98765-4329") if n % 2 else (CPF, "52998224725"), tags=(f"lista {n}",))
+        for n in range(8)
+    ]
+    await asyncio.gather(
+        *(crm.upsert_contact(who, data) for data in told),
+        *(crm.tag(who, Subject.CONTACT, made.id, add=[f"mão {n}"]) for n in range(8)),
+    )
+    found = await crm.contact(who, made.id)
+    assert set(found.tags) == {f"{word} {n}" for word in ("lista", "mão") for n in range(8)}
+    assert {hit.id for word in ("lista", "mao") for hit in await crm.search(who, word)} == {made.id}
+
+
 async def test_fields_of_the_tenant_are_typed_and_checked(crm: Crm, tenants: Tenants) -> None:
     who = tenants.one[Role.ADMIN]
     for field in (
