@@ -69,10 +69,11 @@ class Told:
 
 @dataclass
 class Known:
-    """A record that shares something with what is told."""
+    """A record that shares something with what is told. `version` changes with every writing of its row."""
 
     row: Row
     keys: list[Key]
+    version: str
 
 
 def made_ready(data: Data) -> Told:
@@ -423,7 +424,7 @@ class _Writing:
         self.who, self.subject, self.at = who, subject, at
         self._created: list[Row] = []
         self._updated: list[Row] = []
-        self._before: dict[str, Row] = {}
+        self._before: dict[str, str] = {}  # id → version
         self._keys: list[Row] = []
         self._words: dict[str, tuple[str | None, set[str]]] = {}
         self._new_words: dict[str, tuple[str | None, set[str]]] = {}
@@ -435,7 +436,7 @@ class _Writing:
         self._new_words[row["id"]] = (row["owner_id"], words_of(row, keys, self.subject))
 
     def update(self, known: Known, folded: Folded, data: Data) -> None:
-        self._before[known.row["id"]] = known.row
+        self._before[known.row["id"]] = known.version
         self._updated.append(folded.row)
         self._add_keys(known.row["id"], folded.new_keys, data.source)
         words = (folded.row["owner_id"], words_of(folded.row, [*known.keys, *folded.new_keys], self.subject))
@@ -464,9 +465,9 @@ class _Writing:
         """Lock the rows that will be changed; False when one of them is not any more what was decided upon."""
         if not self._before:
             return True
-        query = f"SELECT to_jsonb(r) AS row FROM {TABLE[self.subject]} r WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+        query = f"SELECT id, xmin::text AS version FROM {TABLE[self.subject]} WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
         rows = await (await conn.execute(query.encode(), [list(self._before)])).fetchall()
-        return {row["row"]["id"]: row["row"] for row in rows} == self._before
+        return {row["id"]: row["version"] for row in rows} == self._before
 
     async def write(self, conn: Connection) -> None:
         try:
@@ -519,7 +520,7 @@ async def _known(conn: Connection, subject: Subject, wave: list[Told], into: str
     values = sorted({handle for told in wave if told.keys for handle in told.handles})
     names = sorted({handle for told in wave if not told.keys for handle in told.handles})
     query = f"""
-        SELECT to_jsonb(r) AS row,
+        SELECT to_jsonb(r) AS row, r.xmin::text AS version,
                (SELECT jsonb_agg(jsonb_build_array(k.kind, k.value, k.given)) FROM crm_keys k
                 WHERE k.subject_id = r.id) AS keys
         FROM {TABLE[subject]} r
@@ -530,7 +531,9 @@ async def _known(conn: Connection, subject: Subject, wave: list[Told], into: str
         ORDER BY r.id"""
     rows = await (await conn.execute(query.encode(), [values, names, into])).fetchall()
     return [
-        Known(row["row"], [Key(KeyKind(kind), value, given) for kind, value, given in row["keys"] or []])
+        Known(
+            row["row"], [Key(KeyKind(kind), value, given) for kind, value, given in row["keys"] or []], row["version"]
+        )
         for row in rows
     ]
 
