@@ -200,7 +200,7 @@ class Attempt:
         all of the prompt, and what was heard of the answer, once it had begun, or was given up for a faster one."""
         question, model, heard = self._question, self.link.model, self._heard
         usage, estimated = outcome.usage, heard.uncounted
-        if usage is None and (heard.events or self.beaten):
+        if usage is None and (heard.first_seconds is not None or self.beaten):
             usage, estimated = Usage(prompt_tokens(question.request), heard.tokens), True
         if isinstance(outcome, ModelAnswer):
             cost = outcome.cost_usd

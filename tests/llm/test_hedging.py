@@ -1,15 +1,19 @@
 """A second model beside a slow first one: who is asked when, who answers, what becomes of the other."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
 from core.errors import Refused
 from core.turn import Turn
 from evals.stand_in import Answer, Seen, StandIn
+from llm.breaker import Breakers
+from llm.catalog import Model, load_catalog
 from llm.hedging import FirstSigns
-from llm.messages import ModelAnswer
+from llm.messages import ModelAnswer, ModelRequest, Usage
+from llm.providers import Finished
+from llm.questions import RouterLimits
 from llm.router import Router
 from tests.llm.conftest import MakeRouter, Serve, SpendPlaybook, new_turn, question
 
@@ -83,6 +87,41 @@ async def test_of_two_that_were_asked_the_first_to_begin_answers(serve: Serve, m
         ("openai", False, True),
         ("anthropic", True, False),
     }
+
+
+class AtOnce:
+    """Answers at once so many times, then not before `go`: no server on a wire can begin two answers at one moment."""
+
+    def __init__(self, go: asyncio.Event, quick: int) -> None:
+        self._go, self._quick = go, quick
+
+    async def ready(self) -> None: ...
+
+    async def stream(self, model: Model, request: ModelRequest) -> AsyncGenerator[str | Finished, None]:
+        self._quick -= 1
+        if self._quick < 0:
+            await self._go.wait()
+        yield ""
+        yield "Sim."
+        yield Finished([], Usage(100, 2))
+
+    async def listed(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def test_the_prompt_of_one_that_began_at_the_same_moment_and_was_not_needed_is_counted() -> None:
+    go = asyncio.Event()
+    providers = {"openai": AtOnce(go, 20), "anthropic": AtOnce(go, 0)}
+    router = Router(load_catalog(), providers, RouterLimits(hedging=True), breakers=Breakers())
+    await accustomed(router)
+    turn = new_turn()
+    asyncio.get_running_loop().call_later(0.3, go.set)
+    await ask(router, turn)
+    [not_needed] = [call for call in turn.model_calls if call.failure]
+    assert (not_needed.failure or "").startswith("given_up: ") and not_needed.first_seconds
+    assert not_needed.prompt_tokens > 0 and not_needed.cost_usd
+    await router.close()
 
 
 async def test_a_second_model_that_fails_leaves_the_answer_to_the_first(serve: Serve, make_router: MakeRouter) -> None:
