@@ -44,8 +44,7 @@ class MemoryCheck:
             reason = error.params["reason"] if isinstance(error, Unavailable) else f"> {_SECONDS:.0f} s"
             return self._found("broken", "memory_away", engine=engine, reason=reason)
         if embedded:
-            guest = info.role == "guest"
-            return self._found("ok", "memory_embedded", engine=info.engine, version=info.version, guest=guest)
+            return self._found("ok", "memory_embedded", engine=info.engine, version=info.version)
         if _version(info) < _OLDEST_SERVER:
             needed = ".".join(map(str, _OLDEST_SERVER))
             return self._found("broken", "memory_old", version=info.version, needed=needed)

@@ -24,7 +24,7 @@ HASH = "hash"
 
 # Numbers that a vector of these models has when the settings do not say how many: what the model itself gives, but
 # half of it for the large ones, which their makers say costs next to nothing ("Matryoshka" vectors: the first part of
-# one is a vector too). Sources: platform.openai.com/docs/guides/embeddings, ai.google.dev/gemini-api/docs/embeddings.
+# one is a vector too). Sources: the guides on embeddings of OpenAI and of the Gemini API.
 _SIZES = {
     "text-embedding-3-small": 1536,
     "text-embedding-3-large": 1536,

@@ -71,8 +71,6 @@ class ShelfInfo:
 
     engine: str
     version: str
-    role: str = ""
-    """Of the embedded one: "owner", or "guest" of the process that owns it."""
     points: dict[str, int] = field(default_factory=dict)
     """By shelf; those of all tenants."""
 

@@ -183,7 +183,7 @@ class ServerShelves:
     async def info(self, names: Sequence[str]) -> ShelfInfo:
         about = await self._do(lambda client: client.info())
         points = {name: await self.count(name, None) for name in names if await self.look(name) is not None}
-        return ShelfInfo(f"Qdrant ({urlsplit(self._url).netloc.rpartition('@')[2]})", about.version, "", points)
+        return ShelfInfo(f"Qdrant ({urlsplit(self._url).netloc.rpartition('@')[2]})", about.version, points)
 
     async def close(self) -> None:
         if self._client is not None:

@@ -5,6 +5,7 @@ import json
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from integrations.sandbox_http import Abortable, Fault, SandboxHttp, listen
 from memory.embeddings import Embedding, OpenAIEmbedding, hash_vector
 from memory.long_term import Item, LongTermMemory
 from memory.shelf import Shelves
-from memory.shelf_edge import EdgeShelves
+from memory.shelf_edge import EdgeShelves, engine
 from memory.shelf_server import ServerShelves
 from tests.conftest import Dsns, fresh_database
 from tests.memory.qdrant_stand_in import QdrantStandIn
@@ -70,23 +71,42 @@ def qdrant(qdrant_server: QdrantStandIn) -> QdrantStandIn:
     return qdrant_server
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
+@contextmanager
+def place() -> Iterator[Path]:
     """Where an embedded index may lie: in memory where the machine has that, since each write goes to the disk."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="mutirao-memory-", dir=memory if memory.is_dir() else None) as name:
         yield Path(name) / "memory"
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A place for an index of this test's own."""
+    with place() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Path]:
+    """A place with an engine that runs for all tests of a file."""
+    with place() as path:
+        with engine(path):
+            yield path
+
+
 @pytest.fixture(params=["embedded", "server"])
-async def shelves(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Shelves]:
+async def shelves(request: pytest.FixtureRequest, house: House, memory_db: Database) -> AsyncIterator[Shelves]:
     """One engine after the other: what holds for one must hold for the other."""
     made: Shelves
     if request.param == "embedded":
-        made = EdgeShelves(folder)
+        made = EdgeShelves(request.getfixturevalue("running"))
     else:
         made = ServerShelves(request.getfixturevalue("qdrant").url)
     yield made
+    with psycopg.connect(house.dsns.owner) as conn:
+        names = [name for (name,) in conn.execute("SELECT name FROM memory_shelves").fetchall()]
+    for name in names:
+        await made.drop(name)
     await made.close()
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from core.doctor import Finding
 from memory.checks import MemoryCheck
 from memory.long_term import Item
-from memory.shelf_edge import EdgeShelves
 from memory.shelf_server import ServerShelves
 from prompts.texts import Texts
 from tests.conftest import free_port
@@ -38,13 +37,6 @@ async def test_the_engine_the_items_and_what_waits_are_told(by_folder: Kept) -> 
     assert "[ok] The memory has 2 items, all in the index." in text
     await by_folder.write(Item("c", "escola", "user"))
     assert "3 items; 1 change waits" in words(await told(by_folder))
-
-
-async def test_a_command_beside_the_server_says_that_it_asks_through_it(by_folder: Kept, folder: Path) -> None:
-    await by_folder.put(Item("a", "padaria", "user"))
-    beside = EdgeShelves(folder)
-    assert "through another process" in words(await told(by_folder.over(beside)))
-    await beside.close()
 
 
 async def test_a_server_is_named_without_its_secrets(by_server: Kept, qdrant: QdrantStandIn) -> None:

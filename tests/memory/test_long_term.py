@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import shutil
-import sys
+import signal
+import stat
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -517,52 +519,50 @@ async def test_a_change_is_followed_by_a_job_of_the_same_transaction(by_folder: 
 # --- one folder, several processes ------------------------------------------------------------------------
 
 
-async def test_two_on_one_folder_search_and_write_and_the_second_takes_over(by_folder: Kept, folder: Path) -> None:
-    owner, first, second = by_folder, by_folder.memory.shelves, EdgeShelves(folder)
-    guest = owner.over(second)
-    await owner.put(ARCHITECT)
-    await guest.put(DENTIST)
-    assert (await guest.ids("arquitetura"), await owner.ids("odontológica")) == (["c1"], ["c2"])
-    assert [(await one.info([WORDS])).role for one in (first, second)] == ["owner", "guest"]
-    await first.close()
-    assert await guest.ids("arquitetura") == ["c1"]
-    assert (await second.info([WORDS])).role == "owner"
-    await second.close()
+async def test_several_on_one_folder_search_and_write_and_any_may_leave(by_folder: Kept, folder: Path) -> None:
+    first, beside = by_folder, by_folder.over(EdgeShelves(folder))
+    await first.put(ARCHITECT)
+    await beside.put(DENTIST)
+    assert (await beside.ids("arquitetura"), await first.ids("odontológica")) == (["c1"], ["c2"])
+    await first.memory.shelves.close()
+    assert await beside.ids("arquitetura") == ["c1"]
+    await beside.memory.shelves.close()
+    assert engine_of(folder) is None  # the last one that left has stopped it
+    assert await first.ids("odontológica") == ["c2"]
 
 
-OWNER = """
-import asyncio, sys
-from pathlib import Path
-from memory.shelf import Point
-from memory.shelf_edge import EdgeShelves
-
-async def main():
-    shelves = EdgeShelves(Path(sys.argv[1]))
-    await shelves.make("mutirao_x_hash", 4)
-    await shelves.put("mutirao_x_hash", "t", [Point("00000000-0000-0000-0000-000000000001", [1.0, 0.0, 0.0, 0.0])])
-    print("ready", flush=True)
-    await asyncio.sleep(600)
-
-asyncio.run(main())
-"""
+async def test_an_engine_that_is_killed_comes_back_with_everything(by_folder: Kept, folder: Path) -> None:
+    await by_folder.put(ARCHITECT, DENTIST)
+    killed = engine_of(folder)
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    assert await by_folder.ids("arquitetura") == ["c1"]
+    assert engine_of(folder) not in (None, killed)
+    assert (await by_folder.memory.catch_up()).indexed == 0
 
 
-async def test_an_owner_that_is_killed_leaves_the_index_to_the_next(folder: Path) -> None:
-    root = str(Path(__file__).parents[2])
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", OWNER, str(folder), cwd=root, stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert (await process.stdout.readline()).strip() == b"ready"
-    guest = EdgeShelves(folder)
-    question = [[1.0, 0.0, 0.0, 0.0]]
-    assert len((await guest.nearest("mutirao_x_hash", "t", question, 5, Where()))[0]) == 1
-    process.kill()
-    await process.wait()
-    hits = await guest.nearest("mutirao_x_hash", "t", question, 5, Where())
-    assert [hit.score for hit in hits[0]] == [pytest.approx(1.0)]
-    assert (await guest.info([])).role == "owner"
-    await guest.close()
+async def test_the_engine_talks_to_nobody_but_our_user(by_folder: Kept, folder: Path) -> None:
+    await by_folder.put(ARCHITECT)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "engine.sock").stat().st_mode) & 0o077 == 0
+
+
+async def test_a_question_that_was_given_up_does_not_answer_the_next(by_folder: Kept) -> None:
+    shelves = by_folder.memory.shelves
+    await by_folder.put(ARCHITECT, DENTIST)
+    for _ in range(5):
+        asking = asyncio.create_task(shelves.ids(WORDS, by_folder.tenant))
+        await asyncio.sleep(0)
+        asking.cancel()
+        assert await shelves.count(WORDS, by_folder.tenant) == 2
+
+
+def engine_of(folder: Path) -> int | None:
+    """The process of the engine, None when it does not run."""
+    try:
+        return int(json.loads((folder / "server.json").read_text())["pid"])
+    except FileNotFoundError:
+        return None
 
 
 async def test_a_folder_that_cannot_be_used_means_no_recall_and_no_crash(by_folder: Kept, folder: Path) -> None:
