@@ -16,8 +16,11 @@ from enum import StrEnum
 from typing import Any
 
 from business.prospecting.evidence import Evidence, Kind, of_kind
+from business.prospecting.lines import Line
 from business.prospecting.model import IdealCustomer
 from business.prospecting.rules import Feedback
+from integrations.brasil_places.activities import activity
+from integrations.brasil_places.cities import known_cities
 
 _BANDS = ((2, "0-2"), (5, "2-5"), (10, "5-10"), (20, "10-20"))
 """Years: below two most companies that fail have not failed yet; the others halve what is left."""
@@ -52,14 +55,33 @@ class Lesson:
         total = self.won * by.won + self.lost * by.lost + self.not_this_kind * by.not_this_kind
         return min(max(total, -by.most), by.most)
 
-    def told(self) -> dict[str, Any]:
-        return {
-            "trait": self.trait.kind,
-            "value": self.trait.value,
-            "won": self.won,
-            "lost": self.lost,
-            "not_this_kind": self.not_this_kind,
-        }
+
+def told(lesson: Lesson, points: Decimal | None = None) -> Line:
+    """A lesson in a sentence; with `points`, what it gives or takes."""
+    params: dict[str, Any] = {
+        "trait": _named(lesson.trait),
+        "won": lesson.won,
+        "lost": lesson.lost,
+        "not_this_kind": lesson.not_this_kind,
+    }
+    if points is None:
+        return Line("prospecting.lesson.seen", params)
+    key = "prospecting.lesson.more" if points > 0 else "prospecting.lesson.less"
+    return Line(key, params | {"points": abs(points)})
+
+
+def _named(trait: Trait) -> Line:
+    """A trait as people say it: the name of an activity or a city instead of its code."""
+    if trait.kind == "activity":
+        known = activity(trait.value)
+        names = (
+            {language.replace("-", "_"): known.name(language) for language in ("pt-BR", "en", "es")} if known else {}
+        )
+        return Line("prospecting.trait.activity", {"code": trait.value, "names": names})
+    if trait.kind == "city":
+        city = next((one for one in known_cities() if one.ibge == trait.value), None)
+        return Line("prospecting.trait.city", {"name": f"{city.name}/{city.uf}" if city else trait.value})
+    return Line(f"prospecting.trait.{trait.kind}", {"value": trait.value})
 
 
 def traits_of(evidence: Iterable[Evidence], today: date) -> tuple[Trait, ...]:

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from business.prospecting.lines import Line
+
 DEFAULT_WANTED = 20
 """How many companies are looked for when no number is said: a list that a person can read in one go."""
 MOST_WANTED = 500
@@ -59,6 +61,13 @@ class WantedPlace:
     uf: str
     ibge: str
     """7 digits for a city, 2 for a state."""
+
+
+def place_name(place: WantedPlace | None) -> str:
+    """ "Campinas/SP", "São Paulo (SP)" for the state, "Brasil"."""
+    if place is None:
+        return "Brasil"
+    return f"{place.name}/{place.uf}" if place.kind == "city" else f"{place.name} ({place.uf})"
 
 
 @dataclass(frozen=True)
@@ -146,6 +155,40 @@ class IdealCustomer:
         """What was said of a signal: True to have, False to lack, None nothing."""
         return next((one.has for one in self.wishes if one.signal == signal), None)
 
+    def described(self, today: date) -> list[Line]:
+        """The profile in sentences, to be shown for correction: what was said, one line for each."""
+        first, last = self.age.opened(today)
+        places = [place_name(one) for one in self.places] or ["Brasil"]
+        told: list[tuple[str, bool, dict[str, Any]]] = [
+            ("activities", bool(self.activities), {"names": [f"{one.name} ({one.code})" for one in self.activities]}),
+            ("places", bool(self.places) or self.nationwide, {"names": places}),
+            ("opened_between", bool(first and last), {"first": first, "last": last}),
+            ("opened_since", bool(first and not last), {"first": first}),
+            ("opened_until", bool(last and not first), {"last": last}),
+            ("sizes", bool(self.sizes), {"names": [Line(f"prospecting.size.{one}") for one in self.sizes]}),
+            ("mei_only", self.mei is True, {}),
+            ("mei_none", self.mei is False, {}),
+            ("has", True in [one.has for one in self.wishes], {"names": self._wished(True)}),
+            ("lacks", False in [one.has for one in self.wishes], {"names": self._wished(False)}),
+            ("branches", self.branches, {}),
+            (
+                "without",
+                bool(self.without_activities or self.without_places),
+                {
+                    "names": [
+                        *(one.name for one in self.without_activities),
+                        *(place_name(one) for one in self.without_places),
+                    ]
+                },
+            ),
+            ("wanted", True, {"count": self.wanted}),
+            ("contact", self.wants_contact, {"most": self.contact_most}),
+        ]
+        return [Line(f"prospecting.profile.{name}", params) for name, holds, params in told if holds]
+
+    def _wished(self, has: bool) -> list[Line]:
+        return [Line(f"prospecting.kind.{one.signal}") for one in self.wishes if one.has is has]
+
     def record(self) -> dict[str, Any]:
         """As JSON values; `customer_from` gives it back."""
         return dict(_customer().dump_python(self, mode="json"))
@@ -208,9 +251,10 @@ class Unclear:
     """As they were said."""
     choices: tuple[WantedActivity | WantedPlace, ...] = ()
 
-    @property
-    def text_key(self) -> str:
-        return f"prospecting.doubt.{self.doubt}"
+    def line(self) -> Line:
+        """The question or the remark, with the choices by name."""
+        names = [place_name(one) if isinstance(one, WantedPlace) else one.name for one in self.choices]
+        return Line(f"prospecting.doubt.{self.doubt}", {"words": self.words, "choices": names})
 
 
 @dataclass(frozen=True)

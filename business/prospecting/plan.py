@@ -9,14 +9,15 @@ their further ones; then what feedback favours; then as it was said, the first p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from business.prospecting.model import IdealCustomer, WantedActivity, WantedPlace
+from business.prospecting.lines import Line
+from business.prospecting.model import IdealCustomer, WantedActivity, WantedPlace, place_name
 from integrations.minha_receita.client import Query
 
 PAGE_SIZE = 100
@@ -108,14 +109,6 @@ def pays(score: int, best: int, qualified: int, *, wish_open: bool, contact_miss
 
 
 @dataclass(frozen=True)
-class Line:
-    """A sentence for people: a key of prompts/texts and what fills it."""
-
-    key: str
-    params: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class SearchPlan:
     steps: tuple[Step, ...]
     checks: tuple[Check, ...]
@@ -141,8 +134,10 @@ class SearchPlan:
             )
             for step in self.steps
         ]
-        told.append(Line("prospecting.plan.checks", {"checks": [f"prospecting.check.{one}" for one in self.checks]}))
-        told.append(Line("prospecting.plan.enrichment", {"sources": [str(one) for one in self.sources]}))
+        told.append(
+            Line("prospecting.plan.checks", {"checks": [Line(f"prospecting.check.{one}") for one in self.checks]})
+        )
+        told += [Line(f"prospecting.plan.source_{one}") for one in self.sources]
         return told
 
     def record(self) -> dict[str, Any]:
@@ -157,13 +152,6 @@ def _plan() -> TypeAdapter[SearchPlan]:
 def plan_from(record: Mapping[str, Any]) -> SearchPlan:
     """A plan that was kept. ValueError when the record is none."""
     return _plan().validate_python(record)
-
-
-def place_name(place: WantedPlace | None) -> str:
-    """ "Campinas/SP", "São Paulo (SP)" for the state, "Brasil"."""
-    if place is None:
-        return "Brasil"
-    return f"{place.name}/{place.uf}" if place.kind == "city" else f"{place.name} ({place.uf})"
 
 
 def make_plan(profile: IdealCustomer, favours: Mapping[tuple[str, str], int] | None = None) -> SearchPlan:

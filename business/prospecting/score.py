@@ -18,9 +18,9 @@ from enum import StrEnum
 from typing import Any
 
 from business.prospecting.evidence import Evidence, Kind, of_kind, sorted_evidence
-from business.prospecting.lessons import Lesson, points_of
+from business.prospecting.lessons import Lesson, points_of, told
+from business.prospecting.lines import Line
 from business.prospecting.model import IdealCustomer, Signal, WantedPlace
-from business.prospecting.plan import Line
 from business.prospecting.rules import PARTS, Part, Rule, RuleSet
 
 
@@ -120,7 +120,7 @@ def score(
         parts.append((part, points, weight))
         found += scored
         total += points
-    taught, lesson_points = points_of(profile, pieces, lessons, today, rules.feedback)
+    applying, lesson_points = points_of(profile, pieces, lessons, today, rules.feedback)
     limits = _limits(found, pieces, rules)
     lowest = min((limit.at for limit in limits), default=100)
     lowest_best = min((limit.at for limit in limits if limit.why != "unknown"), default=100)
@@ -132,7 +132,7 @@ def score(
         rules=tuple(found),
         weights=tuple(parts),
         limits=tuple(limit for limit in limits if limit.at < _whole(total + lesson_points)),
-        lessons=taught,
+        lessons=applying,
         lesson_points=lesson_points,
         version=rules.version,
         wish_open=any(one.rule.test == "asked_wishes" and one.outcome is Outcome.UNKNOWN for one in found),
@@ -322,57 +322,104 @@ def _limits(found: Sequence[RuleScore], pieces: Sequence[Evidence], rules: RuleS
 
 
 def explain(of: Score) -> list[Line]:
-    """ "Por que a terceira tem 82?": the sum, each part with its weight, each rule with its evidence, what limits it.
-
-    Keys of prompts/texts, with plain values (JSON) to fill them; `name` in the lines of rules is a key again, or the
-    label of a tenant's own rule (`label`).
-    """
-    told = [Line("prospecting.explain.total", {"score": of.total, "verdict": str(of.verdict), "version": of.version})]
+    """ "Por que a terceira tem 82?": the sum, each part and its weight, each rule and its evidence, what limits it."""
+    lines = [
+        Line(
+            "prospecting.explain.total",
+            {"score": of.total, "verdict": Line(f"prospecting.verdict.{of.verdict}"), "version": of.version},
+        )
+    ]
     for part, points, weight in of.weights:
-        told.append(Line("prospecting.explain.part", {"part": part, "points": _shown(points), "of": _shown(weight)}))
+        lines.append(
+            Line(
+                "prospecting.explain.part",
+                {
+                    "part": part,
+                    "name": Line(f"prospecting.part.{part}"),
+                    "points": _points(points),
+                    "of": _points(weight),
+                },
+            )
+        )
         for one in sorted((one for one in of.rules if one.rule.part == part), key=lambda one: (-one.of, one.rule.id)):
-            told.append(
+            lines.append(
                 Line(
                     "prospecting.explain.rule",
-                    {
-                        "rule": one.rule.id,
-                        "label": one.rule.label,
+                    _rule(one)
+                    | {
                         "outcome": str(one.outcome),
-                        "points": _shown(one.points),
-                        "of": _shown(one.of),
-                        "evidence": [piece.record() for piece in one.evidence],
+                        "judged": Line(f"prospecting.outcome.{one.outcome}", {"share": int(one.share * 100)}),
+                        "evidence": [_piece(piece) for piece in one.evidence],
                         "disagreeing": one.disagreeing,
                     },
                 )
             )
     if of.lesson_points:
-        told.append(
+        lines.append(
             Line(
                 "prospecting.explain.feedback",
-                {"points": _shown(of.lesson_points), "lessons": [lesson.told() for lesson in of.lessons]},
+                {"points": _points(of.lesson_points), "lessons": [told(lesson) for lesson in of.lessons]},
             )
         )
-    told += [Line(f"prospecting.explain.limit_{one.why}", {"at": one.at, "rule": one.rule}) for one in of.limits]
-    return told
+    return lines + [_limit(one, of) for one in of.limits]
 
 
 def reasons(of: Score, most: int = 3) -> list[Line]:
-    """Why this verdict, in few words: what speaks most for it and what is missing most, for the list of candidates."""
+    """Why this verdict, in few words: what speaks most for it, what holds it down, what is missing most."""
     strong = sorted((one for one in of.rules if one.outcome is Outcome.YES), key=lambda one: -one.points)
     weak = sorted((one for one in of.rules if one.outcome is not Outcome.YES), key=lambda one: one.points - one.of)
-    told = [_reason("for", one) for one in strong[:most]]
-    told += [Line(f"prospecting.explain.limit_{one.why}", {"at": one.at, "rule": one.rule}) for one in of.limits[:1]]
-    return told + [_reason("against" if one.outcome is Outcome.NO else "open", one) for one in weak[:most]]
+    lines = [Line("prospecting.reason.for", _rule(one)) for one in strong[:most]]
+    lines += [_limit(one, of) for one in of.limits[:1]]
+    return lines + [Line(f"prospecting.reason.{_WEAK[one.outcome]}", _rule(one)) for one in weak[:most]]
 
 
-def _reason(sense: str, one: RuleScore) -> Line:
-    params: dict[str, Any] = {"rule": one.rule.id, "label": one.rule.label, "points": _shown(one.points)}
-    return Line(f"prospecting.reason.{sense}", params | {"of": _shown(one.of)})
+_WEAK = {Outcome.NO: "against", Outcome.UNKNOWN: "open", Outcome.PARTLY: "partly"}
 
 
-def _shown(points: Decimal) -> str:
-    """One decimal: "7.5"."""
-    return str(points.quantize(Decimal("0.1"), ROUND_HALF_UP))
+def _rule(one: RuleScore) -> dict[str, Any]:
+    return {
+        "rule": one.rule.id,
+        "name": _name(one.rule.id, one.rule.label),
+        "points": _points(one.points),
+        "of": _points(one.of),
+    }
+
+
+def _name(rule_id: str, label: str | None) -> Line:
+    return Line(f"prospecting.rule.{rule_id}") if label is None else Line("prospecting.rule_own", {"label": label})
+
+
+def _limit(limit: Limit, of: Score) -> Line:
+    labels = {one.rule.id: one.rule.label for one in of.rules}
+    params: dict[str, Any] = {"at": limit.at}
+    if limit.rule:
+        params["name"] = _name(limit.rule, labels.get(limit.rule))
+    return Line(f"prospecting.limit.{limit.why}", params)
+
+
+def _piece(piece: Evidence) -> Line:
+    """A piece of evidence as it is shown: what it is about, what was told, by whom, where, when."""
+    value = piece.value
+    if isinstance(value, bool):
+        key = "prospecting.evidence.yes" if value else "prospecting.evidence.no"
+    else:
+        key = "prospecting.evidence.day" if isinstance(value, date) else "prospecting.evidence.value"
+    return Line(
+        key,
+        {
+            "kind": str(piece.kind),
+            "about": Line(f"prospecting.kind.{piece.kind}"),
+            "value": str(value) if isinstance(value, int | Decimal) else value,
+            "source": piece.source,
+            "reference": piece.reference,
+            "at": piece.at.date(),
+        },
+    )
+
+
+def _points(points: Decimal) -> Decimal:
+    """One decimal: 7.5."""
+    return points.quantize(Decimal("0.1"), ROUND_HALF_UP)
 
 
 def record(of: Score) -> dict[str, Any]:
@@ -383,6 +430,6 @@ def record(of: Score) -> dict[str, Any]:
         "verdict": str(of.verdict),
         "version": of.version,
         "wish_open": of.wish_open,
-        "explained": [{"key": line.key, "params": line.params} for line in explain(of)],
-        "reasons": [{"key": line.key, "params": line.params} for line in reasons(of)],
+        "explained": [line.record() for line in explain(of)],
+        "reasons": [line.record() for line in reasons(of)],
     }

@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 from psycopg.types.json import Jsonb
 
 from business.prospecting.evidence import Evidence, evidence_from
-from business.prospecting.lessons import Lesson, Said, Trait, favours, lessons_from, traits_of
+from business.prospecting.lessons import Lesson, Said, Trait, favours, lessons_from, told, traits_of
+from business.prospecting.lines import Line, line_from
 from business.prospecting.model import IdealCustomer, customer_from
-from business.prospecting.plan import Line, SearchPlan, make_plan, plan_from
+from business.prospecting.plan import SearchPlan, make_plan, plan_from
 from business.prospecting.rules import RuleSet, default_rules, parse_rules
 from business.prospecting.score import Verdict
 from core.audit import audit
@@ -130,11 +131,11 @@ class Candidate:
 
     def explained(self) -> list[Line]:
         """Every line of the score as it was made: see score.explain."""
-        return [Line(line["key"], line["params"]) for line in self.scored["explained"]]
+        return [line_from(line) for line in self.scored["explained"]]
 
     def reasons(self) -> list[Line]:
         """Why this verdict, in few words: see score.reasons."""
-        return [Line(line["key"], line["params"]) for line in self.scored["reasons"]]
+        return [line_from(line) for line in self.scored["reasons"]]
 
 
 class Searches:
@@ -380,14 +381,7 @@ def company_key(tenant_id: str, cnpj: str) -> str:
 def told_lessons(taught: "list[Lesson] | tuple[Lesson, ...]", rules: RuleSet) -> list[Line]:
     """Lessons in sentences, with the points that each gives or takes."""
     weighed = sorted(((one.points(rules.feedback), one) for one in taught), key=lambda one: (-abs(one[0]), str(one[1])))
-    return [
-        Line(
-            "prospecting.lesson.more" if points > 0 else "prospecting.lesson.less",
-            one.told() | {"points": str(abs(points))},
-        )
-        for points, one in weighed
-        if points
-    ]
+    return [told(one, points) for points, one in weighed if points]
 
 
 async def search_in(conn: Connection, search_id: str, own: str | None) -> Search:

@@ -213,7 +213,7 @@ async def test_feedback_moves_the_like_of_it_in_the_next_search_and_says_so(desk
     assert lowered
     for candidate in lowered:
         line = next(each for each in candidate.explained() if each.key == "prospecting.explain.feedback")
-        assert any(lesson["not_this_kind"] == 1 for lesson in line.params["lessons"])
+        assert any(lesson.params["not_this_kind"] == 1 for lesson in line.params["lessons"])
     # The last word counts: it was won after all.
     assert {line.key for line in await desk.searches.say(who, one.id, Said.WON)} == {"prospecting.lesson.more"}
     assert {line.key for line in await desk.searches.learnt(who)} == {"prospecting.lesson.more"}
