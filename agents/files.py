@@ -128,7 +128,7 @@ class FileIntake:
         turn.session.pop(_READING, None)
         if done.error is None:
             # "E por campanha?" goes on from here, and nothing said before of other accounts is meant by it.
-            for gone in ("accounts", "entities", "focus", "metric", "period", "ranking"):
+            for gone in ("accounts", "entities", "found", "focus", "metric", "period", "ranking"):
                 turn.session.pop(gone, None)
             turn.session |= {"account": done.account_id, "last_account": done.account_id}
             turn.session |= {"last_intent": "ads.overview", "last_crew": "ads"}

@@ -57,6 +57,7 @@ MAX_PARTS = 4
 _SHORT = 8  # words of an answer to what we asked
 _CUT = 0.45  # each side of a conjunction must be this clear a request before a sentence is cut there
 _LONG = 1_200  # characters; above it only clear requests at the edges count: the rest is likely pasted text
+_LAST = 160  # of the message before, which a model is shown: what "and the second?" follows
 _HEAD, _TAIL = 1_500, 500  # what is looked at of a long message
 
 _ANSWER = "approvals.answer"
@@ -338,6 +339,7 @@ def router_messages(turn: Turn, prompts: Prompts) -> list[dict[str, Any]]:
         "pt-BR",
         intents=list(shipped_intents().values()),
         last_intent=turn.session.get("last_intent") or "none",
+        last_message=" ".join(str(turn.session.get("last_text") or "").split())[:_LAST],
         max_parts=MAX_PARTS,
     )
     text = turn.text if len(turn.text) <= _HEAD + _TAIL else f"{turn.text[:_HEAD]}\n[…]\n{turn.text[-_TAIL:]}"

@@ -26,7 +26,7 @@ from business.ads.file_source import PREFIX as FILE_PREFIX
 from business.approvals.service import Approvals
 from business.conversations.service import Conversations
 from core.clock import Clock
-from core.db import Database
+from core.db import Connection, Database
 from core.door import IncomingMessage, ProposalCard, Reply, UsageTotals
 from core.errors import MutiraoError, Refused
 from core.ids import new_id
@@ -42,6 +42,7 @@ from prompts.texts import Texts
 log = structlog.get_logger(__name__)
 
 _HISTORY = 6  # messages of the conversation that a model is shown
+_PROPOSED = 5  # proposals of it that a model is told of
 _LEAST_KEPT = 0.5  # of a model's text must stand after the checks; with less, its sense may have gone with the rest
 
 
@@ -126,10 +127,21 @@ class Supervisor:
             said = await self.conversations.said(
                 tenant_id, turn.conversation_id, last=_HISTORY, before_turn=turn.id, conn=conn
             )
+            if any(s.extra.get("proposals") for s in said):  # else nothing was proposed: no need to ask
+                session["proposals"] = await self._proposed(turn, conversation.language, conn)
         history, attachments = [(s.role, s.text) for s in said], [asdict(a) for a in message.attachments]
         before = Before(conversation.language, session, history, attachments)
         begin(turn, before)
         return before
+
+    async def _proposed(self, turn: Turn, spoken: str | None, conn: Connection) -> list[str]:
+        """The newest proposals of the conversation and what became of them, oldest first, for a model to know."""
+        language = detect_language(turn.text, spoken, turn.identity.language)
+        proposals = await self.approvals.list(
+            turn.identity, conversation_id=turn.conversation_id, limit=_PROPOSED, conn=conn
+        )
+        cards = [proposal_card(one, self.texts, language, turn.identity.time_zone) for one in reversed(proposals)]
+        return [f"{card.title} ({self.texts.say(language, f'proposal.state.{card.state}').lower()})" for card in cards]
 
     async def run(self, turn: Turn, state: TurnState, limit: asyncio.Timeout | None = None) -> None:
         """The graph under the turn's time limit; `state` is brought up to date after each node. Failures end in a state
@@ -336,7 +348,7 @@ class Supervisor:
             )
             if before is not None:
                 session = {**turn.session, **state.get("session", {}), "last_text": turn.text}
-                for passing in ("history", "attachments"):
+                for passing in ("history", "attachments", "proposals"):
                     session.pop(passing, None)
                 await self.sessions.save(conn, turn.identity.tenant_id, turn.conversation_id, session)
         reply = Reply(
@@ -427,7 +439,7 @@ def _facts(turn: Turn) -> list[Any]:
     return [
         *results,
         turn.text,
-        turn.session.get("entities", []),
+        *(turn.session.get(shown, []) for shown in ("entities", "found", "proposals")),
         [text for _, text in turn.session.get("history", [])],
     ]
 

@@ -15,6 +15,11 @@ _LOCALE = {"pt-BR": "pt_BR", "en": "en_US", "es": "es"}
 # Spanish speakers of the region write the sign first, and know R$; CLDR's "es" would say "1.234,56 BRL".
 _ES_SIGNS = {"BRL": "R$", "USD": "US$", "EUR": "€"}
 _MONTHS_EN = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_WEEKDAYS = {
+    "pt-BR": ("segunda-feira", "terça-feira", "quarta-feira", "quinta-feira", "sexta-feira", "sábado", "domingo"),
+    "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    "es": ("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"),
+}
 _TO = {"pt-BR": "a", "en": "to", "es": "al"}
 
 
@@ -66,6 +71,11 @@ def day(value: date, language: str) -> str:
     if language == "en":
         return f"{_MONTHS_EN[value.month - 1]} {value.day}, {value.year:04d}"
     return f"{value.day:02d}/{value.month:02d}/{value.year:04d}"
+
+
+def weekday(value: date, language: str) -> str:
+    """`sexta-feira` (pt-BR), `Friday` (en), `viernes` (es)."""
+    return _WEEKDAYS.get(language, _WEEKDAYS["pt-BR"])[value.weekday()]
 
 
 def window(since: date, until: date, language: str) -> str:

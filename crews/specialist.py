@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from core import formats
 from core.errors import Refused
 from core.turn import Turn
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.kickoff import kick_off
+from crews.opening import moment, said_before
 from llm.messages import OnText, ToolCall
 from llm.offline import PROVIDER as OFFLINE
 from prompts.texts import Texts
 from tools.spec import ToolSpec
-
-_HISTORY_CHARS = 600  # of each earlier message; results are not repeated
 
 
 @dataclass(frozen=True)
@@ -59,17 +56,15 @@ class Specialist:
 
     def _opening(self, turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str, Any]]:
         """The prompt, the conversation so far as text, and the request with the moment it was made."""
-        local = turn.now.astimezone(ZoneInfo(turn.identity.time_zone))
         request = deps.texts.say(
             turn.language,
             "specialist.request",
-            now=f"{formats.day(local.date(), turn.language)} {local:%H:%M}",
+            now=moment(turn),
             tasks=[task.text for task in tasks] or [turn.text],
         )
-        history = turn.session.get("history", [])
         return [
             {"role": "system", "content": deps.prompts.fill(self.prompt, turn.language).text},
-            *({"role": role, "content": text[:_HISTORY_CHARS]} for role, text in history),
+            *said_before(turn, deps.texts),
             {"role": "user", "content": request},
         ]
 

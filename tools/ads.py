@@ -98,7 +98,8 @@ class ReportArgs(ToolArgs):
 async def ads_report(ctx: ToolContext, args: ReportArgs) -> AdsReport:
     """Figures over one period: overview, one campaign, comparison of two periods, ranking of campaigns, ad sets or ads.
 
-    One call gives totals and rows, per account. With `compare_with`, each row also has `before` and `change` (percent).
+    Gives totals and rows per account; rows tell the budget, and the status when not active. With `compare_with`, each
+    figure is [now, before, change in %].
     For a ranking set `sort_by`, `order`, `limit`. Not for day-by-day curves (ads_trend), nor for what to pause
     (ads_diagnose). Money is in the account's currency; ctr in percent; roas as a ratio. A missing figure is no data,
     not zero. Different currencies and reach are never added.

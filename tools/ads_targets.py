@@ -94,7 +94,7 @@ _EVERYTHING = frozenset(
 
 def _account_of_shown(ctx: ToolContext, target: str | None) -> str | None:
     """The account of an object that was shown in this conversation, by its id: no other account need be asked."""
-    shown = ctx.turn.session.get("entities") or []
+    shown = [*(ctx.turn.session.get("entities") or []), *(ctx.turn.session.get("found") or [])]
     return next((str(one["account"]) for one in shown if target and one.get("id") == target.strip()), None)
 
 

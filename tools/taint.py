@@ -78,7 +78,9 @@ def origin_of(turn: Turn, value: str) -> str | None:
 
 def _shown(turn: Turn) -> list[Any]:
     """What was shown before: the rows of the last answer, and what it asked to choose from."""
-    return [turn.session.get("entities") or [], (turn.session.get("open") or {}).get("candidates") or []]
+    session = turn.session
+    asked = session.get("open") or {}
+    return [session.get("entities") or [], session.get("found") or [], asked.get("candidates") or []]
 
 
 def _named_by_user(turn: Turn, name: str) -> bool:

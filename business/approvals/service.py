@@ -191,10 +191,14 @@ class Approvals:
         state: ProposalState | None = None,
         conversation_id: str | None = None,
         limit: int = 100,
+        conn: store.Conn | None = None,
     ) -> Proposals:
-        """Proposals that this user may see, newest first. Pending ones past their time are told as expired."""
+        """Proposals that this user may see, newest first. Pending ones past their time are told as expired.
+
+        `conn`: the caller's transaction, when it reads more.
+        """
         own = None if self._sees_all(identity) else identity.user_id
-        async with self._db.tenant(identity.tenant_id) as conn:
+        async with self._db.tenant(identity.tenant_id, conn) as conn:
             found = await store.find_all(
                 conn,
                 states=None if state is None else [state],

@@ -1,16 +1,14 @@
 """The ads analyst: a CrewAI crew of one agent with the ads tools, with a model or on its playbook."""
 
-from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from core import formats
 from core.errors import Refused
 from core.turn import ToolRecord, Turn
 from crews.ads.playbook import AdsPlaybook
 from crews.ads.words import Words, of_kind
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.kickoff import kick_off
+from crews.opening import moment, said_before
 from llm.messages import OnText
 from llm.offline import PROVIDER as OFFLINE
 from tools.ads import ADS_TOOLS
@@ -18,7 +16,7 @@ from tools.ads import ADS_TOOLS
 ROLE = "ads_analyst"
 _ENTITIES_KEPT = 25  # of the last answer, for "the second"
 _RANKED_BY = ("level", "sort_by", "order", "limit")
-_HISTORY_CHARS = 600  # of each earlier message; results are referred to, not repeated
+_CONTINUES = ("followup", "ads.compare")  # requests that may leave out the period of the last answer
 
 
 async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText | None) -> CrewResult:
@@ -72,23 +70,21 @@ async def _kickoff(
 def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str, Any]]:
     """What a model is told: its part (the same in every turn, so that providers can cache it), the conversation so
     far, and the request with what "it" and "the second" refer to."""
-    zone = ZoneInfo(turn.identity.time_zone)
     session = turn.session
+    goes_on = any(task.intent in _CONTINUES for task in tasks)
     system = deps.prompts.fill("ads_analyst", turn.language)
     request = deps.prompts.fill(
         "ads_request",
         turn.language,
-        now=_now(turn.now.astimezone(zone), turn.language),
+        now=moment(turn),
         entities=session.get("entities", [])[:10],
-        last_period=session.get("period"),
+        found=session.get("found", [])[:10],
+        proposals=session.get("proposals", []),
+        last_period=session.get("period") if goes_on else None,
         tasks=[task.text for task in tasks] or [turn.text],
     )
-    history = [{"role": role, "content": text[:_HISTORY_CHARS]} for role, text in session.get("history", [])]
+    history = said_before(turn, deps.texts)
     return [{"role": "system", "content": system.text}, *history, {"role": "user", "content": request.text}]
-
-
-def _now(now: datetime, language: str) -> str:
-    return f"{formats.day(now.date(), language)} {now:%H:%M} ({now.tzinfo})"
 
 
 # --- what the turn leaves behind ------------------------------------------------------------------
@@ -101,15 +97,20 @@ def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook, words: Wo
     if listed := _last(turn.results, "list_accounts"):
         session["accounts"] = [{"id": a["id"], "name": a["name"]} for a in listed["accounts"]]
     entities: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    if diagnosis := _last(turn.results, "ads_diagnose"):
+        for one in diagnosis["accounts"]:
+            for finding in one["findings"]:
+                if finding["level"] != "account":
+                    found.append(_entity(len(found) + 1, finding, one["account"]["id"]))
     if report := _last(turn.results, "ads_report"):
         for one in report["reports"]:
             for row in one["rows"] if words.has_table(one, report["sort_by"]) else []:
                 entities.append(_entity(len(entities) + 1, row, one["account"]["id"]))
-    elif diagnosis := _last(turn.results, "ads_diagnose"):
-        for one in diagnosis["accounts"]:
-            for finding in one["findings"]:
-                if finding["level"] != "account":
-                    entities.append(_entity(len(entities) + 1, finding, one["account"]["id"]))
+    if not entities:
+        entities, found = found, []
+    if diagnosis or len(entities) > 1:
+        session["found"] = found[:_ENTITIES_KEPT]  # beside the rows of a table, whose numbers are the table's
     if entities:
         session["focus"] = entities[0] if len(entities) == 1 else None
         shown = turn.session.get("entities", [])
@@ -133,7 +134,7 @@ def _session(turn: Turn, tasks: list[CrewTask], playbook: AdsPlaybook, words: Wo
     proposing = _proposing(turn.results)
     if len(turn.proposals) == 1 and proposing is not None and proposing.result is not None:
         target, change = proposing.result["target"], proposing.result["change"]
-        known = [*entities, *turn.session.get("entities", [])]
+        known = [*entities, *found, *turn.session.get("entities", [])]
         named = {"id": target, **{key: change.get(key) for key in ("name", "level", "account")}}
         session["focus"] = next((e for e in known if e["id"] == target), named)
     return session

@@ -133,12 +133,25 @@ class AdsPlaybook:
     # --- which calls --------------------------------------------------------------------------
 
     def _needs_accounts(self) -> bool:
-        """A name in the message may be an account's: the list is fetched once in a conversation."""
-        return "accounts" not in self._turn.session and self._find("list_accounts", {}) is None
+        """A name in the message may be an account's: the list is fetched once in a conversation. Not when a model has
+        asked for figures before it failed: they name their accounts."""
+        known = "accounts" in self._turn.session or self._find("list_accounts", {}) is not None
+        return not known and not self._accounts_seen()
+
+    def _accounts_seen(self) -> list[dict[str, Any]]:
+        """The accounts that this turn's figures are of."""
+        seen = {}
+        for record in self._turn.results:
+            for key in ("reports", "series", "accounts") if record.name != "list_accounts" else ():
+                for one in (record.result or {}).get(key, []):
+                    seen[one["account"]["id"]] = {"id": one["account"]["id"], "name": one["account"]["name"]}
+        return list(seen.values())
 
     def _session(self) -> dict[str, Any]:
         listed = self._find("list_accounts", {})
-        accounts = listed.result["accounts"] if listed and listed.result else self._turn.session.get("accounts", [])
+        accounts = listed.result["accounts"] if listed and listed.result else self._turn.session.get("accounts")
+        if accounts is None:
+            accounts = self._accounts_seen()
         return {**self._turn.session, "accounts": accounts}
 
     def _parts(self) -> list[CrewTask]:

@@ -131,6 +131,17 @@ def test_the_question_to_a_model_is_short_and_holds_every_intent(classifier: Cla
     assert len(user["content"]) < 3_000
 
 
+def test_a_model_that_routes_is_shown_the_message_before_in_short() -> None:
+    """Record dono-com-pressa: what a follow-up follows had to be guessed."""
+    turn = _turn("e a segunda?")
+    assert "The message before" not in router_messages(turn, Prompts())[0]["content"]
+    turn.session = {"last_intent": "ads.diagnose", "last_text": "o que\n eu pauso agora?" + "x" * 5_000}
+    system = router_messages(turn, Prompts())[0]["content"]
+    assert 'The message before: "o que eu pauso agora?xxx' in system
+    assert "The intent answered last: ads.diagnose." in system
+    assert len(system) < 4_000
+
+
 def _guess(text: str, classifier: Classifier, session: dict[str, Any] | None = None) -> RoutePlan:
     return route(text, session or {}, classifier)
 

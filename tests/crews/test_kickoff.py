@@ -216,7 +216,7 @@ async def test_a_specialist_is_told_its_prompt_the_conversation_and_the_request(
     system, hello, long, request = server.seen[0].body["messages"]
     assert [part["text"] for part in system["content"]] == [Prompts().fill("ads_analyst", "pt-BR").text]
     assert hello == {"role": "user", "content": "oi"}
-    assert len(long["content"]) == 600
+    assert long["content"] == ("Olá! " * 120).strip() + " …"
     assert request["content"].splitlines() == ["Agora: 20/11/2026 12:00", "quanto gastei?", "e ontem?"]
     assert "conferir" in result.reworded()
 

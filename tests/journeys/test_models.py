@@ -43,6 +43,24 @@ async def test_a_model_asks_for_the_report_and_words_it_in_two_round_trips(open_
     assert shown(house) == WORDS
 
 
+async def test_a_model_is_told_what_became_of_the_proposals_of_the_conversation(open_house: OpenHouse) -> None:
+    """Record dono-com-pressa: after the approval the model could only guess whether the video was paused."""
+    pause = ("pause_ad_object", {"target": "Vídeo 03 | Provador", "level": "ad"})
+    raised = ("set_ads_budget", {"target": "Remarketing", "amount": 130})
+    calls, words = [pause, raised], "Deixei as duas propostas prontas."
+    with StandIn([Answer(calls=calls), Answer(words), Answer("Sim, já está."), Answer("De nada.")]) as server:
+        house = await open_house(**settings_for("openai", server))
+        first = await house.ask("pausa o Vídeo 03 e põe o orçamento da Remarketing em R$ 130")
+        await house.services.approvals.approve(await house.person(), first.proposals[0].id, door="chat")
+        await house.ask("o vídeo 03 está pausado?", first.conversation_id)
+        before, after = ([m for m in one.body["messages"] if m["role"] == "user"][-1] for one in server.seen[1:3])
+    assert "Propostas desta conversa" not in str(before["content"])
+    assert (
+        'Propostas desta conversa: Pausar o anúncio "Vídeo 03 | Provador" (executada); '
+        'Aumentar o orçamento de "[VENDAS] Remarketing | Carrinho abandonado" para R$ 130,00 (esperando aprovação)\n'
+    ) in str(after["content"])
+
+
 async def test_small_talk_needs_no_model(open_house: OpenHouse) -> None:
     with StandIn([]) as server:
         house = await open_house(**settings_for("openai", server))
