@@ -21,6 +21,7 @@ from business.crm.names import (
     compare_companies,
     compare_people,
     is_common,
+    same_letters,
     sole_trader,
     words_in_name,
 )
@@ -493,7 +494,7 @@ def _only_shared(f: _Findings) -> tuple[Verdict, str]:
         return Verdict.SAME, "sole_trader"
     real = f.shared - f.has("number_without_area")
     local = f.has("number_without_area") and bool(f.a.city or f.b.city)  # in another city it would not be the same
-    if rare and not common and (real or local or f.door_same):
+    if rare and not common and same_letters(f.a.name, f.b.name) and (real or local or f.door_same):
         return Verdict.SAME, "rare_name_and_something_shared_agree"
     if f.names is Likeness.COMPATIBLE and real > 1 and min(words_in_name(f.a.name), words_in_name(f.b.name)) > 2:
         return Verdict.SAME, "rare_name_and_something_shared_agree"

@@ -96,6 +96,12 @@ def words_in_name(name: str | None) -> int:
     return len(_person(name or "")[0])
 
 
+def same_letters(one: str | None, other: str | None) -> bool:
+    """Whether every word of the shorter name is in the longer, letter by letter: no slip and no other spelling."""
+    a, b = set(_person(one or "")[0]), set(_person(other or "")[0])
+    return a <= b or b <= a
+
+
 def is_common(name: str | None) -> bool:
     """Whether many people bear this name: nothing in it is rare."""
     return all(word in _COMMON for word in _person(name or "")[0])

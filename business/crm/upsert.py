@@ -52,6 +52,8 @@ _LOCKS = 256
 """Per tenant. A file's batch takes most of them, a single person's keys two or three."""
 _ONES_OWN = frozenset({KeyKind.CPF, KeyKind.BSUID, KeyKind.LID})
 _MOST_KEYS = 40
+_MOST_HOLDERS = 50
+"""Of one key are compared. What more have (a call centre's number) is nobody's; those of the same name come besides."""
 _CERTAINTY = (Verdict.SAME, Verdict.ASK, Verdict.DIFFERENT)
 
 
@@ -519,17 +521,26 @@ async def _known(conn: Connection, subject: Subject, wave: list[Told], into: str
     """Every live record that shares a key with one of these, or the whole name with one that has no key."""
     values = sorted({handle for told in wave if told.keys for handle in told.handles})
     names = sorted({handle for told in wave if not told.keys for handle in told.handles})
+    both = [
+        (whole_name(told.name), value) for told in wave if told.name and told.keys for value in sorted(told.handles)
+    ]
     query = f"""
         SELECT to_jsonb(r) AS row, r.xmin::text AS version,
                (SELECT jsonb_agg(jsonb_build_array(k.kind, k.value, k.given)) FROM crm_keys k
                 WHERE k.subject_id = r.id) AS keys
         FROM {TABLE[subject]} r
         WHERE r.merged_into IS NULL AND r.id = ANY(ARRAY(
-            SELECT subject_id FROM crm_keys WHERE subject = '{subject}' AND value = ANY(%s)
-            UNION SELECT subject_id FROM crm_words WHERE subject = '{subject}' AND word = ANY(%s)
+            SELECT h.subject_id FROM unnest(%s::text[]) AS v CROSS JOIN LATERAL (
+                SELECT subject_id FROM crm_keys WHERE subject = '{subject}' AND value = v LIMIT {_MOST_HOLDERS}) AS h
+            UNION SELECT h.subject_id FROM unnest(%s::text[]) AS n CROSS JOIN LATERAL (
+                SELECT subject_id FROM crm_words WHERE subject = '{subject}' AND word = n LIMIT {_MOST_HOLDERS}) AS h
+            UNION SELECT h.subject_id FROM unnest(%s::text[], %s::text[]) AS b (n, v) CROSS JOIN LATERAL (
+                SELECT w.subject_id FROM crm_words w JOIN crm_keys k ON k.subject_id = w.subject_id AND k.value = v
+                WHERE w.subject = '{subject}' AND w.word = n LIMIT {_MOST_HOLDERS}) AS h
             UNION SELECT %s))
         ORDER BY r.id"""
-    rows = await (await conn.execute(query.encode(), [values, names, into])).fetchall()
+    asked = [values, names, [name for name, _ in both], [value for _, value in both], into]
+    rows = await (await conn.execute(query.encode(), asked)).fetchall()
     return [
         Known(
             row["row"], [Key(KeyKind(kind), value, given) for kind, value, given in row["keys"] or []], row["version"]

@@ -221,3 +221,12 @@ def test_a_record_with_something_of_its_own_is_the_same_as_itself(one: Record) -
     own = {KeyKind.WA_ID, KeyKind.LID}
     if {found.kind for found in one.keys} & own and len({k.value for k in one.keys if k.kind is KeyKind.CPF}) < 2:
         assert match(one, one).verdict is Verdict.SAME or (not one.name and one.company)
+
+
+def test_behind_a_shared_mailbox_a_slip_in_the_name_is_asked_about() -> None:
+    box = [(KeyKind.EMAIL, "contato@ipe.com.br")]
+    one = record("Wilhelmina Kotaka", keys=box)
+    assert match(one, record("Kotaka, Wilhelmina", keys=box)).verdict is Verdict.SAME
+    assert match(one, record("Vilhelmina Kotaka", keys=box)).verdict is Verdict.ASK
+    assert match(one, record("Maria Silva", keys=box)).verdict is Verdict.DIFFERENT
+    assert match(record("Maria Silva", keys=box), record("Maria Silva", keys=box)).verdict is Verdict.ASK

@@ -151,6 +151,20 @@ async def test_a_company_is_known_by_its_cnpj_and_its_people_find_it(crm: Crm, t
     assert [one.id for one in await crm.companies_with(who, CNPJ, "11.222.333/0001-81")] == [made.id]
 
 
+async def test_a_key_that_very_many_share_neither_joins_them_nor_doubles_them(
+    crm: Crm, tenants: Tenants, owner_dsn: str
+) -> None:
+    who = tenants.one[Role.ADMIN]
+    firsts = "Zoraide Wilhelmina Epaminondas Hermenegildo Otília Clóvis Iracema Tarcísio Gonçala".split()
+    lasts = "Kuhn Piovesan Tavora Bonatto Stravinsky Quintela".split()
+    names = [f"{first} {last}" for first in firsts for last in lasts]
+    for expected in (Outcome.CREATED, Outcome.UNCHANGED):
+        for name in names:
+            told = await crm.upsert_contact(who, person(name, (EMAIL, "contato@franquia.com.br")))
+            assert told.outcome is expected, name
+    assert len(rows(owner_dsn, "crm_contacts")) == len(names)
+
+
 async def test_eight_writers_with_one_person_make_one_contact(
     dsns: Dsns, tenants: Tenants, clock: FixedClock, permissions: Permissions, owner_dsn: str
 ) -> None:
