@@ -7,6 +7,7 @@ question the place of the one note that answers it, among all notes.
 
 import argparse
 import asyncio
+import json
 import random
 import resource
 import statistics
@@ -48,7 +49,8 @@ async def main() -> None:
                 print(Machine.now())
                 await quality(memory, db, asked.part)
                 if asked.items:
-                    await speed(memory, db, asked.items)
+                    engine = json.loads((folder / "memory" / "server.json").read_text())["pid"]
+                    await speed(memory, db, asked.items, engine)
             finally:
                 await memory.close()
                 await db.close()
@@ -87,7 +89,7 @@ def place(recall: Recall, note: str, kinds: tuple[str, ...]) -> int:
     return ids.index(note) + 1 if note in ids else 1_000
 
 
-async def speed(memory: LongTermMemory, db: Database, count: int) -> None:
+async def speed(memory: LongTermMemory, db: Database, count: int, engine: int) -> None:
     draw = random.Random(1)
     words = (
         "loja clínica escritório arquitetura padaria oficina escola moda pet imóveis saúde beleza obra curso".split()
@@ -105,9 +107,11 @@ async def speed(memory: LongTermMemory, db: Database, count: int) -> None:
     before, start = memory_mb(), time.perf_counter()
     await write(memory, db, "speed", items)
     rows, start = time.perf_counter() - start, time.perf_counter()
+    stall = Stall()
     await memory.catch_up(TENANT)
     print(f"\n{count:,} items: rows {rows:.1f} s, index {time.perf_counter() - start:.1f} s,", end=" ")
-    print(f"RSS {before:.0f} MB before, {memory_mb():.0f} MB after (highest {peak_mb():.0f})")
+    print(f"RSS {before:.0f} MB before, {memory_mb():.0f} MB after, the engine's {memory_mb(engine):.0f} MB;", end=" ")
+    print(f"the loop stood still for {await stall.worst() * 1e3:.0f} ms at most")
     await timed("one item, row", 50, lambda n: write(memory, db, "speed", [Item(f"n{n}", f"nota {n} nova", "user")]))
     await timed(
         "one item, row and index", 50, lambda n: keep(memory, db, "speed", [Item(f"m{n}", f"outra {n}", "user")])
@@ -119,7 +123,7 @@ async def speed(memory: LongTermMemory, db: Database, count: int) -> None:
     await timed("similar to 20", 20, lambda n: memory.similar(TENANT, "speed", known))
     start = time.perf_counter()
     await memory.rebuild("speed")
-    print(f"rebuild of {count:,}: {time.perf_counter() - start:.1f} s, RSS {memory_mb():.0f} MB")
+    print(f"rebuild of {count:,}: {time.perf_counter() - start:.1f} s, the engine's RSS {memory_mb(engine):.0f} MB")
     await timed("search after it", 300, lambda n: memory.search(TENANT, "speed", asks[n]))
 
 
@@ -144,13 +148,30 @@ async def timed(what: str, times: int, call: Any) -> None:
     print(f"{what:26} p50 {statistics.median(taken):6.1f} ms   p95 {cuts[18]:6.1f} ms   of {times}")
 
 
-def memory_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+class Stall:
+    """How long the event loop did nothing else, since it was made."""
+
+    def __init__(self) -> None:
+        self._gaps = [0.0]
+        self._task = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            self._gaps.append(now - last)
+            last = now
+
+    async def worst(self) -> float:
+        """In seconds."""
+        self._task.cancel()
+        return max(self._gaps)
+
+
+def memory_mb(pid: int | str = "self") -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
-
-
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024 / 1e6
 
 
 if __name__ == "__main__":

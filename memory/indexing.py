@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 _PATIENCE = 60.0  # seconds for one batch
 _IN_LINE = 5.0  # seconds that a call waits for another that brings the same collection into the index
-_BATCH = 256  # items put into the index at once
+_BATCH = 64  # items put into the index at once; wording a request of more would hold up the loop
 _ROUND = 2_048  # items after which the rows are told
 _COUNTED_EVERY = timedelta(minutes=10)
 _UNUSED = timedelta(days=1)  # after which the shelf of a former model is thrown away

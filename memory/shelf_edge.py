@@ -20,7 +20,7 @@ from typing import Any
 
 from core.errors import MutiraoError, Unavailable
 from core.processes import SharedServer, Started, detached
-from memory.edge_process import packed, read
+from memory.edge_process import packed, packed_floats, read, unpacked_floats
 from memory.shelf import Hit, Point, Shape, ShelfInfo, Vector, Where, Words
 
 _ROOT = Path(__file__).parents[1]
@@ -80,8 +80,8 @@ class EdgeShelves:
         return [[Hit(point, score) for point, score in hits] for hits in found]
 
     async def vectors(self, name: str, tenant_id: str, ids: Sequence[str]) -> dict[str, Any]:
-        found: dict[str, Any] = await self._do("vectors", name=name, tenant_id=_tenant(tenant_id), ids=list(ids))
-        return found
+        found = await self._do("vectors", name=name, tenant_id=_tenant(tenant_id), ids=list(ids))
+        return {point: unpacked_floats(vector) for point, vector in found.items()}
 
     async def ids(self, name: str, tenant_id: str) -> set[str]:
         return set(await self._do("ids", name=name, tenant_id=_tenant(tenant_id)))
@@ -182,7 +182,7 @@ def engine(folder: Path) -> SharedServer:
 
 
 def _told(vector: Vector) -> Any:
-    return {"i": vector.indices, "v": vector.values} if isinstance(vector, Words) else vector
+    return {"i": vector.indices, "v": vector.values} if isinstance(vector, Words) else packed_floats(vector)
 
 
 def _tenant(tenant_id: str) -> str:
