@@ -135,6 +135,7 @@ class AccountReport(BaseModel):
             "compare": _span(self.compare) if self.compare else None,
             "figures": self._compared(),
             "total_of": self.total_of,
+            "kind": self.total.result_kind if self.total and not self.kinds else None,
             "total": _spoken(self.total, self.before, self.change, _SPOKEN),
             "kinds": [{"kind": k.kind} | _spoken(k.now, k.before, k.change, _SPOKEN_PER_ROW) for k in self.kinds],
             "rows": [
@@ -148,14 +149,26 @@ class AccountReport(BaseModel):
                     "lifetime_budget": row.lifetime_budget,
                     "kind": row.now.result_kind if row.now and self.kinds else None,
                 }
-                | (_spoken(row.now, row.before, row.change, few) if row.now or row.before else {"no_data": True})
+                | self._figures_of(row, few)
                 for row in self.rows
+                if row.level is not Level.ACCOUNT or not self._is_total(row)
             ],
             "rows_in_all": self.rows_in_all if self.rows_in_all > len(self.rows) else None,
             "days_without_data": self.days_without_data,
             "compare_days_without_data": self.compare_days_without_data,
             "notes": self.notes,
         }
+
+    def _is_total(self, row: EntityRow) -> bool:
+        """Whether the row says again what the total says: it is what was asked about, or all there is."""
+        return row.now is not None and (row.now, row.before) == (self.total, self.before)
+
+    def _figures_of(self, row: EntityRow, figures: Sequence[str]) -> dict[str, Any]:
+        if self._is_total(row):
+            return {"figures": "those of total"}
+        if row.now is None and row.before is None:
+            return {"no_data": True}
+        return _spoken(row.now, row.before, row.change, figures)
 
     def _compared(self) -> str | None:
         """How the figures of two periods are to be read, with what is missing said right where they are."""
@@ -335,11 +348,7 @@ class AdsDiagnosis(ReadResult):
                     "window": _span(a.window),
                     "attribution": a.attribution,
                     "checked": a.checked,
-                    "findings": [
-                        f.model_dump(exclude={"evidence", "n"}) | {"evidence": [_told(fact) for fact in f.evidence]}
-                        for f in a.findings
-                    ]
-                    or "nothing passed the rules",
+                    "findings": [_told_finding(f, a.window) for f in a.findings] or "nothing passed the rules",
                 }
                 for a in self.accounts
             ],
@@ -347,6 +356,19 @@ class AdsDiagnosis(ReadResult):
             "not_answering": self.not_answering,
             "accounts_left_out": self.accounts_left_out or None,
         }
+
+
+def _told_finding(finding: FindingRow, window: WindowInfo) -> dict[str, Any]:
+    """`spend` is told once, and with its days where they are not those of the analysis."""
+    told = finding.model_dump(exclude={"evidence", "n"}) | {"evidence": [_told(fact) for fact in finding.evidence]}
+    if any(fact.label == "finding.fact.spend" for fact in finding.evidence):
+        told["spend"] = None
+    days = max(
+        ((f.since, f.until) for f in finding.evidence if f.since and f.until), key=lambda d: d[::-1], default=None
+    )
+    if told["spend"] is not None and days not in (None, (window.since, window.until)):
+        told["spend"] = f"{told['spend']} ({days[0]}..{days[1]})" if days else told["spend"]
+    return told
 
 
 def _told(fact: FactRow) -> str:

@@ -47,7 +47,8 @@ async def test_a_model_is_told_what_became_of_the_proposals_of_the_conversation(
     """Record dono-com-pressa: after the approval the model could only guess whether the video was paused."""
     pause = ("pause_ad_object", {"target": "Vídeo 03 | Provador", "level": "ad"})
     raised = ("set_ads_budget", {"target": "Remarketing", "amount": 130})
-    calls, words = [pause, raised], "Deixei as duas propostas prontas."
+    calls: list[tuple[str, dict[str, Any] | str]] = [pause, raised]
+    words = "Deixei as duas propostas prontas."
     with StandIn([Answer(calls=calls), Answer(words), Answer("Sim, já está."), Answer("De nada.")]) as server:
         house = await open_house(**settings_for("openai", server))
         first = await house.ask("pausa o Vídeo 03 e põe o orçamento da Remarketing em R$ 130")

@@ -346,6 +346,39 @@ async def test_a_week_that_is_not_over_and_windows_that_overlap_are_said_where_t
     }
 
 
+async def test_a_model_is_told_no_figure_twice_and_what_kind_of_result_is_counted(desk: Desk) -> None:
+    """Record dueno-con-tropiezos: a target's row repeated all of its total, and did not say what its results were."""
+    one = await desk.call("ads_report", target=WINNER, period="ontem")
+    (told,) = json.loads(one.text_for_model)["reports"]
+    assert told["kind"] == "purchase" and told["total"]["results"] > 0
+    (row,) = told["rows"]
+    assert row == {"n": 1, "id": WINNER, "name": row["name"], "daily_budget": 120, "figures": "those of total"}
+    whole = await desk.call("ads_report", level="account", account=AURORA, period="ontem")
+    (told,) = json.loads(whole.text_for_model)["reports"]
+    assert "rows" not in told and told["total"]["spend"] > 0
+    assert len(whole.data["reports"][0]["rows"]) == 1  # for tables it is there
+    several = await desk.call("ads_report", account=AURORA, period="ontem")
+    (told,) = json.loads(several.text_for_model)["reports"]
+    assert "kind" not in told and all("spend" in row for row in told["rows"])
+
+
+async def test_what_a_finding_spent_is_told_with_its_own_days(desk: Desk) -> None:
+    """Record dono-com-pressa: R$ 1.474,05 since 12/11 stood under a header of the last 7 days."""
+    told = {}
+    for period in (None, "ontem"):
+        outcome = await desk.call("ads_diagnose", account=AURORA, period=period)
+        (account,) = json.loads(outcome.text_for_model)["accounts"]
+        told[account["window"]] = {one["id"]: one for one in account["findings"]}
+    week, yesterday = told["2026-11-13..2026-11-19"], told["2026-11-19..2026-11-19"]
+    for broken in (week[BROKEN], yesterday[BROKEN]):
+        assert "spend" not in broken
+        (once,) = [fact for fact in broken["evidence"] if fact.startswith("spend ")]
+        assert once.endswith("BRL (2026-11-12..2026-11-19)")
+    spent = week[WINNER]["spend"]
+    assert isinstance(spent, float)  # of the days in the header
+    assert yesterday[WINNER]["spend"] == f"{spent} (2026-11-13..2026-11-19)"
+
+
 async def test_a_budget_that_nobody_named_or_that_may_not_be_is_not_even_proposed(desk: Desk, tenants: Tenants) -> None:
     wrong: list[tuple[str, dict[str, Any], str]] = [
         ("aumenta o orçamento do Remarketing", {"change_percent": 20}, "amount_not_named"),
