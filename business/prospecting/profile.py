@@ -288,8 +288,8 @@ _FILL = (
     r"|son|de|tipo|seja|com|incluir|contar))*\s+"
 )
 _TAKE_AWAY = (
-    r"(?:tir[ae]\w*|remov\w+|retir\w+|exclu\w+|elimin\w+|cort[ae]\w*|quit[ae]\w*|saca\w*|drop|leave out|deixe? fora"
-    r"|descart\w+)"
+    r"(?:tir[ae]\w*|remov\w+|retir\w+|exclu\w+|elimin\w+|cort[ae]\w*|quit[ae]\w*|saca\w*|drop|skip"
+    r"|ignor\w+|avoid|evit\w+|leave out|deixe? fora|descart\w+)"
 )
 _MEI_RULES: tuple[tuple[bool | None, re.Pattern[str]], ...] = (
     (False, re.compile(
