@@ -16,6 +16,8 @@ from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
+from core.telemetry import holds_token
+
 # --- numbers as people write them ---------------------------------------------------------------
 
 _GROUP_MARK = {"pt-BR": ".", "es": ".", "en": ","}
@@ -543,22 +545,12 @@ def _goes_on(line: str) -> bool:
 
 # --- secrets ------------------------------------------------------------------------------------
 
-_TOKENS = re.compile(
-    r"\bEAA[A-Za-z0-9]{16,}"  # Meta access tokens
-    r"|\bsk-[A-Za-z0-9_-]{16,}"  # OpenAI, Anthropic, OpenRouter keys
-    r"|\bAIza[A-Za-z0-9_-]{30,}"  # Google keys
-    r"|\bgh[pousr]_[A-Za-z0-9]{30,}|\bxox[abprs]-[A-Za-z0-9-]{10,}"
-    r"|\bBearer\s+[A-Za-z0-9._~+/-]{20,}"
-    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"  # JSON web tokens
-    r"|\b[a-z][a-z0-9+]{2,20}://[^\s:/@]+:[^\s@]+@"  # addresses with a password
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-)
 _RUN = 8  # words of a long secret in a row that give it away
 
 
 def leaks(text: str, secrets: Sequence[str]) -> bool:
     """Whether `text` holds a credential, one of the `secrets`, or eight words in a row of a long one (a prompt)."""
-    if _TOKENS.search(text):
+    if holds_token(text):
         return True
     words = re.findall(r"\w+", text.casefold())
     squeezed = " ".join(words)
@@ -575,7 +567,7 @@ def leaks(text: str, secrets: Sequence[str]) -> bool:
 
 def _may_begin_a_secret(text: str, secrets: Sequence[str]) -> bool:
     """Whether `text` holds a credential, four words in a row of a long secret, or the first word of a short one."""
-    if _TOKENS.search(text):
+    if holds_token(text):
         return True
     words = re.findall(r"\w+", text.casefold())
     runs = set(_runs(words, _KEPT_WORDS))

@@ -18,21 +18,44 @@ _SECRET_NAMES = re.compile(
 
 _SECRET_WORDS = r"(?:access_token|appsecret_proof|client_secret|api_?key|key|password|passwd|senha|secret|token)"
 
-# (what it looks like, what is written instead), in this order.
+_PRIVATE_KEY = r"PRIVATE KEY(?: BLOCK)?-----"
+
+# What a credential looks like by itself, whatever stands around it. The one list of it: these are masked in logs and in
+# records of turns, and a model's answer that holds one is not shown (agents/guards.py). Lengths are those below which
+# ordinary names are found, such as that of a campaign "re_engajamento_novembro".
+_TOKEN_FORMS = (
+    r"\bEAA[0-9A-Za-z]{16,}",  # Meta access tokens
+    r"\bsk-[0-9A-Za-z_\-]{16,}",  # OpenAI, Anthropic, OpenRouter, DeepSeek
+    r"\b[rs]k_(?:live|test)_[0-9A-Za-z]{16,}",  # Stripe
+    r"\bAIza[0-9A-Za-z_\-]{20,}",  # Google
+    r"\bgsk_[0-9A-Za-z]{20,}",  # Groq
+    r"\bhf_[0-9A-Za-z]{20,}",  # Hugging Face
+    r"\btvly-[0-9A-Za-z\-]{16,}",  # Tavily
+    r"\bre_(?:[0-9A-Za-z]{8}_[0-9A-Za-z]{20,}|[0-9A-Za-z]{24,})",  # Resend
+    r"\bgh[opsur]_[0-9A-Za-z]{20,}|\bgithub_pat_[0-9A-Za-z_]{20,}",
+    r"\bxox[a-z]-[0-9A-Za-z\-]{10,}|\bxapp-[0-9A-Za-z\-]{10,}",  # Slack
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",  # names of AWS keys
+    r"\beyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]{4,}\.[0-9A-Za-z_\-]*",  # JSON web tokens
+    r"\b[Bb]earer\s+[0-9A-Za-z._~+/\-]{20,}=*",
+    # To its end or, cut off, to where the text or the JSON string ends.
+    rf'-----BEGIN [0-9A-Z ]*{_PRIVATE_KEY}[^"]*?(?:-----END [0-9A-Z ]*{_PRIVATE_KEY}|(?="|\Z))',
+    r"://[^/\s:@]*:(?!\[secret\])[^@\s/]+@",  # user:password@host
+)
+_TOKENS = re.compile("|".join(_TOKEN_FORMS))
+
+# (what it looks like, what is written instead), in this order: what words before it tell, which are kept.
 _SECRETS: list[tuple[re.Pattern[str], str]] = [
-    (re.compile(r"\bEAA[0-9A-Za-z]{16,}"), "[secret]"),  # Meta access tokens
-    (re.compile(r"\bsk-[0-9A-Za-z_\-]{8,}"), "[secret]"),  # OpenAI, Anthropic, OpenRouter
-    (re.compile(r"\bAIza[0-9A-Za-z_\-]{20,}"), "[secret]"),  # Google
-    (re.compile(r"\beyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]{4,}\.[0-9A-Za-z_\-]*"), "[secret]"),  # JWT
     (re.compile(r"\b(Bearer|Basic)\s+[0-9A-Za-z._~+/\-]{8,}=*", re.IGNORECASE), r"\1 [secret]"),
-    (re.compile(r"(://[^/\s:@]*:)[^@\s/]+@"), r"\1[secret]@"),  # user:password@host
+    (re.compile(r"(://[^/\s:@]*:)[^@\s/]+@"), r"\1[secret]@"),
     (re.compile(rf"({_SECRET_WORDS}[\"']?\s*[=:]\s*)([\"'])(?!\[).{{3,}}?\2", re.IGNORECASE), r"\1\2[secret]\2"),
     (re.compile(rf"({_SECRET_WORDS}[\"']?\s*[=:]\s*)(?![\[\"'])[^\s\"'&,;}}\]]{{4,}}", re.IGNORECASE), r"\1[secret]"),
 ]
 
 # The same, loosely and without alternatives at the front that would make looking slow.
 _TOKEN_LIKE = re.compile(
-    r"EAA[0-9A-Za-z]{16}|sk-[0-9A-Za-z_\-]{8}|AIza[0-9A-Za-z_\-]{20}|eyJ[0-9A-Za-z_\-]{8}|://[^/\s:@]*:[^@\s/]+@"
+    r"EAA[0-9A-Za-z]{16}|AIza[0-9A-Za-z_\-]{20}|eyJ[0-9A-Za-z_\-]{8}|sk-[0-9A-Za-z_\-]{16}|sk_[0-9A-Za-z]{20}"
+    r"|k_(?:live|test)_|hf_[0-9A-Za-z]{20}|tvly-|re_[0-9A-Za-z]{8}|gh[opsur]_[0-9A-Za-z]{20}|github_pat_"
+    r"|xox[a-z]-|xapp-|A[KS]IA[0-9A-Z]{16}|-----BEGIN |[Bb]earer\s|://[^/\s:@]*:[^@\s/]+@"
 )
 _NAMED_SECRETS = [
     (word, re.compile(rf"{word}[\\\"']{{0,4}}\s*[=:]\s*[^\s\[{{]"))
@@ -121,11 +144,16 @@ def mask_secrets(text: str) -> str:
     """The text with secrets replaced by [secret], and everything else as it was."""
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
-    return text
+    return _TOKENS.sub("[secret]", text) if _TOKEN_LIKE.search(text) else text
+
+
+def holds_token(text: str) -> bool:
+    """Whether something in the text is a credential by its looks alone: a token, a key, an address with a password."""
+    return _TOKEN_LIKE.search(text) is not None and _TOKENS.search(text) is not None
 
 
 def may_hold_secret(text: str) -> bool:
-    """A quick look (0.5 ms for 60 kB) at a long text, JSON or not: False is certain, True is worth `mask_secrets`."""
+    """A quick look (1 ms for 60 kB) at a long text, JSON or not: False is certain, True is worth `mask_secrets`."""
     if _TOKEN_LIKE.search(text):
         return True
     lower = text.lower()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agents.guards import KnownNumbers, SentenceGate, leaks, sentence_end, untraceable_numbers
 from core import formats
 from core.money import Money
+from tests.core.typed_secrets import TYPED, seen_of
 
 LANGUAGES = st.sampled_from(["pt-BR", "en", "es"])
 AMOUNTS = st.decimals(min_value="-9999999", max_value="9999999", places=2)
@@ -332,6 +333,14 @@ PROMPT = (
 )
 def test_credentials_and_instructions_are_recognised(text: str) -> None:
     assert leaks(text, [PROMPT])
+
+
+@pytest.mark.parametrize("secret", TYPED.values(), ids=TYPED)
+def test_whatever_is_masked_in_logs_is_never_shown_either(secret: str) -> None:
+    assert leaks(f"A chave é {secret}.", [])
+    gate = SentenceGate(list, "pt-BR")
+    shown = "".join(piece or "" for piece in _pieces(gate, _cut(f"A chave é {secret}. Até logo.", 5)))
+    assert [part for part in seen_of(secret) if part in shown] == []
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
@@ -23,6 +24,7 @@ from core.turn import silent
 from evals.stand_in import Answer, StandIn
 from integrations.meta_ads.simulator import launch
 from tests.conftest import Dsns
+from tests.core.typed_secrets import TYPED, seen_of
 
 TENANT = "agencia-ipe"
 CALL = ("ads_report", {"period": "ontem"})
@@ -171,3 +173,32 @@ async def test_what_cannot_be_done_is_told_in_one_sentence(turns: Turns) -> None
         assert len(done.output.strip().splitlines()) == 1
     none = await terminal.types("list", "--conversation", "conv_0")
     assert (none.exit_code, none.output) == (0, "Nenhum turno.\n")
+
+
+async def test_a_credential_that_was_typed_stands_in_no_record_and_no_log_only_in_the_conversation(
+    turns: Turns, owner_dsn: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    terminal, _ = turns
+    canaries = {name: seen_of(secret) for name, secret in TYPED.items()}
+    asked = []
+    async with terminal.open() as services:
+        tenant = await services.people.tenant(TENANT)
+        who = await services.people.identity_by_role(tenant.id, Role.ADMIN)
+        for secret in ["\n".join(TYPED.values()), *TYPED.values()]:
+            message = IncomingMessage(who, f"conv_typed_{len(asked)}", f"{secret}\nQuanto gastei ontem?", "chat")
+            asked.append((await services.handle(message, silent)).turn_id)
+    told = [
+        await terminal.types("show", asked[0], "--json", "--plain"),
+        await terminal.types("show", asked[0], "--json"),
+        await terminal.types("show", asked[0], "--plain"),
+        await terminal.types("list", "--limit", "100"),
+    ]
+    assert [one.exit_code for one in told] == [0] * 4
+    written = capfd.readouterr()
+    with psycopg.connect(owner_dsn) as conn:
+        records = [text for (text,) in conn.execute("select record::text from turns where record is not null")]
+        kept = "".join(text for (text,) in conn.execute("select text from messages where role = 'user'"))
+    everywhere = "".join([*(one.output for one in told), written.out, written.err, *records])
+    assert len(records) >= len(asked)
+    assert {name: part for name, parts in canaries.items() for part in parts if part in everywhere} == {}
+    assert all(secret in kept for secret in TYPED.values()), "what people said is theirs, and kept as they said it"

@@ -7,13 +7,10 @@ import logging
 import pytest
 import structlog
 
-from core.telemetry import mask_text
+from core.telemetry import holds_token, mask_secrets, mask_text, may_hold_secret
+from tests.core.typed_secrets import TYPED, seen_of
 
 CANARIES = {
-    "EAAGm0PX4ZCpsBAJ4tOkenCanary0123456789": "a Meta token",
-    "sk-proj-Canary0123456789abcdef": "an OpenAI key",
-    "sk-ant-api03-Canary0123456789": "an Anthropic key",
-    "AIzaSyCanary0123456789abcdefghijklmno": "a Google key",
     "canary@ipe.example.com": "an e-mail",
     "+55 11 98765-4321": "a mobile phone",
     "(11) 3456-7890": "a landline",
@@ -42,6 +39,45 @@ def test_no_canary_passes_in_any_place(lines: io.StringIO, canary: str) -> None:
         log.exception("failed")
     assert canary not in lines.getvalue()
     assert len(written(lines)) == 3
+
+
+@pytest.mark.parametrize("secret", TYPED.values(), ids=TYPED)
+def test_no_credential_is_logged_and_the_words_around_it_are(lines: io.StringIO, secret: str) -> None:
+    log = structlog.get_logger("test")
+    log.info("said", text=f"use {secret}", deep={"list": [json.dumps({"said": f"use {secret}", "days": 7})]})
+    logging.getLogger("a.library").warning("said %s", secret)
+    assert [part for part in seen_of(secret) if part in lines.getvalue()] == []
+    assert lines.getvalue().count("[secret]") == 3
+    assert str(written(lines)[0]["text"]).startswith("use ")
+
+
+@pytest.mark.parametrize("secret", TYPED.values(), ids=TYPED)
+def test_the_quick_look_misses_no_credential_and_what_is_masked_holds_none(secret: str) -> None:
+    for text in (f"use {secret}", json.dumps({"said": json.dumps({"deeper": f"use {secret}"})})):
+        assert may_hold_secret(text) and holds_token(text)
+        assert not holds_token(mask_secrets(text))
+
+
+def test_what_follows_a_private_key_is_kept() -> None:
+    assert mask_secrets(f"antes {TYPED['a private key']} depois") == "antes [secret] depois"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "re_engajamento_novembro_lookalike",
+        "Task-force de vendas: sk-verao-2026",
+        "ghp_novembro",
+        "AKIAHOTEL Spa",
+        "xox-promo",
+        "hf_remarketing_frio_sudeste",
+        "Bearer of good news",
+        "-----BEGIN CERTIFICATE-----",
+    ],
+)
+def test_names_of_campaigns_are_no_credentials(name: str) -> None:
+    assert not holds_token(name)
+    assert mask_secrets(name) == name
 
 
 @pytest.mark.parametrize(
