@@ -35,7 +35,9 @@ from core.permissions import Permissions, Scope
 from core.turn import Limits, Progress, StepFinished, StepStarted, TextChunk, TextWithdrawn, Turn
 from crews.contract import CrewDeps, CrewTask
 from crews.registry import CrewEntry
+from llm.errors import refused_key
 from llm.messages import ModelRequest
+from llm.questions import BREAKER_OPEN, NO_TIME_LEFT
 from memory.session import SessionStore
 from prompts.texts import Texts
 
@@ -379,13 +381,26 @@ class Supervisor:
         if kind == "stopped":
             lines.append(self.texts.say(turn.language, "turn.stopped"))
         elif kind == "limit":
-            lines.append(self.texts.say(turn.language, "turn.limit", limit=detail))
+            above = any(answer.text for answer in answers)
+            lines.append(self.texts.say(turn.language, "turn.limit", limit=detail, above=above))
         without_model = any(r.result is not None for r in turn.results) and not any(a.by_model for a in answers)
         if without_model and kind == "done":
-            left_alone = any(why.endswith("breaker open") for one in turn.completions for why in one.passed_over)
-            failed = left_alone or any(c.failure for c in turn.model_calls)
-            lines.append("_" + self.texts.say(turn.language, "turn.models_down" if failed else "turn.no_model") + "_")
+            lines.append(f"_{self._why_no_model(turn)}_")
         return "\n\n".join(lines)
+
+    def _why_no_model(self, turn: Turn) -> str:
+        """Why rules answered. Who can mend a key that is refused is told so; others only that no model answered."""
+        failures = [call.failure for call in turn.model_calls if call.failure]
+        passed_over = [why for one in turn.completions for why in one.passed_over]
+        failures += [why for why in passed_over if BREAKER_OPEN in why or why.endswith(NO_TIME_LEFT)]
+        if not failures:
+            return self.texts.say(turn.language, "turn.no_model")
+        refused = [refused_key(failure) for failure in failures]
+        if None not in refused and self.permissions.write_scope(turn.identity.role, "settings") is Scope.ALL:
+            keys = {provider: status for provider, status in filter(None, refused)}
+            told = ", ".join(f"{provider} ({status})" if status else provider for provider, status in keys.items())
+            return self.texts.say(turn.language, "turn.keys_refused", keys=told)
+        return self.texts.say(turn.language, "turn.models_down")
 
     def _prompts(self, turn: Turn, plan: RoutePlan | None) -> dict[str, str]:
         """The hashes of the prompts of the crews that ran, by name and language."""

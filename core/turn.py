@@ -212,8 +212,11 @@ class Turn:
         """What is known to have been spent. Calls of unknown price are told apart in the usage, not counted as 0."""
         return sum((call.cost_usd for call in self.model_calls if call.cost_usd is not None), Decimal(0))
 
-    def check_limits(self) -> None:
-        """Raise Refused("turn_stopped" | "turn_limit", limit=…) when the turn may not go on."""
+    def check_limits(self, *, time_too: bool = True) -> None:
+        """Raise Refused("turn_stopped" | "turn_limit", limit=…) when the turn may not go on.
+
+        Without `time_too` time that is over is let pass: for a last step that takes none to speak of.
+        """
         if self.stopped.is_set():
             raise Refused("turn_stopped", "the user stopped this turn")
         used = {
@@ -222,7 +225,7 @@ class Turn:
             >= self.limits.model_calls,
             "tokens": self.tokens >= self.limits.tokens,
             "cost_usd": self.cost_usd >= self.limits.cost_usd,
-            "seconds": time.monotonic() - self.started >= self.limits.seconds,
+            "seconds": time_too and time.monotonic() - self.started >= self.limits.seconds,
         }
         for name, reached in used.items():
             if reached:

@@ -21,7 +21,7 @@ from llm import prices
 from llm.breaker import Breakers, Pass
 from llm.budget import Admission, Budgets
 from llm.catalog import Model
-from llm.errors import ModelFailure
+from llm.errors import KEY_REFUSED, ModelFailure
 from llm.hedging import FirstSigns
 from llm.messages import ModelAnswer, ModelRequest, OnText, Usage
 from llm.policy import prompt_tokens
@@ -48,14 +48,23 @@ class Attempts:
         self.budgets = budgets
         self.signs = FirstSigns()
         self.waiting: defaultdict[str, Waiting] = defaultdict(set)
+        self._why_closed: dict[str, str] = {}
+        """Of models whose key was refused when this process asked them last: what is told of their open breaker."""
         self._reports: set[asyncio.Task[None]] = set()
+
+    def note(self, ref: str, outcome: ModelAnswer | ModelFailure) -> None:
+        """Remember whether the last that was heard of a model was that its key is refused."""
+        if isinstance(outcome, ModelFailure) and outcome.kind == "auth":
+            self._why_closed[ref] = f", {KEY_REFUSED}" + (f" ({outcome.status})" if outcome.status else "")
+        elif isinstance(outcome, ModelAnswer) or outcome.speaks_against:
+            self._why_closed.pop(ref, None)
 
     async def admit(self, question: Question, link: Link, *, hedge: bool = False) -> "Attempt | None":
         """The attempt at a link. None when its breaker is open or the budget is spent; the question then knows it."""
         model = link.model
         permitted = await self.breakers.enter(model.ref, lease=max(question.left, 0.0))
         if permitted.state == "open":
-            question.closed_for(link, permitted.wait)
+            question.closed_for(link, permitted.wait, self._why_closed.get(model.ref, ""))
             return None
         admission = None
         try:
@@ -232,6 +241,7 @@ class Attempt:
 
     async def _report(self, outcome: ModelAnswer | ModelFailure, call: ModelCall) -> None:
         shared, ref = self._shared, self.link.model.ref
+        shared.note(ref, outcome)
         if call.first_seconds is not None or self.beaten:  # a slow one that was beaten took at least so long
             shared.signs.note(ref, call.first_seconds or call.seconds)
         if isinstance(outcome, ModelAnswer):

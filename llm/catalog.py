@@ -8,6 +8,7 @@ import difflib
 import tomllib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,6 +35,15 @@ _UNKNOWN_ABILITIES: frozenset[Ability] = frozenset({"tools", "structured", "visi
 
 
 @dataclass(frozen=True)
+class Price:
+    """US dollars for a million tokens: of the prompt, of the answer, and of a prompt's tokens read from a cache."""
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal
+
+
+@dataclass(frozen=True)
 class Model:
     """`context_window` is in tokens, prompt and answer together."""
 
@@ -46,6 +56,8 @@ class Model:
     """How hard it thinks before it answers, in its provider's own word; None leaves it to the provider."""
     weak_in: frozenset[Language] = frozenset()
     """Languages of turns for which the others of a chain are asked first."""
+    price: Price | None = None
+    """Only for where genai-prices has none."""
 
     @property
     def ref(self) -> str:
@@ -82,12 +94,23 @@ class _ProviderEntry(_Strict):
     abilities: frozenset[Ability] = frozenset()
 
 
+class _PriceEntry(_Strict):
+    """US dollars for a million tokens. `cached`: read from the provider's cache; left out, they cost as new ones."""
+
+    input: Decimal = Field(ge=0)
+    output: Decimal = Field(ge=0)
+    cached: Decimal | None = Field(None, ge=0)
+
+
 class _ModelEntry(_Strict):
     title: str
     context_window: int = Field(_UNKNOWN_CONTEXT_WINDOW, ge=1_000)
     abilities: frozenset[Ability]
     effort: str | None = None
     weak_in: frozenset[Language] = frozenset()
+    usd_per_million: _PriceEntry | None = None
+    """Used only where genai-prices has no price. Who writes one says beside it where it is from, and of which day:
+    nothing renews it. 0 for a server of one's own that costs nothing by the token."""
 
 
 class _RoleEntry(_Strict):
@@ -199,7 +222,12 @@ class Catalog:
     @staticmethod
     def _from_entry(ref: str, entry: _ModelEntry) -> Model:
         provider, _, name = ref.partition("/")
-        return Model(provider, name, entry.title, entry.context_window, entry.abilities, entry.effort, entry.weak_in)
+        price = None
+        if (told := entry.usd_per_million) is not None:
+            price = Price(told.input, told.output, told.input if told.cached is None else told.cached)
+        return Model(
+            provider, name, entry.title, entry.context_window, entry.abilities, entry.effort, entry.weak_in, price
+        )
 
 
 # --- reading it -----------------------------------------------------------------------------------

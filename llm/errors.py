@@ -101,6 +101,8 @@ def kind_of_status(status: int, body: str = "") -> FailureKind:
         return "unavailable"
     if re.search(r"context.?length|context.?window|too long|maximum.{0,20}tokens|token count", body, re.IGNORECASE):
         return "too_large"
+    if re.search(r"API_KEY_INVALID|api key not valid", body, re.IGNORECASE):  # Google answers 400 to a wrong key
+        return "auth"
     return "refused" if re.search(r"content.?(policy|filter)", body, re.IGNORECASE) else "bad_request"
 
 
@@ -177,9 +179,30 @@ def _retry_after(error: Exception, words: str) -> float | None:
     try:
         seconds = float(told)
     except ValueError:
-        try:
-            answered = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
-            seconds = (parsedate_to_datetime(told) - answered).total_seconds()
-        except (TypeError, ValueError):
+        until = _moment(told)
+        if until is None:
             return None
+        seconds = (until - (_moment(headers.get("date", "")) or datetime.now(UTC))).total_seconds()
     return seconds if 0 <= seconds <= _LONGEST_WAIT else None
+
+
+def _moment(told: str) -> datetime | None:
+    """An HTTP date, None when it cannot be read. They are all UTC (RFC 9110, 5.6.7), also one that names no zone."""
+    try:
+        moment = parsedate_to_datetime(told)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+KEY_REFUSED = "key refused"
+"""What is told, with the status, of a model whose breaker is open because its key was refused."""
+
+
+def refused_key(told: str) -> tuple[str, str] | None:
+    """Provider and status ("401", "" without one) where a failure's text, or the reason why a link was passed over,
+    tells that a key was refused; else None."""
+    found = re.match(r"auth: ([^/ ]+)/\S+(?: answered (\d{3}))?", told) or re.match(
+        rf"([^/ ]+)/.*, {KEY_REFUSED}(?: \((\d{{3}})\))?$", told
+    )
+    return (found[1], found[2] or "") if found else None

@@ -26,7 +26,8 @@ def plan_links(
     a schema, vision when a message has a picture), and models whose window does not hold the prompt (as estimated by
     `prompt_tokens`) and the longest answer. Of the others those that are weak in `language` (the turn's: pt-BR, en or
     es) come last. With `economy` cheap models come before dear ones, those of unknown price after all known ones;
-    without it the chain's order stays.
+    without it the chain's order stays. A server of one's own whose price is unknown keeps its place even then: most
+    cost nothing by the token, and whoever put it before models that do meant it so.
     """
     needs = _needs(request)
     tokens = prompt_tokens(request) + request.max_tokens
@@ -40,7 +41,7 @@ def plan_links(
         else:
             links.append(model)
     if economy:
-        links.sort(key=_cheapness)
+        links = _cheap_first(links)
     links.sort(key=lambda model: language in model.weak_in)
     return links, passed_over
 
@@ -84,6 +85,12 @@ def _parts(message: dict[str, Any]) -> list[Any]:
 def _is_image(part: Any) -> bool:
     """A picture in OpenAI's chat form."""
     return isinstance(part, dict) and part.get("type") == "image_url"
+
+
+def _cheap_first(links: list[Model]) -> list[Model]:
+    own = [model.provider == "compatible" and prices.typical_usd(model) is None for model in links]
+    others = iter(sorted((model for model, stays in zip(links, own, strict=True) if not stays), key=_cheapness))
+    return [model if stays else next(others) for model, stays in zip(links, own, strict=True)]
 
 
 def _cheapness(model: Model) -> tuple[bool, Decimal]:

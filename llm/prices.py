@@ -1,4 +1,5 @@
-"""What answers cost: in US dollars by the price list of genai-prices, in reais by a dated setting.
+"""What answers cost: in US dollars by the price list of genai-prices, or by the catalog where that has none; in reais
+by a dated setting.
 
 The list lies in the package: nothing is asked over the network. `ready` loads it in a thread, because that takes 0.2 to
 0.8 s; after that a price takes about 0.1 ms of CPU.
@@ -13,6 +14,7 @@ from core.money import Money
 from llm.catalog import Model
 from llm.messages import Usage
 
+_MILLION = 1_000_000
 _TYPICAL = Usage(prompt_tokens=1_000, completion_tokens=300)
 
 
@@ -25,15 +27,26 @@ async def ready() -> None:
 def price_usd(model: Model, usage: Usage) -> Decimal | None:
     """What an answer cost in US dollars, None when it is not known: never 0 for want of a price.
 
-    Unknown are models that the list does not have, those that are not paid by tokens alone, models that draw (the list
-    prices the tokens of pictures apart, and `usage` does not tell them apart), and everything of a server of one's own.
+    The list has no price for models it does not know, those that are not paid by tokens alone, models that draw (it
+    prices the tokens of pictures apart, and `usage` does not tell them apart), and everything of a server of one's own:
+    then the model's own in the catalog counts, if it has one.
     `usage.prompt_tokens` includes those read from and written to the provider's cache, as genai-prices counts them;
     Anthropic's own count leaves them out (llm/providers.py adds them).
     """
+    read = min(usage.cached_tokens, usage.prompt_tokens)  # more cannot be; the list would refuse it
+    listed = _listed_usd(model, usage, read)
+    if listed is not None or model.price is None:
+        return listed
+    price = model.price
+    spent = (usage.prompt_tokens - read) * price.input + read * price.cached + usage.completion_tokens * price.output
+    return spent / _MILLION
+
+
+def _listed_usd(model: Model, usage: Usage, read: int) -> Decimal | None:
+    """By genai-prices; `read` are the tokens of the prompt that came from the provider's cache."""
     if model.provider == "compatible" or "images" in model.abilities:
         return None
     library = _library()
-    read = min(usage.cached_tokens, usage.prompt_tokens)  # more cannot be; the list would refuse it
     written = min(usage.cache_written_tokens, usage.prompt_tokens - read)
     priced = library.Usage(
         input_tokens=usage.prompt_tokens,

@@ -14,6 +14,14 @@ from llm.catalog import Model
 from llm.errors import ModelFailure
 from llm.messages import ModelAnswer, ModelRequest, OnText
 
+FAILED_BEFORE = "failed before in this turn"
+NO_TIME_LEFT = "no time left"
+BREAKER_OPEN = "breaker open"
+
+_OF_MODELS = 2 / 3
+"""Of a turn's time: what models may take while a playbook could answer. 60 of 90 s are enough for two chains of three
+silent models, the router's and the crew's; the rest is for the playbook's own tools and words."""
+
 
 @dataclass(frozen=True)
 class RouterLimits:
@@ -114,7 +122,8 @@ class Question:
         number = len(turn.completions) - 1
         now = asyncio.get_running_loop().time()
         question = cls(turn, request, on_text, limits, background, way_out, completion, number, deadline=now)
-        question.deadline += min(question.longest, turn.limits.seconds - (time.monotonic() - turn.started))
+        share = turn.limits.seconds * (_OF_MODELS if way_out else 1)
+        question.deadline += min(question.longest, share - (time.monotonic() - turn.started))
         return question
 
     @property
@@ -128,15 +137,27 @@ class Question:
         return self.deadline - asyncio.get_running_loop().time()
 
     def plan(self, models: Sequence[Model], passed_over: Sequence[str]) -> None:
+        """The models in the order to ask them. Those that failed in this turn before are not asked again while a person
+        waits who has a way out; where there is none they come after the others."""
         self.links = [Link(model, place) for place, model in enumerate(models)]
         self.completion.passed_over += passed_over
+        for link in self.links:
+            if link.model.ref in self._failed_before and not self.background:
+                self._ready_in(link, None if self.way_out else 0.0)
+                if self.way_out:
+                    self.pass_over(link, FAILED_BEFORE)
 
     def next_link(self) -> Link | None:
         """The next in the chain's order; when all were asked, the one whose wait is over first.
 
         None when no one is left, or no time.
         """
-        left = [link for link in self.links if link.ready_at is not None and self.left > 0]
+        left = [link for link in self.links if link.ready_at is not None]
+        if self.left <= 0:
+            for link in left:
+                if not link.attempts:
+                    self.pass_over(link, NO_TIME_LEFT)
+            return None
         return min(left, key=lambda link: (link.ready_at, link.place), default=None)
 
     def next_of_another_provider(self, than: Link) -> Link | None:
@@ -156,15 +177,17 @@ class Question:
         if told not in self.completion.passed_over:
             self.completion.passed_over.append(told)
 
-    def closed_for(self, link: Link, seconds: float) -> None:
+    def closed_for(self, link: Link, seconds: float, why: str = "") -> None:
         """Its breaker is open for so long. Worth a wait in the background alone, looking again now and then."""
-        self.pass_over(link, "breaker open")
+        self.pass_over(link, f"{BREAKER_OPEN}{why}")
         wait = min(max(seconds, self.limits.waits[0]), self.limits.longest_wait)
         self._ready_in(link, wait if self.background and wait < self.left else None)
 
     def failed(self, link: Link, failure: ModelFailure) -> None:
         link.failures += 1
         self.failures.append(failure)
+        if failure.speaks_against or failure.kind == "timeout":  # who was hurried has kept the person waiting as well
+            self._failed_before.add(link.model.ref)
         wait = None
         if failure.retryable:
             wait = wait_before_retry(
@@ -186,6 +209,7 @@ class Question:
             link.ready_at = None
 
     def answered(self, answer: ModelAnswer) -> ModelAnswer:
+        self._failed_before.discard(f"{answer.provider}/{answer.model}")
         self.completion.provider, self.completion.model = answer.provider, answer.model
         self.completion.text = answer.text
         self.completion.tool_calls = [
@@ -193,12 +217,20 @@ class Question:
         ]
         return answer
 
+    @property
+    def _failed_before(self) -> "_FailedBefore":
+        return self.turn.kept.setdefault(_FailedBefore, _FailedBefore())
+
     @staticmethod
     def _ready_in(link: Link, seconds: float | None) -> None:
         link.ready_at = None if seconds is None else asyncio.get_running_loop().time() + seconds
 
 
 # --- its record -----------------------------------------------------------------------------------
+
+
+class _FailedBefore(set[str]):
+    """The models ("provider/model") that failed in a turn in a way that asking again would only cost time."""
 
 
 class _AskedBefore(dict[str, list[dict[str, Any]]]):

@@ -156,13 +156,15 @@ class Router:
     ) -> ModelAnswer:
         """The answer to `request`, from the first link of the role's chain that gives a whole one.
 
-        When a link fails, the next is asked at once. Only when all have failed is one of them waited for and asked
+        When a link fails, the next is asked at once, and the later questions of a turn pass it over while there is
+        another way. Only when all have failed is one of them waited for and asked
         again, and never while a person waits who could have the playbook's answer instead, or whose caller
         `can_do_without` one. `background`: nobody waits, so that waits are longer and the playbook comes after them.
 
         Every question is recorded in `turn.completions`, every attempt in `turn.model_calls`. Before each attempt the
         turn's limits are looked at, and a turn that is stopped ends a running attempt at once:
-        Refused("turn_limit" | "turn_stopped"). When no model answered, the playbook does (`provider` is "offline");
+        Refused("turn_limit" | "turn_stopped"). Models get two thirds of the turn's time where there is another way,
+        so that what is left is the playbook's. When no model answered, it does (`provider` is "offline");
         without one: Unavailable("models_unavailable", failures=[…]), which keeps what went wrong at every attempt.
         Cancelling the awaiting task ends the HTTP request.
         """
@@ -171,13 +173,13 @@ class Router:
         question = Question.put(turn, request, show, self._limits, background=background, way_out=way_out)
         await self._plan(question)
         while (link := question.next_link()) is not None:
-            turn.check_limits()
+            turn.check_limits(time_too=not way_out)
             outcome = await _unless_stopped(turn, self._ask(question, link))
             if isinstance(outcome, ModelAnswer):
                 return question.answered(outcome)
         if question.failures:
             log.warning("no_model_answered", role=request.role, failures=[f.text for f in question.failures])
-        turn.check_limits()
+        turn.check_limits(time_too=not way_out)
         if playbook is not None:
             return question.answered(_from_playbook(question, playbook))
         failures = [failure.text for failure in question.failures]

@@ -1,5 +1,6 @@
 """The catalog names only what exists and says clearly what is wrong with it; a user changes it without code."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from genai_prices.data_snapshot import get_snapshot
 
 from core.errors import SetupError
 from evals.stand_in import Answer
-from llm.catalog import Catalog, load_catalog
+from llm.catalog import Catalog, Price, load_catalog
 from tests.llm.conftest import MakeRouter, Serve, new_turn, question
 
 ALL = {"openai", "anthropic", "google"}
@@ -207,7 +208,21 @@ def test_a_model_of_ones_own_server_is_described_in_the_overlay_and_may_stand_in
     ]
     catalog = overlaid(tmp_path, text, compatible_model="qwen3")
     assert [model.ref for model in catalog.chain("ads_analyst", {"compatible"})] == ["compatible/qwen3"], "once"
-    assert catalog.chain("router", {"compatible"}) == [], "it has no structured output, which that role needs"
+    assert catalog.chain("lead_qualifier", {"compatible"}) == [], "it has no structured output, which that role needs"
+    assert [model.ref for model in catalog.chain("router", {"compatible"})] == ["compatible/qwen3"], "words will do"
+
+
+def test_a_model_may_have_a_price_of_its_own(tmp_path: Path) -> None:
+    text = (
+        '[models."compatible/qwen3"]\ntitle = "Qwen 3"\nabilities = ["tools", "streaming"]\n'
+        "usd_per_million = { input = 0.2, output = 0.8 }\n"
+        '[models."openai/gpt-6-luna"]\nusd_per_million = { input = 1, output = 2, cached = 0.1 }\n'
+    )
+    catalog = overlaid(tmp_path, text, compatible_model="qwen3")
+    own, luna = catalog.chain("router", {"compatible", "openai"})
+    assert own.price == Price(Decimal("0.2"), Decimal("0.8"), Decimal("0.2")), "what is cached costs as new"
+    assert luna.price == Price(Decimal(1), Decimal(2), Decimal("0.1"))
+    assert all(model.price is None for model in load_catalog().chain("ads_analyst", ALL))
 
 
 def test_an_overlay_written_on_windows_is_read(tmp_path: Path) -> None:
@@ -223,10 +238,15 @@ def test_an_overlay_written_on_windows_is_read(tmp_path: Path) -> None:
         ("[roles.router]\nchain = []", "roles.router.chain", "at least 1"),
         ('[roles.router]\nchains = ["x/y"]', "roles.router.chains", "Extra inputs"),
         ('[roles.router]\nchain = ["openai/gpt-9"]', "roles.router.chain", "openai/gpt-9 is not in [models]"),
-        ('[roles.router]\nchain = ["openai/gpt-transcribe"]', "roles.router.chain", "lacks: streaming, structured"),
+        ('[roles.router]\nchain = ["openai/gpt-transcribe"]', "roles.router.chain", "lacks: streaming"),
         ('[models."openai/new"]\ntitle = "New"', "models.openai/new.abilities", "Field required"),
         ('[models."mistral/large"]\ntitle = "L"\nabilities = []', "models.mistral/large", "provider/model"),
         ('[providers.openai]\ntitle = "Mine"', "providers", "only [roles.…] and [models.…]"),
+        (
+            '[models."openai/gpt-6-luna"]\nusd_per_million = { input = -1, output = 2 }',
+            "models.openai/gpt-6-luna.usd_per_million.input",
+            "greater than or equal to 0",
+        ),
         ("roles = 3", "roles", "must be a table"),
         ("[roles]\nrouter = 3", "roles.router", "must be a table"),
         ("[roles.router\n", "file", "at line 1"),
@@ -252,6 +272,6 @@ def test_an_overlay_that_is_no_text_is_said(tmp_path: Path) -> None:
 def test_the_examples_of_the_guide_are_right(tmp_path: Path) -> None:
     guide = (Path(__file__).parents[2] / "docs" / "guides" / "choose-models.md").read_text(encoding="utf-8")
     examples = [part.partition("```")[0] for part in guide.split("```toml\n")[1:]]
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         assert overlaid(tmp_path, example).overlay is not None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.money import Money
 from core.settings import Settings
 from llm import prices
-from llm.catalog import Ability, Language, Model, load_catalog
+from llm.catalog import Ability, Language, Model, Price, load_catalog
 from llm.messages import Usage
 from llm.policy import plan_links, prompt_tokens
 from llm.prices import in_brl, price_usd, typical_usd
@@ -113,9 +113,10 @@ def test_models_weak_in_the_language_of_the_turn_come_last_and_only_in_that_lang
     assert planned(chain, tools=[], language="en") == ["a/weak", "a/first", "a/second"]
 
 
-def test_economy_asks_the_cheaper_first_and_those_of_unknown_price_after_them_in_their_order() -> None:
+def test_economy_asks_the_cheaper_first_and_leaves_a_server_of_ones_own_where_it_stands() -> None:
     chain = [
         model("compatible/one"),
+        model("openai/not-a-model"),
         model("anthropic/claude-sonnet-4-6"),  # 0.0075 for 1,000 + 300 tokens
         model("compatible/two"),
         model("openai/gpt-5.6-luna"),  # 0.00056
@@ -123,12 +124,20 @@ def test_economy_asks_the_cheaper_first_and_those_of_unknown_price_after_them_in
     ]
     assert planned(chain, tools=[]) == [link.ref for link in chain]
     assert planned(chain, tools=[], economy=True) == [
+        "compatible/one",
         "openai/gpt-5.6-luna",
         "google/gemini-3.8-flash",
-        "anthropic/claude-sonnet-4-6",
-        "compatible/one",
         "compatible/two",
-    ]
+        "anthropic/claude-sonnet-4-6",
+        "openai/not-a-model",
+    ], "of an unknown price of a provider's the worst is taken for granted"
+
+
+def test_economy_knows_what_the_catalog_says_of_a_server_of_ones_own() -> None:
+    dear = replace(model("compatible/rented"), price=Price(Decimal(90), Decimal(90), Decimal(90)))
+    free = replace(model("compatible/own"), price=Price(Decimal(0), Decimal(0), Decimal(0)))
+    chain = [dear, model("anthropic/claude-sonnet-4-6"), free]
+    assert planned(chain, tools=[], economy=True) == ["compatible/own", "anthropic/claude-sonnet-4-6", dear.ref]
 
 
 def test_a_weak_model_stays_last_under_economy_however_cheap() -> None:
@@ -217,6 +226,22 @@ UNKNOWN: dict[str, Model] = {
 def test_an_unknown_price_is_none_and_not_zero(case: str) -> None:
     assert price_usd(UNKNOWN[case], Usage(1_000, 1_000)) is None
     assert typical_usd(UNKNOWN[case]) is None
+
+
+OWN_PRICE = Price(Decimal("0.20"), Decimal("0.80"), Decimal("0.02"))
+PRICED_HERE: dict[str, tuple[str, Usage, str]] = {
+    # 400 x 0.20 + 600 x 0.02 + 200 x 0.80 = 80 + 12 + 160
+    "a server of one's own": ("compatible/qwen", Usage(1_000, 200, 600), "0.000252"),
+    "a name the list does not have": ("openai/not-a-model", Usage(1_000, 200), "0.00036"),
+    "one of unknown price there": ("google/gemma-4-31b-it", Usage(1_000, 200), "0.00036"),
+    "a model the list has": ("anthropic/claude-sonnet-4-6", Usage(1_000, 200), "0.006"),
+}
+
+
+@pytest.mark.parametrize("case", PRICED_HERE)
+def test_a_price_of_the_catalog_counts_where_the_list_has_none(case: str) -> None:
+    ref, usage, expected = PRICED_HERE[case]
+    assert price_usd(replace(model(ref), price=OWN_PRICE), usage) == Decimal(expected)
 
 
 def test_counts_that_contradict_each_other_cost_no_more_than_the_prompt_and_break_nothing() -> None:

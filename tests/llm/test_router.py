@@ -21,7 +21,7 @@ from evals.stand_in import Answer, Unreachable
 from llm.attempts import Heard, listen
 from llm.budget import Budgets
 from llm.budget_book import Budget
-from llm.errors import ModelFailure
+from llm.errors import ModelFailure, refused_key
 from llm.messages import ToolCall
 from llm.questions import RouterLimits, wait_before_retry
 from llm.router import Router
@@ -254,6 +254,27 @@ async def test_a_date_to_wait_for_is_reckoned_from_our_clock_when_the_answer_has
     assert 500 < failure.retry_after <= 600
 
 
+@pytest.mark.parametrize("date", ["yesterday", "", "Fri, 20 Nov 2026 12:00:00 -0000"])
+async def test_a_date_to_wait_for_counts_beside_a_date_that_cannot_be_read_or_names_no_zone(
+    date: str, serve: Serve, make_router: MakeRouter
+) -> None:
+    until = datetime(2026, 11, 20, 12, 10, tzinfo=UTC) if "2026" in date else datetime.now(UTC) + timedelta(minutes=10)
+    headers = {"Date": date, "Retry-After": format_datetime(until, usegmt=True)}
+    failure = await failure_of(make_router(openai=serve(Answer(status=429, headers=headers))))
+    assert failure.retry_after is not None
+    assert 500 < failure.retry_after <= 600
+
+
+async def test_a_wrong_key_is_told_apart_from_a_wrong_request_with_google_too(
+    serve: Serve, make_router: MakeRouter
+) -> None:
+    error = {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT"}
+    server = serve(Answer(status=400, body=json.dumps({"error": error})))
+    failure = await failure_of(make_router(google=server))
+    assert failure.kind == "auth"
+    assert refused_key(failure.text) == ("google", "400")
+
+
 async def test_google_says_in_the_body_how_long_to_wait(serve: Serve, make_router: MakeRouter) -> None:
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "17s"}
     error = {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED", "details": [info]}
@@ -355,7 +376,8 @@ async def test_work_in_the_background_waits_for_a_breaker_to_let_it_try(
     await router.complete(new_turn(), question(), playbook=SpendPlaybook())
     answer = await router.complete(turn, question(), playbook=SpendPlaybook(), background=True)
     assert (answer.text, len(server.seen)) == ("voltou", 2)
-    assert turn.completions[0].passed_over == [f"{router.chain('ads_analyst')[0].ref}: breaker open"]
+    [model] = router.chain("ads_analyst")
+    assert turn.completions[0].passed_over == [f"{model.ref}: breaker open, key refused (401)"]
 
 
 async def test_what_is_silent_to_some_is_given_up_by_all_who_wait_for_it(serve: Serve, make_router: MakeRouter) -> None:
@@ -387,13 +409,93 @@ async def test_an_address_that_takes_no_connection_is_left_long_before_the_limit
     assert turn.model_calls[0].seconds < 10
 
 
+# --- the questions of one turn ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fault", [Answer(status=401), Answer(status=429), Answer(status=503), Answer("O", cut_after=1)]
+)
+async def test_who_failed_in_a_turn_is_not_asked_again_in_it_but_in_the_next(
+    fault: Answer, serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(lambda _: fault)
+    router = make_router(openai=server)
+    for asked_of in (turn, turn, turn, new_turn()):
+        playbook = SpendPlaybook()
+        assert (await router.complete(asked_of, question(), playbook=playbook)).provider == "offline"
+    assert len(server.seen) == 2
+    ref = router.chain("ads_analyst")[0].ref
+    told = [f"{ref}: failed before in this turn"]
+    assert [one.passed_over for one in turn.completions] == [[], told, told]
+
+
+async def test_what_is_no_fault_of_the_model_does_not_speak_against_it_in_the_turn(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(Answer(status=400), Answer("ok"))
+    router = make_router(openai=server)
+    providers = [(await router.complete(turn, question(), playbook=SpendPlaybook())).provider for _ in range(2)]
+    assert providers == ["offline", "openai"]
+
+
+async def test_a_failure_at_one_role_speaks_against_the_same_model_alone(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    server = serve(Answer(status=503), Answer("ok"))
+    router = make_router(openai=server)
+    with pytest.raises(Unavailable):
+        await router.complete(turn, question(role="router", tools=[]), playbook=None, can_do_without=True)
+    assert (await router.complete(turn, question(), playbook=SpendPlaybook())).provider == "openai"
+
+    everywhere, again = serve(lambda _: Answer(status=503)), new_turn()
+    forced = make_router(openai=everywhere, model="openai/gpt-6-luna")
+    with pytest.raises(Unavailable):
+        await forced.complete(again, question(role="router", tools=[]), playbook=None, can_do_without=True)
+    assert (await forced.complete(again, question(), playbook=SpendPlaybook())).provider == "offline"
+    assert len(everywhere.seen) == 1
+
+
+async def test_where_nothing_else_can_answer_who_failed_before_is_asked_last(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    first = serve(Answer(status=503), Answer("voltou"))
+    second = serve(Answer("um"), Answer(status=401))
+    router = make_router(anthropic=first, openai=second)
+    answers = [await router.complete(turn, question(), playbook=None) for _ in range(2)]
+    assert [answer.text for answer in answers] == ["um", "voltou"]
+    assert [call.provider for call in turn.model_calls] == ["anthropic", "openai", "openai", "anthropic"]
+
+
+async def test_of_a_turns_time_models_get_two_thirds_where_a_playbook_can_answer(
+    serve: Serve, make_router: MakeRouter
+) -> None:
+    server = serve(lambda _: Answer("ok"))
+    router = make_router(openai=server)
+    late, over = new_turn(seconds=9_000), new_turn(seconds=90)
+    late.started -= 6_100
+    assert (await router.complete(late, question(), playbook=SpendPlaybook())).provider == "offline"
+    assert late.completions[0].passed_over == [f"{router.chain('ads_analyst')[0].ref}: no time left"]
+    assert (await router.complete(late, question(), playbook=None)).provider == "openai"
+
+    over.started -= 100
+    assert (await router.complete(over, question(), playbook=SpendPlaybook())).provider == "offline"
+    with pytest.raises(Refused) as reached:
+        await router.complete(over, question(), playbook=None)
+    assert reached.value.params == {"limit": "seconds"}
+    over.stopped.set()
+    with pytest.raises(Refused) as stopped:
+        await router.complete(over, question(), playbook=SpendPlaybook())
+    assert stopped.value.code == "turn_stopped"
+    assert len(server.seen) == 1
+
+
 # --- what is written down ---------------------------------------------------------------------------
 
 
 async def test_each_question_and_each_attempt_is_told_in_the_turn(
     serve: Serve, make_router: MakeRouter, turn: Turn
 ) -> None:
-    broken = serve(Answer(status=500), Answer(status=500))
+    broken = serve(Answer(status=500))
     well = serve(Answer("Vou olhar.", calls=[("spend", {"days": 7})]), Answer("Gastou R$ 12,34."))
     router = make_router(anthropic=broken, openai=well)
     await router.complete(turn, question(), playbook=SpendPlaybook())
@@ -411,9 +513,9 @@ async def test_each_question_and_each_attempt_is_told_in_the_turn(
     assert [(call.completion, call.link, call.attempt, call.hedge) for call in turn.model_calls] == [
         (0, 0, 1, False),
         (0, 1, 1, False),
-        (1, 0, 1, False),
         (1, 1, 1, False),
     ]
+    assert (first.passed_over, second.passed_over) == ([], ["anthropic/claude-sonnet-4-6: failed before in this turn"])
     failed, answered = turn.model_calls[:2]
     assert (failed.first_seconds, failed.estimated) == (None, False)
     assert answered.first_seconds is not None
