@@ -217,7 +217,11 @@ async def test_a_specialist_is_told_its_prompt_the_conversation_and_the_request(
     assert [part["text"] for part in system["content"]] == [Prompts().fill("ads_analyst", "pt-BR").text]
     assert hello == {"role": "user", "content": "oi"}
     assert long["content"] == ("Olá! " * 120).strip() + " …"
-    assert request["content"].splitlines() == ["Agora: 20/11/2026 12:00", "quanto gastei?", "e ontem?"]
+    assert request["content"].splitlines() == [
+        "Agora: sexta-feira, 20/11/2026 12:00 (America/Sao_Paulo)",
+        "quanto gastei?",
+        "e ontem?",
+    ]
     assert "conferir" in result.reworded()
 
 

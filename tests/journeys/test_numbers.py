@@ -57,6 +57,13 @@ async def test_the_cost_of_no_results_is_a_dash_and_not_missing_data(house: Hous
     assert all(cost.startswith("R$") for name, cost in costs.items() if "Página nova" not in name)
 
 
+async def test_periods_that_have_days_in_common_are_named(house: House) -> None:
+    reply = await house.ask("Como foi a Loja Aurora nos últimos 7 dias comparado com a semana passada?")
+    assert "os dois períodos têm dias em comum" in reply.text
+    reply = await house.ask("Como foi a Loja Aurora nos últimos 7 dias comparado com os 7 anteriores?")
+    assert "dias em comum" not in reply.text
+
+
 async def test_a_file_account_campaign_and_today_are_named_partial(house: House) -> None:
     reply = await house.ask("quanto gastei hoje?")
     today = await house.ledger(AURORA, "2026-11-20", "2026-11-20")
