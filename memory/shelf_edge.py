@@ -34,8 +34,7 @@ class EdgeShelves:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
-        self._server: SharedServer | None = None
-        self._path = ""
+        self._opening: tuple[SharedServer, asyncio.Future[dict[str, Any]]] | None = None
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._asking = asyncio.Lock()
 
@@ -96,9 +95,7 @@ class EdgeShelves:
     async def close(self) -> None:
         async with self._asking:
             self._hang_up()
-            if self._server is not None:
-                await asyncio.to_thread(self._server.release)
-                self._server = None
+            await self._leave()
 
     # --- asking -------------------------------------------------------------------------------
 
@@ -110,9 +107,7 @@ class EdgeShelves:
             except (OSError, EOFError):
                 # The engine was killed. Every question may be asked twice: it says what shall be, not what to add.
                 try:
-                    if self._server is not None:
-                        await asyncio.to_thread(self._server.release)
-                        self._server = None
+                    await self._leave()
                     answer = await self._ask(message)
                 except (OSError, EOFError) as error:
                     raise _away(f"{type(error).__name__}: {error}") from None
@@ -121,17 +116,11 @@ class EdgeShelves:
         return answer["answer"]
 
     async def _ask(self, message: bytes) -> Any:
-        if self._server is None:
-            server = engine(self._folder)
-            try:
-                details = await asyncio.to_thread(server.acquire)
-            except MutiraoError as error:
-                raise _away(str(error)) from None
-            self._server, self._path = server, str(details["socket"])
+        path = await self._socket()
         answered = False
         try:
             if self._connection is None:
-                self._connection = await asyncio.open_unix_connection(self._path)
+                self._connection = await asyncio.open_unix_connection(path)
             reader, writer = self._connection
             writer.write(message)
             await writer.drain()
@@ -141,6 +130,26 @@ class EdgeShelves:
             if not answered:  # given up in the middle: what comes next on it would answer another question
                 self._hang_up()
         return answer
+
+    async def _socket(self) -> str:
+        """Where the engine listens, once it does. Whoever gives up waiting leaves the start to the next one."""
+        if self._opening is None:
+            server = engine(self._folder)
+            self._opening = server, asyncio.ensure_future(asyncio.to_thread(server.acquire))
+        try:
+            return str((await asyncio.shield(self._opening[1]))["socket"])
+        except MutiraoError as error:
+            self._opening = None
+            raise _away(str(error)) from None
+
+    async def _leave(self) -> None:
+        """Give the engine back; the last one stops it."""
+        if self._opening is not None:
+            server, opening = self._opening
+            await asyncio.wait({opening})
+            self._opening = None
+            if opening.exception() is None:
+                await asyncio.to_thread(server.release)
 
     def _hang_up(self) -> None:
         if self._connection is not None:

@@ -541,6 +541,17 @@ async def test_an_engine_that_is_killed_comes_back_with_everything(by_folder: Ke
     assert (await by_folder.memory.catch_up()).indexed == 0
 
 
+async def test_whoever_gives_up_while_the_engine_starts_leaves_no_engine_behind(folder: Path) -> None:
+    shelves = EdgeShelves(folder)
+    asking = asyncio.create_task(shelves.ready())
+    await until((folder / "change.lock").exists)
+    asking.cancel()
+    await asyncio.wait({asking})
+    assert await shelves.look("mutirao_x_words") is None
+    await shelves.close()
+    assert engine_of(folder) is None
+
+
 async def test_the_engine_talks_to_nobody_but_our_user(by_folder: Kept, folder: Path) -> None:
     await by_folder.put(ARCHITECT)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
