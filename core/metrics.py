@@ -257,7 +257,7 @@ def _tool_ending(error: str | None) -> str:
 
 
 class _Breakers(Collector):
-    """The state of each breaker: 0 closed, 1 on trial, 2 open."""
+    """The state of each breaker: 0 closed, 1 on trial or waiting for it, 2 open."""
 
     def __init__(self, states: Callable[[], Mapping[str, str]], known: Known) -> None:
         self._states = states
@@ -266,7 +266,7 @@ class _Breakers(Collector):
 
     def collect(self) -> Iterator[Metric]:
         gauge = GaugeMetricFamily(
-            "mutirao_breaker_state", "0 closed, 1 one trial is on its way, 2 open", labels=("provider", "model")
+            "mutirao_breaker_state", "0 closed, 1 on trial or waiting for it, 2 open", labels=("provider", "model")
         )
         try:
             states = dict(self._states())

@@ -53,6 +53,7 @@ class Breakers:
         self._known: dict[str, _Breaker] = {}
         self._redis: Any = None
         self._resting_until = 0.0  # of the monotonic clock
+        self._away = False  # told once, until it is back
         self._places = asyncio.Semaphore(_CONNECTIONS)  # waiting for one another is no failure of Redis
         if redis_url is not None:
             import redis.asyncio
@@ -97,12 +98,18 @@ class Breakers:
             await self._change("left", permitted.ref, permitted.holder)
 
     async def look(self, refs: Iterable[str]) -> None:
-        """Learn the states that other processes know, for `states`."""
+        """Learn the states that other processes know, for `states`: one Redis command each, nothing without Redis.
+
+        Looking changes nothing: what nobody reports on is forgotten all the same.
+        """
         for ref in refs:
             await self._change("look", ref, "")
 
     def states(self) -> dict[str, State]:
-        """The states by "provider/model" as this process knows them; what is not in it is closed. Any thread."""
+        """The states by "provider/model" as this process knows them; what is not in it is closed. Any thread.
+
+        "open": nobody asks it. "trial": its time is over, and one request is its trial: under way, or the next to come.
+        """
         now = time.monotonic()
         return {ref: breaker.state(now) for ref, breaker in list(self._known.items())}
 
@@ -122,7 +129,8 @@ class Breakers:
             breaker.failures = told["failures"]
             breaker.open_until = None if told["open"] is None else now + told["open"]
             breaker.trial_until, breaker.holder = now + told["trial"], told["holder"]
-            breaker.forgotten_at = now + self._limits.remembered + lease
+            forgotten_at = now + self._limits.remembered + lease
+            breaker.forgotten_at = min(breaker.forgotten_at, forgotten_at) if event == "look" else forgotten_at
         else:
             breaker.apply(event, holder, lease, now, self._limits)
         return breaker
@@ -155,7 +163,11 @@ class Breakers:
                 known_open,
             ]
             try:
-                failures, open_ms, trial_ms, holds = await self._script(keys=[f"mutirao:breaker:{ref}"], args=arguments)
+                answer = await self._script(keys=[f"mutirao:breaker:{ref}"], args=arguments)
+                self._away = False
+                if not answer:
+                    return None  # looked, and there is nothing
+                failures, open_ms, trial_ms, holds = answer
                 return {
                     "failures": int(failures),
                     "open": None if open_ms == "" else int(open_ms) / 1_000,
@@ -164,7 +176,9 @@ class Breakers:
                 }
             except Exception as error:  # whatever is wrong with it, the call goes on without it
                 self._resting_until = time.monotonic() + _REST
-                log.warning("redis_away", reason=type(error).__name__)
+                if not self._away:
+                    log.warning("redis_away", reason=type(error).__name__)
+                self._away = True
                 return None
 
 
@@ -199,10 +213,12 @@ class _Breaker:
     def state(self, now: float) -> State:
         if self.open_until is None:
             return "closed"
-        return "trial" if self.holder and now < self.trial_until else "open"
+        return "open" if now < self.open_until else "trial"
 
     def apply(self, event: str, holder: str, lease: float, now: float, limits: _Limits) -> None:
         """What the script does, without Redis."""
+        if event == "look":
+            return
         is_open = self.open_until is not None
         on_trial = is_open and holder != "" and holder == self.holder
         if event == "enter":
@@ -236,6 +252,7 @@ local function whole(text)
 end
 
 local kind = redis.call('TYPE', key).ok
+if event == 'look' and kind ~= 'hash' then return {} end
 if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', key) end
 local stored = redis.call('HMGET', key, 'failures', 'open_until', 'trial_until', 'holder')
 local failures, open_until, trial_until = whole(stored[1]) or 0, whole(stored[2]), whole(stored[3]) or 0

@@ -7,6 +7,8 @@ import pytest
 
 from core.errors import SetupError
 from evals.stand_in import Answer, StandIn
+from llm.breaker import Breakers
+from llm.router import Router
 from tests.conftest import free_port, until
 from tests.core.collector import collector
 from tests.core.test_metrics import samples
@@ -54,6 +56,24 @@ async def test_a_turn_with_a_model_is_told_to_both_as_the_reply_tells_it(open_ho
     sent = b"".join(receiver.bodies)
     said = [QUESTION, WORDS, "Loja Aurora", "act_", reply.text[:40], (await house.person()).name]
     assert [text for text in said if text.encode() in sent] == []
+
+
+async def test_a_breaker_that_another_process_opened_is_told_by_a_process_that_asks_nothing(
+    open_house: OpenHouse, redis_url: str
+) -> None:
+    port, another = free_port(), Breakers(redis_url=redis_url)
+    with StandIn([]) as server:
+        house = await open_house(**settings_for("openai", server), metrics_port=port, redis_url=redis_url)
+        [ref] = {model.ref for model in Router.from_settings(house.services.settings).chain("ads_analyst")}
+        for _ in range(5):
+            await another.failed(await another.enter(ref, lease=1.0))
+        await another.close()
+        gauge = f'mutirao_breaker_state{{model="{ref.partition("/")[2]}",provider="openai"}}'
+        with house.services.metrics():
+            async with httpx.AsyncClient() as http, asyncio.timeout(20):
+                while samples((await http.get(f"http://127.0.0.1:{port}/metrics")).text).get(gauge) != 2:
+                    await asyncio.sleep(0.02)
+        assert server.seen == []
 
 
 async def test_a_second_process_on_the_same_metrics_port_is_told_so(open_house: OpenHouse) -> None:

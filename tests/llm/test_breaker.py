@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 
 from llm.breaker import Breakers, Pass
-from tests.conftest import RedisServer
+from tests.conftest import RedisServer, until
 
 REF = "openai/gpt-5.6-terra"
 KEY = f"mutirao:breaker:{REF}"
@@ -164,7 +164,7 @@ async def test_what_began_before_it_opened_neither_lengthens_nor_ends_it(pair: P
 
 
 async def test_states_say_what_this_process_knows_and_looking_asks_the_others(make: Make, redis_url: str) -> None:
-    one, other = make(redis_url, seconds=0.3), make(redis_url, seconds=0.3)
+    one, other = make(redis_url, seconds=2.0), make(redis_url, seconds=2.0)
     assert one.states() == {}
     await fail(one, 5)
     assert (one.states(), other.states()) == ({REF: "open"}, {})
@@ -174,7 +174,44 @@ async def test_states_say_what_this_process_knows_and_looking_asks_the_others(ma
     await other.look([REF])
     assert (one.states(), other.states()) == ({REF: "trial"}, {REF: "trial"})
     await one.went_well(trial)
-    assert one.states() == {REF: "closed"}
+    assert (one.states(), other.states()) == ({REF: "closed"}, {REF: "trial"})
+    await other.look([REF])
+    assert other.states() == {REF: "closed"}, "closed by another, and nothing was asked here since"
+
+
+async def test_when_its_time_is_over_it_is_told_to_wait_for_its_trial_and_is_not_told_open(make: Make) -> None:
+    breakers = make(seconds=0.2)
+    await fail(breakers, 5)
+    await until(lambda: breakers.states() == {REF: "trial"})
+    assert (await enter(breakers)).state == "trial"
+    assert breakers.states() == {REF: "trial"}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_looking_keeps_nothing_alive_that_nobody_reports_on(
+    shared: bool, make: Make, request: pytest.FixtureRequest
+) -> None:
+    breakers = make(request.getfixturevalue("redis_url") if shared else None, seconds=0.1)
+    await fail(breakers, 5)
+    deadline = time.monotonic() + 20  # it is forgotten after ten times 0.1 s
+    while breakers.states() != {REF: "closed"}:
+        assert time.monotonic() < deadline
+        await breakers.look([REF])
+        await asyncio.sleep(0.02)
+
+
+async def test_looking_into_a_redis_that_was_wiped_or_went_away_makes_nobody_forget(
+    make: Make, redis_server: RedisServer, redis_url: str, store: redis.asyncio.Redis
+) -> None:
+    breakers = make(redis_url)
+    await fail(breakers, 5)
+    await store.flushall()
+    await breakers.look([REF])
+    assert breakers.states() == {REF: "open"}
+    assert await store.keys("*") == []
+    redis_server.kill()
+    await breakers.look([REF])
+    assert breakers.states() == {REF: "open"}
 
 
 async def test_a_healthy_model_costs_one_command_for_each_request(
@@ -239,7 +276,7 @@ async def test_a_breaker_that_another_closed_is_not_opened_by_who_remembers_it_o
     one, other = make(redis_url, seconds=0.5), make(redis_url, seconds=0.5)
     await fail(one, 5)
     await other.went_well(await enter_when_it_may(other))
-    assert one.states() == {REF: "open"}
+    assert one.states() == {REF: "trial"}, "all it knows is that the time is over"
     assert (await enter(one)).state == "closed"
 
 
