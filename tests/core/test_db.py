@@ -19,6 +19,7 @@ from tests.conftest import Dsns, Tenants, until
 WITHOUT_TENANT = {
     "schema_migrations": "what was applied to the database; the application may only read it",
     "role_permissions": "the same matrix for every tenant; the application may only read it",
+    "memory_shelves": "names of the index that all tenants share; it holds no text, and every search of it is filtered",
     "login_attempts": "an unknown e-mail has no tenant; addresses are hashed",
     "procrastinate_jobs": "the job engine's own: ids only (core/jobs.py refuses anything else)",
     "procrastinate_events": "the job engine's own: ids only",
