@@ -1,6 +1,7 @@
 """Who may see and change searches, what a tenant keeps apart, and what is erased."""
 
 import asyncio
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
@@ -10,6 +11,8 @@ from business.prospecting.lessons import Said
 from business.prospecting.model import IdealCustomer
 from business.prospecting.rules import default_rules, default_text
 from business.prospecting.searches import AGAIN_AFTER, CandidateState, Searches
+from business.prospecting.work import Work
+from core.clock import SystemClock
 from core.db import Database
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.permissions import Permissions, Scope
@@ -159,3 +162,22 @@ async def test_a_job_that_gave_up_ends_the_search_and_one_that_is_paused_is_left
     for one in (running, paused):
         await desk.work.fail(who.tenant_id, one.id, "source_unavailable")
     assert [(await desk.searches.get(who, one.id)).state for one in (running, paused)] == ["failed", "paused"]
+
+
+async def test_a_lease_lives_on_while_something_slow_is_done(desk: Desk, database: Database, owner_dsn: str) -> None:
+    search, clock = await desk.start(FEW), SystemClock()
+    work = Work(database, clock, lease=timedelta(seconds=0.3))
+    taken = await work.take(desk.tenants.one.id, search.id, "slow")
+    assert taken is not None
+
+    def until() -> datetime:
+        with psycopg.connect(owner_dsn) as conn:
+            row = conn.execute("SELECT lease_until FROM prospect_searches WHERE id = %s", [search.id]).fetchone()
+        assert row is not None
+        return datetime.fromisoformat(str(row[0]))
+
+    first = until()
+    async with work.alive(taken):
+        async with asyncio.timeout(20):
+            while until() <= first + timedelta(seconds=0.5):  # longer than it would have lasted
+                await asyncio.sleep(0.02)
