@@ -61,7 +61,7 @@ _FACTORS: list[tuple[str, str, Direction | None]] = [
     (r"\bum quarto\b|\ba quarter\b|\bun cuarto\b", "25", None),
 ]
 _UP = re.compile(
-    r"\b(?:aument\w*|sub(?:a|ir|o|e|indo)|elev\w+|acrescent\w+|increment\w+|rais\w+|increas\w+|mais|more|mas|add|adicion\w+|up)\b|\+"
+    r"\b(?:aument\w*|sub(?:a|ir|o|e|indo|[ae]l[eoa]s?)|elev\w+|acrescent\w+|increment\w+|rais\w+|increas\w+|mais|more|mas|add|adicion\w+|up)\b|\+"
 )
 _DOWN = re.compile(
     r"\b(?:reduz\w*|reduc\w+|reduzca|diminu\w+|disminu\w+|baix\w+|baj\w+|cort\w+|cut|lower\w*|decreas\w+|menos|less|down|tira\w*)\b|-\s*$"

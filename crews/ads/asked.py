@@ -227,4 +227,11 @@ def _clear(amounts: list[NamedAmount]) -> list[NamedAmount]:
 
 def _words(text: str) -> str:
     unquoted = re.sub(r"[\"“«][^\"”»\n]{1,120}[\"”»]", " nome ", text)
-    return squeezed(unquoted.replace("’", "'"))
+    return _CLITIC.sub(r"\1", squeezed(unquoted.replace("’", "'")))
+
+
+_CLITIC = re.compile(
+    r"\b(paus[ae]|sub[ea]|baj[ae]|aument[ae]|increment[ae]|reduce|disminuye|pon|dej[ae]|(?:re)?activ[ae]|reanud[ae]|cambi[ae]"
+    r"|duplica)(?:me|te|se|nos)?l[eoa]s?\b"
+)
+"""Spanish verbs with what they act on: "súbele", "páusala", "pónselo"."""

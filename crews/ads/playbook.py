@@ -41,7 +41,8 @@ _NOT_SEPARATED = re.compile(
 )
 """Figures are fetched by campaign, ad set, ad and day; not by these."""
 _VERB_ALONE = re.compile(
-    r"\b(?:paus\w+|deslig\w+|desativ\w+|stop|suspend\w*|(?:re)?ativ\w+|(?:re)?lig\w+|resum\w+|retom\w+)\b"
+    r"\b(?:paus\w+|deslig\w+|desativ\w+|stop|suspend\w*|(?:re)?ac?tiv\w+|(?:re)?lig\w+|resum\w+|retom\w+"
+    r"|reanud\w+)\b"
 )
 _ARTICLES = re.compile(r"^(?:(?:é|e|a|o|as|os|da|do|de|na|no|the|la|el|del|para|pra)\s+)+", re.IGNORECASE)
 _MOST_WORDS = 8  # of an answer to our own question

@@ -190,7 +190,7 @@ _NAMED_AFTER = {"ads.pause": (_VERB,), "ads.resume": (_VERB,), "ads.budget": (_B
 _NOT_NAMES = frozenset(
     "i at from inteira toda entera whole "
     "as os a o el la los las the minhas meus mis my tus suas seus com con with de del do da dos das of que which "
-    "isso ele ela "
+    "isso ele ela essa esse essas esses esa ese esas esos eso "
     "tudo all todas todos para to e and y it en em no na nos nas in on por by me te foram estao are do did es son esta "
     "su sus mas mais menos janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro dezembro "
     "january "

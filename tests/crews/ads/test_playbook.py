@@ -59,6 +59,26 @@ def test_whatever_it_was_routed_as_no_change_is_proposed_that_was_not_asked_for(
     assert not changing & {name for name, _ in calls(text, intent, entities=SHOWN, focus=SHOWN[0])}
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "more"),
+    [
+        ("súbele 15% a esa", "set_ads_budget", {"change_percent": "15"}),
+        ("bájale un 10% a esa", "set_ads_budget", {"change_percent": "-10"}),
+        ("auméntale R$ 30", "set_ads_budget", {"change_amount": "30"}),
+        ("ponle R$ 100 a esa", "set_ads_budget", {"amount": "100"}),
+        ("páusala", "pause_ad_object", {}),
+        ("reactívala", "resume_ad_object", {}),
+    ],
+)
+@pytest.mark.parametrize("intent", ["ads.budget", "ads.pause", "followup"])
+def test_spanish_verbs_with_what_they_act_on_are_understood(
+    text: str, name: str, more: dict[str, Any], intent: str
+) -> None:
+    """Record dueno-con-tropiezos: with the model gone, "súbele 15% a esa" was answered with figures."""
+    made = calls(text, intent, "ads.ranking" if intent == "followup" else None, entities=SHOWN[:1], focus=SHOWN[0])
+    assert made == [(name, {"target": "101", **more})]
+
+
 def test_several_objects_are_one_proposal_each() -> None:
     assert calls("pausa Remarketing, Prospecção e Ofertas", "ads.pause") == [
         ("pause_ad_object", {"target": name}) for name in ("Remarketing", "Prospecção", "Ofertas")
