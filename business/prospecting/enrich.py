@@ -74,9 +74,8 @@ class Judge:
     def pays(self, evidence: Sequence[Evidence]) -> bool:
         """Whether to look further: plan.pays."""
         now = self.score(evidence)
-        reachable = any(one.value is not False for one in of_kind(evidence, Kind.PHONE, Kind.WHATSAPP, Kind.EMAIL))
-        missing = self.profile.wants_contact and not reachable
-        return bool(pays(now.total, now.best, self.rules.qualified, wish_open=now.wish_open, contact_missing=missing))
+        to_contact = self.profile.wants_contact
+        return bool(pays(now.total, now.best, self.rules.qualified, wish_open=now.wish_open, to_contact=to_contact))
 
 
 async def enrich(

@@ -90,10 +90,10 @@ class Pays(StrEnum):
     CLOSE = "close"
     """It does not qualify as far as is known, and would if what is unknown turned out well."""
     CONTACT = "contact"
-    """It qualifies, shall be contacted, and no way to do so is known."""
+    """It qualifies and shall be contacted: who writes to it should know it, and the best be told from the good."""
 
 
-def pays(score: int, best: int, qualified: int, *, wish_open: bool, contact_missing: bool) -> Pays | None:
+def pays(score: int, best: int, qualified: int, *, wish_open: bool, to_contact: bool) -> Pays | None:
     """Whether more should be looked up for a company, and why; None when it would change nothing.
 
     `score` as far as is known, `best` what it would be if everything unknown turned out well, `qualified` the least
@@ -105,7 +105,7 @@ def pays(score: int, best: int, qualified: int, *, wish_open: bool, contact_miss
         return Pays.WISH
     if score < qualified:
         return Pays.CLOSE
-    return Pays.CONTACT if contact_missing else None
+    return Pays.CONTACT if to_contact else None
 
 
 @dataclass(frozen=True)

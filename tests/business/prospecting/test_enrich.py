@@ -94,6 +94,14 @@ async def test_where_the_registry_suffices_no_quota_is_spent(desk: Desk, web: We
     assert 0 < sum(done.cost.searches.values()) <= 4 * len(looked_up)
 
 
+async def test_before_the_best_are_contacted_they_are_looked_up_and_told_from_the_good(desk: Desk, web: Web) -> None:
+    search = await desk.start("ache 6 escritórios de arquitetura em Campinas com mais de 3 anos e fale com os melhores")
+    done = await desk.run(search, web=web.search, pages=web.pages)
+    found = await desk.searches.candidates(desk.tenants.one[Role.DIRETOR], done.id, verdict=Verdict.QUALIFIED)
+    assert done.ended == "enough" and len({one.score for one in found}) >= 2
+    assert sum(done.cost.searches.values()) >= len(found)
+
+
 async def test_a_web_that_fails_leaves_things_unknown_and_the_search_alive(desk: Desk) -> None:
     class Away:
         async def places(self, query: Any) -> Any:

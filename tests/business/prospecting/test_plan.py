@@ -58,7 +58,7 @@ def test_a_plan_that_was_kept_comes_back_as_it_was_and_one_of_nothing_is_none() 
 
 
 @pytest.mark.parametrize(
-    ("score", "best", "wish_open", "contact_missing", "why"),
+    ("score", "best", "wish_open", "to_contact", "why"),
     [
         (60, 90, False, False, Pays.CLOSE),
         (60, 69, True, True, None),  # nothing that could be found would make it qualify
@@ -68,9 +68,9 @@ def test_a_plan_that_was_kept_comes_back_as_it_was_and_one_of_nothing_is_none() 
     ],
 )
 def test_it_pays_to_look_further_where_it_can_change_something(
-    score: int, best: int, wish_open: bool, contact_missing: bool, why: Pays | None
+    score: int, best: int, wish_open: bool, to_contact: bool, why: Pays | None
 ) -> None:
-    assert pays(score, best, 70, wish_open=wish_open, contact_missing=contact_missing) is why
+    assert pays(score, best, 70, wish_open=wish_open, to_contact=to_contact) is why
 
 
 def piece(kind: Kind, value: Any) -> Evidence:
