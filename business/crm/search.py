@@ -83,14 +83,22 @@ def asked_words(text: str) -> list[str]:
 async def write_words(
     conn: Connection, subject: Subject, words: dict[str, tuple[str | None, set[str]]], *, fresh: bool = False
 ) -> None:
-    """Replace the words of these records (id → owner and words); `fresh` ones have none yet."""
-    if not fresh:
-        await conn.execute("DELETE FROM crm_words WHERE subject_id = ANY(%s)", [list(words)])
+    """Replace the words of these records (id → owner and words); `fresh` ones have none yet. Words that stay are not
+    written."""
     rows = [(word, record_id, owner) for record_id, (owner, of) in words.items() for word in of]
+    columns = [[row[place] for row in rows] for place in range(3)]
+    if not fresh:
+        await conn.execute(
+            """DELETE FROM crm_words d WHERE subject_id = ANY(%s) AND NOT EXISTS (
+                   SELECT FROM unnest(%s::text[], %s::text[]) AS u (w, i) WHERE u.w = d.word AND u.i = d.subject_id)""",
+            [list(words), *columns[:2]],
+        )
     await conn.execute(
-        """INSERT INTO crm_words (tenant_id, subject, word, subject_id, owner_id)
-           SELECT current_tenant(), %s, w, i, o FROM unnest(%s::text[], %s::text[], %s::text[]) AS u (w, i, o)""",
-        [subject, *([row[place] for row in rows] for place in range(3))],
+        """INSERT INTO crm_words AS known (tenant_id, subject, word, subject_id, owner_id)
+           SELECT current_tenant(), %s, w, i, o FROM unnest(%s::text[], %s::text[], %s::text[]) AS u (w, i, o)
+           ON CONFLICT (tenant_id, subject, word, subject_id) DO UPDATE SET owner_id = excluded.owner_id
+           WHERE known.owner_id IS DISTINCT FROM excluded.owner_id""",
+        [subject, *columns],
     )
 
 
