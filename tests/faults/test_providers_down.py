@@ -14,8 +14,10 @@ from core.clock import FixedClock
 from core.door import IncomingMessage, Reply
 from core.ids import new_id
 from core.postgres import Postgres
+from core.tenancy import Role
 from core.turn import silent
 from evals.stand_in import Answer, StandIn, Unreachable
+from llm.router import Router
 from tests.conftest import free_port, fresh_database
 from tests.faults.conftest import Provider, keyed
 from tests.journeys.conftest import House, OpenHouse, houses
@@ -23,6 +25,7 @@ from tests.journeys.conftest import House, OpenHouse, houses
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUESTION = "Quanto gastei ontem?"
+UNSURE = "e aí, o resultado por favor"
 CALL = ("ads_report", {"period": "ontem"})
 WORDS = "As duas contas foram bem; o que mais pesou está na tabela."
 PEOPLE = 50
@@ -38,6 +41,8 @@ class Street:
     open_house: OpenHouse
     text: str
     tables: str
+    down: str
+    """The sentence that says that no model answered."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,7 +55,7 @@ async def street(server: Postgres) -> AsyncIterator[Street]:
                 house.services.texts.say("pt-BR", f"turn.{key}") for key in ("no_model", "models_down")
             )
             assert no_model in reply.text
-            yield Street(open_house, reply.text.replace(no_model, models_down), str(reply.tables))
+            yield Street(open_house, reply.text.replace(no_model, models_down), str(reply.tables), models_down)
 
 
 @pytest.fixture
@@ -100,6 +105,71 @@ async def test_fifty_people_get_the_playbooks_answer_marked_and_with_the_right_n
     assert [len(server.seen) for server in away.values()] == tried, "the breakers are open: nobody is asked"
     assert {reply.usage.model_calls for reply in replies} == {0}
     assert {reply.text for reply in replies} == {street.text}
+
+
+SCALE = 0.15
+"""Of all times below: 8 s of silence are 1.2 s, the turn's 90 s are 13.5 s."""
+
+
+async def house_over(street: Street, providers: dict[str, StandIn], own: StandIn | None = None) -> House:
+    """A house in which the time of turns and models is scaled alike, and nothing has to be imported or learned."""
+    keys = settings(dict(providers))
+    if own is not None:
+        keys |= {"compatible_base_url": own.openai_url, "compatible_model": "some-model"}
+    house: House = await street.open_house(**keys, model_time_scale=SCALE, turn_max_seconds=90 * SCALE)
+    router = Router.from_settings(house.services.settings)
+    await router.warm()
+    await router.close()
+    await house.ask("Olá!")
+    return house
+
+
+@pytest.mark.parametrize("links", [3, 4])
+async def test_one_person_over_silent_providers_asks_each_once_and_gets_the_playbooks_answer(
+    street: Street, links: int
+) -> None:
+    with ExitStack() as stack:
+        silents = [stack.enter_context(StandIn(lambda _: Answer(hangs=True))) for _ in range(links)]
+        own = silents[3] if links == 4 else None
+        house = await house_over(street, dict(zip(PROVIDERS, silents, strict=False)), own)
+        assert not any(server.seen for server in silents), "a greeting needs no model"
+
+        reply = await house.ask(QUESTION)
+
+        assert (reply.ended, reply.text, str(reply.tables)) == ("done", street.text, street.tables)
+        assert [len(server.seen) for server in silents] == [1] * links
+        assert reply.usage.model_calls == links
+
+
+async def test_the_route_is_asked_of_other_models_than_the_crews_and_each_of_them_once(street: Street) -> None:
+    with ExitStack() as stack:
+        silents = {name: stack.enter_context(StandIn(lambda _: Answer(hangs=True))) for name in PROVIDERS[:2]}
+        house = await house_over(street, silents)
+
+        reply = await house.ask(UNSURE)
+
+        assert reply.ended == "done"
+        assert reply.route[0]["to"] == "ads"
+        asked = {name: [seen.model for seen in server.seen] for name, server in silents.items()}
+        assert [len(set(models)) for models in asked.values()] == [2, 2], "the router's model and the analyst's"
+        assert [len(models) for models in asked.values()] == [2, 2]
+        assert street.down in reply.text
+
+
+async def test_who_may_change_the_settings_reads_that_a_key_is_refused_and_others_do_not(street: Street) -> None:
+    with ExitStack() as stack:
+        refusing = {
+            name: stack.enter_context(StandIn(lambda _: Answer(status=401))) for name in ("anthropic", "openai")
+        }
+        house = await street.open_house(**settings(dict(refusing)), model_breaker_failures=3)
+        told = [(await house.ask(QUESTION)).text for _ in range(4)]
+        assert [len(server.seen) for server in refusing.values()] == [3, 3], "once a turn, until the breakers are open"
+        others = (await house.ask(QUESTION, role=Role.DIRETOR)).text
+
+    sentence = house.services.texts.say("pt-BR", "turn.keys_refused", keys="anthropic (401), openai (401)")
+    assert all(sentence in text for text in told), "also while the breakers are open"
+    assert sentence not in others
+    assert street.down in others
 
 
 async def test_when_a_provider_comes_back_the_next_turns_are_answered_by_it(street: Street) -> None:

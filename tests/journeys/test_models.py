@@ -133,3 +133,13 @@ async def test_a_model_that_calls_tools_for_ever_is_stopped_and_the_user_gets_wh
         assert len(server.seen) <= 4
     assert "limite" in reply.text
     assert "Loja Aurora" in reply.text
+
+
+async def test_a_turn_that_ends_at_its_limit_with_nothing_to_show_does_not_point_above(open_house: OpenHouse) -> None:
+    house = await open_house(turn_max_seconds=0.001)
+    reply = await house.ask("Quanto gastei ontem?")
+    say = house.services.texts.say
+    assert reply.ended == "limit:seconds"
+    assert reply.text == say("pt-BR", "turn.limit", limit="seconds", above=False)
+    assert "acima" not in reply.text
+    assert "acima" in say("pt-BR", "turn.limit", limit="seconds", above=True)

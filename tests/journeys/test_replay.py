@@ -186,8 +186,8 @@ async def test_a_stop_and_the_time_limit_are_the_same_again(open_house: OpenHous
         late = await hurried.ask("Como foi ontem?")
         await hurried.fault({"kind": "slow", "seconds": 3.0, "times": 20})
         slow = await hurried.ask("Quanto gastei ontem?")
-        for reply in (late, slow):
-            assert reply.ended == "limit:seconds" or "limite" in reply.text
+        assert slow.ended == "limit:seconds" or "limite" in slow.text
+        for reply in (late, slow):  # the first may have had time for the playbook, when models had used up theirs
             assert await replayed(hurried, reply) is None
 
 

@@ -429,6 +429,24 @@ async def test_who_failed_in_a_turn_is_not_asked_again_in_it_but_in_the_next(
     assert [one.passed_over for one in turn.completions] == [[], told, told]
 
 
+async def test_who_had_too_little_time_to_answer_is_not_asked_again_in_the_turn_but_not_blamed(
+    serve: Serve, make_router: MakeRouter, turn: Turn
+) -> None:
+    silents = [serve(lambda _: Answer(hangs=True)) for _ in range(2)]
+    router = make_router(
+        anthropic=silents[0],
+        openai=silents[1],
+        model_first_byte_seconds=1,
+        model_deadline_seconds=1.5,
+        model_breaker_failures=1,
+    )
+    await router.warm()
+    for _ in range(3):
+        assert (await router.complete(turn, question(), playbook=SpendPlaybook())).provider == "offline"
+    assert [len(server.seen) for server in silents] == [1, 1]
+    assert [router.states()[model.ref] for model in router.chain("ads_analyst")] == ["open", "closed"]
+
+
 async def test_what_is_no_fault_of_the_model_does_not_speak_against_it_in_the_turn(
     serve: Serve, make_router: MakeRouter, turn: Turn
 ) -> None:
