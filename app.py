@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from functools import partial
@@ -58,7 +59,7 @@ from core.telemetry import configure_logging
 from core.tenancy import Identity, Role
 from core.vault import Vault
 from crews.contract import CrewDeps
-from crews.fence import give_threads, import_crewai, prepare
+from crews.fence import import_crewai, prepare
 from crews.registry import CREWS, CrewEntry
 from integrations.brasil_places.checks import PlacesCheck
 from integrations.brasil_places.client import Places
@@ -80,8 +81,11 @@ from tools.runner import ToolRunner
 
 log = structlog.get_logger(__name__)
 
-_THREADS = 128
-"""Crews wait for models in threads; asyncio's own pool has 6 on two cores, and would be the limit of turns at once."""
+_THREADS = 32
+"""No conversation holds a thread while it waits for a model. Looking up a host's name holds one for as long as the
+resolver is silent, and passwords and files wait in the same pool: asyncio's own has 6 on two cores."""
+_LOOK_SECONDS = 15.0
+"""Between looks at the breakers while metrics are served: a scrape's usual interval."""
 _INTERRUPTED = timedelta(minutes=15)
 """A turn that runs for longer than any limit allows: its process is dead."""
 
@@ -158,7 +162,7 @@ async def open_services(
         # What decides: models, crews, supervisor.
         stack.push_async_callback(router.close)
         prepare(settings.data_dir)
-        give_threads(asyncio.get_running_loop(), _THREADS)
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="mutirao"))
         served = {crew.name: crew.serves for crew in crews}
 
         def classifier() -> Classifier:
@@ -381,10 +385,19 @@ def _metrics(
     )
     with metrics.served(settings):
         onlookers.add("metrics", metrics.saw)
+        looking = asyncio.get_running_loop().create_task(_keep_looking(router))
         try:
             yield
         finally:
+            looking.cancel()
             onlookers.remove("metrics")
+
+
+async def _keep_looking(router: Router) -> None:
+    """Breakers are told by metrics as Redis has them, also in a process that has nothing to ask a model."""
+    while True:
+        await router.look()
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 # --- serving ------------------------------------------------------------------------------------

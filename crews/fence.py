@@ -6,15 +6,12 @@ file in the home folder, writes every prompt and answer into one world-readable 
 exact version, which is why it is pinned (docs/decisions/0004); tests/crews/test_fence.py proves the fence.
 """
 
-import asyncio
-import copy
 import functools
 import logging
 import os
 import threading
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,20 +97,14 @@ def _quieten() -> None:
 
 
 def _lighten() -> None:
-    """Take out what every kickoff would do for features that are not used, or do again: 20 ms of CPU become 12 with
-    CrewAI's own executor (measured, one agent, two tool calls, two model calls), and 2 to 3 with that of
-    crews/kickoff.py."""
+    """Take out what every kickoff would do for features that are not used, or do again. Only what Crew, Task, Agent
+    and tools do: CrewAI's own executor never runs (crews/kickoff.py)."""
     from crewai import crew, task
-    from crewai.agents import agent_executor
     from crewai.events.listeners.tracing import trace_listener
     from crewai.tools import base_tool, structured_tool
-    from crewai.utilities import agent_utils
 
-    # It builds a new pydantic class for a state that the next line of its own code replaces: 6 ms.
-    executor: Any = agent_executor.AgentExecutor
-    executor._create_initial_state = lambda _: agent_executor.AgentExecutorState()
-    # It looks five times for files attached to a kickoff, each time on a new event loop in a new thread: 3 ms.
-    modules: list[Any] = [crew, task, agent_executor]
+    # It looks four times for files attached to a kickoff, each time on a new event loop in a new thread.
+    modules: list[Any] = [crew, task]
     for module in modules:
         module.get_all_files = _no_files
     modules[0].clear_files = modules[1].clear_task_files = _no_files
@@ -122,27 +113,10 @@ def _lighten() -> None:
     tracing.should_auto_collect_first_time_traces = lambda: False
     # Every crew opens its SQLite file of prompts and outputs; `_NoTaskOutputs` stands in for it.
     crew.Crew.__private_attributes__["_task_output_handler"].default_factory = _NoTaskOutputs
-    # It words every tool's schema three times per kickoff: 5 ms for seven tools, whose classes are always the same.
+    # It words every tool's schema at each kickoff, though their classes are always the same.
     describing: list[Any] = [base_tool, structured_tool]
     for module in describing:
         module.format_description_for_llm = functools.cache(module.format_description_for_llm)
-    listing: Any = agent_utils
-    schema_of = functools.cache(listing.generate_model_description)
-    listing.generate_model_description = lambda model, **how: copy.deepcopy(schema_of(model, **how))
-    # It keeps a record of past events for every listener at every event, which only "all of these" needs: 2 ms.
-    executor._condition_met = _met_by_one_event(executor._condition_met)
-
-
-def _met_by_one_event(met: Any) -> Any:
-    """Flow._condition_met: one event decides about a name, and about "any of these names"."""
-
-    def condition_met(flow: Any, condition: Any, event: str, key: Any) -> bool:
-        names = [condition] if isinstance(condition, str) else condition.get("or", [])
-        if names and all(isinstance(name, str) for name in names):
-            return event in names
-        return bool(met(flow, condition, event, key))
-
-    return condition_met
 
 
 def _no_files(*_: Any, **__: Any) -> None:
@@ -184,20 +158,14 @@ class CrewEnded(Exception):
         self.error = error
 
 
-async def run_crew(crew: Any, inputs: dict[str, Any] | None = None) -> Any:
-    """`crew.akickoff` inside the fence; returns CrewAI's CrewOutput.
+async def run_crew(crew: Any) -> Any:
+    """`crew.akickoff` inside the fence, for crews/kickoff.py; returns CrewAI's CrewOutput.
 
     What ended a model call comes out as itself: Refused("turn_limit" | "turn_stopped"),
-    Unavailable("models_unavailable"). Cancelled, the running model call is cancelled too, and its HTTP request.
+    Unavailable("models_unavailable").
     """
     try:
-        return await crew.akickoff(inputs=inputs)
-    except asyncio.CancelledError:
-        for agent in crew.agents:
-            cancel = getattr(agent.llm, "cancel", None)
-            if cancel is not None:
-                cancel()
-        raise
+        return await crew.akickoff()
     except Exception as failure:
         ended = _reason_in(failure)
         if ended is None:
@@ -213,12 +181,3 @@ def _reason_in(failure: BaseException | None) -> CrewEnded | None:
         seen.add(id(failure))
         failure = failure.__cause__ or failure.__context__
     return None
-
-
-def give_threads(loop: asyncio.AbstractEventLoop, workers: int = 64) -> None:
-    """Size the loop's thread pool for crews: each kickoff holds a thread while its model thinks.
-
-    asyncio's own pool has 6 threads on 2 cores, which let 2.7 kickoffs of two 1-second model calls through per second;
-    128 threads let 12.5 through (measured, CrewAI 1.15.30). Threads are started only when they are needed.
-    """
-    loop.set_default_executor(ThreadPoolExecutor(workers, thread_name_prefix="crew"))

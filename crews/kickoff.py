@@ -1,7 +1,8 @@
 """One kickoff of a crew of one agent: CrewAI's Crew, Task and Agent, with our model, our tools and our rounds.
 
 CrewAI's own executor is a Flow of thirty steps that calls models and tools from threads: 12 ms of CPU a kickoff, and a
-thread for every conversation that waits for a model. `Rounds` takes its place and runs on the event loop.
+thread for every conversation that waits for a model. `Rounds` takes its place and runs on the event loop; no other code
+of ours runs a crew.
 """
 
 import asyncio
@@ -75,34 +76,27 @@ class Rounds:
     _resuming = False
     task: Any
     llm: Any
-    prompt: Any
     original_tools: list[Any]
-    tools_names: str
-    tools_description: str
 
     def __init__(self, agent: Any) -> None:
         self._agent = agent
         self.messages: list[dict[str, Any]] = []
 
-    async def ainvoke(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """{"output": text}. After the agent's `max_iter` rounds the model is asked once more, with no tools."""
+    async def ainvoke(self, _inputs: dict[str, Any]) -> dict[str, Any]:
+        """{"output": text}. After the agent's `max_iter` rounds the model is asked once more, with no tools.
+
+        CrewAI's words for role, goal and task are not sent: the model has its opening (crews/model.py).
+        """
         tools = {tool.name: tool for tool in self.original_tools}
         offered = [_named(name) for name in tools]
-        self.messages = self._beginning(inputs)
+        self.messages = []
         for _ in range(self._agent.max_iter):
             answer = await self._ask(offered)
             if isinstance(answer, str):
                 return {"output": answer}
-            self.messages.append({"role": "assistant", "content": None, "tool_calls": answer})
+            self.messages.append({"role": "assistant", "tool_calls": answer})
             self.messages += await asyncio.gather(*(_run(tools, call) for call in answer))
         return {"output": str(await self._ask([]))}
-
-    def _beginning(self, inputs: dict[str, Any]) -> list[dict[str, Any]]:
-        """CrewAI's words for role, goal and task; crews/model.py sends its `opening` in their place."""
-        prompt = dict(self.prompt)
-        parts = [(role, prompt.get(role)) for role in ("system", "user")]
-        told = [(role, text) for role, text in parts if text] or [("user", prompt.get("prompt", ""))]
-        return [{"role": role, "content": text.replace("{input}", inputs["input"])} for role, text in told]
 
     async def _ask(self, tools: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
         answer: str | list[dict[str, Any]] = await self.llm.acall(
@@ -119,7 +113,7 @@ async def _run(tools: Mapping[str, Any], call: dict[str, Any]) -> dict[str, Any]
     else:
         why = f"there is no tool {name[:80]!r}; there are: {', '.join(tools) or 'none'}"
         result = json.dumps({"error": "arguments_wrong", "code": "tool_unknown", "why": why})
-    return {"role": "tool", "tool_call_id": call["id"], "name": name, "content": result}
+    return {"role": "tool", "content": result, "tool_call_id": call["id"], "name": name}
 
 
 def _named(name: str) -> dict[str, Any]:

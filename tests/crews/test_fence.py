@@ -1,17 +1,13 @@
 """CrewAI does nothing behind our back: shown by an audit hook in a process of its own, over import and kickoffs."""
 
-import asyncio
 import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from crews.fence import give_threads
 
 _ROOT = Path(__file__).parents[2]
 
@@ -36,25 +32,47 @@ before = dict(os.environ)
 own_warn = warnings.warn
 sys.addaudithook(watch)
 
-from crews.fence import import_crewai, prepare, run_crew
-from crews.model import crew_model
-from llm.router import Router
+from business.approvals.service import Approvals
+from core.clock import FixedClock
+from core.db import Database
+from core.permissions import Permissions
 from core.settings import Settings
-from tests.crews.conftest import SpendPlaybook, new_turn, one_agent_crew
+from core.tenancy import Role
+from crews.contract import CrewDeps
+from crews.fence import import_crewai, prepare
+from crews.kickoff import kick_off
+from llm.router import Router
+from prompts.prompt import Prompts
+from prompts.texts import Texts
+from tests.crews.conftest import SpendPlaybook, new_turn
+from tests.crews.test_kickoff import OPENING, spend
+from tools.policy import Policies, load_policy
+from tools.runner import ToolRunner
 
 prepare(Path(sys.argv[1]))
 import_crewai()
 
 async def main():
-    router = Router.from_settings(Settings())
+    database = Database("host=/nowhere")  # never opened: a tool that reads nothing needs none
+    permissions = Permissions({(role, "ads"): "R" for role in (Role.ADMIN, Role.AGENTE_IA)})
+    policies = Policies(database, load_policy())
+    runner = ToolRunner(
+        permissions=permissions,
+        approvals=Approvals(database, permissions, FixedClock(), {}, check=policies.check),
+        policies=policies,
+        texts=Texts.load(),
+        tools=[spend],
+        services={},
+    )
+    deps = CrewDeps(Router.from_settings(Settings()), runner, Prompts(), Texts.load())
     ended = []
     for stopped in (False, True):
         turn = new_turn()
         if stopped:
             turn.stopped.set()
-        model = crew_model(router, turn, "ads_analyst", playbook=SpendPlaybook())
         try:
-            ended.append((await run_crew(one_agent_crew(model))).raw)
+            told = await kick_off(turn, deps, "ads_analyst", opening=OPENING, tools=[spend], playbook=SpendPlaybook())
+            ended.append([told, [(record.name, record.error) for record in turn.results]])
         except Exception as error:
             ended.append(type(error).__name__)
     return ended
@@ -83,6 +101,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "PYTHONPATH": str(_ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
         "REDIS_URL": "redis://127.0.0.1:9/0",
+        "MUTIRAO_IGNORE_PROVIDER_KEYS": "1",
     }
     done = subprocess.run(
         [sys.executable, str(script), str(data)],
@@ -101,7 +120,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_import_and_kickoffs_work_and_what_stopped_one_comes_out_as_itself(watched: dict[str, Any]) -> None:
-    assert watched["ended"] == ["Gastou R$ 12,34.", "Refused"]
+    assert watched["ended"] == [["Gastou R$ 12,34.", [["spend", None]]], "Refused"]
 
 
 def test_nothing_is_reached_over_the_network(watched: dict[str, Any]) -> None:
@@ -142,10 +161,3 @@ def test_without_its_switches_crewai_is_not_imported() -> None:
         [sys.executable, "-c", code], env=kept, cwd=_ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert "crews.fence.prepare(data_dir) must be called" in done.stderr
-
-
-async def test_threads_for_many_kickoffs_are_there_at_once() -> None:
-    loop = asyncio.get_running_loop()
-    give_threads(loop, workers=40)
-    meeting = threading.Barrier(40)
-    await asyncio.wait_for(asyncio.gather(*(asyncio.to_thread(meeting.wait) for _ in range(40))), 10)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from core.tenancy import Role
 from core.turn import Limits, Turn
 from crews.contract import CrewDeps, CrewTask
 from crews.kickoff import kick_off
+from crews.model import crew_model
 from crews.specialist import Specialist
 from evals.stand_in import Answer, Seen, StandIn
 from llm.messages import ToolCall
@@ -24,6 +26,7 @@ from prompts.prompt import Prompts
 from prompts.texts import Texts
 from tests.conftest import Tenants
 from tests.crews.conftest import MakeRouter, Serve, SpendPlaybook
+from tools.adapters import openai_tool
 from tools.policy import Policies, load_policy
 from tools.runner import ToolRunner
 from tools.spec import Effect, ToolArgs, ToolContext, ToolResult, ToolSpec, tool
@@ -197,6 +200,87 @@ async def test_kickoffs_at_the_same_time_share_nothing(make_router: MakeRouter, 
 
     numbers = range(1, 31)
     assert await asyncio.gather(*map(one, numbers)) == [(f"resposta {n}", [{"days": n}]) for n in numbers]
+
+
+# --- models, through the crew --------------------------------------------------------------------
+
+CALL = Answer("Vou olhar.", calls=[("spend", {"days": 30})])
+SAY = Answer("Em 30 dias você gastou R$ 12,34.")
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google"])
+async def test_each_official_library_streams_real_tool_calls_and_words(
+    provider: str, serve: Serve, make_router: MakeRouter, deps: Deps, asked: Asked
+) -> None:
+    server, turn, shown = serve(CALL, SAY), asked(), []  # type: ignore[var-annotated]
+    text = await _kick_off(turn, deps(make_router(**{provider: server})), on_text=shown.append)
+    last = len(shown) - 1 - shown[::-1].index(None) if None in shown else -1
+    assert text == "Em 30 dias você gastou R$ 12,34." == "".join(shown[last + 1 :])
+    assert len(shown[last + 1 :]) > 1, "as it came"
+    assert [record.arguments for record in turn.results] == [{"days": 30}]
+    assert "12.34" in json.dumps(server.seen[1].body), "what the tool told"
+    assert [(call.provider, call.failure) for call in turn.model_calls] == [(provider, None)] * 2
+
+
+async def test_the_tools_own_schema_is_sent_not_crewais_rewriting(
+    serve: Serve, make_router: MakeRouter, deps: Deps, asked: Asked
+) -> None:
+    server = serve(SAY)
+    await _kick_off(asked(), deps(make_router(openai=server)))
+    assert server.seen[0].body["tools"] == [openai_tool(spend)]
+
+
+async def test_the_playbook_goes_on_where_a_model_broke_off(
+    serve: Serve, make_router: MakeRouter, deps: Deps, asked: Asked
+) -> None:
+    server, turn, playbook = serve(CALL, Answer(status=503)), asked(), SpendPlaybook()
+    playbook.steps = ["Gastou R$ 12,34, sem modelo."]
+    text = await _kick_off(turn, deps(make_router(google=server)), playbook=playbook)
+    assert text == "Gastou R$ 12,34, sem modelo."
+    assert [record.arguments for record in turn.results] == [{"days": 30}]
+
+
+async def test_a_tool_call_cut_by_length_never_runs(
+    serve: Serve, make_router: MakeRouter, deps: Deps, asked: Asked
+) -> None:
+    cut, turn = serve(Answer(calls=[("spend", {"days": 90})], finish="length")), asked()
+    await _kick_off(turn, deps(make_router(openai=cut)))
+    assert [record.arguments for record in turn.results] == [{"days": 7}], "only the playbook's call"
+
+
+async def test_neither_crewai_nor_the_library_asks_a_throttled_model_again(
+    serve: Serve, make_router: MakeRouter, deps: Deps, asked: Asked
+) -> None:
+    throttled = serve(*[Answer(status=429, headers={"Retry-After": "600"})] * 9)  # longer than a turn may take
+    playbook = SpendPlaybook()
+    playbook.steps = ["Sem modelo."]
+    assert await _kick_off(asked(), deps(make_router(openai=throttled)), playbook=playbook) == "Sem modelo."
+    assert len(throttled.seen) == 1
+
+
+async def test_a_stopped_turn_ends_a_kickoff_and_its_request_at_once(
+    serve: Serve, make_router: MakeRouter, deps: Deps, asked: Asked
+) -> None:
+    server, turn = serve(Answer(hangs=True)), asked()
+    running = asyncio.ensure_future(_kick_off(turn, deps(make_router(openai=server))))
+    assert await asyncio.to_thread(server.wait_until, lambda s: len(s.seen) == 1)
+    turn.stopped.set()
+    with pytest.raises(Refused) as stopped:
+        await asyncio.wait_for(running, 15)
+    assert stopped.value.code == "turn_stopped"
+    assert await asyncio.to_thread(server.wait_until, lambda s: len(s.left) == 1)
+
+
+async def test_crewais_own_executor_is_never_built(
+    serve: Serve, make_router: MakeRouter, deps: Deps, asked: Asked
+) -> None:
+    before = {thread.name for thread in threading.enumerate()}
+    async with asyncio.timeout(30):
+        await _kick_off(asked(), deps(make_router()))
+    begun = {thread.name for thread in threading.enumerate()} - before
+    assert [name for name in begun if not name.startswith("asyncio")] == [], "and no thread of it"
+    with pytest.raises(NotImplementedError, match="kick_off"):
+        crew_model(make_router(), asked(), "ads_analyst", playbook=SpendPlaybook(), opening=[], tools=[]).call("oi")
 
 
 # --- a crew that needs no code ----------------------------------------------------------------------
