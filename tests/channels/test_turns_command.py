@@ -180,7 +180,7 @@ async def test_a_credential_that_was_typed_stands_in_no_record_and_no_log_only_i
 ) -> None:
     terminal, _ = turns
     canaries = {name: seen_of(secret) for name, secret in TYPED.items()}
-    asked = []
+    asked: list[str] = []
     async with terminal.open() as services:
         tenant = await services.people.tenant(TENANT)
         who = await services.people.identity_by_role(tenant.id, Role.ADMIN)
