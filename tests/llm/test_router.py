@@ -385,14 +385,15 @@ async def test_what_is_silent_to_some_is_given_up_by_all_who_wait_for_it(serve: 
     router = make_router(openai=hanging, model_first_byte_seconds=4, model_breaker_failures=1)
     await router.warm()
     first, second = new_turn(), new_turn()
-    began = time.monotonic()
     asking = asyncio.ensure_future(router.complete(first, question(), playbook=SpendPlaybook()))
-    await until(lambda: time.monotonic() - began > 2.5)
+    await until(lambda: len(hanging.seen) == 1)
+    asked = time.monotonic()
+    await until(lambda: time.monotonic() - asked > 1.5)
     await router.complete(second, question(), playbook=SpendPlaybook())
     await asking
-    told = [call for call in second.model_calls if call.failure]
-    assert [(call.failure or "").partition(":")[0] for call in told] == ["timeout"]
-    assert told[0].seconds < 3.5, "its own limit is 4 s"
+    [one], [other] = ([call for call in turn.model_calls if call.failure] for turn in (first, second))
+    assert [(call.failure or "").partition(":")[0] for call in (one, other)] == ["timeout", "timeout"]
+    assert other.seconds < one.seconds - 1, "its own limit is as long as the first one's, and it began 1.5 s later"
     assert await asyncio.to_thread(hanging.wait_until, lambda server: len(server.left) == 2)
 
 
@@ -436,8 +437,8 @@ async def test_who_had_too_little_time_to_answer_is_not_asked_again_in_the_turn_
     router = make_router(
         anthropic=silents[0],
         openai=silents[1],
-        model_first_byte_seconds=1,
-        model_deadline_seconds=1.5,
+        model_first_byte_seconds=2,
+        model_deadline_seconds=3,
         model_breaker_failures=1,
     )
     await router.warm()
