@@ -378,10 +378,10 @@ class Supervisor:
         lines += [f"_{footer}_" for footer in dict.fromkeys(a.footer for a in answers if a.footer)]
         lines += [self.texts.say(turn.language, key, **told) for key, told in turn.notices]
         kind, _, detail = ended.partition(":")
+        above = any(answer.text for answer in answers)
         if kind == "stopped":
-            lines.append(self.texts.say(turn.language, "turn.stopped"))
+            lines.append(self.texts.say(turn.language, "turn.stopped", above=above))
         elif kind == "limit":
-            above = any(answer.text for answer in answers)
             lines.append(self.texts.say(turn.language, "turn.limit", limit=detail, above=above))
         without_model = any(r.result is not None for r in turn.results) and not any(a.by_model for a in answers)
         if without_model and kind == "done":

@@ -145,7 +145,7 @@ async def _answer(chat: Chat, message: "cl.Message") -> None:
         if view.read_a_file:
             chat.in_background(_guarded(chat, lambda person: _listen(chat, person, reply)))
     except asyncio.CancelledError:
-        await view.say(chat.texts.say(language, "turn.stopped"))
+        await view.say(chat.texts.say(language, "turn.stopped", above=False))
     except MutiraoError as error:
         await view.say(chat.texts.error(language, error), is_error=True)
     except Exception:

@@ -59,7 +59,7 @@ class Settings(BaseModel):
     redis_url: str | None = None
     """Redis for the copy of the sessions; None keeps them in PostgreSQL alone."""
     qdrant_url: str | None = None
-    """A Qdrant server (1.19 or later) for the index of the long-term memory; None keeps the index in the data folder."""
+    """A Qdrant server (1.19 or later) for the long-term memory's index; None keeps it in the data folder."""
     qdrant_api_key: SecretStr | None = None
     qdrant_prefix: str = Field("mutirao", pattern=r"^[a-z][a-z0-9]{0,30}$")
     """How the names of our collections begin: another one for each installation that shares a Qdrant server."""
