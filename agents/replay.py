@@ -185,9 +185,6 @@ class RecordedModels:
     def chain(self, role: str) -> Sequence[object]:
         return [one["model"] for one in self._tape.record["completions"] if one["role"] == role]
 
-    def context_window(self, role: str) -> int:
-        return 1_000_000  # whatever fitted then fits now
-
     async def complete(
         self, turn: Turn, request: ModelRequest, *, playbook: Playbook | None, on_text: OnText | None = None, **_: Any
     ) -> ModelAnswer:

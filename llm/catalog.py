@@ -175,10 +175,6 @@ class Catalog:
         """
         return self._plan(role, providers).models
 
-    def context_window(self, role: str, providers: Collection[str]) -> int:
-        """Tokens that every model of the chain takes; the playbook alone takes any, so a large figure is given."""
-        return min((model.context_window for model in self.chain(role, providers)), default=1_000_000)
-
     def describe(self, providers: Collection[str]) -> list[RolePlan]:
         """For doctor: which roles run on what, and which links are left out for which missing setting."""
         return [self._plan(role, providers) for role in self._file.roles]

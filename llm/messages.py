@@ -81,10 +81,6 @@ class Models(Protocol):
         """What serves a role besides the playbook; empty when only that can answer."""
         ...
 
-    def context_window(self, role: str) -> int:
-        """Tokens that the role's models take, prompt and answer together."""
-        ...
-
     async def complete(
         self,
         turn: Turn,

@@ -80,10 +80,6 @@ class Router:
         """The models that serve a role, first choice first; empty when only the playbook can answer."""
         return self.catalog.chain(role, self.providers)
 
-    def context_window(self, role: str) -> int:
-        """Tokens that every model of the role takes, prompt and answer together."""
-        return self.catalog.context_window(role, self.providers)
-
     def describe(self) -> list[RolePlan]:
         """Which roles run on what, and what is left out for want of which setting."""
         return self.catalog.describe(self.providers)
