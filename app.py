@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -510,6 +511,12 @@ def play_evals(arguments: list[str]) -> int:
     )
 
 
+def _stop(*_: object) -> None:
+    # Python's own way would end the process on the spot, and uvicorn repeats the signal after it has shut down.
+    raise SystemExit(0)
+
+
 def main() -> None:
-    """The `mutirao` command."""
+    """The `mutirao` command. Told to stop (SIGTERM), it ends as it would by itself: servers of ours end with it."""
+    signal.signal(signal.SIGTERM, _stop)
     commands(open_services, serve, serve_mcp, play_evals)()
