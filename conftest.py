@@ -1,14 +1,33 @@
-"""In CI nothing may be skipped: what is skipped there is tested nowhere. (Fixtures are in tests/conftest.py.)"""
+"""How the suite is run: long files first, and in CI nothing skipped. (Fixtures are in tests/conftest.py.)"""
 
 import os
 from collections.abc import Generator
 
 import pytest
 
+# Files are dealt out to the processes in this order (pyproject.toml: loadfile, no reordering). A long one that begins
+# last keeps one process busy for minutes while the other has nothing left.
+_LONG = (
+    "tests/setup",
+    "tests/evals",
+    "tests/journeys",
+    "tests/faults",
+    "tests/bench",
+    "tests/business/crm",
+    "tests/core",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((n for n, folder in enumerate(_LONG) if item.nodeid.startswith(folder)), len(_LONG))
+
+    items.sort(key=place)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    result = yield
+    result = yield  # what is skipped there is tested nowhere
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped") if reporter is not None else None
     if os.environ.get("CI") == "true" and skipped and session.exitstatus == pytest.ExitCode.OK:

@@ -238,7 +238,9 @@ async def test_a_cut_call_is_never_executed_and_the_next_model_is_asked(how: str
     stage.first.will(CUT[how], CUT[how])
     stage.second.will(Answer(calls=[CALL]), Answer(WORDS))
     reply = await stage.house.ask(QUESTION)
-    assert (len(stage.first.seen), len(stage.second.seen)) == (2, 2)
+    # The turn's second question passes over a model that broke off, but not one that our own limit cut.
+    asked = 2 if how == "cut at our length" else 1
+    assert (len(stage.first.seen), len(stage.second.seen)) == (asked, 2)
     assert [tool["name"] for tool in reply.tools] == ["ads_report"]
     assert reply.proposals == []
     assert await stage.house.writes() == []
