@@ -63,7 +63,7 @@ class Conversations:
         async with self._db.tenant(identity.tenant_id) as conn:
             await conn.execute(
                 """insert into conversations (id, tenant_id, user_id, door, title, language, created_at, updated_at)
-                   values (%s, %s, %s, %s, %s, '', %s, %s) on conflict (id) do nothing""",
+                   values (%s, %s, %s, %s, %s, '', %s, %s) on conflict do nothing""",
                 (conversation_id, identity.tenant_id, identity.user_id, door, _title(text), now, now),
             )
             await self._check_owner(conn, identity, conversation_id)

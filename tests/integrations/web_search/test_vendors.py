@@ -298,7 +298,8 @@ CANARY = "canary-4f9a-key"
 async def test_the_key_is_in_no_error_no_log_and_no_address(
     vendor: Vendor, control: Control, caplog: pytest.LogCaptureFixture, name: str, fault: dict[str, Any] | None
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    for name_of_logger in (None, "httpx", "httpcore"):  # a house opened before in this process quiets them
+        caplog.set_level(logging.DEBUG, logger=name_of_logger)
     if fault:
         control.fail(fault)
     with pytest.raises(MutiraoError) as failed:
