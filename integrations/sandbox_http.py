@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,19 +124,27 @@ class SandboxHttp:
         return JSONResponse({"count": self.count, "last": self.last})
 
     async def _faults(self, request: Request) -> Response:
-        if "origin" in request.headers:  # a page in the browser has no business here
-            return JSONResponse({"error": "not from a page"}, 403)
-        if request.method == "POST":
-            try:
-                asked = [Fault(**one) for one in (await request.json())["faults"]]
-            except (ValueError, KeyError, TypeError) as error:
-                return JSONResponse({"error": f"not a list of faults: {error}"}, 400)
-            if unknown := [one.kind for one in asked if one.kind not in KINDS]:
-                return JSONResponse({"error": f"no such kind: {unknown[0]}"}, 400)
-            self.faults += asked
-        if request.method == "DELETE":
-            self.faults.clear()
-        return JSONResponse({"faults": [asdict(fault) for fault in self.faults]})
+        return await faults_wanted(request, self.faults, Fault, KINDS)
+
+
+async def faults_wanted(
+    request: Request, faults: list[Any], kind_of_fault: Callable[..., Any], kinds: Collection[str]
+) -> Response:
+    """A simulator's control of its faults: POST {"faults": [...]} adds to `faults`, DELETE clears them; tells those
+    that wait. What is no fault of the simulator's own `kinds` is answered 400 and adds nothing."""
+    if "origin" in request.headers:  # a page in the browser has no business here
+        return JSONResponse({"error": "not from a page"}, 403)
+    if request.method == "POST":
+        try:
+            asked = [kind_of_fault(**one) for one in (await request.json())["faults"]]
+        except (ValueError, KeyError, TypeError) as error:
+            return JSONResponse({"error": f"not a list of faults: {error}"}, 400)
+        if unknown := [one.kind for one in asked if one.kind not in kinds]:
+            return JSONResponse({"error": f"no such kind: {unknown[0]}"}, 400)
+        faults += asked
+    if request.method == "DELETE":
+        faults.clear()
+    return JSONResponse({"faults": [asdict(fault) for fault in faults]})
 
 
 # --- the process ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import re
 import socket
 import sys
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from integrations.meta_ads.simulator.graph import Graph
 from integrations.meta_ads.simulator.state import ZONE, State
 from integrations.meta_ads.simulator.wire import Answer, GraphFault, new_trace
 from integrations.meta_ads.simulator.world import NOTHING, as_record
-from integrations.sandbox_http import Abortable, Cut, Lost
+from integrations.sandbox_http import Abortable, Cut, Lost, faults_wanted
 
 
 @dataclass
@@ -227,19 +227,7 @@ class Simulator:
         return JSONResponse({"count": self.count, "last": self.last})
 
     async def _faults(self, request: Request) -> Response:
-        if "origin" in request.headers:  # a page in the browser has no business here
-            return JSONResponse({"error": "not from a page"}, 403)
-        if request.method == "POST":
-            try:
-                asked = [Fault(**one) for one in (await request.json())["faults"]]
-            except (ValueError, KeyError, TypeError) as error:
-                return JSONResponse({"error": f"not a list of faults: {error}"}, 400)
-            if unknown := [one.kind for one in asked if one.kind not in KINDS]:
-                return JSONResponse({"error": f"no such kind: {unknown[0]}"}, 400)
-            self.faults += asked
-        if request.method == "DELETE":
-            self.faults.clear()
-        return JSONResponse({"faults": [asdict(fault) for fault in self.faults]})
+        return await faults_wanted(request, self.faults, Fault, KINDS)
 
     async def _clock(self, request: Request) -> Response:
         advance = getattr(self.clock, "advance", None)
