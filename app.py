@@ -49,7 +49,7 @@ from core.clock import Clock, SystemClock
 from core.db import Database
 from core.errors import MutiraoError, SetupError
 from core.files import Files
-from core.http import mend_idle_checks
+from core.http import QueuedClient, mend_idle_checks
 from core.jobs import Jobs
 from core.migrate import migrate
 from core.observe import Onlookers
@@ -131,7 +131,7 @@ async def open_services(
         stack.push_async_callback(memory.close)
 
         # Ads: Meta's Graph API at the address the settings say, and imported files.
-        http = await stack.enter_async_context(httpx.AsyncClient())
+        http = await stack.enter_async_context(QueuedClient())
         url, sandbox_token = (graph_url, "") if graph_url else await _graph(settings, stack)
         _only_loopback_unless_live(settings, url)
         connections = MetaConnections(db, vault, clock, _client_opener(settings, http, url), settings.meta_ads)

@@ -25,7 +25,7 @@ from llm.errors import KEY_REFUSED, ModelFailure
 from llm.hedging import FirstSigns
 from llm.messages import ModelAnswer, ModelRequest, OnText, Usage
 from llm.policy import prompt_tokens
-from llm.providers import Finished, Provider
+from llm.providers import Finished, Provider, connect_within
 from llm.questions import Link, Question
 
 _NEARLY_WHOLE = 0.8  # of the deadline: who had so much of it and was not ready is too slow, whoever came before
@@ -156,6 +156,7 @@ class Attempt:
         question, model, heard = self._question, self.link.model, self._heard
         if question.speaker is not None:
             raise self._failure("given_up", "another model was faster")
+        connect_within.set(question.connect)
         try:
             finished = await listen(
                 self._shared.providers[model.provider],

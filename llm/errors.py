@@ -39,7 +39,7 @@ class ModelFailure(Exception):
     """One failed attempt. `status` is the HTTP status, None without an answer; `retry_after` is in seconds.
 
     `ours`: the model is not to blame, we are (an answer cut at the length that we set, a bug). `usage` is what the
-    provider told that it consumed, None when it did not tell.
+    provider told that it consumed, None when it did not tell. `unreachable`: no connection came about in time.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class ModelFailure(Exception):
         detail: str = "",
         ours: bool = False,
         usage: Usage | None = None,
+        unreachable: bool = False,
     ) -> None:
         self.kind: FailureKind = kind
         self.provider = provider
@@ -61,6 +62,7 @@ class ModelFailure(Exception):
         self.retry_after = retry_after
         self.ours = ours
         self.usage = usage
+        self.unreachable = unreachable
         self.text = f"{kind}: {provider}/{model}"
         if status is not None:
             self.text += f" answered {status}"
@@ -130,8 +132,15 @@ def failure_from(error: Exception, provider: str, model: str) -> ModelFailure:
         kind = "broken_answer"
         if isinstance(error, _LIKELY_BUGS):  # or an answer of a shape that nobody foresaw: either way to be looked at
             log.error("model_code_failed", provider=provider, model=model, exc_info=error)
-    detail = words if kind != "broken_answer" else f"{type(error).__name__}: {words}"
-    return ModelFailure(kind, provider, model, status=status, retry_after=_retry_after(error, words), detail=detail)
+    return ModelFailure(
+        kind,
+        provider,
+        model,
+        status=status,
+        retry_after=_retry_after(error, words),
+        detail=words if kind != "broken_answer" else f"{type(error).__name__}: {words}",
+        unreachable="ConnectTimeout" in {type(error).__name__, type(error.__cause__).__name__},
+    )
 
 
 _LIKELY_BUGS = (TypeError, AttributeError, LookupError, NameError, AssertionError, RecursionError, ImportError)

@@ -16,6 +16,7 @@ from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -34,9 +35,19 @@ _Client = TypeVar("_Client")
 _CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=20, keepalive_expiry=30)
 _FAREWELL = 0.05  # seconds that the end of a response may take after its last event
 
-# Seconds for the connection and again for its TLS: an address that takes no packets must not cost a person the whole
-# limit of silence. A lost first packet is sent again after 1 s, which still fits.
-_CONNECT = 1.5
+CONNECT = 1.2
+"""Seconds for the connection and again for its TLS: an address that takes no packets must not cost a person the whole
+limit of silence. A lost first packet is sent again after 1 s, which still fits."""
+connect_within = ContextVar("connect_within", default=CONNECT)
+"""The same for the requests of this task."""
+
+
+async def _connect_soon(request: httpx.Request) -> None:
+    """A hook of all clients: the libraries know limits of a client, and Google's none for connecting."""
+    request.extensions["timeout"]["connect"] = connect_within.get()
+
+
+_HTTP: dict[str, Any] = {"timeout": None, "limits": _CONNECTIONS, "event_hooks": {"request": [_connect_soon]}}
 
 
 @dataclass(frozen=True)
@@ -137,8 +148,8 @@ class OpenAI(_Lazy[Any]):
             api_key=self._key,
             base_url=self._base_url,
             max_retries=0,
-            timeout=openai.Timeout(None, connect=_CONNECT),
-            http_client=openai.DefaultAsyncHttpxClient(timeout=None, limits=_CONNECTIONS),
+            timeout=None,
+            http_client=openai.DefaultAsyncHttpxClient(**_HTTP),
         )
 
     async def close(self) -> None:
@@ -333,7 +344,8 @@ class Anthropic(_Lazy[Any]):
             api_key=self._key,
             base_url=self._base_url,
             max_retries=0,
-            timeout=anthropic.Timeout(None, connect=_CONNECT),
+            timeout=None,
+            http_client=anthropic.DefaultAsyncHttpxClient(**_HTTP),
         )
 
     async def close(self) -> None:
@@ -498,10 +510,6 @@ class Google(_Lazy[Any]):
         from google import genai
         from google.genai import types
 
-        async def connect_soon(request: httpx.Request) -> None:  # the library says "no timeout" with every request
-            request.extensions["timeout"]["connect"] = _CONNECT
-
-        client = httpx.AsyncClient(timeout=None, limits=_CONNECTIONS, event_hooks={"request": [connect_soon]})  # noqa: S113
         return genai.Client(
             api_key=self._key,
             vertexai=False,
@@ -509,7 +517,7 @@ class Google(_Lazy[Any]):
                 base_url=self._base_url,
                 api_version="v1beta",
                 retry_options=types.HttpRetryOptions(attempts=1),
-                httpx_async_client=client,
+                httpx_async_client=httpx.AsyncClient(**_HTTP),
             ),
         )
 

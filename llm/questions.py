@@ -13,10 +13,13 @@ from core.turn import Completion, Turn
 from llm.catalog import Model
 from llm.errors import ModelFailure
 from llm.messages import ModelAnswer, ModelRequest, OnText
+from llm.providers import CONNECT
 
 FAILED_BEFORE = "failed before in this turn"
 NO_TIME_LEFT = "no time left"
 BREAKER_OPEN = "breaker open"
+
+_CONNECT_AGAIN = 0.4
 
 _OF_MODELS = 2 / 3
 """Of a turn's time: what models may take while a playbook could answer. 60 of 90 s are enough for two chains of three
@@ -130,6 +133,12 @@ class Question:
     def longest(self) -> float:
         """Seconds that a question of this kind may take in all."""
         return self.limits.background if self.background else self.limits.deadline
+
+    @property
+    def connect(self) -> float:
+        """Seconds for connecting to the next model. Where one could not be connected to in time, it is most often our
+        own line: the others then have 0.4 s, twice the way from Brazil to any of them and back."""
+        return _CONNECT_AGAIN if any(failure.unreachable for failure in self.failures) else CONNECT
 
     @property
     def left(self) -> float:

@@ -410,6 +410,19 @@ async def test_an_address_that_takes_no_connection_is_left_long_before_the_limit
     assert turn.model_calls[0].seconds < 10
 
 
+async def test_after_one_that_could_not_be_connected_to_the_others_have_less_time_for_it(
+    make_router: MakeRouter, turn: Turn
+) -> None:
+    with Unreachable("deaf") as deaf:
+        router = make_router(anthropic=deaf, openai=deaf, google=deaf, model_first_byte_seconds=20)
+        await router.warm()
+        answer = await router.complete(turn, question(), playbook=SpendPlaybook())
+    assert answer.provider == "offline"
+    first, *others, _ = [call.seconds for call in turn.model_calls]
+    assert len(others) == 2
+    assert max(others) < first
+
+
 # --- the questions of one turn ----------------------------------------------------------------------
 
 
