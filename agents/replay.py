@@ -8,7 +8,7 @@ the turn was cut off then, it is cut off again.
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -275,7 +275,9 @@ class RecordedTools(ToolRunner):
             await self._not_made_then(name, told)  # refused here, before anything was looked up
         return outcome
 
-    async def _guarded(self, turn: Turn, spec: ToolSpec, args: ToolArgs) -> ToolOutcome:
+    async def _guarded(
+        self, turn: Turn, spec: ToolSpec, args: ToolArgs, tell: Callable[[str], None] = lambda _: None
+    ) -> ToolOutcome:
         arguments = args.model_dump(mode="json", exclude_unset=True)
         then = self._take(spec.name, arguments)
         if then is None:

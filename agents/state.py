@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from agents.routing import RoutePart, RoutePlan
-from core.door import Chart, Table
+from core.door import Chart, Table, View
 from core.turn import Turn
 
 
@@ -27,6 +27,7 @@ class Answer:
     by_model: bool = False
     tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
     held_back: HeldBack | None = None
 
 

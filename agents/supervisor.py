@@ -295,7 +295,7 @@ class Supervisor:
                     text = "\n\n".join([self.texts.say(turn.language, "guard.reworded"), result.reworded()])
                 else:
                     text = "\n\n".join([kept, self.texts.say(turn.language, "guard.left_out")])
-        answer = Answer(text, result.footer, result.by_model, result.tables, result.charts, held_back)
+        answer = Answer(text, result.footer, result.by_model, result.tables, result.charts, result.views, held_back)
         return answer, result.session
 
     # --- the end of a turn ------------------------------------------------------------------
@@ -323,6 +323,7 @@ class Supervisor:
         }
         tables = [table for answer in answers for table in answer.tables]
         charts = [chart for answer in answers for chart in answer.charts]
+        views = [view for answer in answers for view in answer.views]
         async with self.db.tenant(turn.identity.tenant_id) as conn:
             message_id = await self.conversations.finish(
                 turn.identity,
@@ -333,6 +334,7 @@ class Supervisor:
                 extra={
                     "tables": [asdict(t) for t in tables],
                     "charts": [asdict(c) for c in charts],
+                    "views": [asdict(v) for v in views],
                     "proposals": turn.proposals,
                 },
                 record=turn_record(
@@ -364,6 +366,7 @@ class Supervisor:
             usage=usage,
             message_id=message_id,
             ended=state["ended"],
+            views=views,
             **reply_parts,
         )
         self.ended(turn, reply)

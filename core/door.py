@@ -60,6 +60,21 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class View:
+    """Something to look at and to act on, which a door with a screen draws: a board, a person's page.
+
+    `kind` names how it is drawn ("crm_board", "crm_record"); `title` is ready text. `data` is plain JSON: what the view
+    shows when it is drawn again is read anew by its kind and `subject`, with the rights of whoever looks.
+    """
+
+    kind: str
+    title: str
+    subject: str = ""
+    """What it is about: a record's id, or "" for what belongs to the whole house."""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ProposalCard:
     """A pending or decided proposal as a door shows it; buttons belong under a pending one."""
 
@@ -109,6 +124,7 @@ class Reply:
     """Seconds: total, route, crew, tools, model, first_text."""
     message_id: str
     ended: str = "done"
+    views: list[View] = field(default_factory=list)
 
 
 Handle = Callable[[IncomingMessage, Progress], Awaitable[Reply]]

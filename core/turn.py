@@ -18,7 +18,8 @@ from core.tenancy import Identity
 
 LANGUAGES = ("pt-BR", "en", "es")
 
-Door = Literal["chat", "terminal", "mcp", "evals"]
+Door = Literal["chat", "terminal", "mcp", "evals", "job"]
+"""`job` is work in the background for somebody: nobody looks, and nothing can be approved there."""
 
 # --- what a door may show while the turn runs -------------------------------------------------
 
@@ -43,6 +44,14 @@ class StepFinished:
 
 
 @dataclass(frozen=True)
+class StepLine:
+    """Something that a running step has found already, in one line of plain text for people."""
+
+    step_id: str
+    text: str
+
+
+@dataclass(frozen=True)
 class TextChunk:
     """A piece of the reply that has passed the checks and may be shown."""
 
@@ -54,7 +63,7 @@ class TextWithdrawn:
     """What was shown of the reply so far is taken back: it was not the answer, or another model begins anew."""
 
 
-Event = StepStarted | StepFinished | TextChunk | TextWithdrawn
+Event = StepStarted | StepLine | StepFinished | TextChunk | TextWithdrawn
 Progress = Callable[[Event], None]
 """Called from the event loop's thread; must not block."""
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.door import Chart, Table
+from core.door import Chart, Table, View
 from core.turn import Turn
 from llm.messages import Models, OnText
 from prompts.prompt import Prompts
@@ -43,6 +43,7 @@ class CrewResult:
     footer: str = ""
     tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
     session: dict[str, Any] = field(default_factory=dict)
 
 

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, cast
@@ -23,11 +23,11 @@ from business.approvals.service import Approvals
 from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Refused, Unavailable
 from core.ids import new_id
 from core.permissions import Permissions, Scope
-from core.turn import StepFinished, StepStarted, ToolRecord, Turn
+from core.turn import StepFinished, StepLine, StepStarted, ToolRecord, Turn
 from prompts.texts import Texts
 from tools.policy import Decision, Policies
-from tools.spec import ProposedChange, ToolArgs, ToolContext, ToolResult, ToolSpec
-from tools.taint import argument_warnings
+from tools.spec import Effect, ProposedChange, ToolArgs, ToolContext, ToolResult, ToolSpec
+from tools.taint import argument_warnings, named_by_others
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +125,7 @@ class ToolRunner:
         turn.progress(StepStarted(step, "tool", spec.name, self._title(turn, spec)))
         outcome = None
         try:
-            outcome = await self._guarded(turn, spec, args)
+            outcome = await self._guarded(turn, spec, args, lambda line: turn.progress(StepLine(step, line)))
         finally:
             record.seconds = time.monotonic() - began
             if outcome is None:
@@ -143,16 +143,20 @@ class ToolRunner:
             turn.progress(StepFinished(step, record.seconds, record.error is None, self._summary(turn, outcome)))
         return outcome
 
-    async def _guarded(self, turn: Turn, spec: ToolSpec, args: ToolArgs) -> ToolOutcome:
+    async def _guarded(
+        self, turn: Turn, spec: ToolSpec, args: ToolArgs, tell: Callable[[str], None] = lambda _: None
+    ) -> ToolOutcome:
         """What the call comes to, whatever goes wrong. A replay (agents/replay.py) answers here from the record."""
         try:
             scope = self._permissions.acting_scope(turn.identity.role, spec.area)
             if scope is Scope.NONE:
                 raise Refused("role_may_not", f"the role {turn.identity.role} may not see {spec.area}", area=spec.area)
+            if spec.effect is Effect.DRAFT:
+                self._check_draft(turn, spec, args)
             policy = await self._policies.of(turn.identity.tenant_id) if spec.proposes else self._policies.base
             if policy.decision(spec.name, spec.effect) is Decision.NEVER:
                 raise Refused("policy_forbids", f"the policy forbids {spec.name}", tool=spec.name)
-            context = ToolContext(turn, self._services, scope)
+            context = ToolContext(turn, self._services, scope, tell)
             result = await _unless_stopped(turn, spec.run(context, args))
             if not spec.proposes:
                 return ToolOutcome(True, compact(result.for_model()), result.model_dump(mode="json"))
@@ -165,6 +169,14 @@ class ToolRunner:
             bug = new_id("bug")
             log.exception("tool_bug", bug=bug, tool=spec.name, turn=turn.id)
             return _failure(MutiraoError("tool_bug", f"the tool failed; do not call it again (id {bug})", id=bug))
+
+    def _check_draft(self, turn: Turn, spec: ToolSpec, args: ToolArgs) -> None:
+        """A draft is written at once, with the rights of the person who asked for it and for nobody else's words: what
+        it is done to must not be named by a file, a page of the web or a contact alone (docs/decisions/0015)."""
+        if self._permissions.write_scope(turn.identity.role, spec.area) is Scope.NONE:
+            raise Refused("role_may_not", f"the role {turn.identity.role} may not change {spec.area}", area=spec.area)
+        if foreign := named_by_others(turn, args):
+            raise Refused("not_named_by_user", f"the user did not name {foreign!r}; ask first", value=foreign)
 
     async def _after_earlier_proposals(self, turn: Turn) -> None:
         """Proposals are made in the order in which they were asked for, so that "the first" is the one that an answer

@@ -71,6 +71,8 @@ class ToolContext:
     services: Mapping[type, Any]
     scope: Scope
     """How much of the tool's area this user may see: ALL, or OWN (the accounts of `turn.identity.accounts`)."""
+    tell: Callable[[str], None] = lambda _: None
+    """Show the person a line of what was found so far, in their language, while the tool runs."""
 
     def service(self, kind: type[S]) -> S:
         return self.services[kind]

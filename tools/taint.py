@@ -56,6 +56,13 @@ def argument_warnings(turn: Turn, args: ToolArgs) -> list[Warning_]:
     return warnings
 
 
+def named_by_others(turn: Turn, args: ToolArgs) -> str | None:
+    """The first named thing in `args` that stands in words of others (a file, the web, a contact) and that the user
+    neither named nor pointed at; None when there is none."""
+    others = ("proposal.warning.from_file", "proposal.warning.from_web", "proposal.warning.from_contact")
+    return next((str(told["value"]) for key, told in argument_warnings(turn, args) if key in others), None)
+
+
 def origin_of(turn: Turn, value: str) -> str | None:
     """`user`, the origin of the tool result that holds the value, or None when it stands nowhere.
 
