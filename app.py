@@ -40,8 +40,12 @@ from business.ads.service import AdsService
 from business.approvals.service import Approvals
 from business.conversations.records import TurnRecords
 from business.conversations.service import Conversations
+from business.crm.imports import CrmImports
+from business.crm.service import Crm
 from business.people.sample import demo_logins, ensure_sample_company
 from business.people.service import People
+from business.prospecting.searches import Searches
+from business.prospecting.sources import LazySources, live_places
 from channels.services import Services
 from channels.terminal import commands
 from core import doctor
@@ -63,11 +67,14 @@ from crews.contract import CrewDeps
 from crews.fence import import_crewai, prepare
 from crews.registry import CREWS, CrewEntry
 from integrations.brasil_places.checks import PlacesCheck
-from integrations.brasil_places.client import Places
 from integrations.meta_ads.client import MetaAdsClient
 from integrations.meta_ads.simulator import launch as simulator
 from integrations.minha_receita.checks import RegistryCheck
 from integrations.minha_receita.client import MinhaReceita
+from integrations.web_pages.checks import PagesCheck
+from integrations.web_pages.client import WebPages
+from integrations.web_pages.resolver import PublicResolver
+from integrations.web_search.checks import search_checks
 from llm.budget import Budgets
 from llm.checks import ModelsCheck
 from llm.errors import FailureKind
@@ -144,6 +151,13 @@ async def open_services(
         ads = AdsService(sources_of, clock, partial(result_rules, db))
         imports = Imports(db, files, jobs, clock)
 
+        # The CRM, and the sources of prospecting.
+        crm = Crm(db, clock, permissions)
+        crm_imports = CrmImports(db, clock, permissions, files, jobs, people.identity)
+        sources = LazySources(settings, http, clock)
+        stack.push_async_callback(sources.close)
+        searches = Searches(db, clock, permissions)
+
         # What may act: tools, under policy and approvals.
         policies = Policies(db, load_policy())
         handler = AdsChangeHandler(connections.client_for)
@@ -157,7 +171,7 @@ async def open_services(
             policies=policies,
             texts=texts,
             tools=[tool for crew in crews for tool in crew.tools],
-            services={AdsService: ads},
+            services={AdsService: ads, Crm: crm, CrmImports: crm_imports, Searches: searches},
         )
 
         # What decides: models, crews, supervisor.
@@ -227,6 +241,8 @@ async def open_services(
             ads=ads,
             connections=connections,
             imports=imports,
+            crm=crm,
+            searches=searches,
             runner=runner,
             budgets=budgets,
             handle=supervisor.handle,
@@ -270,16 +286,11 @@ def _source_checks(
 ) -> list[doctor.Check]:
     """The public sources at their real addresses; while the sandbox stands for one, nothing is asked."""
     registry = MinhaReceita(http, clock, base_url=settings.minha_receita_url)
-    places = Places(
-        http,
-        clock,
-        brasilapi_url=settings.brasilapi_url,
-        viacep_url=settings.viacep_url,
-        ibge_url=settings.ibge_url,
-    )
     return [
         RegistryCheck(registry, settings.minha_receita != "live", say, explain),
-        PlacesCheck(places, settings.brasil_places != "live", say, explain),
+        PlacesCheck(live_places(settings, http, clock), settings.brasil_places != "live", say, explain),
+        *search_checks(settings, http, clock, say, explain),
+        PagesCheck(WebPages(PublicResolver(), clock), settings.web_pages != "live", say, explain),
     ]
 
 

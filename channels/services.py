@@ -12,7 +12,9 @@ from business.approvals.model import Proposal
 from business.approvals.service import Approvals
 from business.conversations.records import TurnRecords
 from business.conversations.service import Conversations
+from business.crm.service import Crm
 from business.people.service import People
+from business.prospecting.searches import Searches
 from core.clock import Clock
 from core.db import Database
 from core.doctor import Finding
@@ -42,6 +44,8 @@ class Services:
     ads: AdsService
     connections: MetaConnections
     imports: Imports
+    crm: Crm
+    searches: Searches
     runner: ToolRunner
     budgets: Budgets
     handle: Handle

@@ -11,8 +11,15 @@ from integrations.web_search.serper import Serper
 
 
 def live_search(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> WebSearch:
-    """The public vendors that have a key, in the order in which they are asked. None: every search is refused with
-    "search_not_set_up". Refused("search_key_wrong") for a key that cannot be one (line breaks, other letters)."""
+    """The public vendors that have a key. None: every search is refused with "search_not_set_up".
+
+    Refused("search_key_wrong") for a key that cannot be one (line breaks, other letters).
+    """
+    return WebSearch(live_vendors(settings, http, clock), clock)
+
+
+def live_vendors(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> list[SearchVendor]:
+    """Those that have a key, in the order in which they are asked. Failures as of `live_search`."""
     vendors: list[SearchVendor] = []
     if settings.serpapi_key is not None:
         vendors.append(SerpApi(http, settings.serpapi_key.get_secret_value(), clock))
@@ -20,7 +27,7 @@ def live_search(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> We
         vendors.append(BraveSearch(http, settings.brave_key.get_secret_value(), clock))
     if settings.serper_key is not None:
         vendors.append(Serper(http, settings.serper_key.get_secret_value(), clock))
-    return WebSearch(vendors, clock)
+    return vendors
 
 
 def sandbox_search(url: str, http: httpx.AsyncClient, clock: Clock) -> WebSearch:

@@ -12,7 +12,7 @@ from core.errors import Refused
 from core.settings import Settings, load_settings
 from integrations.sandbox_http import Launched
 from integrations.web_search.build import live_search, sandbox_search
-from integrations.web_search.checks import SearchCheck
+from integrations.web_search.checks import SearchCheck, search_checks
 from integrations.web_search.payloads import Query
 from tests.integrations.web_search.conftest import VENDORS, Control
 
@@ -61,3 +61,17 @@ async def test_the_doctor_asks_live_alone_and_names_what_is_not_as_expected(
     assert "source_answer_broken" in pages.text and len(control.asked()) == 3
     (simulated,) = await SearchCheck(vendor(name), "https://x.example", True, say, explain).run(live=True)
     assert simulated.state == "note" and len(control.asked()) == 3
+
+
+async def test_the_doctor_says_when_the_search_is_live_without_a_key_or_with_one_that_is_none(
+    http: httpx.AsyncClient, clock: FixedClock
+) -> None:
+    async def found(settings: Settings) -> list[str]:
+        checks = search_checks(settings, http, clock, say, explain)
+        return [finding.state for check in checks for finding in await check.run(live=False)]
+
+    assert await found(Settings()) == ["note"]
+    assert await found(Settings(web_search="live")) == ["note"]
+    assert await found(Settings(web_search="live", brave_key=SecretStr("a\nb"))) == ["broken"]
+    keys = Settings(web_search="live", brave_key=SecretStr("key"), serper_key=SecretStr("key"))
+    assert await found(keys) == ["unverified", "unverified"]
