@@ -153,7 +153,8 @@ class ToolRunner:
                 raise Refused("role_may_not", f"the role {turn.identity.role} may not see {spec.area}", area=spec.area)
             if spec.effect is Effect.DRAFT:
                 self._check_draft(turn, spec, args)
-            policy = await self._policies.of(turn.identity.tenant_id) if spec.proposes else self._policies.base
+            alone = spec.effect is Effect.READ  # reading asks no database what its tenant forbids
+            policy = self._policies.base if alone else await self._policies.of(turn.identity.tenant_id)
             if policy.decision(spec.name, spec.effect) is Decision.NEVER:
                 raise Refused("policy_forbids", f"the policy forbids {spec.name}", tool=spec.name)
             context = ToolContext(turn, self._services, scope, tell)

@@ -15,7 +15,7 @@ from business.approvals.service import Approvals
 from core.db import Database
 from core.errors import OutcomeUnknown, Unavailable
 from core.tenancy import Role
-from core.turn import Limits, StepFinished, StepStarted
+from core.turn import Event, Limits, StepFinished, StepLine, StepStarted
 from tests.business.approvals.dials import turn_dial
 from tests.business.approvals.witness import Witness
 from tests.conftest import Tenants, until
@@ -89,7 +89,26 @@ async def turn_the_dial(ctx: ToolContext, args: TurnArgs) -> ProposedChange:
     return ProposedChange(change=change, evidence=[args.reason] if args.reason else [])
 
 
-ALL = [look, look_at_wages, fall, sleep, turn_the_dial]
+class NoteArgs(ToolArgs):
+    about: str
+    note: str = ""
+
+
+@tool(effect=Effect.DRAFT, area="crm")
+async def write_a_note(ctx: ToolContext, args: NoteArgs) -> Seen:
+    """Write a note about somebody."""
+    ctx.tell(f"wrote about {args.about}")
+    ran.append(args)
+    return Seen(name=args.about, width=Decimal(1))
+
+
+@tool(effect=Effect.READ, area="ads")
+async def read_a_page(ctx: ToolContext, args: LookArgs) -> Seen:
+    """Read what others wrote."""
+    return Seen(name=args.name, width=Decimal(1), origin="web")
+
+
+ALL = [look, look_at_wages, fall, sleep, turn_the_dial, write_a_note, read_a_page]
 
 
 async def test_a_read_runs_at_once_and_gives_compact_typed_data(make_runner: MakeRunner, make_turn: MakeTurn) -> None:
@@ -326,3 +345,42 @@ async def test_another_tenants_database_row_never_shows_in_a_proposal(
     with psycopg.connect(owner_dsn) as conn:
         rows = conn.execute("SELECT tenant_id FROM proposals").fetchall()
     assert rows == [(tenants.one.id,)]
+
+
+# --- drafts: docs/decisions/0015 ----------------------------------------------------------------
+
+
+async def test_a_draft_is_written_at_once_with_the_rights_of_the_person_and_tells_what_it_does(
+    make_runner: MakeRunner, make_turn: MakeTurn
+) -> None:
+    shown: list[Event] = []
+    for role, may in ((Role.ADMIN, True), (Role.COMERCIAL, True), (Role.CLIENTE, False), (Role.AGENTE_IA, False)):
+        turn = make_turn("anota sobre a Ana", role=role, progress=shown.append)
+        outcome = await make_runner(ALL).call(turn, "write_a_note", {"about": "Ana"})
+        assert (outcome.ok, outcome.error_code) == ((True, None) if may else (False, "role_may_not")), role
+    assert len(ran) == 2 and not turn.proposals
+    assert [event.text for event in shown if isinstance(event, StepLine)] == ["wrote about Ana"] * 2
+
+
+async def test_a_draft_about_somebody_whom_only_a_page_of_the_web_names_is_refused(
+    make_runner: MakeRunner, make_turn: MakeTurn
+) -> None:
+    runner = make_runner(ALL)
+    turn = make_turn("o que diz o site deles?")
+    await runner.call(turn, "read_a_page", {"name": "Rival Ltda"})
+    refused = await runner.call(turn, "write_a_note", {"about": "Rival Ltda", "note": "lost"})
+    assert (refused.error_code, ran) == ("not_named_by_user", [])
+    assert "Rival Ltda" in refused.text_for_model
+
+    turn = make_turn("anota na Rival Ltda o que diz o site deles")
+    await runner.call(turn, "read_a_page", {"name": "Rival Ltda"})
+    assert (await runner.call(turn, "write_a_note", {"about": "Rival Ltda", "note": "lost"})).ok
+
+
+async def test_a_tenant_may_forbid_a_draft(
+    make_runner: MakeRunner, make_turn: MakeTurn, database: Database, tenants: Tenants
+) -> None:
+    async with database.tenant(tenants.one.id) as conn:
+        await conn.execute("""UPDATE tenants SET settings = '{"policy": {"tools": {"write_a_note": "never"}}}'""")
+    outcome = await make_runner(ALL).call(make_turn("anota sobre a Ana"), "write_a_note", {"about": "Ana"})
+    assert (outcome.error_code, ran) == ("policy_forbids", [])
