@@ -109,6 +109,8 @@ class MinhaReceita:
         wanted = normal_cnpj(cnpj)
         answer = await self._reader.get(f"/{wanted}")
         if answer.status == 404:
+            if message(answer) is None:  # of a proxy, or of an address that is no registry: it knows of no company
+                raise self._reader.broken("HTTP 404 that is not the registry's")
             return None
         if answer.status == 400:  # its check digits are right, so this server does not know alphanumeric ones
             raise refused(answer)

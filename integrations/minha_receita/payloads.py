@@ -306,9 +306,10 @@ class _Fields:
 
     def yes(self, name: str) -> bool | None:
         value = self._raw.get(name)
-        if value is None or isinstance(value, bool):
+        if isinstance(value, bool):
             return value
-        self._odd(name)
+        if value not in (None, ""):
+            self._odd(name)
         return None
 
     def day(self, name: str, now: datetime) -> date | None:
@@ -326,7 +327,7 @@ class _Fields:
 
     def objects(self, name: str) -> list["_Fields"] | None:
         value = self._raw.get(name)
-        if value is None:
+        if value in (None, ""):
             return None
         if not isinstance(value, list):
             self._odd(name)

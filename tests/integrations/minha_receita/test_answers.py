@@ -1,9 +1,13 @@
 """The client against answers written by hand from the documents (answers.py says which)."""
 
+import ast
+import inspect
 import json
+import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ArgumentsWrong, MutiraoError, Refused, Unavailable
+from integrations import reading as reading_module
+from integrations.minha_receita import client as client_module
+from integrations.minha_receita import errors as errors_module
+from integrations.minha_receita import payloads as payloads_module
 from integrations.minha_receita.client import MinhaReceita, Query, normal_cnpj
 from integrations.minha_receita.payloads import (
     ACTIVE,
@@ -373,6 +381,76 @@ async def test_the_day_of_the_data_is_unknown_when_the_server_does_not_say_it(
     assert await client.updated() == date(2026, 11, 9)
     control.answer({"message": "não sei"})
     assert await client.updated() is None
+
+
+# --- the issue's list, once more for one company -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "code"),
+    [
+        (404, "<html>nginx</html>", Unavailable, "source_answer_broken"),
+        (404, "{}", Unavailable, "source_answer_broken"),
+        (405, '{"message": "Essa URL aceita apenas o método GET."}', Refused, "registry_refused"),
+        (408, '{"message": "Tempo de requisição esgotou (Timeout)"}', Unavailable, "source_unavailable"),
+        (302, "", Unavailable, "source_answer_broken"),
+        (200, "null", Unavailable, "source_answer_broken"),
+        (200, '[{"cnpj": "11222333000181"}]', Unavailable, "source_answer_broken"),
+        (200, '{"razao_social": "SEM NUMERO"}', Unavailable, "source_answer_broken"),
+        (502, "<html></html>", Unavailable, "source_unavailable"),
+    ],
+)
+async def test_only_the_registrys_own_404_says_that_there_is_no_such_company(
+    client: MinhaReceita, control: Control, status: int, body: str, kind: type[MutiraoError], code: str
+) -> None:
+    control.answer(body, status, times=9, headers={"location": "http://127.0.0.1:9/"} if status == 302 else {})
+    with pytest.raises(kind) as caught:
+        await client.company("11222333000181")
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("blank", ["absent", None, ""])
+def test_a_field_that_is_not_there_takes_only_what_it_tells(blank: str | None) -> None:
+    def read(raw: dict[str, Any]) -> dict[str, Any]:
+        found = read_company(raw, Answer(200, raw, "http://127.0.0.1/", NOW))
+        assert isinstance(found, Company) and found.odd == ()
+        code, called = (found.activity.code, found.activity.name) if found.activity else (None, None)
+        return vars(found) | vars(found.address) | {"address": None, "activity": code, "activity_name": called}
+
+    whole = read(answers.FULL)
+    for name in answers.FULL.keys() - {"cnpj"}:
+        raw = {key: value for key, value in answers.FULL.items() if key != name}
+        told = read(raw if blank == "absent" else raw | {name: blank})
+        for field, was in whole.items():
+            now = told[field]
+            less = now in (None, ()) or (isinstance(now, str) and isinstance(was, str) and now in was)
+            assert now == was or less, (name, field, now)
+
+
+async def test_a_partner_of_whom_little_is_told_is_kept_with_that(client: MinhaReceita, control: Control) -> None:
+    nameless = {"cnpj_cpf_do_socio": "***112108**", "nome_socio": None, "identificador_de_socio": 2}
+    foreign = {"nome_socio": "JOHN TEST", "cnpj_cpf_do_socio": "", "identificador_de_socio": 3}
+    control.answer(answers.FULL | {"qsa": [nameless, foreign, {}]})
+    company = await client.company("11222333000181")
+    assert company is not None and company.partners is not None
+    told = [(one.name, one.document) for one in company.partners if one.name or one.document]
+    assert told == [(None, "***112108**"), ("JOHN TEST", None)]
+
+
+def test_only_the_base_url_tells_the_simulator_and_the_public_address_apart() -> None:
+    """No line of the client, beside what it says of itself, knows of a sandbox or of this machine."""
+    for module in (client_module, payloads_module, errors_module, reading_module):
+        tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        words = [
+            str(getattr(node, field))
+            for node in ast.walk(tree)
+            for field in ("id", "attr", "arg", "value", "module")
+            if isinstance(getattr(node, field, None), str) and id(node) not in prose
+        ]
+        strange = [word for word in words if re.search(r"sandbox|simulat|loopback|localhost|127\.0", word, re.I)]
+        assert strange == [], module.__name__
+    assert inspect.signature(MinhaReceita).parameters["base_url"].default == "https://minhareceita.org"
 
 
 # --- whatever comes -------------------------------------------------------------------------------
