@@ -15,6 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Protocol
 from urllib.parse import quote, urlsplit
 
@@ -24,6 +25,7 @@ from business.prospecting.model import IdealCustomer, Signal
 from business.prospecting.plan import pays
 from business.prospecting.rules import RuleSet
 from business.prospecting.score import Score, score
+from business.prospecting.searches import Search
 from core.errors import MutiraoError
 from core.words import folded
 from integrations.minha_receita.payloads import Company
@@ -54,9 +56,20 @@ class Used:
     searches: dict[str, int] = field(default_factory=dict)
     sites: int = 0
     failed: int = 0
+    model_calls: int = 0
+    model_usd: Decimal = Decimal(0)
+    """Of the calls whose price is known, in US dollars."""
 
     def search(self, vendor: str, cost: int) -> None:
         self.searches[vendor] = self.searches.get(vendor, 0) + cost
+
+    def add(self, more: "Used") -> None:
+        for vendor, cost in more.searches.items():
+            self.search(vendor, cost)
+        self.sites += more.sites
+        self.failed += more.failed
+        self.model_calls += more.model_calls
+        self.model_usd += more.model_usd
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,24 @@ class Judge:
         now = self.score(evidence)
         to_contact = self.profile.wants_contact
         return bool(pays(now.total, now.best, self.rules.qualified, wish_open=now.wish_open, to_contact=to_contact))
+
+
+class Scouting(Protocol):
+    """crews/hunter/scouts.py `Scouts.look`, for the person whose search it is."""
+
+    async def __call__(
+        self, search: Search, company: Company, evidence: Sequence[Evidence], judge: Judge
+    ) -> tuple[tuple[Evidence, ...], Used]:
+        """The evidence with what else was found, where it pays, and what that cost. What fails stays unknown."""
+        ...
+
+
+class Likens(Protocol):
+    """crews/hunter/likeness.py `Likeness.evidence`, for one tenant."""
+
+    async def __call__(self, company: Company, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+        """How like the company is to customers that were won; nothing when that is unknown."""
+        ...
 
 
 async def enrich(

@@ -11,8 +11,8 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from business.prospecting.checks import left_out
-from business.prospecting.enrich import Judge, Sites, Used, Web, enrich
-from business.prospecting.evidence import of_company
+from business.prospecting.enrich import Judge, Likens, Scouting, Sites, Used, Web, enrich
+from business.prospecting.evidence import of_company, sorted_evidence
 from business.prospecting.plan import Check, Step
 from business.prospecting.searches import Candidate, CandidateState, Cost, Progress, Search, State
 from business.prospecting.work import Fresh, Interrupted, Place, Taken, Work, counted, with_left_out
@@ -43,6 +43,8 @@ async def find(
     worker: str,
     pages: Sites | None = None,
     web: Web | None = None,
+    scouts: Scouting | None = None,
+    likens: Likens | None = None,
     on_candidate: OnCandidate | None = None,
     time_zone: str = "America/Sao_Paulo",
 ) -> Search:
@@ -50,13 +52,14 @@ async def find(
 
     `worker` names this process. `on_candidate` is told each company that is new, after it has been kept. When another
     process works on the search, or nobody should, nothing is done. Without `pages` and `web` only the registry is
-    asked. Unavailable when the registry (or the database) is away: the search stays as it is, to be taken up again.
-    Anything else that the registry refuses ends it as failed.
+    asked; `scouts` look further than they do, `likens` compares with customers that were won. Unavailable when the
+    registry (or the database) is away: the search stays as it is, to be taken up again. Anything else that the registry
+    refuses ends it as failed.
     """
     taken = await work.take(tenant_id, search_id, worker)
     if taken is None:
         return await work.look(tenant_id, search_id)
-    hunt = _Hunt(work, taken, registry, pages, web, on_candidate, time_zone)
+    hunt = _Hunt(work, taken, registry, pages, web, scouts, likens, on_candidate, time_zone)
     try:
         async with work.alive(taken):
             ended = await hunt.run()
@@ -85,6 +88,8 @@ class _Hunt:
         registry: Registry,
         sites: Sites | None,
         web: Web | None,
+        scouts: Scouting | None,
+        likens: Likens | None,
         on_candidate: OnCandidate | None,
         time_zone: str,
     ) -> None:
@@ -93,6 +98,8 @@ class _Hunt:
         self._registry = registry
         self._sites = sites
         self._web = web
+        self._scouts = scouts
+        self._likens = likens
         self._on_candidate = on_candidate
         self._profile = taken.search.profile
         self._asked = {one.code for one in self._profile.activities}
@@ -160,7 +167,13 @@ class _Hunt:
         return done
 
     async def _keep(self, step: Step, place: Place, company: Company) -> None:
-        evidence, used = await enrich(company, of_company(company), self._judge, self._web, self._sites)
+        evidence = of_company(company)
+        if self._likens is not None:
+            evidence = sorted_evidence((*evidence, *await self._likens(company, evidence)))
+        evidence, used = await enrich(company, evidence, self._judge, self._web, self._sites)
+        if self._scouts is not None:
+            evidence, more = await self._scouts(self._taken.search, company, evidence, self._judge)
+            used.add(more)
         self._charge(used)
         fresh = Fresh(
             cnpj=company.cnpj,
@@ -178,5 +191,11 @@ class _Hunt:
         searches = dict(self._cost.searches)
         for vendor, cost in used.searches.items():
             searches[vendor] = searches.get(vendor, 0) + cost
-        self._cost = replace(self._cost, searches=searches, sites=self._cost.sites + used.sites)
+        self._cost = replace(
+            self._cost,
+            searches=searches,
+            sites=self._cost.sites + used.sites,
+            model_calls=self._cost.model_calls + used.model_calls,
+            model_usd=self._cost.model_usd + used.model_usd,
+        )
         self._progress = replace(self._progress, lookups_failed=self._progress.lookups_failed + used.failed)

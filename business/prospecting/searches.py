@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -85,9 +86,13 @@ class Cost:
     """Search vendor → units of its monthly quota."""
     sites: int = 0
     """Websites looked at."""
+    model_calls: int = 0
+    model_usd: Decimal = Decimal(0)
+    """Of the calls whose price is known, in US dollars."""
 
     def record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"searches": dict(self.searches)}
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {"searches": dict(self.searches), "model_usd": str(self.model_usd)}
 
 
 @dataclass(frozen=True)
@@ -431,7 +436,7 @@ def _search(row: Mapping[str, Any]) -> Search:
         state=State(row["state"]),
         ended=row["ended"],
         progress=Progress(**row["progress"]),
-        cost=Cost(**row["cost"]),
+        cost=Cost(**(row["cost"] | {"model_usd": Decimal(row["cost"].get("model_usd", 0))})),
         owner_id=row["owner_id"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
