@@ -32,7 +32,7 @@ def as_data(told: dict[str, Any]) -> ContactData | CompanyData:
     keys = [(KeyKind.PHONE, text) for text in told.get("phones", [])]
     keys += [(KeyKind.EMAIL, text) for text in told.get("emails", [])]
     keys += [(kind, told[name]) for name, kind in ONE_EACH.items() if name in told]
-    where = {"city": told.get("city"), "address": told.get("address"), "keys": tuple(keys)}
+    where: dict[str, Any] = {"city": told.get("city"), "address": told.get("address"), "keys": tuple(keys)}
     if not PERSONS_OWN & told.keys() and ("company" in told or "cnpj" in told):
         return CompanyData(FILE, trade_name=told.get("company"), **where)
     return ContactData(FILE, name=told.get("name"), company_name=told.get("company"), **where)
