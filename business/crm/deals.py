@@ -454,7 +454,7 @@ class DealsPart(CrmPart):
         )
         async with self._db.tenant(who.tenant_id) as conn:
             rows = await (await conn.execute(query.encode(), [*values, max(1, min(limit, 1_000))])).fetchall()
-        return [_as_task(row) for row in rows]
+        return [task_from(row) for row in rows]
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -499,7 +499,7 @@ async def _task(conn: Connection, task_id: str, own: str | None) -> Task:
     row = await (await conn.execute(query, [task_id, own, own])).fetchone()
     if row is None:
         raise Refused("crm_unknown", f"no task {task_id[:80]!r}")
-    return _as_task(row)
+    return task_from(row)
 
 
 async def _must_see(
@@ -550,7 +550,7 @@ def _as_activity(row: Row) -> Activity:
     return Activity(**{name: value for name, value in row.items() if name != "tenant_id"})
 
 
-def _as_task(row: Row) -> Task:
+def task_from(row: Row) -> Task:
     return Task(**{name: value for name, value in row.items() if name != "tenant_id"})
 
 
