@@ -242,7 +242,7 @@ _ANY_SIZE = re.compile(
 
 _BEST = (
     r"(?:melhores|mejores|best|top|qualificad[ao]s|cualificad[ao]s|calificad[ao]s"
-    r"|qualified(?: ones)?|mais promissor\w+"
+    r"|primeir[ao]s|first(?: ones)?|primer[ao]s|qualified(?: ones)?|mais promissor\w+"
     r"|mas prometedor\w+|most promising(?: ones)?|good ones|bons|boas|buen[ao]s|que valerem a pena)"
 )
 _SPEAK = (
@@ -356,6 +356,10 @@ _WITHOUT = re.compile(
     rf"(?P<what>[^,;.!?]+?)(?=[,;.!?]|$|\s+(?:com|with|con|mas|but|pero)\s"
     r"|\s+(?:e|and|y)\s+(?:add|inclu|acrescent|adicion|coloc|bot|ponh|agreg|anad|suma|put|em|in|en|de)\w*)"
 )
+_NOT_THERE = re.compile(
+    r"\b(?:nao|not|y no)\s+(?:mais\s+|mas\s+)?(?:(?:em|in|en)\s+)?(?P<what>[^,;.!?]+?)(?=[,;.!?]|$)"
+)
+"""What follows a bare no and is a place: "em Sorocaba, não Campinas"."""
 _COUNT = re.compile(
     r"(?<![\w/.,-])(?P<n>\d{1,3}(?:[.,]\d{3})+|\d{1,9})(?![\w/-]|[.,]\d)(?!\s*(?:horas|hours|h\b|%|km|reais))"
 )
@@ -404,9 +408,10 @@ _NO_PLACE = frozenset(
     """internet geral instagram google facebook linkedin mercado area ramo setor segmento mundo total maximo minimo dia
     semana mes ano hoje contato contact touch order business market advance need lista list caso vez linha line general
     sector rubro campo field industry which whom que quem top whatsapp portugues ingles espanhol english spanish media
-    seguida particular fact especial site sites online crescimento growth alta baixa expansao busca search minha meu my
-    your nossa nosso our mi su regiao region region cidade city ciudad estado state momento moment tudo todo toda
-    all qualquer any varios varias least most average addition detalhe detail maps tiktok youtube crm meta
+    seguida particular fact especial verdade realidade realidad site sites online crescimento growth alta baixa expansao
+    busca search minha meu my your nossa nosso our mi su regiao region region cidade city ciudad estado state momento
+    moment tudo todo toda all qualquer any varios varias least most average addition detalhe detail maps tiktok youtube
+    crm meta
     excel""".split()
 )
 _EVERYDAY_CITY = frozenset(
@@ -611,6 +616,13 @@ def _exclusions(text: _Text, read: _Read, language: str, activities: Activities,
             read.without_places += [one for one in gone_places if one not in read.without_places]
             text.blot(*found.span())
 
+    for found in list(_NOT_THERE.finditer(text.plain)):
+        said = text.given[slice(*found.span("what"))]
+        for mention in _mentions(said, places):
+            if isinstance(mention.answer, Found) and _plain(mention.words) == _plain(said.strip()):
+                read.without_places.append(_wanted_place(mention.answer.place))
+                text.blot(*found.span())
+
 
 def _count(text: _Text, read: _Read) -> None:
     if found := _COUNT.search(text.plain):
@@ -681,7 +693,10 @@ def _activities(text: _Text, read: _Read, language: str, activities: Activities)
     also = tuple(_wanted(match, language) for match in matches if match.whole and match not in sure)
     if also:
         read.unclear.append(Unclear(Doubt.ACTIVITY_ALSO, sure[0].term, also))
-    if not sure and matches and read.sizes == [] and not read.mei_said:
+    telling = [word for word in re.findall(r"[^\W\d_]+", text.given) if _plain(word) not in _SAYS_NOTHING]
+    if not sure and telling:  # "clientes novos" points at nothing, and not at sellers of new cars
+        matches = list(activities(" ".join(telling)))
+    if not sure and telling and matches and read.sizes == [] and not read.mei_said:
         choices = tuple(_wanted(match, language) for match in matches[:5])
         read.unclear.append(Unclear(Doubt.ACTIVITY_GUESS, matches[0].term, choices))
 

@@ -197,6 +197,8 @@ CORRECTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("pequenas", ("sizes",), {"sizes": ["micro", "small"]}),
     ("não fale com ninguém", ("wants_contact",), {"contact": False}),
     ("fale com os 5 melhores", ("contact_most",), {"contact": 5}),
+    ("fale com os 3 primeiros", ("contact_most",), {"contact": 3}),
+    ("na verdade é em Sorocaba, não Campinas", ("places",), {"places": ["Sorocaba"]}),
     ("na Lua", ("places",), {"places": [], "doubts": ["place_unknown"]}),
     ("bla bla", (), {}),
 ]  # fmt: skip
