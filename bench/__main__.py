@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from bench import crm
 from bench.machine import ForeignLoad, Machine
 from bench.model import model_of_fixed_latency
 from bench.parts import Sampler
@@ -41,6 +42,7 @@ def main() -> None:
     arguments.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments.add_argument("--rounds", type=int, default=20, help="turns of each kind (20)")
     arguments.add_argument("--starts", type=int, default=3, help="warm starts of the server (3)")
+    arguments.add_argument("--contacts", type=int, default=crm.CONTACTS, help=f"of the CRM ({crm.CONTACTS}; 0: none)")
     chosen = arguments.parse_args()
     if chosen.rounds < 1 or chosen.starts < 1:
         arguments.error("at least one of each")
@@ -48,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mutirao-bench-", ignore_cleanup_errors=True) as name:
         tempfile.tempdir = name  # every folder of the bench lies in this one, so that its processes are known
         try:
-            figures = asyncio.run(measure(Path(name), chosen.rounds, chosen.starts))
+            figures = asyncio.run(measure(Path(name), chosen.rounds, chosen.starts, chosen.contacts))
         finally:
             tempfile.tempdir = None
     print(table(machine, figures))
@@ -56,7 +58,7 @@ def main() -> None:
         write_json(chosen.json, machine, figures)
 
 
-async def measure(folder: Path, rounds: int, starts: int) -> list[Figure]:
+async def measure(folder: Path, rounds: int, starts: int, contacts: int) -> list[Figure]:
     """All figures, in the order in which they are shown."""
     figures = await server_figures(folder, starts)
     _tell("turns without a model")
@@ -73,6 +75,9 @@ async def measure(folder: Path, rounds: int, starts: int) -> list[Figure]:
         load = ForeignLoad(folder)
         figures += job_figures(await in_a_process_of_its_own(url, _JOB_ROUNDS))
         figures.append(Figure(CROWD, _FOREIGN, _CORES, load.cores()))
+    if contacts:
+        _tell(f"the CRM at {contacts:,} contacts")
+        figures += await asyncio.to_thread(crm.in_a_process_of_its_own, folder, contacts)
     return figures
 
 

@@ -1,4 +1,4 @@
-"""The CRM at 100,000 contacts under row-level security: `python -m bench.crm`.
+"""The CRM at 100,000 contacts under row-level security: a part of `make bench`, alone `python -m bench.crm`.
 
 On a database server of its own, written to disk as in production: the import of a list (with its progress and memory),
 upserts one after the other and from eight processes at once, and searches as an administrator and as a seller who sees
@@ -8,6 +8,7 @@ their own tenth. Another tenant holds a fifth as much, which nobody may meet. `-
 import argparse
 import asyncio
 import csv
+import subprocess
 import sys
 import tempfile
 import threading
@@ -22,7 +23,7 @@ import psutil
 import psycopg
 
 from bench.machine import ForeignLoad, Machine
-from bench.report import Figure, median, p95, table
+from bench.report import Figure, median, p95, read_json, table, write_json
 from business.crm.identity import KeyKind
 from business.crm.imports import CrmImports
 from business.crm.model import CompanyData, ContactData, Outcome, Source, Subject
@@ -41,6 +42,7 @@ UPSERT, SEARCH, MEMORY = 10.0, 50.0, 200.0
 """What is promised on two cores: milliseconds, milliseconds, MB above what the process had."""
 TIMES = 300  # upserts of each kind, searches of each kind
 WRITERS = 8
+_ROOT = Path(__file__).parents[1]
 _SOURCE = Source("bench", "python -m bench.crm")
 _FIRST = (
     "Ana Maria João José Antônio Francisco Carlos Paulo Pedro Lucas Luiz Marcos Gabriel Rafael Daniel Marcelo "
@@ -62,6 +64,7 @@ _TRADES = ("Arquitetura", "Odontologia", "Padaria", "Academia", "Fotografia", "A
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m bench.crm", description=__doc__)
     arguments.add_argument("--contacts", type=int, default=CONTACTS, help=f"lines of the list ({CONTACTS})")
+    arguments.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments.add_argument("--explain", action="store_true", help="print the plans of a search")
     arguments.add_argument("--write", nargs=3, metavar=("DSN", "TENANT", "USER"), help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
@@ -76,6 +79,16 @@ def main() -> None:
             figures = asyncio.run(measure(postgres, Path(name), chosen.contacts, chosen.explain))
             figures.append(Figure("the machine", "others meanwhile", "cores", others.cores()))
     print(table(machine, figures))
+    if chosen.json:
+        write_json(chosen.json, machine, figures)
+
+
+def in_a_process_of_its_own(folder: Path, contacts: int = CONTACTS) -> list[Figure]:
+    """The figures as another process measures them: what this one holds in memory would blur the import's."""
+    file = folder / "crm.json"
+    command = [sys.executable, "-m", "bench.crm", "--contacts", str(contacts), "--json", str(file)]
+    subprocess.run(command, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return read_json(file)
 
 
 async def measure(postgres: Postgres, folder: Path, contacts: int, explain: bool) -> list[Figure]:

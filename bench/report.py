@@ -91,6 +91,12 @@ def write_json(file: Path, machine: Machine, figures: Sequence[Figure]) -> None:
     file.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
+def read_json(file: Path) -> list[Figure]:
+    """The figures of a file that `write_json` wrote."""
+    told = json.loads(file.read_text(encoding="utf-8"))["figures"]
+    return [Figure(**{name: value for name, value in one.items() if name != "missed"}) for one in told]
+
+
 def _number(value: float | None) -> str:
     if value is None:
         return ""

@@ -10,7 +10,7 @@ from bench.__main__ import CHAT, OFFLINE, model_figures, offline_figures
 from bench.machine import ForeignLoad, Machine
 from bench.model import model_of_fixed_latency
 from bench.parts import Sampler
-from bench.report import Figure, p95, table, write_json
+from bench.report import Figure, p95, read_json, table, write_json
 from bench.turns import KINDS, open_bench
 from core.settings import Settings
 from tests.conftest import Dsns
@@ -77,6 +77,7 @@ def test_the_table_says_what_was_promised_and_what_was_missed(tmp_path: Path) ->
     assert table(MACHINE, figures[:1]).endswith("All 1 targets are met.")
 
     write_json(tmp_path / "bench.json", MACHINE, figures)
+    assert read_json(tmp_path / "bench.json") == figures
     data = json.loads((tmp_path / "bench.json").read_text())
     assert [figure["missed"] for figure in data["figures"]] == [False, True, False]
     assert data["machine"]["cores"] == 2
