@@ -5,11 +5,12 @@ users and settings are ours. An agent acts within what its user may see and what
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from core.db import Connection
-from core.tenancy import Role
+from core.errors import Refused
+from core.tenancy import Identity, Role
 
 
 class Scope(IntEnum):
@@ -36,6 +37,12 @@ class Permissions:
     """The whole matrix: (role, area) → access, one of RW, R, RW*, R*, -. What is not in it is not allowed."""
 
     access: Mapping[tuple[str, str], str]
+    at_most: Scope = Scope.ALL
+    read_only: bool = False
+
+    def narrowed(self, *, at_most: Scope = Scope.ALL, read_only: bool = False) -> "Permissions":
+        """The same matrix for an agent that works for somebody and may do less than they."""
+        return replace(self, at_most=min(at_most, self.at_most), read_only=read_only or self.read_only)
 
     @classmethod
     async def load(cls, conn: Connection) -> "Permissions":
@@ -49,11 +56,13 @@ class Permissions:
 
     def read_scope(self, role: Role, area: str) -> Scope:
         """What this role may see of the area."""
-        return _SCOPES[self.access.get((role, area), "-")][0]
+        return min(_SCOPES[self.access.get((role, area), "-")][0], self.at_most)
 
     def write_scope(self, role: Role, area: str) -> Scope:
         """What this role may change in the area with its own hands."""
-        return _SCOPES[self.access.get((role, area), "-")][1]
+        if self.read_only:
+            return Scope.NONE
+        return min(_SCOPES[self.access.get((role, area), "-")][1], self.at_most)
 
     def acting_scope(self, role: Role, area: str) -> Scope:
         """What an agent that works for this role may see: never more than the role, never more than an agent."""
@@ -67,3 +76,33 @@ class Permissions:
         if role == Role.AGENTE_IA or (effect == "SPEND" and role not in MAY_APPROVE_SPENDING):
             return False
         return self.write_scope(role, area) == self.write_scope(role, "approvals") == Scope.ALL
+
+
+@dataclass(frozen=True)
+class Rights:
+    """How far a user's rights reach in the one area of a service; `refusal` is the code of the Refused that it raises.
+
+    "Whose" is None for everybody's records, else the user's own id.
+    """
+
+    permissions: Permissions
+    area: str
+    refusal: str
+
+    def reads(self, who: Identity) -> str | None:
+        """Whose records this user sees."""
+        return self._reach(who, self.permissions.read_scope(who.role, self.area))
+
+    def writes(self, who: Identity) -> str | None:
+        """Whose records this user may change."""
+        return self._reach(who, self.permissions.write_scope(who.role, self.area))
+
+    def writes_all(self, who: Identity) -> None:
+        """For what belongs to the whole house."""
+        if self.writes(who) is not None:
+            raise Refused(self.refusal, f"{who.role} may change only their own in {self.area}")
+
+    def _reach(self, who: Identity, scope: Scope) -> str | None:
+        if scope is Scope.NONE:
+            raise Refused(self.refusal, f"{who.role} may not do this in {self.area}")
+        return who.user_id if scope is Scope.OWN else None

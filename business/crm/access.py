@@ -9,7 +9,7 @@ from core.clock import Clock
 from core.db import Connection, Database
 from core.errors import Refused
 from core.ids import new_id
-from core.permissions import Permissions, Scope
+from core.permissions import Permissions, Rights
 from core.tenancy import Identity
 
 AREA = "crm"
@@ -19,42 +19,11 @@ Row = dict[str, Any]
 
 
 class CrmPart:
-    """`at_most` narrows every right, for an agent that works for somebody and may see less than they."""
-
-    def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        permissions: Permissions,
-        *,
-        at_most: Scope = Scope.ALL,
-        read_only: bool = False,
-    ) -> None:
+    def __init__(self, db: Database, clock: Clock, permissions: Permissions) -> None:
         self._db = db
         self._clock = clock
-        self._permissions = permissions
-        self._at_most = at_most
-        self._read_only = read_only
-
-    def _reads(self, who: Identity) -> str | None:
-        """Whose records this user sees: None for everybody's, else their own id. Refused("crm_not_allowed")."""
-        return self._reach(who, self._permissions.read_scope(who.role, AREA))
-
-    def _writes(self, who: Identity) -> str | None:
-        """Whose records this user may change, in the same way."""
-        scope = Scope.NONE if self._read_only else self._permissions.write_scope(who.role, AREA)
-        return self._reach(who, scope)
-
-    def _writes_all(self, who: Identity) -> None:
-        """For what belongs to the whole house: stages, fields, merges of others' records."""
-        if self._writes(who) is not None:
-            raise Refused("crm_not_allowed", f"{who.role} may change only their own")
-
-    def _reach(self, who: Identity, scope: Scope) -> str | None:
-        scope = min(scope, self._at_most)
-        if scope is Scope.NONE:
-            raise Refused("crm_not_allowed", f"{who.role} may not do this in the CRM")
-        return who.user_id if scope is Scope.OWN else None
+        rights = Rights(permissions, AREA, "crm_not_allowed")
+        self._reads, self._writes, self._writes_all = rights.reads, rights.writes, rights.writes_all
 
 
 async def row_of(conn: Connection, subject: Subject, record_id: str, own: str | None, *, lock: bool = False) -> Row:

@@ -1,8 +1,8 @@
 """Searches and their candidates, for people: start, look, pause, go on, say what became of a candidate.
 
-Every call takes who asks: a role that sees only its own (Comercial) sees the searches it started and what they found.
-What is another tenant's, another seller's or never was is answered alike (`prospect_unknown`). The work itself is done
-under a lease (work.py) by finding.py.
+Every call takes who asks, and is bounded by what their role may in the area "hunter": a seller looks, and starts
+nothing. What is another tenant's or never was is answered alike (`prospect_unknown`). The work itself is done under a
+lease (work.py) by finding.py.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ from core.clock import Clock
 from core.db import Connection, Database
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
-from core.permissions import Permissions, Scope
+from core.permissions import Permissions, Rights
 from core.tenancy import Identity
 
-AREA = "crm"
+AREA = "hunter"
 AGAIN_AFTER = timedelta(days=30)
 """A query that was walked to its end is walked again by a search this much later: the registry is renewed monthly."""
 _LONGEST_SENTENCE = 600
@@ -67,6 +67,8 @@ class Progress:
     """plan.Check → companies."""
     lookups_failed: int = 0
     """Looks at the web that brought nothing because a source failed."""
+    web_off: str = ""
+    """Why the web was not asked any more, as the code of an error: the month's quota is over, no vendor has a key."""
 
     @property
     def kept(self) -> int:
@@ -111,6 +113,8 @@ class Search:
     owner_id: str | None
     created_at: datetime
     updated_at: datetime
+    conversation_id: str | None = None
+    """Where it was asked for, and where its end is told."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,12 @@ class Candidate:
     step: str
     """The query that brought it."""
     found_at: datetime
+    company_id: str | None = None
+    """The company of the CRM that it became."""
+    outcome: str | None = None
+    """What saving it was there: created, updated (it was known already) or unchanged."""
+    note: Line | None = None
+    """Why it waits for a person although it qualifies, or was rejected."""
 
     def explained(self) -> list[Line]:
         """Every line of the score as it was made: see score.explain."""
@@ -144,47 +154,47 @@ class Candidate:
 
 
 class Searches:
-    """`at_most` narrows every right, for an agent that works for somebody and may see less than they."""
+    """Searches and candidates of all tenants; each call sees one tenant's, as far as the user's role reaches."""
 
-    def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        permissions: Permissions,
-        *,
-        at_most: Scope = Scope.ALL,
-        read_only: bool = False,
-    ) -> None:
+    def __init__(self, db: Database, clock: Clock, permissions: Permissions) -> None:
         self._db = db
         self._clock = clock
-        self._permissions = permissions
-        self._at_most = at_most
-        self._read_only = read_only
+        self._rights = Rights(permissions, AREA, "prospect_not_allowed")
 
     # --- searches ---------------------------------------------------------------------------------
 
-    async def start(self, who: Identity, sentence: str, profile: IdealCustomer, language: str | None = None) -> Search:
+    async def start(
+        self,
+        who: Identity,
+        sentence: str,
+        profile: IdealCustomer,
+        language: str | None = None,
+        *,
+        conversation_id: str | None = None,
+        within: Connection | None = None,
+    ) -> Search:
         """A search for `profile`, ready to be worked on. Of the same wish it goes on where the last one stopped.
 
+        `within`: the caller's transaction, as everywhere here.
         ArgumentsWrong("prospect_profile_open") when activity or place is missing; Refused("prospect_not_allowed").
         """
-        self._writes(who)
+        self._rights.writes(who)
         if not profile.searchable:
             raise ArgumentsWrong("prospect_profile_open", "a search needs an activity and a place")
         now = self._clock.now()
-        async with self._db.tenant(who.tenant_id) as conn:
+        async with self._db.tenant(who.tenant_id, within) as conn:
             rules = await rules_in(conn)
             taught = await lessons_in(conn)
             plan = make_plan(profile, favours(profile, taught, rules.feedback))
             search_id = new_id("search")
             await conn.execute(
                 """INSERT INTO prospect_searches (tenant_id, id, wish, sentence, language, profile, plan, rules_version,
-                       state, progress, cost, owner_id, created_at, updated_at)
-                   VALUES (current_tenant(), %s, %s, %s, %s, %s, %s, %s, 'running', %s, %s, %s, %s, %s)""",
+                       state, progress, cost, owner_id, conversation_id, created_at, updated_at)
+                   VALUES (current_tenant(), %s, %s, %s, %s, %s, %s, %s, 'running', %s, %s, %s, %s, %s, %s)""",
                 [
                     search_id, profile.key, sentence[:_LONGEST_SENTENCE], language or who.language,
                     Jsonb(profile.record()), Jsonb(plan.record()), rules.version, Jsonb(Progress().record()),
-                    Jsonb(Cost().record()), who.user_id, now, now,
+                    Jsonb(Cost().record()), who.user_id, conversation_id, now, now,
                 ],
             )  # fmt: skip
             # One row for each query, from where the last search of the same wish left it.
@@ -204,13 +214,13 @@ class Searches:
 
     async def get(self, who: Identity, search_id: str) -> Search:
         """Refused("prospect_unknown")."""
-        own = self._reads(who)
+        own = self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
             return await search_in(conn, search_id, own)
 
     async def latest(self, who: Identity, most: int = 20) -> list[Search]:
         """The newest searches first."""
-        own = self._reads(who)
+        own = self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
             rows = await conn.execute(
                 """SELECT * FROM prospect_searches WHERE %s::text IS NULL OR owner_id = %s
@@ -223,13 +233,15 @@ class Searches:
         """Halt a running search; whoever works on it stops at the next company. Else it stays as it is."""
         return await self._switch(who, search_id, State.RUNNING, State.PAUSED)
 
-    async def resume(self, who: Identity, search_id: str) -> Search:
+    async def resume(self, who: Identity, search_id: str, *, within: Connection | None = None) -> Search:
         """Let a paused search go on. One that is done or failed stays so: the same sentence starts the next."""
-        return await self._switch(who, search_id, State.PAUSED, State.RUNNING)
+        return await self._switch(who, search_id, State.PAUSED, State.RUNNING, within)
 
-    async def _switch(self, who: Identity, search_id: str, was: State, becomes: State) -> Search:
-        own = self._writes(who)
-        async with self._db.tenant(who.tenant_id) as conn:
+    async def _switch(
+        self, who: Identity, search_id: str, was: State, becomes: State, within: Connection | None = None
+    ) -> Search:
+        own = self._rights.writes(who)
+        async with self._db.tenant(who.tenant_id, within) as conn:
             await search_in(conn, search_id, own)
             await conn.execute(
                 """UPDATE prospect_searches SET state = %s, updated_at = %s, lease_by = NULL, lease_until = NULL
@@ -244,7 +256,7 @@ class Searches:
         self, who: Identity, search_id: str, *, verdict: Verdict | None = None, most: int = 500
     ) -> list[Candidate]:
         """What a search found: the best first, of the same score the first found first. Refused("prospect_unknown")."""
-        own = self._reads(who)
+        own = self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
             await search_in(conn, search_id, own)
             rows = await conn.execute(
@@ -254,35 +266,64 @@ class Searches:
             )
             return [candidate_of(row) for row in await rows.fetchall()]
 
+    async def found_after(self, who: Identity, search_id: str, after: int = 0) -> tuple[list[Candidate], int]:
+        """What a search found since, in that order: `after` is the number that the last call gave. Duplicates of
+        another candidate are left out. Refused("prospect_unknown")."""
+        own = self._rights.reads(who)
+        async with self._db.tenant(who.tenant_id) as conn:
+            await search_in(conn, search_id, own)
+            rows = await (
+                await conn.execute(
+                    """SELECT * FROM prospect_candidates
+                       WHERE search_id = %s AND seq > %s AND state <> 'duplicate' ORDER BY seq""",
+                    [search_id, after],
+                )
+            ).fetchall()
+            return [candidate_of(row) for row in rows], rows[-1]["seq"] if rows else after
+
     async def candidate(self, who: Identity, candidate_id: str) -> Candidate:
         """Refused("prospect_unknown")."""
-        own = self._reads(who)
+        own = self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
             return await _candidate_in(conn, candidate_id, own)
 
     async def mark(
-        self, who: Identity, candidate_id: str, state: CandidateState, duplicate_of: str | None = None
+        self,
+        who: Identity,
+        candidate_id: str,
+        state: CandidateState,
+        duplicate_of: str | None = None,
+        *,
+        company_id: str | None = None,
+        outcome: str | None = None,
+        note: Line | None = None,
     ) -> Candidate:
-        """What became of a candidate: saved to the CRM, a duplicate of another candidate, rejected, or new again."""
-        own = self._writes(who)
+        """What became of a candidate: saved to the CRM (as which company, with which outcome), a duplicate of another
+        candidate, rejected, or new, which waits for a person. `note` says why it waits or was rejected."""
+        own = self._rights.writes(who)
         async with self._db.tenant(who.tenant_id) as conn:
             await _candidate_in(conn, candidate_id, own)
             if duplicate_of is not None:
                 await _candidate_in(conn, duplicate_of, own)
             await conn.execute(
-                "UPDATE prospect_candidates SET state = %s, duplicate_of = %s, updated_at = %s WHERE id = %s",
-                [state, duplicate_of, self._clock.now(), candidate_id],
-            )
+                """UPDATE prospect_candidates SET state = %s, duplicate_of = %s, company_id = coalesce(%s, company_id),
+                       outcome = coalesce(%s, outcome), note = %s, updated_at = %s WHERE id = %s""",
+                [
+                    state, duplicate_of, company_id, outcome, None if note is None else Jsonb(note.record()),
+                    self._clock.now(), candidate_id,
+                ],
+            )  # fmt: skip
             return await _candidate_in(conn, candidate_id, own)
 
     async def forget(self, who: Identity, cnpj: str) -> bool:
         """Erase what is known of a company, for good; it is not found again. Whether there was something."""
-        self._writes(who)
+        self._rights.writes(who)
         async with self._db.tenant(who.tenant_id) as conn:
             done = await conn.execute(
                 """WITH gone AS (
                        UPDATE prospect_candidates SET cnpj = NULL, name = NULL, bronze = NULL, evidence = '[]',
-                           scored = '{"explained": [], "reasons": []}', state = 'rejected', updated_at = %s
+                           scored = '{"explained": [], "reasons": []}', state = 'rejected', company_id = NULL,
+                           note = NULL, updated_at = %s
                        WHERE company_key = %s AND cnpj IS NOT NULL RETURNING tenant_id, id
                    ), said AS (DELETE FROM prospect_feedback f USING gone WHERE f.candidate_id = gone.id)
                    SELECT id FROM gone""",
@@ -300,7 +341,7 @@ class Searches:
 
         "not this kind" rejects the candidate, too. Refused("prospect_unknown").
         """
-        own = self._writes(who)
+        own = self._rights.writes(who)
         today = self._today(who)
         async with self._db.tenant(who.tenant_id) as conn:
             found = await _candidate_in(conn, candidate_id, own)
@@ -325,13 +366,13 @@ class Searches:
 
     async def learnt(self, who: Identity) -> list[Line]:
         """All that feedback has taught, strongest first: what it gives or takes in the next search."""
-        self._reads(who)
+        self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
             return told_lessons(await lessons_in(conn), await rules_in(conn))
 
     async def rules(self, who: Identity) -> RuleSet:
         """The tenant's own rules, or ours."""
-        self._reads(who)
+        self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
             return await rules_in(conn)
 
@@ -340,8 +381,7 @@ class Searches:
 
         Raises what `parse_rules` does; Refused("prospect_not_allowed") for who may change only their own.
         """
-        if self._writes(who) is not None:
-            raise Refused("prospect_not_allowed", "rules belong to the whole house")
+        self._rights.writes_all(who)
         rules = parse_rules(text) if text is not None else default_rules()
         async with self._db.tenant(who.tenant_id) as conn:
             if text is None:
@@ -355,21 +395,6 @@ class Searches:
                 )
             await audit(conn, who, "prospect.rules", rules.version, {})
         return rules
-
-    # --- rights -------------------------------------------------------------------------------------
-
-    def _reads(self, who: Identity) -> str | None:
-        """Whose searches this user sees: None for everybody's, else their own id."""
-        return self._reach(who, self._permissions.read_scope(who.role, AREA))
-
-    def _writes(self, who: Identity) -> str | None:
-        return self._reach(who, Scope.NONE if self._read_only else self._permissions.write_scope(who.role, AREA))
-
-    def _reach(self, who: Identity, scope: Scope) -> str | None:
-        scope = min(scope, self._at_most)
-        if scope is Scope.NONE:
-            raise Refused("prospect_not_allowed", f"{who.role} may not do this")
-        return who.user_id if scope is Scope.OWN else None
 
     def _today(self, who: Identity) -> date:
         return self._clock.now().astimezone(ZoneInfo(who.time_zone)).date()
@@ -440,6 +465,7 @@ def _search(row: Mapping[str, Any]) -> Search:
         owner_id=row["owner_id"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        conversation_id=row["conversation_id"],
     )
 
 
@@ -459,4 +485,7 @@ def candidate_of(row: Mapping[str, Any]) -> Candidate:
         scored=row["scored"],
         step=row["step"],
         found_at=row["found_at"],
+        company_id=row["company_id"],
+        outcome=row["outcome"],
+        note=None if row["note"] is None else line_from(row["note"]),
     )

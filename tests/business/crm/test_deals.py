@@ -357,10 +357,10 @@ async def test_an_agent_that_works_for_somebody_sees_no_more_than_it_is_given(
 ) -> None:
     who = tenants.one[Role.ADMIN]
     ana = await contact(crm, who)
-    narrow = Crm(database, clock, permissions, at_most=Scope.OWN)
+    narrow = Crm(database, clock, permissions.narrowed(at_most=Scope.OWN))
     with pytest.raises(Refused):
         await narrow.contact(who, ana)
-    looking = Crm(database, clock, permissions, read_only=True)
+    looking = Crm(database, clock, permissions.narrowed(read_only=True))
     assert (await looking.contact(who, ana)).name == "Ana Lima"
     with pytest.raises(Refused):
         await looking.create_deal(who, "x")

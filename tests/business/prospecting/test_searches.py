@@ -15,7 +15,7 @@ from business.prospecting.work import Work
 from core.clock import SystemClock
 from core.db import Database
 from core.errors import ArgumentsWrong, MutiraoError, Refused
-from core.permissions import Permissions, Scope
+from core.permissions import Permissions
 from core.tenancy import Identity, Role
 from tests.business.prospecting.conftest import Desk
 
@@ -71,21 +71,22 @@ async def test_another_tenant_sees_changes_and_learns_nothing(desk: Desk, owner_
     assert forced == (5,)
 
 
-async def test_a_seller_sees_only_what_they_looked_for_and_a_client_nothing(desk: Desk) -> None:
+async def test_a_seller_looks_and_starts_nothing_and_a_client_sees_nothing(desk: Desk) -> None:
     theirs = await desk.asked(FEW)
-    seller = desk.tenants.one[Role.COMERCIAL]
-    with pytest.raises(Refused):
-        await desk.searches.get(seller, theirs.id)
-    found = (await desk.searches.candidates(desk.tenants.one[Role.DIRETOR], theirs.id))[0]
-    with pytest.raises(Refused):
-        await desk.searches.candidate(seller, found.id)
-    own = await desk.searches.start(seller, FEW, desk.profile(FEW))
-    await desk.run(own)
-    assert [one.id for one in await desk.searches.latest(seller)] == [own.id]
-    assert len(await desk.searches.latest(desk.tenants.one[Role.DIRETOR])) == 2
-    for call in (desk.searches.start(desk.tenants.one[Role.CLIENTE], FEW, desk.profile(FEW)),
-                 desk.searches.latest(desk.tenants.one[Role.CLIENTE]),
-                 desk.searches.set_rules(seller, default_text())):  # fmt: skip
+    seller, client = desk.tenants.one[Role.COMERCIAL], desk.tenants.one[Role.CLIENTE]
+    assert [one.id for one in await desk.searches.latest(seller)] == [theirs.id]
+    found = (await desk.searches.candidates(seller, theirs.id))[0]
+    assert (await desk.searches.candidate(seller, found.id)).cnpj == found.cnpj
+    for call in (
+        desk.searches.start(seller, FEW, desk.profile(FEW)),
+        desk.searches.pause(seller, theirs.id),
+        desk.searches.mark(seller, found.id, CandidateState.SAVED),
+        desk.searches.say(seller, found.id, Said.WON),
+        desk.searches.set_rules(seller, default_text()),
+        desk.searches.start(client, FEW, desk.profile(FEW)),
+        desk.searches.latest(client),
+        desk.searches.candidate(client, found.id),
+    ):
         with pytest.raises(Refused) as caught:
             await call
         assert caught.value.code == "prospect_not_allowed"
@@ -94,7 +95,7 @@ async def test_a_seller_sees_only_what_they_looked_for_and_a_client_nothing(desk
 async def test_an_agent_that_may_only_read_starts_nothing(
     desk: Desk, database: Database, permissions: Permissions
 ) -> None:
-    narrowed = Searches(database, desk.clock, permissions, at_most=Scope.ALL, read_only=True)
+    narrowed = Searches(database, desk.clock, permissions.narrowed(read_only=True))
     with pytest.raises(Refused):
         await narrowed.start(desk.tenants.one[Role.DIRETOR], FEW, desk.profile(FEW))
     assert await narrowed.latest(desk.tenants.one[Role.DIRETOR]) == []
