@@ -20,7 +20,7 @@ from core.db import Connection
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.money import Money
-from core.tenancy import Identity
+from core.tenancy import Identity, Role
 
 WRITTEN = frozenset({"note", "call", "meeting", "message", "email"})
 """Kinds of activity that people write; the others are told by what happens."""
@@ -253,6 +253,14 @@ class DealsPart(CrmPart):
             return deal
 
     # --- owners and qualification -------------------------------------------------------------
+
+    async def team(self, who: Identity) -> dict[str, str]:
+        """The people of the house who may own records: user id → name, by name."""
+        self._reads(who)
+        query = "SELECT id, name FROM users WHERE active AND role = ANY(%s) ORDER BY name, id"
+        async with self._db.tenant(who.tenant_id) as conn:
+            rows = await (await conn.execute(query, [[Role.ADMIN, Role.DIRETOR, Role.COMERCIAL]])).fetchall()
+        return {row["id"]: row["name"] for row in rows}
 
     async def assign(self, who: Identity, kind: str, record_id: str, owner_id: str | None) -> None:
         """Give a "contact", "company" or "deal" to a user of the tenant, or to nobody.

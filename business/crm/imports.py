@@ -22,13 +22,14 @@ from business.crm.access import TABLE, CrmPart, Row
 from business.crm.custom import checked_custom, fields_of
 from business.crm.identity import KeyKind
 from business.crm.model import CustomField, Outcome, Source, Subject, Upserted
+from business.crm.privacy import PrivacyPart
 from business.crm.sheets import Layout, Line, TableWriter, as_data, headers, inspect, read
 from business.crm.upsert import Told, UpsertPart, made_ready
 from core.audit import audit
 from core.clock import Clock
 from core.db import Connection, Database
 from core.errors import MutiraoError, Refused, Unavailable
-from core.files import Files
+from core.files import Files, StoredFile
 from core.ids import new_id
 from core.jobs import Jobs
 from core.permissions import Permissions
@@ -38,6 +39,7 @@ JOB = "crm_import"
 BATCH = 250  # lines per transaction
 PREVIEW = 200  # lines
 _PROBLEMS_KEPT = 200
+_MIME = {"csv": "text/csv", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 _PAGE = 1_000  # records of an export read at once
 
 log = structlog.get_logger(__name__)
@@ -112,6 +114,7 @@ class CrmImports(CrmPart):
         self._jobs = jobs
         self._identity_of = identity_of
         self._crm = UpsertPart(db, clock, permissions)
+        self._privacy = PrivacyPart(db, clock, permissions)
 
     # --- bringing in --------------------------------------------------------------------------
 
@@ -211,6 +214,26 @@ class CrmImports(CrmPart):
             # The rows are in the CRM; a copy of everybody's data beside it would be one more place to forget.
             await self._files.delete(tenant_id, row["file_id"])
         return await self.get(tenant_id, import_id)
+
+    async def announce_in(self, tenant_id: str, import_id: str, conversation_id: str) -> Imported:
+        """Ask that the conversation be told when the import is over. Returns where it stands now: if that is done or
+        failed, nobody else will tell."""
+        async with self._db.tenant(tenant_id) as conn:
+            await conn.execute(
+                """UPDATE crm_imports SET report = report || jsonb_build_object('announce_in', %s::text)
+                   WHERE id = %s AND state IN ('waiting', 'reading')""",
+                [conversation_id, import_id],
+            )
+        return await self.get(tenant_id, import_id)
+
+    async def take_announcement(self, tenant_id: str, import_id: str) -> str | None:
+        """The conversation that waits to be told, once: the next caller gets None."""
+        query = """UPDATE crm_imports i SET report = i.report - 'announce_in' FROM crm_imports old
+                   WHERE i.id = %s AND old.id = i.id AND i.state IN ('done', 'failed') AND i.report ? 'announce_in'
+                   RETURNING old.report ->> 'announce_in' AS conversation"""
+        async with self._db.tenant(tenant_id) as conn:
+            row = await (await conn.execute(query, [import_id])).fetchone()
+        return None if row is None else str(row["conversation"])
 
     async def get(self, tenant_id: str, import_id: str) -> Imported:
         """Refused("crm_import_gone")."""
@@ -314,6 +337,22 @@ class CrmImports(CrmPart):
         async with self._db.tenant(who.tenant_id) as conn:
             await audit(conn, who, "crm.list_exported", subject, {"records": count})
         return count
+
+    async def export_file(
+        self, who: Identity, subject: Subject, *, form: Literal["csv", "xlsx"] = "csv", tag: str | None = None
+    ) -> tuple[StoredFile, int]:
+        """As `export`, kept as a file that `who` may fetch: the file and how many records are in it."""
+        name = f"crm-{subject}-{self._clock.now():%Y-%m-%d}.{form}"
+        with tempfile.TemporaryDirectory(prefix="mutirao-crm-") as folder:
+            path = Path(folder) / name
+            count = await self.export(who, subject, path, form=form, tag=tag)
+            return await self._files.store_path(who, path, mime=_MIME[form]), count
+
+    async def export_person(self, who: Identity, contact_id: str) -> StoredFile:
+        """All that is kept of a contact (privacy.py), as a JSON file that `who` may fetch. Refused("crm_unknown")."""
+        everything = await self._privacy.export_person(who, contact_id)
+        text = json.dumps(everything, ensure_ascii=False, indent=2, default=str)
+        return await self._files.store(who, text.encode(), name=f"{contact_id}.json", mime="application/json")
 
 
 def _ready(

@@ -158,6 +158,10 @@ class PrivacyPart(CrmPart):
 
     # --- to be forgotten ----------------------------------------------------------------------
 
+    def must_be_allowed_to_erase(self, who: Identity) -> None:
+        """Refused("crm_not_allowed") for who may not change everybody's records."""
+        self._writes_all(who)
+
     async def erase(self, who: Identity, subject: Subject, record_id: str, *, keep_out: bool = False) -> dict[str, int]:
         """Erase a contact or company with all that was merged into it, and what was written about it: its timeline, its
         tasks, the words of its deals (stage, amount and dates stay), the merges' copies, and its name and keys in what
