@@ -24,8 +24,9 @@ from core.db import Connection
 from core.errors import ArgumentsWrong
 from core.tenancy import Identity
 
-_REACHABLE = frozenset({KeyKind.PHONE, KeyKind.WA_ID, KeyKind.EMAIL, KeyKind.BSUID, KeyKind.LID, KeyKind.INSTAGRAM,
-                        KeyKind.LINKEDIN})  # fmt: skip
+REACHABLE = frozenset({KeyKind.PHONE, KeyKind.WA_ID, KeyKind.EMAIL, KeyKind.BSUID, KeyKind.LID, KeyKind.INSTAGRAM,
+                       KeyKind.LINKEDIN})  # fmt: skip
+"""Kinds of keys by which somebody can be written to or called."""
 _FORGOTTEN = "[…]"
 _WRITTEN_IN = (
     ("crm_activities", "text"), ("crm_tasks", "title"), ("crm_deals", "title"), ("crm_deals", "lost_reason")
@@ -216,7 +217,7 @@ async def _block(
     conn: Connection, tenant_id: str, keys: Iterable[Key | StoredKey], reason: BlockReason, now: datetime
 ) -> None:
     for key in keys:
-        if key.kind in _REACHABLE:
+        if key.kind in REACHABLE:
             await conn.execute(
                 """INSERT INTO crm_do_not_contact (tenant_id, hash, kind, reason, since)
                    VALUES (current_tenant(), %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
