@@ -15,8 +15,9 @@ from tools.spec import ToolArgs
 Warning_ = tuple[str, dict[str, Any]]
 """A text's key and its parameters, as in business/approvals/model.py Preview.warnings."""
 
-_NOT_TARGETS = frozenset({"reason", "account"})
-"""`reason` is the model's own sentence: evidence, not an order. `account` only says where the target is looked for."""
+_NOT_TARGETS = frozenset({"reason", "account", "text"})
+"""`reason` is the model's own sentence: evidence, not an order. `account` only says where the target is looked for.
+`text` is what would be written or said: whoever approves reads all of it."""
 _POINTS = re.compile(
     r"\b(?:el[ae]s?|ess[ae]s?|est[ae]s?|dess[ae]s?|dest[ae]s?|isso|isto|del[ae]s?|it|them|this|that|these|those"
     r"|es[ae]|es[ao]s|primeir[ao]s?|segund[ao]s?|terceir[ao]s?|quart[ao]s?|quint[ao]s?|ultim[ao]s?"
@@ -27,6 +28,11 @@ _POINTS = re.compile(
     r"|feira|manha|tarde|noite|fim|final|periodo|period|morning|evening)\b)"
 )
 """Words that point at something shown before: "pausa ela", "a segunda"."""
+_BEST = re.compile(
+    r"\b(?:melhores|mejores|best|top|qualificad[ao]s|qualified|[ck]alificad[ao]s|cualificad[ao]s|primeir[ao]s|primer[ao]s"
+    r"|tod[ao]s)\b"
+)
+"""Words that leave the choice to our ranking: "fale com os melhores"."""
 _COMMON = frozenset(
     re.findall(
         r"\w+",
@@ -73,7 +79,8 @@ def origin_of(turn: Turn, value: str) -> str | None:
     found: str | None = None
     for record in turn.results:
         for owner in _owners(record.result, value):
-            if _named_by_user(turn, str(owner.get("name") or "")):
+            ranked = "n" in owner and "score" in owner and _BEST.search(folded(turn.text))
+            if ranked or _named_by_user(turn, str(owner.get("name") or "")):
                 return "user"
             found = record.origin
     for owner in _owners(_shown(turn), value):
