@@ -161,11 +161,20 @@ class Conversations:
         return message_id
 
     async def announce(
-        self, tenant_id: str, conversation_id: str, text: str, extra: dict[str, Any] | None = None
+        self,
+        tenant_id: str,
+        conversation_id: str,
+        text: str,
+        extra: dict[str, Any] | None = None,
+        *,
+        within: Connection | None = None,
     ) -> str:
-        """Say something in a conversation outside a turn: the result of a job that ran in the background."""
+        """Say something in a conversation outside a turn: the result of a job that ran in the background.
+
+        `within`: the caller's transaction, so that what is said and the note that it was said are one.
+        """
         message_id = new_id("msg")
-        async with self._db.tenant(tenant_id) as conn:
+        async with self._db.tenant(tenant_id, within) as conn:
             await conn.execute(
                 """insert into messages (id, tenant_id, conversation_id, turn_id, role, text, extra, created_at)
                    values (%s, %s, %s, null, 'assistant', %s, %s, %s)""",

@@ -17,11 +17,13 @@ class Subject(StrEnum):
 @dataclass(frozen=True)
 class Source:
     """Where data is from. `name` is a short word (person, import, registry, web); `reference` a URL, a file and line,
-    or a conversation. What a person said is only replaced by what a person says."""
+    or a conversation. What a person said is only replaced by what a person says. `at` is when the source told it, aware;
+    None: as it is brought in."""
 
     name: str
     reference: str = ""
     by_person: bool = False
+    at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,7 @@ def _persons_word(row: Row, name: str, source: Source) -> bool:
 
 
 def fact_row(source: Source, at: str) -> Row:
+    at = source.at.isoformat() if source.at else at
     return {"source": source.name, "reference": source.reference, "by_person": source.by_person, "at": at}
 
 

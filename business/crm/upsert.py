@@ -459,7 +459,7 @@ class _Writing:
                 {
                     "tenant_id": self.who.tenant_id, "subject": self.subject, "subject_id": record_id,
                     "kind": found.kind, "value": found.value, "given": found.given, "source": source.name,
-                    "reference": source.reference, "at": self.at,
+                    "reference": source.reference, "at": source.at.isoformat() if source.at else self.at,
                 }
             )  # fmt: skip
 

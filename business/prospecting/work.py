@@ -238,6 +238,14 @@ class Work:
         async with self._db.tenant(tenant_id) as conn:
             return await search_in(conn, search_id, None)
 
+    async def found(self, tenant_id: str, search_id: str) -> list[Candidate]:
+        """All candidates of a search, the best first."""
+        async with self._db.tenant(tenant_id) as conn:
+            rows = await conn.execute(
+                "SELECT * FROM prospect_candidates WHERE search_id = %s ORDER BY score DESC, seq", [search_id]
+            )
+            return [candidate_of(row) for row in await rows.fetchall()]
+
     async def fail(self, tenant_id: str, search_id: str, code: str) -> None:
         """Give a running search up, whoever worked on it: its job has failed too often."""
         async with self._db.tenant(tenant_id) as conn:

@@ -1,0 +1,179 @@
+"""Searches of the web for one tenant: what was asked lately is answered from the database, what a month's quota allows
+is asked and counted, and more is not asked.
+
+Before a question goes out, the vendors whose month is used up are named as spent; what the answer cost is added when it
+is there. So hunts that race overspend by no more than the questions in flight.
+"""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter
+
+from core.clock import Clock
+from core.db import Connection, Database
+from core.errors import Unavailable
+from integrations.web_search.client import WebSearch
+from integrations.web_search.payloads import Answer, Language, News, Page, Place, PlaceQuery, Query
+
+MONTHLY = 250
+"""Searches a month with each vendor: what SerpAPI's free plan gives (https://serpapi.com/pricing, looked at in 2026).
+Brave and Serper count in credits of the same size."""
+GOOD_FOR_DAYS = 30
+"""As long as the registry's month. News are asked anew after a day."""
+_NEWS_GOOD_FOR = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class MonthUse:
+    """What a tenant has used of the search vendors in a month (UTC)."""
+
+    month: date
+    """Its first day."""
+    used: dict[str, int]
+    """Vendor → units."""
+    limit: int
+    """For each vendor."""
+
+
+class WebQuota:
+    """Counts and keeps for all tenants. `monthly` for each tenant and vendor, in the vendor's units; answers are good
+    for `days` (0: every question is asked)."""
+
+    def __init__(self, db: Database, clock: Clock, *, monthly: int = MONTHLY, days: int = GOOD_FOR_DAYS) -> None:
+        self._db = db
+        self._clock = clock
+        self.monthly = monthly
+        self._good_for = timedelta(days=days)
+
+    def of(self, tenant_id: str, web: WebSearch) -> "CountedWeb":
+        """The web for one tenant."""
+        return CountedWeb(self, tenant_id, web)
+
+    async def used(self, tenant_id: str) -> MonthUse:
+        """This month so far."""
+        month = _month(self._clock.now())
+        async with self._db.tenant(tenant_id) as conn:
+            return MonthUse(month, await _used(conn, month), self.monthly)
+
+    async def spent(self, tenant_id: str) -> list[str]:
+        """The vendors whose month is used up."""
+        return [vendor for vendor, used in (await self.used(tenant_id)).used.items() if used >= self.monthly]
+
+    async def kept(self, tenant_id: str, question: str, kind: str) -> tuple[dict[str, Any], datetime] | None:
+        """An answer that is still good, and when it was given."""
+        good_for = min(self._good_for, _NEWS_GOOD_FOR) if kind == "news" else self._good_for
+        async with self._db.tenant(tenant_id) as conn:
+            row = await (
+                await conn.execute(
+                    "SELECT answer, asked_at FROM web_search_answers WHERE question = %s AND asked_at > %s",
+                    [question, self._clock.now() - good_for],
+                )
+            ).fetchone()
+        return None if row is None else (row["answer"], row["asked_at"])
+
+    async def keep(self, tenant_id: str, question: str, kind: str, answer: Answer[Any], record: dict[str, Any]) -> None:
+        """Count what an answer cost, and keep it; answers past their time go."""
+        async with self._db.tenant(tenant_id) as conn:
+            await conn.execute(
+                """INSERT INTO web_search_use AS u (tenant_id, vendor, month, used)
+                   VALUES (current_tenant(), %s, %s, %s)
+                   ON CONFLICT (tenant_id, vendor, month) DO UPDATE SET used = u.used + excluded.used""",
+                [answer.vendor, _month(answer.asked_at), answer.cost],
+            )
+            if not self._good_for:
+                return
+            await conn.execute(
+                """INSERT INTO web_search_answers (tenant_id, question, kind, answer, asked_at)
+                   VALUES (current_tenant(), %s, %s, %s, %s)
+                   ON CONFLICT (tenant_id, question) DO UPDATE
+                   SET answer = excluded.answer, asked_at = excluded.asked_at""",
+                [question, kind, Jsonb(record), answer.asked_at],
+            )
+            await conn.execute(
+                "DELETE FROM web_search_answers WHERE asked_at <= %s", [self._clock.now() - self._good_for]
+            )
+
+
+class CountedWeb:
+    """The web as one tenant may ask it. An answer that was kept costs 0 and says when it was given.
+
+    Raises what WebSearch does; Unavailable("web_search_month_over", limit) when every vendor's month is used up, and
+    then nothing is asked.
+    """
+
+    def __init__(self, quota: WebQuota, tenant_id: str, web: WebSearch) -> None:
+        self._quota = quota
+        self._tenant_id = tenant_id
+        self._web = web
+
+    async def pages(self, query: Query) -> Answer[Page]:
+        """Pages of the web."""
+        return await self._asked("pages", asdict(query), lambda spent: self._web.pages(query, spent=spent))
+
+    async def places(self, query: PlaceQuery) -> Answer[Place]:
+        """Places of a map."""
+        return await self._asked("places", asdict(query), lambda spent: self._web.places(query, spent=spent))
+
+    async def news(self, query: Query) -> Answer[News]:
+        """News; kept for a day only."""
+        return await self._asked("news", asdict(query), lambda spent: self._web.news(query, spent=spent))
+
+    async def linkedin(self, company: str, city: str = "", *, language: Language = "pt-BR") -> Answer[Page]:
+        """A company's LinkedIn pages as search results show them."""
+        asked = {"company": company, "city": city, "language": language}
+        return await self._asked(
+            "linkedin", asked, lambda spent: self._web.linkedin(company, city, language=language, spent=spent)
+        )
+
+    async def _asked(
+        self, kind: str, asked: dict[str, Any], ask: Callable[[Collection[str]], Awaitable[Answer[Any]]]
+    ) -> Answer[Any]:
+        question = hashlib.sha256(json.dumps([kind, asked], sort_keys=True).encode()).hexdigest()
+        kept = await self._quota.kept(self._tenant_id, question, kind)
+        if kept is not None:
+            record, asked_at = kept
+            return Answer(
+                vendor=record["vendor"],
+                words=record["words"],
+                results=_results(kind).validate_python(record["results"]),
+                asked_at=asked_at,
+                cost=0,
+                more=record["more"],
+                unreadable=record["unreadable"],
+            )
+        spent = await self._quota.spent(self._tenant_id)
+        if self._web.vendors and set(self._web.vendors) <= set(spent):
+            limit = self._quota.monthly
+            raise Unavailable("web_search_month_over", f"the month's {limit} searches are used up", limit=limit)
+        answer = await ask(spent)
+        record = {
+            "vendor": answer.vendor,
+            "words": answer.words,
+            "results": _results(kind).dump_python(answer.results, mode="json"),
+            "more": answer.more,
+            "unreadable": answer.unreadable,
+        }
+        await self._quota.keep(self._tenant_id, question, kind, answer, record)
+        return answer
+
+
+async def _used(conn: Connection, month: date) -> dict[str, int]:
+    rows = await conn.execute("SELECT vendor, used FROM web_search_use WHERE month = %s ORDER BY vendor", [month])
+    return {row["vendor"]: row["used"] for row in await rows.fetchall()}
+
+
+def _month(at: datetime) -> date:
+    return at.date().replace(day=1)
+
+
+@cache
+def _results(kind: str) -> TypeAdapter[Any]:
+    of = {"places": Place, "news": News}.get(kind, Page)
+    return TypeAdapter(tuple[of, ...])  # type: ignore[valid-type]

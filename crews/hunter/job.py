@@ -1,0 +1,330 @@
+"""A search as work in the background, which a crash neither loses nor doubles.
+
+    start: row and job in one transaction → run: find, save each lead at once → announce its end, once
+    a process dies: its lease runs out (a minute), `revive` puts the job in the queue again, it goes on where it stopped
+
+A turn may `follow` a search and tell its end itself; then it is not announced. Where no worker takes the search (the
+terminal without a server), whoever follows it does the work.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Literal, Protocol
+
+import structlog
+
+from business.conversations.service import Conversations
+from business.crm.service import Crm
+from business.people.service import People
+from business.prospecting.enrich import Judge, Used
+from business.prospecting.evidence import Evidence
+from business.prospecting.finding import find
+from business.prospecting.lessons import Said
+from business.prospecting.lines import Line
+from business.prospecting.model import IdealCustomer
+from business.prospecting.quota import MonthUse, WebQuota
+from business.prospecting.score import Verdict
+from business.prospecting.searches import Candidate, CandidateState, Search, Searches, State
+from business.prospecting.sources import OpenSources
+from business.prospecting.work import Work
+from core.clock import Clock
+from core.db import Connection, Database
+from core.errors import MutiraoError, Refused
+from core.ids import new_id
+from core.jobs import Jobs
+from core.tenancy import Identity
+from crews.hunter.ending import ending
+from integrations.minha_receita.payloads import Company
+from prompts.texts import Texts
+from tools.leads import Leads
+
+JOB = "prospect_search"
+QUEUED = timedelta(seconds=60)
+"""A job that was put in the queue less than this ago is not put there again."""
+GIVE_UP = timedelta(hours=24)
+"""A search that came no further for so long (the registry is away) ends as failed."""
+_POLL = 0.3  # seconds between looks at the rows of a search that is followed
+_PATIENCE = 1.0  # seconds in which a worker would have taken a search
+
+Decision = Literal["save", "reject", "won", "lost", "not_this_kind"]
+
+log = structlog.get_logger(__name__)
+
+
+class Scouts(Protocol):
+    """crews/hunter/scouts.py"""
+
+    async def look(
+        self, who: Identity, search: Search, company: Company, evidence: "tuple[Evidence, ...]", judge: Judge
+    ) -> "tuple[tuple[Evidence, ...], Used]": ...
+
+
+class Likeness(Protocol):
+    """crews/hunter/likeness.py"""
+
+    async def evidence(
+        self, tenant_id: str, company: Company, evidence: "tuple[Evidence, ...]"
+    ) -> "tuple[Evidence, ...]": ...
+
+    async def learn(self, tenant_id: str) -> object: ...
+
+
+class Hunts:
+    """The searches of all tenants as work. app.py declares `run` as the job JOB, calls `revive` from keep_promises and
+    `close` at the end; `web` counts the tenants' searches of the web."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        jobs: Jobs,
+        people: People,
+        searches: Searches,
+        work: Work,
+        crm: Crm,
+        open_sources: OpenSources,
+        conversations: Conversations,
+        texts: Texts,
+        *,
+        scouts: Scouts | None = None,
+        likeness: Likeness | None = None,
+        web: WebQuota | None = None,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._jobs = jobs
+        self._people = people
+        self._searches = searches
+        self._work = work
+        self._open_sources = open_sources
+        self._conversations = conversations
+        self._texts = texts
+        self._scouts = scouts
+        self._likeness = likeness
+        self._web = web or WebQuota(db, clock)
+        self.leads = Leads(db, crm, searches, texts)
+        self._here: dict[str, asyncio.Task[None]] = {}
+
+    # --- by a person ------------------------------------------------------------------------------
+
+    async def start(
+        self, who: Identity, conversation_id: str | None, sentence: str, profile: IdealCustomer, language: str
+    ) -> Search:
+        """A search and its job, in one transaction; its end is told in the conversation, in `language`.
+
+        Raises what Searches.start does.
+        """
+        async with self._db.tenant(who.tenant_id) as conn:
+            search = await self._searches.start(
+                who, sentence, profile, language, conversation_id=conversation_id, within=conn
+            )
+            await self._queue(conn, who.tenant_id, search.id)
+        return search
+
+    async def follow(
+        self, who: Identity, search_id: str, seconds: float, on_candidate: Callable[[Candidate], None]
+    ) -> Search:
+        """Watch a search for up to `seconds` or until it is no longer running; the search as it then stands.
+
+        `on_candidate` is told each company in the order found, those found before included; a duplicate of another is
+        not told. An end that is seen here is not announced: the caller tells it. Refused("prospect_unknown").
+        """
+        search = await self._searches.get(who, search_id)
+        await self._follows(search, who.tenant_id, timedelta(seconds=seconds + 5))
+        began, after = time.monotonic(), 0
+        try:
+            while True:
+                search = await self._searches.get(who, search_id)  # before its finds, so that none of them is missed
+                found, after = await self._searches.found_after(who, search_id, after)
+                for candidate in found:
+                    on_candidate(candidate)
+                spent = time.monotonic() - began
+                if search.state is not State.RUNNING or spent >= seconds:
+                    break
+                if spent > _PATIENCE:
+                    await self._work_here(who.tenant_id, search_id)
+                await asyncio.sleep(min(_POLL, seconds - spent))
+        except BaseException:  # whoever followed is gone and tells nothing: its end is announced
+            await asyncio.shield(self._follows(search, who.tenant_id, None))
+            raise
+        await self._leaves(search, who.tenant_id)
+        return search
+
+    async def pause(self, who: Identity, search_id: str) -> Search:
+        """Halt a running search at the next company. Raises as Searches.pause."""
+        return await self._searches.pause(who, search_id)
+
+    async def resume(self, who: Identity, search_id: str) -> Search:
+        """Let a paused search go on, in the background. Raises as Searches.resume."""
+        async with self._db.tenant(who.tenant_id) as conn:
+            search = await self._searches.resume(who, search_id, within=conn)
+            if search.state is State.RUNNING:
+                await self._queue(conn, who.tenant_id, search_id)
+        return search
+
+    async def decide(self, who: Identity, candidate_id: str, decision: Decision) -> tuple[Candidate, list[Line]]:
+        """A person's word on a candidate: save it to the CRM, reject it, or what became of it. The candidate as it then
+        is, and sentences on what that changed. Refused: prospect_unknown, prospect_not_allowed, what Leads.save raises.
+        """
+        candidate = await self._searches.candidate(who, candidate_id)
+        if decision == "save":
+            search = await self._searches.get(who, candidate.search_id)
+            saved = await self.leads.save(who, search, candidate)
+            return saved, [saved.note] if saved.note else []
+        if decision == "reject":
+            note = Line("prospecting.note.by_person", {"name": who.name})
+            return await self._searches.mark(who, candidate_id, CandidateState.REJECTED, note=note), []
+        lines = await self._searches.say(who, candidate_id, Said(decision))
+        return await self._searches.candidate(who, candidate_id), lines
+
+    async def month(self, who: Identity) -> MonthUse:
+        """How many searches of the web the tenant has used this month, and may."""
+        return await self._web.used(who.tenant_id)
+
+    # --- in the background ------------------------------------------------------------------------
+
+    async def run(self, tenant_id: str, search_id: str) -> None:
+        """Work on a search until it ends, and tell its end. Safe to be run twice, at once or after a crash.
+
+        Unavailable: to be run again.
+        """
+        try:
+            search = await self._work.look(tenant_id, search_id)
+        except Refused:
+            return  # erased with its tenant
+        if search.state is State.RUNNING:
+            search = await self._hunt(tenant_id, search)
+        if search.state in (State.DONE, State.FAILED):
+            await self._announce(tenant_id, search_id)
+
+    async def revive(self) -> None:
+        """Put searches in the queue again that nobody works on, or whose end nobody told; give up those that came no
+        further for a day. For a round by the clock and for the start of a process."""
+        for tenant in await self._people.tenants():
+            now = self._clock.now()
+            async with self._db.tenant(tenant.id) as conn:
+                await conn.execute(
+                    """UPDATE prospect_searches SET state = 'failed', ended = 'prospect_no_further', updated_at = %s
+                       WHERE state = 'running' AND (lease_by IS NULL OR lease_until <= %s) AND updated_at <= %s""",
+                    [now, now, now - GIVE_UP],
+                )
+                rows = await conn.execute(
+                    """SELECT id FROM prospect_searches WHERE (queued_at IS NULL OR queued_at <= %s) AND (
+                           (state = 'running' AND (lease_by IS NULL OR lease_until <= %s))
+                           OR (state IN ('done', 'failed') AND announced_at IS NULL AND conversation_id IS NOT NULL
+                               AND (followed_until IS NULL OR followed_until <= %s)))
+                       ORDER BY created_at LIMIT 100 FOR UPDATE SKIP LOCKED""",
+                    [now - QUEUED, now, now],
+                )
+                for row in await rows.fetchall():
+                    await self._queue(conn, tenant.id, row["id"])
+
+    async def close(self) -> None:
+        """Let go of what is worked on in this process; another goes on with it."""
+        working = list(self._here.values())
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+
+    async def _hunt(self, tenant_id: str, search: Search) -> Search:
+        try:
+            who = await self._people.identity(tenant_id, search.owner_id or "")
+        except Refused as gone:  # nobody may act for it any more
+            await self._work.fail(tenant_id, search.id, gone.code)
+            return await self._work.look(tenant_id, search.id)
+        await self._save_what_is_left(who, search)
+        sources = await self._open_sources()
+
+        async def save(candidate: Candidate) -> None:
+            if candidate.verdict is Verdict.QUALIFIED:
+                await self.leads.save(who, search, candidate)
+
+        return await find(
+            self._work,
+            tenant_id,
+            search.id,
+            sources.registry,
+            worker=new_id("hunt"),
+            pages=sources.pages,
+            web=self._web.of(tenant_id, sources.web),
+            scouts=partial(self._scouts.look, who) if self._scouts else None,
+            likens=partial(self._likeness.evidence, tenant_id) if self._likeness else None,
+            on_candidate=save,
+            time_zone=who.time_zone,
+        )
+
+    async def _save_what_is_left(self, who: Identity, search: Search) -> None:
+        """Leads that a process which died had found and not saved yet."""
+        for candidate in await self._work.found(who.tenant_id, search.id):
+            unsaved = candidate.state is CandidateState.NEW and candidate.note is None
+            if candidate.verdict is Verdict.QUALIFIED and unsaved:
+                await self.leads.save(who, search, candidate)
+
+    async def _work_here(self, tenant_id: str, search_id: str) -> None:
+        """Do the work in this process when no other does."""
+        if search_id in self._here or search_id not in await self._work.waiting(tenant_id):
+            return
+
+        async def work() -> None:
+            try:
+                await self.run(tenant_id, search_id)
+            except MutiraoError as error:  # `revive` tries again
+                log.warning("hunt_interrupted", search=search_id, code=error.code)
+            except Exception:
+                log.exception("hunt_failed", search=search_id)
+            finally:
+                self._here.pop(search_id, None)
+
+        self._here[search_id] = asyncio.create_task(work(), name=f"hunt {search_id}")
+
+    async def _queue(self, conn: Connection, tenant_id: str, search_id: str) -> None:
+        await conn.execute("UPDATE prospect_searches SET queued_at = %s WHERE id = %s", [self._clock.now(), search_id])
+        await self._jobs.defer(conn, JOB, tenant_id=tenant_id, search_id=search_id)
+
+    # --- telling its end, once --------------------------------------------------------------------
+
+    async def _follows(self, search: Search, tenant_id: str, span: timedelta | None) -> None:
+        until = None if span is None else self._clock.now() + span
+        async with self._db.tenant(tenant_id) as conn:
+            await conn.execute("UPDATE prospect_searches SET followed_until = %s WHERE id = %s", [until, search.id])
+
+    async def _leaves(self, search: Search, tenant_id: str) -> None:
+        """Whoever followed tells what they saw: an end that they saw is told, one that came after is not."""
+        seen = search.state in (State.DONE, State.FAILED)
+        async with self._db.tenant(tenant_id) as conn:
+            await conn.execute(
+                """UPDATE prospect_searches SET followed_until = NULL,
+                       announced_at = CASE WHEN %s THEN coalesce(announced_at, %s) ELSE announced_at END
+                   WHERE id = %s""",
+                [seen, self._clock.now(), search.id],
+            )
+            if not seen:
+                row = await (
+                    await conn.execute("SELECT state FROM prospect_searches WHERE id = %s", [search.id])
+                ).fetchone()
+                if row is not None and row["state"] in (State.DONE, State.FAILED):
+                    await self._queue(conn, tenant_id, search.id)
+
+    async def _announce(self, tenant_id: str, search_id: str) -> None:
+        """Say in its conversation that a search has ended: in one transaction with the note that it was said."""
+        search = await self._work.look(tenant_id, search_id)
+        text = await self._ending(tenant_id, search) if search.conversation_id else ""
+        now = self._clock.now()
+        async with self._db.tenant(tenant_id) as conn:
+            told = await (
+                await conn.execute(
+                    """UPDATE prospect_searches s SET announced_at = %s
+                       WHERE id = %s AND announced_at IS NULL AND (followed_until IS NULL OR followed_until <= %s)
+                       RETURNING (SELECT c.id FROM conversations c WHERE c.id = s.conversation_id) AS conversation""",
+                    [now, search_id, now],
+                )
+            ).fetchone()
+            if told is not None and told["conversation"] is not None:
+                await self._conversations.announce(tenant_id, told["conversation"], text, within=conn)
+
+    async def _ending(self, tenant_id: str, search: Search) -> str:
+        candidates = await self._work.found(tenant_id, search.id)
+        return ending(self._texts, search, candidates, await self._web.used(tenant_id))

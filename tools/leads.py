@@ -1,0 +1,245 @@
+"""A candidate becomes a lead: a company of the CRM with where each thing is known from, and a deal on the first stage.
+
+What is done here is done once, however often it is asked for: the company is found again by what identifies it, a
+second open deal is not made, and the candidate remembers what it became. What is not clear is written nowhere and
+waits for a person; who asked not to be contacted is not saved at all.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from business.crm.identity import KeyKind
+from business.crm.model import CompanyData, ContactData, Outcome, Source, StageKind, Subject, Upserted
+from business.crm.names import Likeness, compare_companies
+from business.crm.service import Crm
+from business.prospecting.evidence import WEBSITE, Evidence, Kind, company_url, of_company, of_kind
+from business.prospecting.lines import Line, said
+from business.prospecting.searches import Candidate, CandidateState, Search, Searches
+from core.db import Database
+from core.errors import Refused
+from core.tenancy import Identity
+from integrations.brasil_places.cities import known_cities
+from integrations.minha_receita.client import SOURCE as REGISTRY
+from integrations.minha_receita.payloads import Company, from_record
+from prompts.texts import Texts
+
+_KEYS = {
+    Kind.PHONE: KeyKind.PHONE, Kind.WHATSAPP: KeyKind.WA_ID, Kind.EMAIL: KeyKind.EMAIL,
+    Kind.INSTAGRAM: KeyKind.INSTAGRAM, Kind.LINKEDIN: KeyKind.LINKEDIN,
+}  # fmt: skip
+_LONGEST_TAG = 60
+
+
+class Leads:
+    """Candidates into the CRM, with the rights of who asked for them."""
+
+    def __init__(self, db: Database, crm: Crm, searches: Searches, texts: Texts) -> None:
+        self._db = db
+        self._crm = crm
+        self._searches = searches
+        self._texts = texts
+
+    async def save(self, who: Identity, search: Search, candidate: Candidate) -> Candidate:
+        """Bring a candidate into the CRM; the candidate as it then is.
+
+        saved: it is the company `company_id`, `outcome` created, updated or unchanged, with an open deal.
+        rejected: it is on the list of those not to be contacted; new, with a note: it is not clear which company of the
+        CRM it is, and a person has to say. Refused: prospect_not_allowed, crm_not_allowed.
+        """
+        async with self._db.lock(f"lead:{who.tenant_id}:{candidate.id}", timeout=30, brief=True):
+            candidate = await self._searches.candidate(who, candidate.id)
+            if candidate.state is CandidateState.SAVED or candidate.bronze is None:  # done already, or erased
+                return candidate
+            lead = _Lead.of(candidate, search, partial(self._texts.say, search.language), who)
+            blocked = await self._crm.blocked(who.tenant_id, lead.keys)
+            if blocked:
+                first = blocked[0]
+                what = Line(f"prospecting.key.{first.kind}")
+                reason = Line(f"prospecting.blocked.{first.reason}")
+                told = {"what": what, "reason": reason, "since": first.since.date()}
+                note = Line("prospecting.note.blocked", told)
+                return await self._searches.mark(who, candidate.id, CandidateState.REJECTED, note=note)
+            try:
+                saved = await self._company(who, lead)
+            except Refused as refused:
+                if refused.code not in ("crm_of_another", "crm_key_taken"):
+                    raise
+                saved = Line(f"error.{refused.code}")
+            if isinstance(saved, Line):
+                return await self._searches.mark(who, candidate.id, CandidateState.NEW, note=saved)
+            company_id, outcome = saved
+            await self._people(who, lead, company_id)
+            customer = await self._deal(who, lead, company_id)
+            await self._qualified(who, lead, company_id)
+            return await self._searches.mark(
+                who, candidate.id, CandidateState.SAVED, company_id=company_id, outcome=outcome,
+                note=Line("prospecting.note.customer") if customer else None,
+            )  # fmt: skip
+
+    async def forget(self, who: Identity, candidate_id: str) -> bool:
+        """Erase a candidate and the company that it became, for good: it is not found again, and its keys go on the
+        list of those not to be contacted. Whether there was something. Refused: prospect_*, crm_not_allowed."""
+        candidate = await self._searches.candidate(who, candidate_id)
+        if candidate.cnpj is None:
+            return False
+        if candidate.company_id is not None:
+            await self._crm.erase(who, Subject.COMPANY, candidate.company_id, keep_out=True)
+        return await self._searches.forget(who, candidate.cnpj)
+
+    # --- one lead ---------------------------------------------------------------------------------
+
+    async def _company(self, who: Identity, lead: "_Lead") -> tuple[str, str] | Line:
+        """Its id and what saving it was, or why it waits."""
+        registry, *others = lead.data
+        planned = await self._crm.upsert_company(who, registry, dry_run=True)
+        taken = {name for name, (before, _) in planned.changes.items() if before is not None}
+        # Whose it is and what for stays as it was, where somebody had said so before.
+        registry = replace(
+            registry,
+            owner_id=None if "owner_id" in taken else registry.owner_id,
+            purpose=None if "purpose" in taken else registry.purpose,
+        )
+        first = await self._crm.upsert_company(who, registry)
+        if first.id is None:
+            return _unclear(first)
+        outcomes = [first.outcome]
+        for data in others:
+            more = await self._crm.upsert_company(who, data, into=first.id)
+            outcomes.append(more.outcome)  # AMBIGUOUS: what that source told belongs to another company as well
+        told = [one for one in (Outcome.CREATED, Outcome.UPDATED) if one in outcomes]
+        return first.id, str(told[0] if told else Outcome.UNCHANGED)
+
+    async def _people(self, who: Identity, lead: "_Lead", company_id: str) -> None:
+        """Contacts that were known before, and are of this company, belong to it now."""
+        for kind, given in lead.keys:
+            for contact in await self._crm.contacts_with(who, kind, given):
+                alike = [compare_companies(contact.company_name, name) for name in lead.names]
+                theirs = kind is KeyKind.CNPJ or Likeness.SAME in alike
+                if contact.company_id is None and theirs:
+                    data = ContactData(
+                        source=lead.data[0].source,
+                        company_id=company_id,
+                        company_name=contact.company_name,
+                        keys=((kind, given),),
+                    )
+                    await self._crm.upsert_contact(who, data, into=contact.id)
+
+    async def _deal(self, who: Identity, lead: "_Lead", company_id: str) -> bool:
+        """An open deal on the first open stage, if there is none; whether it is a customer that was won already, which
+        gets no new one."""
+        if await self._crm.deals(who, company_id=company_id, kind=StageKind.OPEN, limit=1):
+            return False
+        if await self._crm.deals(who, company_id=company_id, kind=StageKind.WON, limit=1):
+            return True
+        stages = await self._crm.stages(who)
+        first = next(stage for stage in stages if stage.kind is StageKind.OPEN)
+        await self._crm.create_deal(who, lead.names[0], company_id=company_id, stage_id=first.id, tags=lead.tags)
+        return False
+
+    async def _qualified(self, who: Identity, lead: "_Lead", company_id: str) -> None:
+        """Said once for each candidate: a process may have died right after it was said."""
+        for entry in await self._crm.timeline(who, company_id=company_id, limit=50):
+            same = entry.kind == "qualified" and entry.data.get("score") == lead.candidate.score
+            if same and entry.at >= lead.candidate.found_at:
+                return
+        reason = lead.reason
+        await self._crm.qualify(who, Subject.COMPANY, company_id, score=lead.candidate.score, reason=reason)
+
+
+@dataclass(frozen=True)
+class _Lead:
+    """A candidate in the CRM's terms."""
+
+    candidate: Candidate
+    names: tuple[str, ...]
+    """The name to call it by first."""
+    data: tuple[CompanyData, ...]
+    """One for each source, the registry's first."""
+    tags: tuple[str, ...]
+    reason: str
+
+    @classmethod
+    def of(cls, candidate: Candidate, search: Search, say: Callable[..., str], who: Identity) -> "_Lead":
+        assert candidate.bronze is not None
+        company = from_record(candidate.bronze)
+        tags = tuple(dict.fromkeys(tag[:_LONGEST_TAG] for tag in (say("prospecting.tag"), *_tags(company, search))))
+        names = tuple(dict.fromkeys(filter(None, (company.trade_name, company.legal_name, company.cnpj))))
+        registry = replace(_of_registry(company), tags=tags, owner_id=who.user_id, purpose=say("prospecting.purpose"))
+        told = [said(line, say) for line in candidate.reasons()]
+        others = _of_others(company.cnpj, candidate.evidence)
+        return cls(candidate, names, (registry, *others), tags, "; ".join(told))
+
+    @property
+    def keys(self) -> list[tuple[KeyKind, str]]:
+        return list(dict.fromkeys(key for data in self.data for key in data.keys))
+
+
+def _unclear(found: Upserted) -> Line:
+    """Which companies of the CRM it may be, and why that is not clear."""
+    names = [one.name or "…" for one in found.candidates]
+    rules = list(dict.fromkeys(one.match.rule for one in found.candidates))
+    return Line("prospecting.note.ambiguous", {"names": names, "why": [Line(f"crm.rule.{rule}") for rule in rules]})
+
+
+def _tags(company: Company, search: Search) -> Sequence[str]:
+    """The activity as it was asked for."""
+    code = company.activity.code if company.activity else None
+    return [one.name for one in search.profile.activities if one.code == code]
+
+
+def _of_registry(company: Company) -> CompanyData:
+    address = company.address
+    street = ", ".join(filter(None, (address.street, address.number, address.extra, address.district)))
+    city = next((one.name for one in known_cities() if one.ibge == address.city_ibge), address.city)
+    size = next((str(one.value) for one in of_kind(of_company(company), Kind.SIZE)), None)
+    keys = [
+        (KeyKind.CNPJ, company.cnpj),
+        *((KeyKind.PHONE, phone) for phone in company.phones),
+        *((KeyKind.EMAIL, email) for email in filter(None, [company.email])),
+    ]
+    return CompanyData(
+        source=Source("registry", company_url(company), at=company.fetched_at),
+        legal_name=company.legal_name,
+        trade_name=company.trade_name,
+        main_cnae=company.activity.code if company.activity else None,
+        further_cnaes=tuple(one.code for one in company.further_activities) or None,
+        size=size,
+        opened_on=company.opened,
+        registry_status=company.status_name,
+        city=city,
+        city_code=address.city_ibge,
+        uf=address.uf,
+        address=street or None,
+        cep=address.cep,
+        keys=tuple(keys),
+    )
+
+
+def _of_others(cnpj: str, evidence: Sequence[Evidence]) -> list[CompanyData]:
+    """What map, website and web told, each place of each source by itself."""
+    places: dict[Source, list[Evidence]] = {}
+    for one in evidence:
+        wanted = one.kind in _KEYS or one.kind is Kind.WEBSITE
+        if one.source != REGISTRY and wanted and one.value is not False:
+            places.setdefault(Source(_short(one), one.reference, at=one.at), []).append(one)
+    found = []
+    for source, pieces in places.items():
+        keys = ((KeyKind.CNPJ, cnpj), *(_key(one) for one in pieces if one.kind in _KEYS))
+        website = next((str(one.value) for one in pieces if one.kind is Kind.WEBSITE), None)
+        found.append(CompanyData(source=source, keys=keys, website=website))
+    return found
+
+
+def _short(one: Evidence) -> str:
+    if one.source == WEBSITE:
+        return "website"
+    return "map" if one.reference.startswith("https://www.google.com/maps/") else "web"
+
+
+def _key(one: Evidence) -> tuple[KeyKind, str]:
+    given = str(one.value)
+    digits = "".join(filter(str.isdigit, given))
+    if one.kind is Kind.WHATSAPP and not (digits.startswith("55") and len(digits) >= 12):
+        return KeyKind.PHONE, given  # WhatsApp's own writing begins with the country
+    return _KEYS[one.kind], given
