@@ -49,6 +49,10 @@ class Web(Protocol):
     async def pages(self, query: Query) -> Answer[WebPage]: ...
 
 
+WEB_OFF = ("web_search_month_over", "search_not_set_up")
+"""What the web answers when it is not asked at all: the month's quota (quota.py), no vendor with a key."""
+
+
 @dataclass
 class Used:
     """What a look cost, and how often a source failed."""
@@ -56,6 +60,8 @@ class Used:
     searches: dict[str, int] = field(default_factory=dict)
     sites: int = 0
     failed: int = 0
+    web_off: str = ""
+    """Why the web is not asked any more: one of WEB_OFF. That is no failure of a source."""
     model_calls: int = 0
     model_usd: Decimal = Decimal(0)
     """Of the calls whose price is known, in US dollars."""
@@ -63,11 +69,19 @@ class Used:
     def search(self, vendor: str, cost: int) -> None:
         self.searches[vendor] = self.searches.get(vendor, 0) + cost
 
+    def fail(self, error: MutiraoError) -> None:
+        """A look at the web that brought nothing."""
+        if error.code in WEB_OFF:
+            self.web_off = error.code
+        else:
+            self.failed += 1
+
     def add(self, more: "Used") -> None:
         for vendor, cost in more.searches.items():
             self.search(vendor, cost)
         self.sites += more.sites
         self.failed += more.failed
+        self.web_off = more.web_off or self.web_off
         self.model_calls += more.model_calls
         self.model_usd += more.model_usd
 
@@ -120,8 +134,8 @@ async def enrich(
             more = await _map(company, web, used)
             on_map = bool(more)
             found = sorted_evidence((*found, *more))
-        except MutiraoError:
-            used.failed += 1
+        except MutiraoError as error:
+            used.fail(error)
     address = next((str(one.value) for one in of_kind(found, Kind.WEBSITE) if one.value is not False), None)
     if sites is not None and address is not None and judge.pays(found):
         found = sorted_evidence((*found, *await _site(company, address, sites, used, on_map=on_map)))
@@ -129,8 +143,8 @@ async def enrich(
     if web is not None and wanted and judge.pays(found):
         try:
             found = sorted_evidence((*found, *await _search_site(company, web, sites, used, on_map=on_map)))
-        except MutiraoError:
-            used.failed += 1
+        except MutiraoError as error:
+            used.fail(error)
     return found, used
 
 
@@ -138,10 +152,10 @@ async def enrich(
 
 
 async def _map(company: Company, web: Web, used: Used) -> tuple[Evidence, ...]:
-    name = _name(company)
+    name = name_of(company)
     if not name:
         return ()
-    query = PlaceQuery(name, _city(company))
+    query = PlaceQuery(name, city_of(company))
     answer = await web.places(query)
     used.search(answer.vendor, answer.cost)
     theirs = [place for place in answer.results if is_theirs(company, place)]
@@ -154,15 +168,15 @@ def is_theirs(company: Company, place: MapPlace) -> bool:
     """Whether a map's entry is the company's: its registered telephone, or its name at its address."""
     if place.phone and any(same_phone(place.phone, phone) for phone in company.phones):
         # An accountant's telephone stands for many clients: the name has to have something of theirs, too.
-        return bool(_telling(place.name) & _telling(f"{company.trade_name or ''} {company.legal_name or ''}"))
-    names = {folded(name) for name in (company.trade_name, company.legal_name, _name(company)) if name}
+        return bool(telling(place.name) & telling(f"{company.trade_name or ''} {company.legal_name or ''}"))
+    names = {folded(name) for name in (company.trade_name, company.legal_name, name_of(company)) if name}
     if folded(place.name) not in names or not place.address:
         return False
     address = company.address
     said = folded(place.address)
     cep = address.cep is not None and address.cep in re.sub(r"\D", "", place.address)
     number = address.number is not None and f" {folded(address.number)} " in f" {said} "
-    street = address.street is not None and _telling(address.street) <= set(said.split())
+    street = address.street is not None and telling(address.street) <= set(said.split())
     return number and (cep or street)
 
 
@@ -217,13 +231,13 @@ async def _search_site(
     company: Company, web: Web, sites: Sites | None, used: Used, *, on_map: bool
 ) -> tuple[Evidence, ...]:
     """A website by a search of the web; that there is none only when the map has them without one."""
-    name = _name(company)
+    name = name_of(company)
     if not name:
         return ()
-    query = Query(f"{name} {_city(company)}".strip())
+    query = Query(f"{name} {city_of(company)}".strip())
     answer = await web.pages(query)
     used.search(answer.vendor, answer.cost)
-    words = {word for word in _telling(name) if len(word) > 3} or _telling(name)
+    words = {word for word in telling(name) if len(word) > 3} or telling(name)
     shared = {one.url: sum(word in _host(one.url) for word in words) for one in answer.results}
     own = sorted((url for url, count in shared.items() if count), key=lambda url: -shared[url])
     for url in own[:2]:
@@ -239,7 +253,7 @@ def _host(url: str) -> str:
     return (urlsplit(url).hostname or "").lower()
 
 
-def _name(company: Company) -> str:
+def name_of(company: Company) -> str:
     """As people write it: the trade name, or the legal one without its form."""
     name = company.trade_name or _FORM.sub("", company.legal_name or "")
     return name.replace('"', " ").strip()[:120]
@@ -248,7 +262,7 @@ def _name(company: Company) -> str:
 _FORM = re.compile(r"(?:\s*-?\s*\b(?:LTDA|ME|EPP|EIRELI|S/?A|SLU|SS)\b\.?)+\s*$", re.IGNORECASE)
 
 
-def _city(company: Company) -> str:
+def city_of(company: Company) -> str:
     return (company.address.city or "").title()
 
 
@@ -257,5 +271,5 @@ _SAYS_NOTHING = frozenset(
 )
 
 
-def _telling(words: str) -> set[str]:
+def telling(words: str) -> set[str]:
     return set(folded(words).split()) - _SAYS_NOTHING

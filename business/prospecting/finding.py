@@ -198,4 +198,8 @@ class _Hunt:
             model_calls=self._cost.model_calls + used.model_calls,
             model_usd=self._cost.model_usd + used.model_usd,
         )
-        self._progress = replace(self._progress, lookups_failed=self._progress.lookups_failed + used.failed)
+        self._progress = replace(
+            self._progress,
+            lookups_failed=self._progress.lookups_failed + used.failed,
+            web_off=used.web_off or self._progress.web_off,
+        )
