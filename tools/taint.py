@@ -21,8 +21,9 @@ _NOT_TARGETS = frozenset({"reason", "account", "text"})
 _POINTS = re.compile(
     r"\b(?:el[ae]s?|ess[ae]s?|est[ae]s?|dess[ae]s?|dest[ae]s?|isso|isto|del[ae]s?|it|them|this|that|these|those"
     r"|es[ae]|es[ao]s|primeir[ao]s?|segund[ao]s?|terceir[ao]s?|quart[ao]s?|quint[ao]s?|ultim[ao]s?"
-    r"|first|second|third|fourth|fifth|last one"
-    r"|primer[ao]?|tercer[ao]?|\d[ao])\b"
+    r"|sext[ao]|setim[ao]|oitav[ao]|non[ao]|decim[ao]"
+    r"|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last one"
+    r"|primer[ao]?|tercer[ao]?|cuart[ao]|septim[ao]|octav[ao]|noven[ao]|\d[ao])\b"
     # Not where they tell a time: "essa semana", "últimos 7 dias", "this month", "segunda-feira".
     r"(?! (?:\d+ |\w+ )?(?:dias?|semanas?|mes(?:es)?|anos?|horas?|trimestre|ano|days?|weeks?|months?|years?|quarter"
     r"|feira|manha|tarde|noite|fim|final|periodo|period|morning|evening)\b)"
@@ -80,11 +81,12 @@ def origin_of(turn: Turn, value: str) -> str | None:
     for record in turn.results:
         for owner in _owners(record.result, value):
             ranked = "n" in owner and "score" in owner and _BEST.search(folded(turn.text))
-            if ranked or _named_by_user(turn, str(owner.get("name") or "")):
+            if ranked or _by_place(turn, owner) or _named_by_user(turn, str(owner.get("name") or "")):
                 return "user"
             found = record.origin
     for owner in _owners(_shown(turn), value):
-        if _named_by_user(turn, str(owner.get("name") or "")) or _POINTS.search(folded(turn.text)):
+        pointed = _by_place(turn, owner) or _POINTS.search(folded(turn.text))
+        if pointed or _named_by_user(turn, str(owner.get("name") or "")):
             return "user"
         found = found or "account data"
     return found
@@ -95,6 +97,11 @@ def _shown(turn: Turn) -> list[Any]:
     session = turn.session
     asked = session.get("open") or {}
     return [session.get("entities") or [], session.get("found") or [], asked.get("candidates") or []]
+
+
+def _by_place(turn: Turn, owner: dict[str, Any]) -> bool:
+    """Whether the user wrote the number under which it stood in a list: "rejeita a 5"."""
+    return "n" in owner and re.search(rf"(?<!\w){owner['n']}[ao]?(?!\w)", folded(turn.text)) is not None
 
 
 def _named_by_user(turn: Turn, name: str) -> bool:
