@@ -87,6 +87,10 @@ class Settings(BaseModel):
     serpapi_key: SecretStr | None = None
     brave_key: SecretStr | None = None
     serper_key: SecretStr | None = None
+    web_search_monthly: int = Field(250, ge=0, le=1_000_000)
+    """What a tenant may use of each search vendor in a month, in its units: what SerpAPI's free plan gives."""
+    web_search_days: int = Field(30, ge=0, le=365)
+    """How long an answer of the web is good: the same question is not asked, and not paid for, again. 0: it is."""
     web_pages: Literal["sandbox", "live"] = "sandbox"
     """Reading company pages: the simulated sites alone, or the public internet (never private addresses)."""
 

@@ -8,11 +8,14 @@ waits for a person; who asked not to be contacted is not saved at all.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
-from business.crm.identity import KeyKind
+from business.approvals.model import Change
+from business.crm.identity import KeyKind, is_mobile, phone
 from business.crm.model import CompanyData, ContactData, Outcome, Source, StageKind, Subject, Upserted
 from business.crm.names import Likeness, compare_companies
 from business.crm.service import Crm
+from business.prospecting.contact import Channel, KnownFrom, plan_first_contact, whole_text
 from business.prospecting.evidence import WEBSITE, Evidence, Kind, company_url, of_company, of_kind
 from business.prospecting.lines import Line, said
 from business.prospecting.searches import Candidate, CandidateState, Search, Searches
@@ -86,6 +89,55 @@ class Leads:
         if candidate.company_id is not None:
             await self._crm.erase(who, Subject.COMPANY, candidate.company_id, keep_out=True)
         return await self._searches.forget(who, candidate.cnpj)
+
+    async def draft(self, who: Identity, candidate_id: str, text: str, language: str) -> Change:
+        """A first message to a saved candidate, to be proposed: by WhatsApp, telephone or e-mail, whichever is known
+        best, with the notice of who we are, where the contact is from and how to be left alone. The draft also stands
+        on the company's timeline.
+
+        Refused: lead_gone (it is not saved), lead_blocked, first_contact_no_way (name), crm_*, prospect_*.
+        ArgumentsWrong("first_contact_text", most).
+        """
+        candidate = await self._searches.candidate(who, candidate_id)
+        if candidate.state is not CandidateState.SAVED or candidate.company_id is None or candidate.bronze is None:
+            raise Refused("lead_gone", "only a company that was saved to the CRM is written to")
+        company = await self._crm.company(who, candidate.company_id)
+        name = company.trade_name or company.legal_name or candidate.name or ""
+        keys = [(str(key.kind), key.given) for key in company.keys]
+        if await self.blocked(who.tenant_id, keys):
+            raise Refused("lead_blocked", "the company is on the do-not-contact list")
+        way = _way(candidate.evidence)
+        if way is None:
+            raise Refused("first_contact_no_way", f"no way to reach {name!r}", name=name)
+        channel, found = way
+        known_from: KnownFrom = "registry" if found.source == REGISTRY else _short(found)
+        async with self._db.tenant(who.tenant_id) as conn:
+            row = await (await conn.execute("SELECT name FROM tenants")).fetchone()
+        say = partial(self._texts.say, language)
+        source = say(f"first_contact.known_from.{known_from}")
+        ours = row["name"] if row else ""
+        change = plan_first_contact(
+            company_id=company.id,
+            candidate_id=candidate.id,
+            name=name,
+            channel=channel,
+            to=str(found.value),
+            keys=keys,
+            text=text,
+            notice=say("first_contact.lgpd", who=ours, source=source, at=found.at.date()),
+            known_from=known_from,
+            known_on=found.at.date(),
+            reference=company_url(from_record(candidate.bronze)),
+        )
+        note = say("first_contact.draft", to=str(found.value), text=whole_text(change))
+        written = await self._crm.timeline(who, company_id=company.id, limit=20)
+        if note not in [one.text for one in written]:
+            await self._crm.write_activity(who, "note", note, company_id=company.id)
+        return change
+
+    async def blocked(self, tenant_id: str, keys: Sequence[tuple[str, str]]) -> bool:
+        """Whether one of these is on the list of those not to be contacted: for FirstContactHandler."""
+        return bool(await self._crm.blocked(tenant_id, [(KeyKind(kind), given) for kind, given in keys]))
 
     # --- one lead ---------------------------------------------------------------------------------
 
@@ -231,7 +283,20 @@ def _of_others(cnpj: str, evidence: Sequence[Evidence]) -> list[CompanyData]:
     return found
 
 
-def _short(one: Evidence) -> str:
+def _way(evidence: Sequence[Evidence]) -> tuple[Channel, Evidence] | None:
+    """By what to write first: a known WhatsApp, a mobile (which may have it), an e-mail, a landline."""
+    known = [one for one in evidence if isinstance(one.value, str)]
+    mobile = [one for one in of_kind(known, Kind.PHONE) if is_mobile(phone(str(one.value)) or "")]
+    ways: list[tuple[Channel, Sequence[Evidence]]] = [
+        ("whatsapp", of_kind(known, Kind.WHATSAPP)),
+        ("phone", mobile),
+        ("email", of_kind(known, Kind.EMAIL)),
+        ("phone", of_kind(known, Kind.PHONE)),
+    ]
+    return next(((channel, found[0]) for channel, found in ways if found), None)
+
+
+def _short(one: Evidence) -> Literal["website", "map", "web"]:
     if one.source == WEBSITE:
         return "website"
     return "map" if one.reference.startswith("https://www.google.com/maps/") else "web"

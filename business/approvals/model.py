@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 UNDO = "undo"
 """Stands as the tool of a proposal that would put back what an executed one changed."""
@@ -109,6 +109,15 @@ class ChangeHandler(Protocol):
 
     def edit(self, change: Change, edits: dict[str, str]) -> Change:
         """The same change with the values a person typed over it (for example {"amount": "120,00"})."""
+        ...
+
+
+@runtime_checkable
+class NeedsReadiness(Protocol):
+    """A handler whose changes cannot be done at all for the time being: nothing is connected by which they could."""
+
+    async def ready(self, tenant_id: str, change: Change) -> None:
+        """Raise Refused with the reason. It is asked before a yes counts, so the proposal stays pending."""
         ...
 
 

@@ -18,7 +18,16 @@ from typing import Any
 import structlog
 
 from business.approvals import store
-from business.approvals.model import EDITED_UNDO, UNDO, Change, ChangeHandler, Proposal, ProposalState, ReadBack
+from business.approvals.model import (
+    EDITED_UNDO,
+    UNDO,
+    Change,
+    ChangeHandler,
+    NeedsReadiness,
+    Proposal,
+    ProposalState,
+    ReadBack,
+)
 from core.audit import audit
 from core.clock import Clock
 from core.db import Database
@@ -228,8 +237,9 @@ class Approvals:
         """A person's yes: decide, then do it once and read it back. The proposal as it then stands.
 
         Refused, with nothing done: proposal_unknown, proposal_decided, proposal_expired, proposal_altered,
-        proposal_same_door, approval_not_allowed, or a code of the policy. What fails later is told by the state:
-        FAILED (it did not happen), UNKNOWN (it may have; it is being looked at).
+        proposal_same_door, approval_not_allowed, a code of the policy, or why the handler is not ready: then it stays
+        pending. What fails later is told by the state: FAILED (it did not happen), UNKNOWN (it may have; it is being
+        looked at).
         """
         proposal = await self.get(identity, proposal_id)
         self._must_be_pending(proposal)
@@ -242,6 +252,9 @@ class Approvals:
             role = await store.approver_role(conn, identity.user_id)
             try:
                 self._must_be_approvable(current, role, door)
+                handler = self._handler(current.change)
+                if isinstance(handler, NeedsReadiness):
+                    await handler.ready(identity.tenant_id, current.change)
             except Refused as refused:
                 refusal = refused
                 await audit(

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -23,8 +23,8 @@ from integrations.web_search.client import WebSearch
 from integrations.web_search.payloads import Answer, Language, News, Page, Place, PlaceQuery, Query
 
 MONTHLY = 250
-"""Searches a month with each vendor: what SerpAPI's free plan gives (https://serpapi.com/pricing, looked at in 2026).
-Brave and Serper count in credits of the same size."""
+"""Units a month of each vendor: the searches of SerpAPI's free plan (250 as told in May 2026; https://serpapi.com/pricing
+says what it is now). A vendor's own count may stand lower; then it says so itself and is passed over."""
 GOOD_FOR_DAYS = 30
 """As long as the registry's month. News are asked anew after a day."""
 _NEWS_GOOD_FOR = timedelta(days=1)
@@ -170,7 +170,7 @@ async def _used(conn: Connection, month: date) -> dict[str, int]:
 
 
 def _month(at: datetime) -> date:
-    return at.date().replace(day=1)
+    return at.astimezone(UTC).date().replace(day=1)
 
 
 @cache
