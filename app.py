@@ -44,8 +44,10 @@ from business.crm.imports import CrmImports
 from business.crm.service import Crm
 from business.people.sample import demo_logins, ensure_sample_company
 from business.people.service import People
+from business.prospecting.quota import WebQuota
 from business.prospecting.searches import Searches
 from business.prospecting.sources import LazySources, live_places
+from business.prospecting.work import Work
 from channels.services import Services
 from channels.terminal import commands
 from core import doctor
@@ -65,6 +67,8 @@ from core.tenancy import Identity, Role
 from core.vault import Vault
 from crews.contract import CrewDeps
 from crews.fence import import_crewai, prepare
+from crews.hunter.job import JOB as SEARCH_JOB
+from crews.hunter.job import Hunts
 from crews.registry import CREWS, CrewEntry
 from integrations.brasil_places.checks import PlacesCheck
 from integrations.meta_ads.client import MetaAdsClient
@@ -85,6 +89,7 @@ from memory.session import SessionStore
 from prompts.prompt import Prompts
 from prompts.texts import Texts
 from tools.policy import Policies, load_policy
+from tools.prospecting import Hunting
 from tools.runner import ToolRunner
 
 log = structlog.get_logger(__name__)
@@ -157,6 +162,11 @@ async def open_services(
         sources = LazySources(settings, http, clock)
         stack.push_async_callback(sources.close)
         searches = Searches(db, clock, permissions)
+        hunts = Hunts(
+            db, clock, jobs, people, searches, Work(db, clock), crm, sources.open, conversations, texts,
+            web=WebQuota(db, clock, monthly=settings.web_search_monthly, days=settings.web_search_days),
+        )  # fmt: skip
+        stack.push_async_callback(hunts.close)
 
         # What may act: tools, under policy and approvals.
         policies = Policies(db, load_policy())
@@ -171,7 +181,15 @@ async def open_services(
             policies=policies,
             texts=texts,
             tools=[tool for crew in crews for tool in crew.tools],
-            services={AdsService: ads, Crm: crm, CrmImports: crm_imports, Searches: searches},
+            services={
+                Texts: texts,
+                AdsService: ads,
+                Crm: crm,
+                CrmImports: crm_imports,
+                Searches: searches,
+                LazySources: sources,
+                Hunting: hunts,
+            },
         )
 
         # What decides: models, crews, supervisor.
@@ -200,7 +218,7 @@ async def open_services(
             ended=onlookers.ended,
         )
 
-        keep_promises = _declare_jobs(jobs, people, approvals, imports, conversations, turns, texts, settings)
+        keep_promises = _declare_jobs(jobs, people, approvals, imports, hunts, conversations, turns, texts, settings)
         memory.declare()
         await jobs.open()
         stack.push_async_callback(jobs.close)
@@ -243,6 +261,8 @@ async def open_services(
             imports=imports,
             crm=crm,
             searches=searches,
+            hunts=hunts,
+            crm_imports=crm_imports,
             runner=runner,
             budgets=budgets,
             handle=supervisor.handle,
@@ -328,6 +348,7 @@ def _declare_jobs(
     people: People,
     approvals: Approvals,
     imports: Imports,
+    hunts: Hunts,
     conversations: Conversations,
     turns: TurnRecords,
     texts: Texts,
@@ -342,8 +363,9 @@ def _declare_jobs(
             await conversations.announce(tenant_id, conversation, told(texts, language, done))
 
     async def keep_promises() -> None:
-        """Proposals past their time expire, writes of unknown outcome are looked at, dead turns are closed, old
-        records of turns are cut to their figures."""
+        """Proposals past their time expire, writes of unknown outcome are looked at, searches that nobody works on go
+        on, dead turns are closed, old records of turns are cut to their figures."""
+        await hunts.revive()
         notice = texts.say(settings.language, "turn.interrupted")
         for tenant in await people.tenants():
             await approvals.expire(tenant.id)
@@ -352,6 +374,7 @@ def _declare_jobs(
             await turns.cut(tenant.id, timedelta(days=settings.turn_record_days))
 
     jobs.task(IMPORT_JOB, read_import)
+    jobs.task(SEARCH_JOB, hunts.run)
     jobs.periodic("keep_promises", "* * * * *", keep_promises)
     return keep_promises
 

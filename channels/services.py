@@ -12,6 +12,7 @@ from business.approvals.model import Proposal
 from business.approvals.service import Approvals
 from business.conversations.records import TurnRecords
 from business.conversations.service import Conversations
+from business.crm.imports import CrmImports
 from business.crm.service import Crm
 from business.people.service import People
 from business.prospecting.searches import Searches
@@ -23,6 +24,7 @@ from core.files import Files
 from core.jobs import Jobs
 from core.settings import Settings
 from core.vault import Vault
+from crews.hunter.job import Hunts
 from llm.budget import Budgets
 from prompts.texts import Texts
 from tools.runner import ToolRunner
@@ -45,7 +47,9 @@ class Services:
     connections: MetaConnections
     imports: Imports
     crm: Crm
+    crm_imports: CrmImports
     searches: Searches
+    hunts: Hunts
     runner: ToolRunner
     budgets: Budgets
     handle: Handle
