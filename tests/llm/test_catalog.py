@@ -25,10 +25,16 @@ HELPERS = ["judge", "memory_extraction", "transcription", "vision", "embeddings"
 # --- what is shipped ------------------------------------------------------------------------------
 
 
-def test_every_agent_of_the_plan_has_a_role_and_only_two_roles_have_code() -> None:
+def test_every_agent_of_the_plan_has_a_role_and_those_that_have_code_are_told_apart() -> None:
     plans = load_catalog().describe(ALL)
     assert [plan.role for plan in plans] == ["ads_analyst", "router", *AGENTS, *HELPERS]
-    assert [plan.role for plan in plans if not plan.planned] == ["ads_analyst", "router"]
+    assert [plan.role for plan in plans if not plan.planned] == [
+        "ads_analyst",
+        "router",
+        "hunter_linkedin",
+        "hunter_google",
+        "hunter_social",
+    ]
 
 
 def test_the_roles_that_have_code_are_those_that_the_code_asks_for() -> None:
