@@ -1,4 +1,4 @@
-"""What the Cloud API accepts in a message, as a table: each row names a field of the payload, its limit and who says so.
+"""What the Cloud API accepts in a message, as a table: each row names a field of the payload, its limit, its source.
 
 Meta answers most violations with a bare 131009 or 100, some only after a while; so a message is checked against this
 table before it leaves. Where sources disagree the stricter one stands here. Sources, read in November 2026:

@@ -272,7 +272,7 @@ def checked(kind: str, payload: Any) -> Content:
     """`payload` as a content, refused when WhatsApp would refuse it."""
     if kind not in KINDS:
         raise malformed("text", "kind", "type")
-    if not isinstance(payload, list if kind == "contacts" else Mapping):
+    if not _right_shape(kind, payload):
         raise malformed("text", "kind", kind)
     for field in _NEEDED.get(kind, ()):
         if field not in payload:
@@ -291,6 +291,10 @@ def checked(kind: str, payload: Any) -> Content:
     elif kind == "template":
         _check_template(payload)
     return Content(kind, payload)
+
+
+def _right_shape(kind: str, payload: Any) -> bool:
+    return isinstance(payload, list) if kind == "contacts" else isinstance(payload, Mapping)
 
 
 _NEEDED = {
@@ -416,7 +420,7 @@ def _check_header(header: Any, *, text_only: bool) -> None:
         raise malformed("header", "kind", "interactive.header")
     if kind != "text":
         media = {name: value for name, value in header[kind].items() if name != "filename"}
-        _check_media(media, kind)
+        _check_media(media, str(kind))
         if "caption" in media:
             raise malformed("caption", "not_here", f"interactive.header.{kind}.caption")
 

@@ -33,7 +33,7 @@ def verify(secret: str, body: bytes, given: str | Sequence[str] | None) -> None:
 
 
 def challenge(verify_token: str, query: Mapping[str, str]) -> str:
-    """What to answer to the handshake of a new address: GET with hub.mode, hub.verify_token and hub.challenge, unsigned.
+    """The answer to the handshake of a new address: GET with hub.mode, hub.verify_token, hub.challenge, unsigned.
 
     Refused("whatsapp_handshake_wrong") for another token or no challenge; SetupError("whatsapp_secret_missing") when
     ours is empty.
