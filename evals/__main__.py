@@ -11,7 +11,7 @@ from core.settings import Settings, load_settings
 from evals import records, report
 from evals.players import Product
 from evals.runner import Played, play
-from evals.scenario import Found, ScenarioWrong, load_all
+from evals.scenario import Found, ScenarioWrong, load, load_all
 from evals.world import open_stage
 from prompts.texts import Texts
 
@@ -71,18 +71,21 @@ async def _play(scenarios: list[Found], settings: Settings, k: int) -> list[Play
 
 @evals.command("record")
 @click.argument("name")
-@click.option("--scenario", required=True, help="grupo/cenário que é a conversa.")
+@click.option("--scenario", required=True, help="grupo/cenário que é a conversa, ou um arquivo .yaml.")
 @click.option("--url", required=True, help="Endereço compatível com OpenAI de hand_model, com /v1.")
 @click.option("--hand", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="Sua pasta.")
 @click.option("--model", default="hand", show_default=True, help="Nome do modelo nos pedidos.")
 @click.option("--about", default="", help="O que se quis ver, e o que mudou por causa disso.")
-def _record(name: str, scenario: str, url: str, hand: Path, model: str, about: str) -> None:
+@click.option("--scouts", is_flag=True, help="Também os caçadores de fundo perguntam ao modelo, empresa por empresa.")
+def _record(name: str, scenario: str, url: str, hand: Path, model: str, about: str, scouts: bool) -> None:
     """Joga um cenário com um modelo respondido à mão e guarda a conversa em evals/records/NOME."""
-    found = next((one for one in load_all() if one.name == scenario), None)
+    file = Path(scenario) if scenario.endswith(".yaml") else None
+    found = Found(name, load(file)) if file else next((one for one in load_all() if one.name == scenario), None)
     if found is None:
         raise click.BadParameter(f"não há cenário {scenario!r}; veja `mutirao evals list`", param_hint="--scenario")
     folder = records.FOLDER / name
-    asyncio.run(records.record(folder, found, url=url, hand=hand, model=model, about=about))
+    kept = records.record(folder, found, url=url, hand=hand, model=model, about=about, scenario=file, scouts=scouts)
+    asyncio.run(kept)
     click.echo(folder)
 
 

@@ -10,7 +10,8 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,8 +29,12 @@ from evals.world import open_stage
 
 FOLDER = Path(__file__).parent / "records"
 
-_IDS = re.compile(r"\b(prop|turn|conv|step|msg|file|user|tenant|call|toolu|import|conn|bug)_[0-9a-z]+(?![0-9a-z_])")
+_IDS = re.compile(
+    r"\b(prop|turn|conv|step|msg|file|user|tenant|call|toolu|import|conn|bug|search|cand|con|com|deal|act|task|stage|merge"
+    r"|crmimp)_[0-9a-z]{20,}(?![0-9a-z_])"
+)
 _MOST = 12  # differences told of one record
+_SCOUTS = ("google", "linkedin", "social")
 
 
 class Record(BaseModel):
@@ -44,6 +49,9 @@ class Record(BaseModel):
     compare: Literal["requests", "replies"] = "requests"
     """`requests`: the product must ask and say the same. `replies`: prompts or tools have changed since; the recorded
     answers must still lead to the same tool calls and replies."""
+    scouts: bool = False
+    """Whether the hunters that read on in the background (crews/hunter/scouts.py) asked the model, too. They ask for
+    many companies at once; without them code alone looks, as where no model serves their roles."""
 
 
 def folders() -> list[Path]:
@@ -55,16 +63,25 @@ def folders() -> list[Path]:
 
 
 async def record(
-    folder: Path, found: Found, *, url: str, hand: Path, model: str, about: str, dsns: Sequence[str] | None = None
+    folder: Path,
+    found: Found,
+    *,
+    url: str,
+    hand: Path,
+    model: str,
+    about: str,
+    dsns: Sequence[str] | None = None,
+    scenario: Path | None = None,
+    scouts: bool = False,
 ) -> None:
     """Play a scenario with the model behind `url`, whose folder `hand` collects requests and answers, and keep it.
 
     The deadlines are a person's, not a model's. Requests that were written since the start belong to it; answers may
-    lie there before. FileExistsError when the record exists.
+    lie there before. `scenario` is its file, if it is none of evals/scenarios/. FileExistsError when the record exists.
     """
     folder.mkdir(parents=True)
     began = time.time() - 1
-    async with open_stage(_settings(url, model), dsns) as stage:
+    async with open_stage(_settings(url, model), dsns, catalog=_catalog(scouts)) as stage:
         played = await play_once(stage, found, Product())
     requests = [path for path in sorted(hand.glob("*.request.json")) if path.stat().st_mtime >= began]
     for number, request in enumerate(requests, 1):
@@ -72,28 +89,35 @@ async def record(
         shutil.copyfile(
             request.with_name(request.name.replace("request", "answer")), folder / f"{number:04d}.answer.json"
         )
-    _scenario(folder, found)
+    shutil.copyfile(scenario or SCENARIOS / found.group / f"{found.scenario.id}.yaml", folder / "scenario.yaml")
     _write(folder / "replies.json", _replies(played))
-    told = Record(about=about or found.scenario.title, model=model)
+    told = Record(about=about or found.scenario.title, model=model, scouts=scouts)
     (folder / "record.yaml").write_text(yaml.safe_dump(told.model_dump(), allow_unicode=True, sort_keys=False))
 
 
 def _settings(url: str, model: str) -> Settings:
     return Settings(
-        model=f"compatible/{model}",
         compatible_base_url=url,
         compatible_api_key="not-a-key",
         compatible_model=model,
         ignore_provider_keys=True,
         model_first_byte_seconds=3_600,
         model_deadline_seconds=7_200,
+        model_background_seconds=7_200,
         turn_max_seconds=7_200,
         log_level="ERROR",
     )
 
 
-def _scenario(folder: Path, found: Found) -> None:
-    shutil.copyfile(SCENARIOS / found.group / f"{found.scenario.id}.yaml", folder / "scenario.yaml")
+def _catalog(scouts: bool) -> str:
+    """What is laid over the catalog of models. Without scouts no model that is there serves their roles."""
+    if scouts:
+        return ""
+    return "".join(f'[roles.hunter_{name}]\nchain = ["openai/gpt-6-luna"]\n' for name in _SCOUTS)
+
+
+def _record(folder: Path) -> Record:
+    return Record(**yaml.safe_load((folder / "record.yaml").read_text(encoding="utf-8")))
 
 
 def _write(path: Path, data: Any) -> None:
@@ -104,8 +128,15 @@ def _write(path: Path, data: Any) -> None:
 
 
 async def replay_all(which: Sequence[Path], dsns: Sequence[str] | None = None) -> dict[Path, list[str]]:
-    """Folder → what has changed since; an empty list where nothing has."""
-    return {folder: await replay(folder, dsns) for folder in which}
+    """Folder → what has changed since; an empty list where nothing has. Records of one make share a stage."""
+    changed: dict[Path, list[str]] = {}
+    kept = {folder: _record(folder) for folder in which}
+    for make in dict.fromkeys((one.model, one.scouts) for one in kept.values()):
+        async with _open_player(*make, dsns) as play_on:
+            for folder, one in kept.items():
+                if (one.model, one.scouts) == make:
+                    changed[folder] = differences(await play_on(folder))
+    return {folder: changed[folder] for folder in which}
 
 
 async def replay(folder: Path, dsns: Sequence[str] | None = None) -> list[str]:
@@ -126,10 +157,18 @@ class Again:
 
 async def play_again(folder: Path, dsns: Sequence[str] | None = None) -> Again:
     """Give the recorded answers to the product, in order, and note what it asks and says."""
-    kept = Record(**yaml.safe_load((folder / "record.yaml").read_text(encoding="utf-8")))
-    scenario = load(folder / "scenario.yaml")
-    answers = _all(folder, "answer")
+    kept = _record(folder)
+    async with _open_player(kept.model, kept.scouts, dsns) as play_on:
+        return await play_on(folder)
+
+
+@asynccontextmanager
+async def _open_player(
+    model: str, scouts: bool, dsns: Sequence[str] | None
+) -> AsyncIterator[Callable[[Path], Awaitable[Again]]]:
+    """A stage whose model gives the answers of whatever record is played on it."""
     asked: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
 
     def script(seen: Seen) -> Answer:
         asked.append(seen.body)
@@ -138,10 +177,20 @@ async def play_again(folder: Path, dsns: Sequence[str] | None = None) -> Again:
         return _answer(answers[len(asked) - 1])
 
     with StandIn(script) as server:
-        async with open_stage(_settings(server.openai_url, kept.model), dsns) as stage:
-            played = await play_once(stage, Found(folder.name, scenario), Product())
-    said_then = json.loads((folder / "replies.json").read_text(encoding="utf-8"))
-    return Again(kept, _all(folder, "request"), asked, said_then, _replies(played))
+        async with open_stage(_settings(server.openai_url, model), dsns, catalog=_catalog(scouts)) as stage:
+
+            async def play_on(folder: Path) -> Again:
+                asked.clear()
+                answers[:] = _all(folder, "answer")
+                played = await play_once(stage, Found(folder.name, load(folder / "scenario.yaml")), Product())
+                said_then = json.loads((folder / "replies.json").read_text(encoding="utf-8"))
+                said_now = [
+                    {name: told for name, told in now.items() if name in then}
+                    for then, now in zip(said_then, _replies(played), strict=False)
+                ]
+                return Again(_record(folder), _all(folder, "request"), list(asked), said_then, said_now)
+
+            yield play_on
 
 
 def differences(again: Again) -> list[str]:
@@ -192,6 +241,7 @@ def _replies(played: Played) -> list[dict[str, Any]]:
             "route": heard.answer.route,
             "tools": heard.answer.tools,
             "reply": heard.answer.text,
+            "tables": heard.answer.tables,
             "proposals": [{**asdict(card), "id": ""} for card in heard.answer.cards],
             "ended": heard.answer.ended,
         }

@@ -174,14 +174,18 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(settings: Settings, dsns: Sequence[str] | None = None) -> AsyncIterator[Stage]:
+async def open_stage(
+    settings: Settings, dsns: Sequence[str] | None = None, *, catalog: str = ""
+) -> AsyncIterator[Stage]:
     """The stage, for as long as it is needed; everything lies in a folder that is gone afterwards.
 
     `settings` say which model plays and where it is; servers and folders are the stage's own. `dsns` (owner, app) name
-    a migrated database to use; None starts one.
+    a migrated database to use; None starts one. `catalog` is laid over ours (llm/catalog.toml): who serves which role.
     """
     with tempfile.TemporaryDirectory(prefix="mutirao-evals-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
+        if catalog:
+            (folder / "catalog.toml").write_text(catalog, encoding="utf-8")
         postgres = None
         if dsns is None:
             postgres = Postgres.start(folder, durable=False)
