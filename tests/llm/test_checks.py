@@ -111,7 +111,8 @@ async def test_it_is_said_in_the_readers_language(language: str, make_router: Ma
 async def test_live_compares_the_catalogs_names_with_each_providers_own_list(make_router: MakeRouter) -> None:
     with StandIn(lists) as server:
         router = make_router(openai=server, anthropic=server, google=server)
-        told = [(finding.state, finding.text) for finding in (await findings(router, live=True))[3:]]
+        found = [(finding.state, finding.text) for finding in await findings(router, live=True)]
+    told = found[next(place for place, (_, text) in enumerate(found, 1) if " planned roles" in text) :]
     assert told == [
         ("ok", "openai answered."),
         ("note", "openai says of openai/gpt-6-luna: 2027-06-01. Change it in the catalog before it ends."),
