@@ -83,7 +83,7 @@ class Preview:
 class Imported:
     """What became of an import. `state` is waiting, reading, done or failed; `outcomes` counts lines by what became of
     them ("refused" for those with an error); `problems` are the first that were refused or are ambiguous: (line,
-    outcome, error code or text key)."""
+    outcome, error code or text key, its values)."""
 
     id: str
     name: str
@@ -91,7 +91,7 @@ class Imported:
     state: str
     rows: int
     outcomes: dict[str, int]
-    problems: list[tuple[int, str, str]]
+    problems: list[tuple[int, str, str, dict[str, Any]]]
     ignored: list[str]
     error: tuple[str, dict[str, Any]] | None
     created_at: datetime
@@ -273,7 +273,7 @@ class CrmImports(CrmPart):
                         line = _previewed(number, result)
                         outcomes[line.outcome] = outcomes.get(line.outcome, 0) + 1
                         if line.code and len(problems) < _PROBLEMS_KEPT:
-                            problems.append([number, line.outcome, line.code])
+                            problems.append([number, line.outcome, line.code, line.params])
                     done += len(batch)
                     await conn.execute(
                         """UPDATE crm_imports SET rows_done = %s, outcomes = %s,
@@ -397,7 +397,7 @@ def _imported(row: Row) -> Imported:
         state=row["state"],
         rows=row["rows_done"],
         outcomes=row["outcomes"],
-        problems=[(line, outcome, code) for line, outcome, code in report["problems"]],
+        problems=[(line, outcome, code, params) for line, outcome, code, params in report["problems"]],
         ignored=report["ignored"],
         error=(error[0], error[1]) if error else None,
         created_at=row["created_at"],

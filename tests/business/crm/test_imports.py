@@ -66,9 +66,9 @@ async def test_a_preview_says_line_by_line_what_would_be_and_writes_nothing(
         (2, "created", ""),
         (3, "updated", ""),
         (4, "updated", ""),
-        (5, "ambiguous", "crm.rule.keys_agree_but_names_do_not"),
-        (6, "refused", "crm_nothing_told"),
-        (8, "refused", "crm_row_cut"),
+        (5, "ambiguous", "crm.rule.keys_agree_but_names_do_not", {}),
+        (6, "refused", "crm_nothing_told", {}),
+        (8, "refused", "crm_row_cut", {}),
     ]
     ana = seen.lines[0].found
     assert ana is not None and ana.changes["name"] == (None, "Ana Lima") and ana.changes["tags"][1] == ["feira", "vip"]
@@ -90,9 +90,9 @@ async def test_a_list_comes_in_once_and_its_file_is_forgotten(
         assert (done.state, done.rows, done.outcomes) == ("done", 6, counts), n
         assert told == [6]
         assert done.problems == [
-            (5, "ambiguous", "crm.rule.keys_agree_but_names_do_not"),
-            (6, "refused", "crm_nothing_told"),
-            (8, "refused", "crm_row_cut"),
+            (5, "ambiguous", "crm.rule.keys_agree_but_names_do_not", {}),
+            (6, "refused", "crm_nothing_told", {}),
+            (8, "refused", "crm_row_cut", {}),
         ]
         with pytest.raises(Refused):
             await files.info(who.tenant_id, file_id)
@@ -243,7 +243,7 @@ async def test_a_comercial_brings_and_takes_only_their_own(
     text = "nome;celular\nAna Lima;19987654329\nBruno Reis;19987654330\n"
     started = await lists.start(seller, await stored(files, seller, text))
     done = await lists.run(seller.tenant_id, started.id)
-    assert done.outcomes == {"refused": 1, "created": 1} and done.problems == [(2, "refused", "crm_of_another")]
+    assert done.outcomes == {"refused": 1, "created": 1} and done.problems == [(2, "refused", "crm_of_another", {})]
     assert await lists.export(seller, Subject.CONTACT, tmp_path / "x.csv") == 1
     assert "Ana" not in (tmp_path / "x.csv").read_text("utf-8-sig")
     for role in (Role.CLIENTE, Role.AGENTE_IA):
