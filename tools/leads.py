@@ -50,6 +50,7 @@ class Leads:
         rejected: it is on the list of those not to be contacted; new, with a note: it is not clear which company of the
         CRM it is, and a person has to say. Refused: prospect_not_allowed, crm_not_allowed.
         """
+        self._searches.check_may_change(who)
         async with self._db.lock(f"lead:{who.tenant_id}:{candidate.id}", timeout=30, brief=True):
             candidate = await self._searches.candidate(who, candidate.id)
             if candidate.state is CandidateState.SAVED or candidate.bronze is None:  # done already, or erased

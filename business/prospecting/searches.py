@@ -250,6 +250,10 @@ class Searches:
             )
             return await search_in(conn, search_id, own)
 
+    def check_may_change(self, who: Identity) -> None:
+        """Refused("prospect_not_allowed") for who may only look."""
+        self._rights.writes(who)
+
     # --- candidates -------------------------------------------------------------------------------
 
     async def candidates(
