@@ -33,6 +33,7 @@ _IDS = re.compile(
     r"\b(prop|turn|conv|step|msg|file|user|tenant|call|toolu|import|conn|bug|search|cand|con|com|deal|act|task|stage|merge"
     r"|crmimp)_[0-9a-z]{20,}(?![0-9a-z_])"
 )
+_PORTS = re.compile(r"(127\.0\.0\.1):\d+")
 _MOST = 12  # differences told of one record
 _SCOUTS = ("google", "linkedin", "social")
 
@@ -250,8 +251,9 @@ def _replies(played: Played) -> list[dict[str, Any]]:
 
 
 def _bare(data: Any) -> Any:
-    """The data with every made-up id replaced by its kind."""
-    return json.loads(_IDS.sub(r"\1", json.dumps(data, ensure_ascii=False, default=str)))
+    """The data with every made-up id replaced by its kind, and without the ports of this machine's simulators."""
+    text = _PORTS.sub(r"\1", json.dumps(data, ensure_ascii=False, default=str))
+    return json.loads(_IDS.sub(r"\1", text))
 
 
 def _differing(was: Any, now: Any, place: str = "") -> Iterator[str]:
