@@ -37,6 +37,7 @@ from business.ads.imports import Imports
 from business.ads.model import AdsSource
 from business.ads.result_rules import result_rules
 from business.ads.service import AdsService
+from business.approvals.model import ChangeHandler
 from business.approvals.service import Approvals
 from business.conversations.records import TurnRecords
 from business.conversations.service import Conversations
@@ -44,6 +45,7 @@ from business.crm.imports import CrmImports
 from business.crm.service import Crm
 from business.people.sample import demo_logins, ensure_sample_company
 from business.people.service import People
+from business.prospecting.contact import FirstContactHandler
 from business.prospecting.quota import WebQuota
 from business.prospecting.searches import Searches
 from business.prospecting.sources import LazySources, live_places
@@ -88,6 +90,7 @@ from memory.long_term import LongTermMemory
 from memory.session import SessionStore
 from prompts.prompt import Prompts
 from prompts.texts import Texts
+from tools.leads import Leads
 from tools.policy import Policies, load_policy
 from tools.prospecting import Hunting
 from tools.runner import ToolRunner
@@ -170,9 +173,17 @@ async def open_services(
 
         # What may act: tools, under policy and approvals.
         policies = Policies(db, load_policy())
-        handler = AdsChangeHandler(connections.client_for)
+        handlers: list[ChangeHandler] = [
+            AdsChangeHandler(connections.client_for),
+            FirstContactHandler(db, hunts.leads.blocked),
+        ]
         approvals = Approvals(
-            db, permissions, clock, {handler.kind: handler}, check=policies.check, hours=settings.proposal_hours
+            db,
+            permissions,
+            clock,
+            {handler.kind: handler for handler in handlers},
+            check=policies.check,
+            hours=settings.proposal_hours,
         )
         stack.push_async_callback(approvals.close)  # a write that is on its way is seen to its end
         runner = ToolRunner(
@@ -189,6 +200,7 @@ async def open_services(
                 Searches: searches,
                 LazySources: sources,
                 Hunting: hunts,
+                Leads: hunts.leads,
             },
         )
 

@@ -58,7 +58,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         search_launch.start(folder / "search"),
         pages_launch.start(folder / "pages"),
     ]
-    yield Servers(*started, folder / "pages")
+    registry, search, pages = started
+    yield Servers(registry, search, pages, folder / "pages")
     for one in started:
         one.stop()
 
