@@ -25,7 +25,7 @@ from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.files import Files
 from core.ids import new_id
 from core.tenancy import Identity
-from core.turn import Event, StepFinished, StepStarted, TextChunk, TextWithdrawn
+from core.turn import Event, StepFinished, StepLine, StepStarted, TextChunk, TextWithdrawn
 from prompts.texts import Texts
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 _ASK_SECONDS = 300  # how long the page waits for a new amount to be typed
 _WATCH_SECONDS, _WATCH_TIMES = 2.0, 60  # how a card follows a proposal whose outcome is not known yet
-_LISTEN_AFTER = [1.0] * 60 + [10.0] * 90  # when the page looks for the end of an import: for a quarter of an hour
+_LISTEN_AFTER = [1.0] * 60 + [10.0] * 360  # when the page looks for what background work announces: for an hour
 _TICK_SECONDS = 1.0  # how often a running step's time is counted on
 _STEP_TYPES: dict[str, Any] = {"route": "run", "crew": "run", "tool": "tool", "model": "llm"}
 UPLOADS = {".csv": "text/csv", ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
@@ -57,6 +57,8 @@ class Chat:
     language: str
     running: dict[str, "asyncio.Future[Reply]"] = field(default_factory=dict)
     """The turn of each browser session, for the stop button."""
+    listening: "dict[str, asyncio.Future[None]]" = field(default_factory=dict)
+    """By browser session: who waits for what background work announces."""
     waiting: "set[asyncio.Future[None]]" = field(default_factory=set)
     """Work that outlives the click that began it; the event loop itself would hold it only weakly."""
 
@@ -67,10 +69,19 @@ class Chat:
             raise Refused("session_over", "nobody is logged in on this socket")
         return await self.identity(known.tenant_id, known.user_id)
 
-    def in_background(self, work: "Coroutine[Any, Any, None]") -> None:
+    def in_background(self, work: "Coroutine[Any, Any, None]") -> "asyncio.Future[None]":
         task = asyncio.ensure_future(work)
         self.waiting.add(task)
         task.add_done_callback(self.waiting.discard)
+        return task
+
+    def listen(self, session_id: str, conversation_id: str, after: str) -> None:
+        """Show what is announced in the conversation after the message `after`, while the page is there."""
+        if before := self.listening.get(session_id):
+            before.cancel()
+        work = _guarded(self, lambda who: _listen(self, who, session_id, conversation_id, after))
+        task = self.listening[session_id] = self.in_background(work)
+        task.add_done_callback(lambda _: self.listening.get(session_id) is task and self.listening.pop(session_id))
 
 
 def wire_chat(chat: Chat) -> None:
@@ -97,6 +108,8 @@ def wire_chat(chat: Chat) -> None:
         made = await chat.approvals.list(who, conversation_id=thread["id"])
         for proposal in made:
             await _send_buttons(chat, proposal, who, _wanted(chat, proposal, who, made))
+        said = await chat.data.announced(who, thread["id"], "")  # work may be going on that an earlier page began
+        chat.listen(cl.context.session.id, thread["id"], said[-1][0] if said else "")
 
     async def on_stop(sid: str) -> None:
         from chainlit.session import WebsocketSession
@@ -142,8 +155,9 @@ async def _answer(chat: Chat, message: "cl.Message") -> None:
             chat.running.pop(session.id, None)
         run = context.current_run
         await view.finish(reply, who, run.id if run else new_id("run"))
-        if view.read_a_file:
-            chat.in_background(_guarded(chat, lambda person: _listen(chat, person, reply)))
+        if view.read_a_file or any(tool["effect"] == "DRAFT" for tool in reply.tools):
+            # Reading a file, searching for companies and what else a draft begins may go on after its turn.
+            chat.listen(session.id, reply.conversation_id, reply.message_id)
     except asyncio.CancelledError:
         await view.say(chat.texts.say(language, "turn.stopped", above=False))
     except MutiraoError as error:
@@ -154,17 +168,20 @@ async def _answer(chat: Chat, message: "cl.Message") -> None:
         await view.say(chat.texts.say(language, "error.bug", id=code), is_error=True)
 
 
-async def _listen(chat: Chat, who: Identity, reply: Reply) -> None:
-    """Say in the page what background work on a file announces in this conversation, when it is done."""
+async def _listen(chat: Chat, who: Identity, session_id: str, conversation_id: str, after: str) -> None:
+    """Say in the page what background work announces in this conversation, as long as the page is open."""
     import chainlit as cl
+    from chainlit.session import WebsocketSession
 
     for seconds in _LISTEN_AFTER:
         await asyncio.sleep(seconds)
-        for message_id, text in await chat.data.announced(who, reply.conversation_id, reply.message_id):
-            message: Any = cl.Message(content=markdown.answer(text, [], chat.texts, reply.language), id=message_id)
+        if WebsocketSession.get_by_id(session_id) is None:
+            return
+        for message_id, text in await chat.data.announced(who, conversation_id, after):
+            after = message_id
+            message: Any = cl.Message(content=markdown.answer(text, [], chat.texts, who.language), id=message_id)
             message.parent_id = None
             await message.send()
-            return
 
 
 async def _keep_files(
@@ -195,8 +212,15 @@ class _Shown:
     """A step on the page and what it will say."""
 
     step: Any  # Chainlit's Step
+    kind: str
     title: str
     began: float
+    lines: list[str] = field(default_factory=list)
+    """What it found while it ran, as Markdown."""
+
+    def output(self, summary: str = "") -> str:
+        found = "\n".join(f"- {line}" for line in self.lines)
+        return "\n\n".join(part for part in (found, markdown.plain(summary)) if part)
 
 
 class _View:
@@ -244,13 +268,18 @@ class _View:
                 type=_STEP_TYPES[event.kind],
                 parent_id=parent.step.id if parent else (run.id if run else None),
                 show_input=False,
-                default_open=event.kind == "crew",  # the tools of a crew are seen without a click
+                default_open=event.kind in ("crew", "tool"),  # a crew's tools, and what they find, need no click
             )
             step.start = stamp(datetime.now(UTC))
-            self._steps[event.step_id] = _Shown(step, event.title, time.monotonic())
+            self._steps[event.step_id] = _Shown(step, event.kind, event.title, time.monotonic())
             self._open.add(event.step_id)
             self.read_a_file = self.read_a_file or event.name == "import_ads_file"
             await step.send()
+        elif isinstance(event, StepLine):
+            if shown := self._steps.get(event.step_id):
+                shown.lines.append(markdown.plain(event.text))
+                shown.step.output = shown.output()
+                await shown.step.update()
         elif isinstance(event, StepFinished):
             if shown := self._steps.get(event.step_id):
                 self._open.discard(event.step_id)
@@ -265,7 +294,7 @@ class _View:
 
     def _crew_at_work(self, event: StepStarted) -> str:
         """The crew that a tool or model works for, where the step does not say it: the one that began last."""
-        crews = [step_id for step_id in self._steps if step_id in self._open and self._steps[step_id].step.default_open]
+        crews = [step_id for step_id in self._steps if step_id in self._open and self._steps[step_id].kind == "crew"]
         return crews[-1] if crews and event.kind in ("tool", "model") else ""
 
     async def _end(self, shown: _Shown, event: StepFinished) -> None:
@@ -274,7 +303,8 @@ class _View:
         step.name = self._timed(shown.title, event.seconds)
         if not event.ok:
             step.name = self._chat.texts.say(self.language, "chat.step_failed", step=step.name)
-        step.output = markdown.plain(event.summary) if event.summary else ""
+        step.output = shown.output(event.summary)
+        step.auto_collapse = shown.kind == "tool" and not shown.lines  # how a short one ended is there on a click
         step.is_error = not event.ok
         step.end = stamp(datetime.now(UTC))
         self._kept.append(
@@ -285,7 +315,7 @@ class _View:
                 "name": step.name,
                 "output": step.output,
                 "ok": event.ok,
-                "open": step.default_open,
+                "open": shown.kind == "crew",
             }
         )
         await step.update()
@@ -305,7 +335,7 @@ class _View:
         from chainlit.context import context
 
         answer: Any = self._message or cl.Message(content="")
-        answer.content = markdown.answer(reply.text, reply.tables, self._chat.texts, reply.language)
+        answer.content = markdown.answer(reply.text, reply.tables, self._chat.texts, reply.language, reply.views)
         await self._chat.data.keep_run(
             who, self._conversation, run_id, reply.message_id, sorted(self._kept, key=self._order)
         )

@@ -19,7 +19,7 @@ from business.approvals.model import Proposal
 from business.approvals.service import Approvals
 from channels import markdown
 from core.db import Database
-from core.door import Chart, ProposalCard, Series, Table
+from core.door import Chart, ProposalCard, Series, Table, View
 from core.ids import new_id
 from core.tenancy import Identity
 from prompts.texts import Texts
@@ -201,7 +201,8 @@ class ChatData:
                 steps.append(_message(row["id"], thread_id, None, "user_message", row["text"], row["created_at"]))
             else:
                 tables = [_table(t) for t in extra.get("tables", [])]
-                text = markdown.answer(row["text"], tables, self._texts, language)
+                views = [View(**view) for view in extra.get("views", [])]
+                text = markdown.answer(row["text"], tables, self._texts, language, views)
                 run = _run_id(row["id"])
                 steps.append(_run(row, thread_id, run, question))
                 steps += _kept_steps((row["shown"] or {}).get("steps", []), thread_id, run, row["created_at"])

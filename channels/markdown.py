@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+from collections.abc import Sequence
 
-from core.door import ProposalCard, Table
+from channels.crm_views import address
+from core.door import ProposalCard, Table, View
 from prompts.texts import Texts
 
 ROWS_SHOWN = 20
@@ -42,13 +44,19 @@ def table(table: Table, texts: Texts, language: str) -> str:
     return "\n".join(lines)
 
 
-def answer(text: str, tables: list[Table], texts: Texts, language: str) -> str:
-    """The reply's text with its tables below, and its small print (last paragraphs all in italics) at the end."""
+def answer(text: str, tables: list[Table], texts: Texts, language: str, views: Sequence[View] = ()) -> str:
+    """The reply's text with its tables below, its small print (last paragraphs all in italics), and its views: each a
+    link, which the page draws in its place (chat_assets/public/views.js)."""
     said = _lists_closed(text).split("\n\n")
     small: list[str] = []
     while tables and said and _SMALL_PRINT.fullmatch(said[-1].strip()):
         small.insert(0, said.pop())
-    return "\n\n".join([*said, *(table(t, texts, language) for t in tables), *small]).strip()
+    links = [
+        f"[{plain(texts.say(language, 'view.open_view', title=view.title))}]({address(view)})"
+        for view in views
+        if address(view)
+    ]
+    return "\n\n".join([*said, *(table(t, texts, language) for t in tables), *small, *links]).strip()
 
 
 def _lists_closed(text: str) -> str:

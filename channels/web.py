@@ -24,9 +24,11 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response, Streamin
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from channels import charts, markdown
+from channels import charts, markdown, view_pages
 from channels.chat import UPLOADS, Chat, wire_chat
 from channels.chat_data import CardOf, ChatData, visitor
+from channels.crm_acts import CrmActs
+from channels.crm_views import CrmViews
 from channels.services import Services
 from core.errors import MutiraoError, Refused, Unavailable
 from core.tenancy import Identity
@@ -41,11 +43,14 @@ _ROOT = "/chat"
 _PATIENCE = 4  # a file up to this many times too big is taken and refused in words; beyond it the line is cut
 
 # What the page of Chainlit 2.12 asks for. What is not here does not exist: MCP connections, custom elements (file read
-# and SSRF by CVE-2026-22218 and -22219), sharing, OAuth, header and token logins, the copilot widget, slack.
+# and SSRF by CVE-2026-22218 and -22219; our views are view_pages.py), sharing, OAuth, header and token logins, the
+# copilot widget, slack.
 _OPEN = re.compile(r"/chat/(assets/.+|public/.+|favicon|logo|auth/config|project/translations)")
 _PAGE = re.compile(r"/chat/?|/chat/(login|login/callback|thread/[^/]*|element/[^/]*|env)/?")
+_VIEW = re.compile(view_pages.PAGE)
 _KNOWN = {
     "/chat/user": {"GET"},
+    view_pages.DATA: {"GET", "POST"},
     "/chat/project/settings": {"GET"},
     "/chat/project/threads": {"POST"},
     "/chat/project/thread": {"PUT", "DELETE"},
@@ -197,10 +202,14 @@ def build_web_app(services: Services, *, card: CardOf, starters: list[str]) -> F
         chunks = services.files.stream(who.tenant_id, stored.id)
         return StreamingResponse(chunks, headers=_download(stored.name, "application/octet-stream"))
 
+    crm_views = CrmViews(services.crm, services.people, services.texts, services.clock)
+    view_pages.add_views(app, crm_views, CrmActs(services.crm, services.texts), services.texts)
     app.mount(_ROOT, chainlit_app)
+    theme = json.loads((_ASSETS / "public" / "theme.json").read_text(encoding="utf-8"))["variables"]
     app.add_middleware(
         Gate,
         page=_page(settings.language),
+        view_page=view_pages.page(settings.language, theme),
         read_cookie=read_cookie,
         read_identity=services.people.identity,
         allowed_origins=settings.allowed_origins,
@@ -217,6 +226,7 @@ class Gate:
         app: ASGIApp,
         *,
         page: str,
+        view_page: str,
         read_cookie: Callable[[str], tuple[str, str] | None],
         read_identity: ReadIdentity,
         allowed_origins: list[str],
@@ -224,6 +234,7 @@ class Gate:
     ) -> None:
         self._app = app
         self._page = page
+        self._view_page = view_page
         self._read_cookie = read_cookie
         self._read_identity = read_identity
         self._origins = {origin.rstrip("/").lower() for origin in allowed_origins}
@@ -239,8 +250,8 @@ class Gate:
         out = _headed(send, path, nonce, headers.get("host", ""))
         if not self._same_site(headers, method):
             await _refuse(scope, out, 403, "origin")
-        elif method in ("GET", "HEAD") and _PAGE.fullmatch(path):
-            page = self._page.replace("{{nonce}}", nonce)
+        elif method in ("GET", "HEAD") and (_PAGE.fullmatch(path) or _VIEW.fullmatch(path)):
+            page = (self._view_page if _VIEW.fullmatch(path) else self._page).replace("{{nonce}}", nonce)
             await Response(page, media_type="text/html")(scope, receive, out)
         elif path in _OURS or _OPEN.fullmatch(path):
             await self._app(scope, _weighed(receive, headers, _BODY_BYTES), out)
@@ -324,7 +335,7 @@ def _headed(send: Send, path: str, nonce: str, host: str) -> Send:
     async def headed(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            page = _PAGE.fullmatch(path) is not None
+            page = (_PAGE.fullmatch(path) or _VIEW.fullmatch(path)) is not None
             headers["Content-Security-Policy"] = _page_policy(nonce, host) if page else _DATA_POLICY
             headers["X-Content-Type-Options"] = "nosniff"
             headers["X-Frame-Options"] = "DENY"

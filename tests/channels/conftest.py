@@ -26,11 +26,12 @@ from agents.approvals import proposal_card
 from business.approvals.model import Change, Preview, ReadBack
 from business.approvals.service import Approvals
 from business.conversations.service import Conversations
+from business.crm.service import Crm
 from business.people.service import People
 from channels.web import build_web_app, prepare_chainlit
 from core.clock import FixedClock
 from core.db import Database
-from core.door import Chart, IncomingMessage, ProposalCard, Reply, Table, UsageTotals
+from core.door import Chart, IncomingMessage, ProposalCard, Reply, Table, UsageTotals, View
 from core.errors import ArgumentsWrong
 from core.files import Files
 from core.ids import new_id
@@ -107,11 +108,15 @@ class Web:
     budget: Budget
     tenants: Tenants
     settings: Settings
+    crm: Crm
     heard: list[IncomingMessage] = field(default_factory=list)
     play: Callable[[IncomingMessage, Progress], Awaitable[None]] | None = None
     text: str = "Tudo certo."
     tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    drafts: bool = False
+    """Whether each turn says that it used a tool which writes what only we see."""
     proposes: str = ""
     """The amount of a proposal that each turn makes; empty for none."""
 
@@ -130,7 +135,11 @@ class Web:
                 await self.play(message, progress)
         except asyncio.CancelledError:
             text, ended = "Parei aqui.", "stopped"
-        extra = {"tables": [asdict(t) for t in self.tables], "charts": [asdict(c) for c in self.charts]}
+        extra = {
+            "tables": [asdict(t) for t in self.tables],
+            "charts": [asdict(c) for c in self.charts],
+            "views": [asdict(v) for v in self.views],
+        }
         async with self.db.tenant(who.tenant_id) as conn:
             message_id = await self.conversations.finish(
                 who,
@@ -150,7 +159,7 @@ class Web:
             text,
             "pt-BR",
             [],
-            [],
+            [{"name": "find_companies", "arguments": {}, "effect": "DRAFT"}] if self.drafts else [],
             cards,
             self.tables,
             self.charts,
@@ -158,6 +167,7 @@ class Web:
             {},
             message_id,
             ended,
+            self.views,
         )
 
     async def propose(self, who: Identity, conversation: str, turn: str | None = None) -> ProposalCard:
@@ -224,7 +234,8 @@ async def web(
     approvals = Approvals(database, permissions, clock, {budget.kind: budget}, check=allowed)
     files = Files(database, max_mb=1)
     conversations = Conversations(database, clock)
-    web = Web(FastAPI(), database, people, approvals, conversations, files, budget, tenants, settings)
+    crm = Crm(database, clock, permissions)
+    web = Web(FastAPI(), database, people, approvals, conversations, files, budget, tenants, settings, crm)
     services = SimpleNamespace(
         settings=settings,
         texts=texts,
@@ -233,6 +244,8 @@ async def web(
         files=files,
         people=people,
         approvals=approvals,
+        clock=clock,
+        crm=web.crm,
         handle=web.handle,
     )
     chainlit.data._data_layer = None  # one process serves one chat; here it serves one per test

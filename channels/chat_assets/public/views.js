@@ -1,0 +1,428 @@
+// Draws views of the CRM (channels/crm_views.py) where the chat shows a link to one, and on a page of their own.
+//
+// The server gives ready words as JSON and takes what is done as JSON; all text becomes text nodes, never HTML. A view
+// is an element of its own, put beside what Chainlit's React owns, so that neither touches the other's nodes.
+"use strict";
+
+(() => {
+  const DATA = "/chat/data/view";
+  const PAGE = /^\/chat\/view\/([a-z_]+)(?:\/([\w-]+))?$/;
+  const CHANGED = "mutirao:changed"; // told to the other views of the page after something was done in one
+
+  function el(name, attributes, ...children) {
+    const node = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes || {})) {
+      if (value === null || value === undefined || value === false) continue;
+      if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+      else node.setAttribute(key, value === true ? "" : value);
+    }
+    node.append(...children.flat(Infinity).filter(Boolean));
+    return node;
+  }
+
+  const fill = (text, title) => text.replace("{title}", title);
+  const initials = (name) => name.split(/\s+/).map((part) => part[0]).join("").slice(0, 2).toUpperCase();
+  const outside = { target: "_blank", rel: "noopener noreferrer nofollow" };
+
+  class View extends HTMLElement {
+    connectedCallback() {
+      if (this.trail) return;
+      const [, kind, subject = ""] = PAGE.exec(this.getAttribute("src")) || [];
+      this.trail = [{ kind, subject }];
+      this.each = 20;
+      this.status = el("p", { class: "view-said", role: "status", "aria-live": "polite" });
+      this.place = el("div", { class: "view-place" });
+      this.append(this.place, this.status);
+      this.onChanged = (event) => event.detail !== this && !this.contains(document.activeElement) && this.load();
+      document.addEventListener(CHANGED, this.onChanged);
+      this.load();
+    }
+
+    disconnectedCallback() {
+      document.removeEventListener(CHANGED, this.onChanged);
+    }
+
+    get now() {
+      return this.trail[this.trail.length - 1];
+    }
+
+    // --- speaking with the server ---
+
+    async ask(did) {
+      const at = new URLSearchParams({ kind: this.now.kind, subject: this.now.subject, each: this.each });
+      const asked = did
+        ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(did) }
+        : {};
+      const answer = await fetch(`${DATA}?${at}`, { ...asked, credentials: "same-origin" });
+      if (answer.status === 401) location.assign("/chat/login");
+      const data = await answer.json();
+      if (!answer.ok) throw new Error(data.error || answer.statusText);
+      return data;
+    }
+
+    async load(focus) {
+      this.setAttribute("aria-busy", "true");
+      try {
+        this.draw(await this.ask(), focus);
+      } catch (error) {
+        this.fail(error);
+      } finally {
+        this.removeAttribute("aria-busy");
+      }
+    }
+
+    // Do something once, show what came of it, and go back to where the person was.
+    async act(did, focus) {
+      if (this.hasAttribute("aria-busy")) return false;
+      this.setAttribute("aria-busy", "true");
+      try {
+        const data = await this.ask({ once: crypto.randomUUID ? crypto.randomUUID() : String(Math.random()), ...did });
+        this.draw(data, focus);
+        this.say(data.said);
+        document.dispatchEvent(new CustomEvent(CHANGED, { detail: this }));
+        return true;
+      } catch (error) {
+        this.fail(error);
+        return false;
+      } finally {
+        this.removeAttribute("aria-busy");
+      }
+    }
+
+    say(text) {
+      this.status.className = "view-said";
+      this.status.setAttribute("role", "status");
+      this.status.textContent = text || "";
+    }
+
+    fail(error) {
+      const offline = error instanceof TypeError;
+      this.status.className = "view-said view-wrong";
+      this.status.setAttribute("role", "alert");
+      this.status.textContent = offline ? (this.words && this.words.offline) || "…" : error.message;
+      if (!this.words) this.status.append(" ", el("button", { type: "button", onclick: () => this.load() }, "↻"));
+      this.dispatchEvent(new CustomEvent("failed"));
+    }
+
+    open(subject) {
+      this.trail.push({ kind: "crm_record", subject });
+      this.say("");
+      this.load("title");
+    }
+
+    back() {
+      const left = this.trail.pop();
+      this.say("");
+      this.load(left.subject);
+    }
+
+    // --- drawing ---
+
+    draw(data, focus) {
+      this.words = data.words;
+      this.data = data;
+      this.lang = data.language;
+      const scrolled = this.querySelector(".view-board");
+      const left = scrolled ? scrolled.scrollLeft : 0;
+      this.toggleAttribute("wide", data.kind === "crm_board");
+      this.place.replaceChildren(this.header(data), data.kind === "crm_board" ? this.board(data) : this.record(data));
+      const board = this.querySelector(".view-board");
+      if (board) board.scrollLeft = left;
+      const target = focus && this.querySelector(`[data-focus="${CSS.escape(focus)}"]`);
+      if (target) target.focus({ preventScroll: false });
+    }
+
+    header(data) {
+      const words = this.words;
+      const alone = PAGE.test(location.pathname);
+      const path = `/chat/view/${this.now.kind}${this.now.subject ? `/${this.now.subject}` : ""}`;
+      return el("header", { class: "view-head" },
+        this.trail.length > 1 &&
+          el("button", { type: "button", class: "view-quiet view-back", onclick: () => this.back() }, "← ", words.back),
+        el("div", { class: "view-name" },
+          el("h2", { tabindex: "-1", "data-focus": "title" }, data.title),
+          data.subtitle && el("p", { class: "view-small" }, data.subtitle)),
+        !alone && el("a", { class: "view-quiet", href: path, target: "_blank", title: words.alone,
+          "aria-label": words.alone }, "↗"));
+    }
+
+    // --- the board ---
+
+    board(data) {
+      if (data.empty) return el("p", { class: "view-empty" }, data.empty);
+      return el("div", { class: "view-board", role: "group", "aria-label": this.words.columns, tabindex: "0" },
+        data.columns.map((column) => this.column(column, data)));
+    }
+
+    column(column, data) {
+      const words = this.words;
+      const title = `view-${column.id}`;
+      const section = el("section", { class: `view-column view-${column.kind}`, "aria-labelledby": title },
+        el("div", { class: "view-column-head" },
+          el("h3", { id: title }, column.name, " ",
+            el("span", { class: "view-count", "aria-label": column.counted }, String(column.count))),
+          el("p", { class: "view-sum" }, column.sums.join(" + ") || "\u00a0")),
+        column.cards.length
+          ? el("ul", {}, column.cards.map((card) => el("li", {}, this.card(card, column, data))))
+          : el("p", { class: "view-small view-none" }, words.none),
+        column.more && el("p", { class: "view-small view-more" }, column.more, " ",
+          el("button", { type: "button", class: "view-quiet", onclick: () => { this.each += 40; this.load(); } }, words.more)));
+      if (data.may_change) this.takesCards(section, column, data);
+      return section;
+    }
+
+    card(card, column, data) {
+      const words = this.words;
+      const article = el("article", { class: "view-card", draggable: data.may_change ? "true" : null },
+        el("button", { type: "button", class: "view-title", "data-focus": card.id, onclick: () => this.open(card.id) }, card.title),
+        card.about.length > 0 && el("p", { class: "view-small" },
+          card.about.map((one, n) => [n ? " · " : "",
+            el("button", { type: "button", class: "view-link", onclick: () => this.open(one.id) }, one.name)])),
+        el("p", { class: "view-row" },
+          el("span", { class: card.amount ? "view-amount" : "view-small" }, card.amount || words.no_amount),
+          el("span", { class: "view-small", title: words.in_stage }, card.since),
+          card.owner && el("span", { class: "view-face", title: `${words.owner}: ${card.owner}`, role: "img",
+            "aria-label": `${words.owner}: ${card.owner}` }, initials(card.owner))),
+        card.task && el("p", { class: `view-task${card.task.late ? " view-late" : ""}` },
+          el("span", { "aria-hidden": "true" }, "○ "), card.task.title,
+          card.task.due && el("span", { class: "view-small" }, ` ${card.task.due}${card.task.late ? `, ${words.late}` : ""}`)),
+        card.lost_reason && el("p", { class: "view-small" }, card.lost_reason),
+        data.may_change && this.mover(card, column.id, data.columns));
+      if (data.may_change) {
+        article.addEventListener("dragstart", (event) => {
+          this.dragged = { card, from: column.id };
+          event.dataTransfer.effectAllowed = "move";
+          event.dataTransfer.setData("text/plain", card.title);
+          article.classList.add("view-dragged");
+        });
+        article.addEventListener("dragend", () => {
+          this.dragged = null;
+          article.classList.remove("view-dragged");
+        });
+      }
+      return article;
+    }
+
+    takesCards(section, column, data) {
+      let over = 0;
+      const mine = () => this.dragged && this.dragged.from !== column.id;
+      const light = (on) => section.classList.toggle("view-over", on);
+      section.addEventListener("dragenter", () => { if (mine()) { over += 1; light(true); } });
+      section.addEventListener("dragleave", () => { if (mine()) { over -= 1; light(over > 0); } });
+      section.addEventListener("dragover", (event) => { if (mine()) event.preventDefault(); });
+      section.addEventListener("drop", (event) => {
+        over = 0;
+        light(false);
+        if (!mine()) return;
+        event.preventDefault();
+        this.move(this.dragged.card, column);
+      });
+    }
+
+    // The same by keyboard, by touch and for who hears the page: a list of the other stages that opens in the card.
+    mover(card, present, stages) {
+      const words = this.words;
+      return el("details", { class: "view-mover", name: "view-mover" },
+        el("summary", { "aria-label": fill(words.move_to, card.title) }, words.move),
+        el("div", { class: "view-stages" },
+          stages.filter((stage) => stage.id !== present).map((stage) =>
+            el("button", { type: "button", class: `view-to view-to-${stage.kind}`, onclick: () => this.move(card, stage) },
+              stage.name))));
+    }
+
+    async move(card, stage) {
+      const did = { do: "move", deal: card.id, stage: stage.id };
+      if (stage.kind === "lost") {
+        const words = this.words;
+        const answers = await this.dialog(fill(words.lost_title, card.title), words.lost_hint, words.reason, words.lose);
+        if (!answers) return;
+        did.reason = answers;
+      }
+      await this.act(did, this.now.kind === "crm_board" ? card.id : "title");
+    }
+
+    // A question with one line of text: the text (" " for none), or null when the person thinks better of it.
+    dialog(title, hint, label, yes) {
+      return new Promise((resolve) => {
+        const text = el("textarea", { rows: "3", maxlength: "1000", id: `view-dialog-${Date.now()}` });
+        const before = document.activeElement;
+        const dialog = el("dialog", { class: "view-dialog", "aria-label": title },
+          el("form", { method: "dialog" },
+            el("h3", {}, title),
+            el("p", { class: "view-small" }, hint),
+            el("label", { for: text.id }, label), text,
+            el("div", { class: "view-buttons" },
+              el("button", { value: "", class: "view-button", formnovalidate: true }, this.words.cancel),
+              el("button", { value: "yes", class: "view-button view-first" }, yes))));
+        dialog.addEventListener("close", () => {
+          const said = dialog.returnValue === "yes" ? text.value.trim() || " " : null;
+          dialog.remove();
+          if (before && before.isConnected) before.focus();
+          resolve(said);
+        });
+        this.append(dialog);
+        dialog.showModal();
+        text.focus();
+      });
+    }
+
+    // --- the page of a contact, a company or a deal ---
+
+    record(data) {
+      const words = this.words;
+      const deal = data.type === "deal";
+      return el("div", { class: "view-record" },
+        data.blocked && el("p", { class: "view-blocked" }, data.blocked),
+        this.tags(data),
+        data.may_change && this.actions(data),
+        el("div", { class: "view-columns" },
+          el("div", { class: "view-main" },
+            data.score && this.score(data.score),
+            !deal && this.part(words.contacts, this.facts(data.keys) || el("p", { class: "view-small" }, words.none_known)),
+            this.part(words.about_them, this.facts(data.fields))),
+          el("div", { class: "view-side" },
+            deal && data.may_change && this.part(words.move, el("div", { class: "view-stages" }, data.stages
+              .filter((stage) => stage.id !== data.stage.id)
+              .map((stage) => el("button", { type: "button", class: `view-to view-to-${stage.kind}`,
+                onclick: () => this.move({ id: data.subject, title: data.title }, stage) }, stage.name)))),
+            data.linked.items.length > 0 && this.part(data.linked.title, el("ul", { class: "view-list" },
+              data.linked.items.map((one) => el("li", {},
+                el("button", { type: "button", class: "view-link", "data-focus": one.id, onclick: () => this.open(one.id) }, one.name),
+                one.note && el("span", { class: "view-small" }, ` ${one.note}`))))),
+            !deal && data.deals.length > 0 && this.part(words.deals, el("ul", { class: "view-list" },
+              data.deals.map((one) => el("li", {},
+                el("button", { type: "button", class: "view-link", "data-focus": one.id, onclick: () => this.open(one.id) }, one.title),
+                el("p", { class: "view-small" }, [one.stage.name, one.amount, one.since].filter(Boolean).join(" · ")))))),
+            this.part(words.tasks, data.tasks.length
+              ? el("ul", { class: "view-list" }, data.tasks.map((task) => this.task(task, data)))
+              : el("p", { class: "view-small" }, words.no_tasks)),
+            this.part(words.timeline, this.timeline(data.timeline)))));
+    }
+
+    part(title, ...content) {
+      return el("section", { class: "view-part" }, el("h3", {}, title), content);
+    }
+
+    tags(data) {
+      if (!data.tags.length) return null;
+      const may = data.may_change && data.type !== "deal";
+      return el("ul", { class: "view-tags", "aria-label": this.words.tags }, data.tags.map((tag) =>
+        el("li", {}, tag, may && el("button", { type: "button", "aria-label": fill(this.words.untag, tag),
+          onclick: () => this.act({ do: "tag", remove: tag }, "title") }, "×"))));
+    }
+
+    score(score) {
+      return el("section", { class: "view-part view-score" },
+        el("h3", {}, this.words.score),
+        el("div", { class: "view-score-row" },
+          el("span", { class: "view-score-value", role: "img", "aria-label": score.of }, score.value),
+          el("ul", {}, score.reasons.map((reason) => el("li", {}, reason)))),
+        el("p", { class: "view-small" }, score.when));
+    }
+
+    facts(rows) {
+      if (!rows.length) return null;
+      return el("dl", { class: "view-facts" }, rows.map((row) => el("div", {},
+        el("dt", {}, row.label),
+        el("dd", {},
+          row.value === null
+            ? el("span", { class: "view-unknown" }, this.words.unknown)
+            : row.href
+              ? el("a", { href: row.href, ...(row.href.startsWith("http") ? outside : {}) }, row.value)
+              : el("span", {}, row.value),
+          row.blocked && el("span", { class: "view-flag" }, this.words.blocked),
+          row.source && el("span", { class: "view-source" },
+            row.url ? el("a", { href: row.url, ...outside }, row.source) : row.source)))));
+    }
+
+    task(task, data) {
+      return el("li", { class: `view-todo${task.late ? " view-late" : ""}` },
+        el("div", {}, task.title,
+          el("p", { class: "view-small" }, [task.due, task.late && this.words.late, task.owner].filter(Boolean).join(" · "))),
+        data.may_change && el("button", { type: "button", class: "view-button", "aria-label": `${this.words.finish}: ${task.title}`,
+          onclick: () => this.act({ do: "finish_task", task: task.id }, "title") }, this.words.finish));
+    }
+
+    timeline(entries) {
+      return el("ol", { class: "view-timeline" }, entries.map((entry) => el("li", {},
+        el("p", { class: "view-small" }, [`${entry.when} ${entry.clock}`, entry.actor].filter(Boolean).join(" · ")),
+        el("p", {}, entry.what),
+        entry.text && el("p", { class: "view-text" }, entry.text))));
+    }
+
+    // --- forms: one open at a time, each a native disclosure ---
+
+    actions(data) {
+      const words = this.words;
+      const forms = [
+        this.form(words.note, [["text", words.note_label, "textarea"]], words.keep, (v) => ({ do: "note", ...v })),
+        this.form(words.new_task, [["title", words.task_label, "text"], ["due", words.due, "date"]], words.add,
+          (v) => ({ do: "task", ...v })),
+      ];
+      if (data.type !== "deal") {
+        forms.push(
+          this.form(words.new_deal, [["title", words.deal_label, "text", data.title], ["amount", words.amount_label, "decimal"]],
+            words.add, (v) => ({ do: "deal", ...v })),
+          this.form(words.new_tag, [["add", words.tag_label, "text"]], words.keep, (v) => ({ do: "tag", ...v })));
+      }
+      return el("div", { class: "view-actions" }, forms,
+        data.may_leave_alone && el("button", { type: "button", class: "view-button view-danger", onclick: async () => {
+          const reason = await this.dialog(fill(words.leave_title, data.title), words.leave_hint, words.leave_reason, words.leave_alone);
+          if (reason) this.act({ do: "leave_alone", reason }, "title");
+        } }, words.leave_alone));
+    }
+
+    form(title, fields, yes, did) {
+      const inputs = fields.map(([name, label, type, value]) => {
+        const id = `view-${name}-${Math.random().toString(36).slice(2)}`;
+        const input = type === "textarea"
+          ? el("textarea", { id, name, rows: "3", required: true, maxlength: "20000" })
+          : el("input", { id, name, type: type === "decimal" ? "text" : type, inputmode: type === "decimal" ? "decimal" : null,
+            required: type === "text", maxlength: "300", value: value || null });
+        return el("div", {}, el("label", { for: id }, label), input);
+      });
+      const details = el("details", { class: "view-form", name: "view-form" },
+        el("summary", { class: "view-button" }, title),
+        el("form", { onsubmit: async (event) => {
+          event.preventDefault();
+          const values = Object.fromEntries(new FormData(event.target));
+          if (await this.act(did(values), "title")) details.open = false;
+        } }, inputs, el("div", { class: "view-buttons" }, el("button", { class: "view-button view-first" }, yes))));
+      details.addEventListener("toggle", () => {
+        const first = details.open && details.querySelector("input, textarea");
+        if (first) first.focus();
+      });
+      return details;
+    }
+  }
+
+  customElements.define("mutirao-view", View);
+
+  // --- where views go ---
+
+  function place(root) {
+    for (const link of root.querySelectorAll('.ai-message .message-content a[href^="/chat/view/"]')) {
+      const content = link.closest(".message-content");
+      const address = link.getAttribute("href");
+      const there = [...content.parentElement.children].some(
+        (node) => node.localName === "mutirao-view" && node.getAttribute("src") === address);
+      if (!there && PAGE.test(address)) content.after(el("mutirao-view", { src: address }));
+    }
+  }
+
+  if (PAGE.test(location.pathname)) {
+    let theme = null;
+    try { theme = localStorage.getItem("vite-ui-theme"); } catch { /* no storage: the light one */ }
+    const dark = theme === "dark" || (theme === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
+    document.documentElement.classList.toggle("dark", dark);
+    document.querySelector("main").append(el("mutirao-view", { src: location.pathname }));
+  } else {
+    let waiting = false;
+    new MutationObserver(() => {
+      if (waiting) return;
+      waiting = true;
+      requestAnimationFrame(() => { waiting = false; place(document); });
+    }).observe(document.body, { childList: true, subtree: true });
+    place(document);
+  }
+})();
