@@ -427,7 +427,7 @@ def _change(where: Where, value: dict[str, Any]) -> Iterator[Item]:
         if not isinstance(raws, list):
             yield _unread(_at(where, name), raws, name)
             continue
-        alone = len({str(raw.get("from") or raw.get("to")) for raw in raws if isinstance(raw, dict)}) == 1
+        alone = len({_whom(raw) for raw in raws if isinstance(raw, dict)}) == 1
         for place, raw in enumerate(raws):
             here = _at(where, f"{name}[{place}]")
             if not isinstance(raw, dict) or not _flat(raw):
@@ -451,6 +451,10 @@ def _change(where: Where, value: dict[str, Any]) -> Iterator[Item]:
 _NOBODY = Person(None, None, None, None, None, None)
 
 
+def _whom(raw: Raw) -> str:
+    return str(raw.get("from") or raw.get("to") or raw.get("recipient_id") or raw.get("wa_id"))
+
+
 class _NotReadable(Exception):
     """An item lacks what makes it one."""
 
@@ -468,7 +472,7 @@ def _at(where: Where, rest: str) -> Where:
 
 def _unread(where: Where, raw: Any, reason: str) -> Unread:
     if isinstance(raw, dict | list) and not _flat(raw):
-        return Unread(where, f"unread:{where.path}:deep", None, "deep")
+        return Unread(where, "deep:" + hashlib.sha256(_leaves(raw).encode()).hexdigest()[:40], None, "deep")
     return Unread(where, _key(where, raw), raw, reason)
 
 
@@ -485,6 +489,20 @@ def _flat(raw: Any) -> bool:
         if not level:
             return True
     return False
+
+
+def _leaves(raw: Any) -> str:
+    """All texts and numbers in it, one after the other; without recursion."""
+    found, waiting = [], [raw]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += [inner for pair in one.items() for inner in pair]
+        elif isinstance(one, list):
+            waiting += one
+        else:
+            found.append(str(one))
+    return "\n".join(found)
 
 
 def _key(where: Where, raw: Any) -> str:
