@@ -92,6 +92,17 @@ def only_loopback() -> Iterator[None]:
 # --- the database -----------------------------------------------------------------------------
 
 
+def in_memory() -> str | None:
+    """A folder for databases that last no longer than their test: in memory where there is room, else None.
+
+    Making a database means 550 small files: 12 ms there, 250 to 500 ms on this machine's disk, for every test that
+    has one of its own.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 (names below it are mkdtemp's)
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 * 1024**3
+    return str(memory) if roomy else None
+
+
 @dataclass(frozen=True)
 class Dsns:
     owner: str
@@ -101,7 +112,7 @@ class Dsns:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Postgres]:
     """One embedded PostgreSQL for the whole run, without fsync, its first database migrated to serve as template."""
-    folder = Path(tempfile.mkdtemp(prefix="mutirao-tests-"))
+    folder = Path(tempfile.mkdtemp(prefix="mutirao-tests-", dir=in_memory()))
     try:
         with Postgres.start(folder, durable=False) as postgres:
             migrate(postgres.owner_dsn, app_dsn=postgres.app_dsn)
@@ -134,7 +145,7 @@ def dsns(server: Postgres) -> Iterator[Dsns]:
 def data_dir() -> Iterator[Path]:
     """A data folder for an embedded server of the test's own. Not under pytest's folder: as root the server runs as
     another user, and every new run of pytest closes its folder to others."""
-    with tempfile.TemporaryDirectory(prefix="mutirao-data-") as name:
+    with tempfile.TemporaryDirectory(prefix="mutirao-data-", dir=in_memory()) as name:
         yield Path(name) / "var"
 
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from core.errors import SetupError
 from core.migrate import migrate
 from core.postgres import Postgres
 from core.settings import Settings
+from tests.conftest import in_memory
 
 NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 
@@ -43,21 +46,28 @@ def tenants(data_dir: Path) -> list[str]:
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     """Not pytest's own folder: as root the server runs as another user, and another run of pytest closes it."""
-    with tempfile.TemporaryDirectory(prefix="mutirao-backup-") as name:
+    with tempfile.TemporaryDirectory(prefix="mutirao-backup-", dir=in_memory()) as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Path]:
+    """A folder with a data folder, which has the tenant Ipê and a secret, and its backup: made once, then copied."""
+    with tempfile.TemporaryDirectory(prefix="mutirao-backup-", dir=in_memory()) as name:
+        add_tenant(Path(name) / "var", "Ipe")
+        backup(Settings(data_dir=Path(name) / "var"), Path(name) / "saved.tar", clock=FixedClock(NOW))
         yield Path(name)
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """A data folder with the tenant Ipê and a secret."""
-    data_dir = tmp_path / "var"
-    add_tenant(data_dir, "Ipe")
-    return Settings(data_dir=data_dir)
+def settings(made: Path, tmp_path: Path) -> Settings:
+    subprocess.run(["cp", "-a", made / "var", tmp_path / "var"], check=True)  # with owners and modes
+    return Settings(data_dir=tmp_path / "var")
 
 
 @pytest.fixture
-def saved(settings: Settings, tmp_path: Path) -> Path:
-    return backup(settings, tmp_path / "saved.tar", clock=FixedClock(NOW)).path
+def saved(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy2(made / "saved.tar", tmp_path / "saved.tar"))
 
 
 def left_beside(settings: Settings) -> list[str]:

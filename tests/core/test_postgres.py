@@ -15,20 +15,20 @@ import pytest
 
 from core.errors import SetupError
 from core.postgres import Postgres, changed_modes
-from tests.conftest import wait_until
+from tests.conftest import in_memory, wait_until
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A private folder with a short path, as a home has."""
-    with tempfile.TemporaryDirectory(prefix="mutirao-pg-") as name:
+    with tempfile.TemporaryDirectory(prefix="mutirao-pg-", dir=in_memory()) as name:
         yield Path(name)
 
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Path]:
     """A data folder whose cluster is made and not running."""
-    with tempfile.TemporaryDirectory(prefix="mutirao-pg-") as name:
+    with tempfile.TemporaryDirectory(prefix="mutirao-pg-", dir=in_memory()) as name:
         Postgres.start(Path(name) / "var", durable=False).stop()
         yield Path(name) / "var"
 
