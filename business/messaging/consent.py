@@ -1,0 +1,178 @@
+"""Who may be written to: the ledger of consents and opt-outs, and the words by which people opt out.
+
+An opt-out holds for every channel and every campaign (Lei 13.709/2018, LGPD, art. 8 §5 and art. 18 IX; WhatsApp
+Business Messaging Policy: "respect all requests to block, discontinue, or otherwise opt out"). Only the contact
+takes it back. Who writes to us after it is answered, and nothing else.
+
+WhatsApp tells of marketing alone by the webhook user_preferences (stop, resume; Meta,
+webhooks/reference/user_preferences, 2026-05-21) and by error 131050.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core.words import folded
+
+_FILE = Path(__file__).with_name("opt_out.yaml")
+_LONGEST = 2_000  # characters of a message that are looked through
+_POLITE = re.compile(
+    r"\b(por favor|porfavor|por gentileza|favor|pf|pfv|pls|please|porfa|obrigad[oa]s?|obg|grato|grata|gracias|thanks"
+    r"|thank you|bom dia|boa tarde|boa noite|ola|oi|hola|hello|hi|buenos dias|buenas tardes|moc[ao]|senhora?|gente|ok)"
+    r"\b"
+)
+
+
+class Act(StrEnum):
+    CONSENTED = "consented"  # the contact agreed to be written to
+    STOPPED = "stopped"
+    RESUMED = "resumed"
+
+
+class Scope(StrEnum):
+    ALL = "all"
+    MARKETING = "marketing"
+
+
+class How(StrEnum):
+    """How it is known."""
+
+    WORDS = "words"  # the contact wrote it
+    BUTTON = "button"  # a quick reply of ours or of WhatsApp
+    FORM = "form"  # a form that the contact filled in, a checkbox
+    WHATSAPP = "whatsapp"  # user_preferences, error 131050
+    PERSON = "person"  # one of ours wrote down what the contact said
+    IMPORT = "import"  # a column of a file
+
+
+_BY_CONTACT = frozenset({How.WORDS, How.BUTTON, How.FORM, How.WHATSAPP})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the ledger. `at`: when the contact said it; `wording`: what was written or asked, word by word."""
+
+    at: datetime
+    act: Act
+    scope: Scope
+    how: How
+    wording: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What holds now: the entry that stops everything, the one that stops marketing, and the consent, None for none."""
+
+    stopped: Entry | None = None
+    marketing_stopped: Entry | None = None
+    consent: Entry | None = None
+
+
+def standing(ledger: Iterable[Entry]) -> Standing:
+    """What the ledger comes to, in whatever order it is handed in: by time, at the same moment the opt-out last.
+
+    A stop of everything is lifted only by the contact (words, a button, a form), or by a person of ours who wrote down
+    what the contact said; WhatsApp's "resume" lifts only what WhatsApp's "stop" stopped: marketing. A file that is
+    imported lifts nothing. A stop takes the consent with it.
+    """
+    stopped = marketing = consent = None
+    for entry in sorted(ledger, key=lambda one: (one.at, one.act is Act.STOPPED, one.scope is Scope.ALL, one.how)):
+        lifts = entry.how in _BY_CONTACT or (entry.how is How.PERSON and bool(entry.wording.strip()))
+        if entry.act is Act.STOPPED:
+            if entry.scope is Scope.ALL:
+                stopped = stopped or entry
+            else:
+                marketing = marketing or entry
+            consent = None
+            continue
+        if not lifts and (stopped or marketing):
+            continue
+        if entry.how is not How.WHATSAPP:
+            stopped = stopped if entry.scope is Scope.MARKETING else None
+        if stopped is None:
+            marketing = None
+            if entry.act is Act.CONSENTED:
+                consent = entry
+        elif entry.scope is Scope.MARKETING or entry.how is How.WHATSAPP:
+            marketing = None
+    return Standing(stopped, marketing, consent)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An opt-out in a message. Not `sure`: the contact is asked before anything is written into the ledger."""
+
+    scope: Scope
+    sure: bool
+    words: str
+
+
+def heard_opt_out(text: str, *, offered: Iterable[str] = ()) -> Heard | None:
+    """Whether the contact opts out by `text`: Portuguese, Spanish or English; None when not.
+
+    `offered`: the choices of our last message (titles of buttons, "1 - cancelar a reunião"): who repeats one of them
+    answers us and opts out of nothing.
+    """
+    said = folded(text[:_LONGEST])
+    if not said or said in {folded(one) for one in offered}:
+        return None
+    alone = " ".join(_POLITE.sub(" ", said).split())
+    words = _words()
+    for pattern in words.marketing:
+        if found := pattern.search(said):
+            return Heard(Scope.MARKETING, True, found[0])
+    if alone in words.whole:
+        return Heard(Scope.ALL, True, alone)
+    if alone in words.perhaps:
+        return Heard(Scope.ALL, False, alone)
+    if any(pattern.search(said) for pattern in words.unless):
+        return None
+    for pattern in words.anywhere:
+        if found := pattern.search(said):
+            return Heard(Scope.ALL, True, found[0].strip())
+    return None
+
+
+def heard_resume(text: str) -> bool:
+    """Whether somebody who had opted out wants messages again. Asked only of those."""
+    alone = " ".join(_POLITE.sub(" ", folded(text[:_LONGEST])).split())
+    return alone in _words().again
+
+
+def preference_entry(value: str, at: datetime, detail: str = "") -> Entry | None:
+    """The line for a webhook user_preferences of the category marketing_messages ("stop", "resume"); None for a value
+    that we do not know."""
+    act = {"stop": Act.STOPPED, "resume": Act.RESUMED}.get(value.strip().lower())
+    return Entry(at, act, Scope.MARKETING, How.WHATSAPP, detail[:500]) if act else None
+
+
+@dataclass(frozen=True)
+class _Words:
+    whole: frozenset[str]
+    perhaps: frozenset[str]
+    again: frozenset[str]
+    anywhere: tuple[re.Pattern[str], ...]
+    marketing: tuple[re.Pattern[str], ...]
+    unless: tuple[re.Pattern[str], ...]
+
+
+@cache
+def _words() -> _Words:
+    data: Mapping[str, Any] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+
+    def said(name: str) -> frozenset[str]:
+        return frozenset(word for words in data[name].values() for word in words)
+
+    def patterns(name: str) -> tuple[re.Pattern[str], ...]:
+        return tuple(re.compile(one) for one in data[name])
+
+    return _Words(
+        said("whole"), said("perhaps"), said("again"), patterns("anywhere"), patterns("marketing"), patterns("unless")
+    )
