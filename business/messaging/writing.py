@@ -29,7 +29,8 @@ _HEADING = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+(.+?)[ \t]*#*$", re.M)
 _RULE = re.compile(r"^[ \t]{0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$", re.M)
 _BULLET = re.compile(r"^([ \t]*)[*+•][ \t]+", re.M)
 _BOLD = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
-_BOLD_STRIKE = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~")
+_BOLD_ITALIC = re.compile(r"\*\*\*(?=\S)(.+?)(?<=\S)\*\*\*")
+_STRIKE = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~")
 _BREAK = re.compile(r"<br\s*/?>", re.I)
 _ROW = re.compile(r"^[ \t]*\|(.+)\|[ \t]*$")
 _LINE_OF_TABLE = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(\|[ \t]*:?-{2,}:?[ \t]*)*\|?[ \t]*$")
@@ -37,8 +38,8 @@ _ALLOWED = {"\n", "\t", "\u200d", "\ufe0f"}  # the last two hold emojis together
 
 # A full stop after one of these ends no sentence.
 _SHORT = frozenset(
-    "sr sra srs sras srta dr dra drs prof profa eng arq adv av tel cel nº núm art inc pág págs aprox cia ltda s.a mr mrs"
-    " ud uds depto dpto apto e.g i.e p.ex vs".split()
+    "sr sra srs sras srta dr dra drs prof profa eng arq adv av tel cel nº núm art inc pág págs aprox cia ltda s.a mr"
+    " mrs ud uds depto dpto apto e.g i.e p.ex vs".split()
 )
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_~]*(?=\s)")
 
