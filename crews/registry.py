@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from crews.ads.crew import run as run_ads
 from crews.contract import RunCrew
+from crews.hunter.crew import run as run_hunter
 from tools.ads import ADS_TOOLS
+from tools.prospecting import PROSPECTING_TOOLS
 from tools.spec import ToolSpec
 
 
@@ -36,5 +38,13 @@ CREWS = [
         run=run_ads,
         prompts=["ads_analyst"],
         starters=["starter.overview", "starter.compare", "starter.pause", "starter.ranking"],
+    ),
+    CrewEntry(
+        name="hunter",
+        area="hunter",
+        tools=PROSPECTING_TOOLS,
+        run=run_hunter,
+        prompts=["hunter"],
+        starters=["starter.hunter"],
     ),
 ]

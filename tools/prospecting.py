@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from business.prospecting.evidence import Kind, of_kind
 from business.prospecting.lines import Line, said
 from business.prospecting.model import (
     Doubt,
@@ -35,8 +36,10 @@ from business.prospecting.sources import LazySources
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.tenancy import Identity
 from core.words import folded, squeezed
+from integrations.brasil_places.activities import activity
 from integrations.brasil_places.cities import Ambiguous, Found
 from prompts.texts import Texts
+from tools.leads import Leads
 from tools.prospecting_results import (
     MOST_ROWS,
     CompanyList,
@@ -45,6 +48,7 @@ from tools.prospecting_results import (
     Say,
     ScoreExplained,
     SearchStatus,
+    city_of,
     company_row,
     profile_lines,
     rows_of,
@@ -52,7 +56,7 @@ from tools.prospecting_results import (
     score_explained,
     search_info,
 )
-from tools.spec import Effect, ToolArgs, ToolContext, tool
+from tools.spec import Effect, ProposedChange, ToolArgs, ToolContext, tool
 
 FOLLOWED = 45.0
 """Seconds that a search is followed in the conversation. One that takes longer runs on, and says when it is over."""
@@ -474,6 +478,41 @@ class FirstMessageArgs(ToolArgs):
     ] = None
 
 
+@tool(effect=Effect.SEND, area="hunter")
+async def draft_first_message(ctx: ToolContext, args: FirstMessageArgs) -> ProposedChange:
+    """Propose a first message to one company that was saved to the CRM and has a telephone or e-mail; one call per
+    company. It only makes a proposal that a person reads: nothing is sent, and no yes sends it before WhatsApp is
+    connected. Who we are, where the contact is from and how to be left alone are added below the text by code."""
+    company = await _company(ctx, args.company)
+    texts, who = ctx.service(Texts), ctx.turn.identity
+    text = args.text or _plain_message(company, who, texts)
+    change = await ctx.service(Leads).draft(who, company.id, text, _THEIR_LANGUAGE)
+    told = {key: value for key, value in change.data.items() if key != "keys"}
+    return ProposedChange(
+        origin="web", change=change, evidence=company_row(0, company, _say(ctx)).reasons[:_REASONS], told=told
+    )
+
+
+_THEIR_LANGUAGE = "pt-BR"
+"""All companies of the registry are Brazilian."""
+_REASONS = 3
+
+
+def _plain_message(company: Candidate, who: Identity, texts: Texts) -> str:
+    """The house's own first message: who writes, how the company was found, one question. What is not known is left
+    out."""
+    codes = {str(one.value) for one in of_kind(company.evidence, Kind.ACTIVITY)}
+    known = activity(codes.pop()) if len(codes) == 1 else None
+    return texts.say(
+        _THEIR_LANGUAGE,
+        "hunter.first_message",
+        sender=who.name,
+        name=company.name,
+        activity=known.name(_THEIR_LANGUAGE) if known else None,
+        city=city_of(company.evidence),
+    )
+
+
 # --- which company --------------------------------------------------------------------------------
 
 _ORDINALS = {
@@ -579,4 +618,5 @@ PROSPECTING_TOOLS = [
     steer_search,
     explain_score,
     decide_company,
+    draft_first_message,
 ]

@@ -24,7 +24,7 @@ _ROLES = {"prospector": "hunter_google", "sdr": "sdr_whatsapp", "small_talk": "r
 _NAMES = {"ads_analyst": "ads"}
 _SERVES = {
     "ads_analyst": (),  # what the crew's name says
-    "prospector": ("planned.prospecting",),
+    "prospector": ("hunter.search",),
     "sdr": ("planned.whatsapp",),
     "content_writer": ("planned.content",),
     "report_generator": ("planned.reports",),

@@ -18,7 +18,7 @@ from crews.specialist import Specialist
 from evals.stand_in import Answer, Seen, StandIn
 from tests.conftest import Dsns
 
-SERVES = {"prospector": ("planned.prospecting",), "writer": ("planned.content",)}
+SERVES = {"prospector": ("hunter.search",), "writer": ("planned.content",)}
 SAYS = {
     "prospector": "Achei padarias boas em Recife.",
     "writer": "Segue o post pedido. Ele rende R$ 987,65 por dia! Fim do post que você pediu hoje.",

@@ -1,0 +1,125 @@
+"""The hunter: a CrewAI crew of one agent, the qualifier, with the tools of prospecting; on a model or its playbook.
+
+The three other agents of the hunt (LinkedIn, Google, social networks) work inside the search, in the background
+(scouts.py).
+"""
+
+from typing import Any
+
+from core.errors import Refused
+from core.turn import ToolRecord, Turn
+from crews.contract import CrewDeps, CrewResult, CrewTask
+from crews.hunter.playbook import HunterPlaybook, entity
+from crews.hunter.words import HunterWords
+from crews.kickoff import kick_off
+from crews.opening import moment, said_before
+from llm.messages import OnText
+from llm.offline import PROVIDER as OFFLINE
+from tools.prospecting import PROSPECTING_TOOLS
+from tools.prospecting_results import MOST_ROWS
+
+ROLE = "lead_qualifier"
+_LISTS = ("find_companies", "companies_found")
+
+
+async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText | None) -> CrewResult:
+    """Serve all tasks in one kickoff. A limit of the turn ends it with what is there, said in the text."""
+    words = HunterWords(deps.texts, turn.language)
+    playbook = HunterPlaybook(turn, tasks, words)
+    try:
+        text = await kick_off(
+            turn,
+            deps,
+            ROLE,
+            opening=_opening(turn, tasks, deps),
+            tools=PROSPECTING_TOOLS,
+            playbook=playbook,
+            on_text=on_text,
+        )
+        by_model = bool(turn.model_calls) and turn.model_calls[-1].provider != OFFLINE
+    except Refused as limit:
+        if limit.code not in ("turn_limit", "turn_stopped"):
+            raise
+        so_far = playbook.text() if turn.results else ""
+        text, by_model = "\n\n".join(filter(None, [so_far, deps.texts.error(turn.language, limit)])), False
+    lists = [record.result for record in turn.results if record.name in _LISTS and record.result is not None]
+    tables = words.company_table(lists[-1]) if lists else []
+    for record in turn.results:
+        if record.result is None:
+            continue
+        if record.name == "explain_score":
+            tables += words.score_table(record.result)
+        elif record.name == "search_status":
+            tables += words.status_table(record.result)
+    return CrewResult(
+        text=text,
+        by_model=by_model,
+        reworded=playbook.results_in_words,
+        footer=words.footer(lists),
+        tables=tables,
+        session=_session(turn, playbook),
+    )
+
+
+def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str, Any]]:
+    """What a model is told: its part (the same in every turn, so that providers can cache it), the conversation so
+    far, and the request with what "the third" and "that one" refer to."""
+    session = turn.session
+    hunt = session.get("hunt") or {}
+    request = deps.prompts.fill(
+        "hunter_request",
+        turn.language,
+        now=moment(turn),
+        companies=[one for one in session.get("entities", []) if one.get("kind") == "candidate"],
+        last_wish=hunt.get("sentence"),
+        last_state=hunt.get("state"),
+        asked=(session.get("open") or {}).get("text") if hunt.get("state") == "asking" else None,
+        proposals=session.get("proposals", []),
+        tasks=[task.text for task in tasks] or [turn.text],
+    )
+    system = deps.prompts.fill("hunter", turn.language)
+    return [
+        {"role": "system", "content": system.text},
+        *said_before(turn, deps.texts),
+        {"role": "user", "content": request.text},
+    ]
+
+
+# --- what the turn leaves behind ------------------------------------------------------------------
+
+
+def _session(turn: Turn, playbook: HunterPlaybook) -> dict[str, Any]:
+    """What the next turn needs: the last list in the order shown, the company spoken of, the last wish, what was asked
+    back, and what a follow-up follows."""
+    session: dict[str, Any] = {"last_crew": "hunter", "last_intent": playbook.last_intent()}
+    session["open"] = playbook.open_question()
+    for record in turn.results:
+        if record.result is None:
+            continue
+        if record.name == "find_companies":
+            session["hunt"] = _hunt(record.result)
+        if record.name in _LISTS and record.result["companies"]:
+            session["entities"] = [entity(row) for row in record.result["companies"]][:MOST_ROWS]
+            session["focus"] = None
+        company = record.result.get("company") if record.name in ("explain_score", "decide_company") else None
+        if company:
+            session["focus"] = {key: company[key] for key in ("id", "name")} | {"kind": "candidate"}
+    drafted = [record for record in turn.results if record.name == "draft_first_message" and record.result]
+    if len(drafted) == 1:
+        session["focus"] = _drafted_for(drafted[0])
+    return session
+
+
+def _hunt(found: dict[str, Any]) -> dict[str, Any]:
+    search = found["search"]
+    return {
+        "search": search["id"] if search else None,
+        "sentence": found["sentence"],
+        "state": found["state"],
+        "wish": found["wish"],
+    }
+
+
+def _drafted_for(record: ToolRecord) -> dict[str, Any] | None:
+    told = (record.result or {}).get("change") or {}
+    return {"id": told["candidate"], "name": told["name"], "kind": "candidate"} if told else None

@@ -1,0 +1,294 @@
+"""What the hunter does without a model: the same tools, chosen by rules, and their results in ready sentences.
+
+It holds the turn. `next_step` gives the tool calls that are still missing for what was asked, then the text.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from core.turn import ToolRecord, Turn
+from core.words import folded, squeezed
+from crews.contract import CrewTask
+from crews.hunter.request import CONTACTED, MOST_CONTACTED, HunterRequest, place_meant, understand
+from crews.hunter.words import HunterWords
+from llm.messages import ToolCall
+
+_LISTS = ("find_companies", "companies_found")
+_LEARNT = re.compile(r"\b(?:aprend|learn)")
+_YES = re.compile(r"^(?:sim|isso|yes|yep|si|ok|pode ser|exato|esse|essa|that one|claro)\b")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call the playbook wants, and whether it was made: `record` is None until then."""
+
+    name: str
+    arguments: dict[str, Any]
+    record: ToolRecord | None = None
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        return self.record.result if self.record else None
+
+
+class HunterPlaybook:
+    """One turn's requests to the hunter. `words` writes in the turn's language."""
+
+    def __init__(self, turn: Turn, tasks: list[CrewTask], words: HunterWords) -> None:
+        self._turn = turn
+        self._words = words
+        self._tasks = _joined(tasks) or [CrewTask("followup", turn.text)]
+        self._today = turn.now.astimezone(ZoneInfo(turn.identity.time_zone)).date()
+
+    def next_step(self) -> list[ToolCall] | str:
+        for task in self._tasks:  # one after the other: "the second" of a later part is of the list of an earlier one
+            missing = [call for call in self._calls(task) if call.record is None]
+            if missing:
+                return [ToolCall("", call.name, call.arguments) for call in missing]
+        return self.text()
+
+    def text(self) -> str:
+        """Everything asked, answered from the results that are there."""
+        return "\n\n".join(part for part in dict.fromkeys(self._answer(task) for task in self._tasks) if part)
+
+    def results_in_words(self) -> str:
+        """Every result of the turn in sentences, whoever asked for it: for when a model's own words cannot be used."""
+        made = [Call(r.name, r.arguments, r) for r in self._turn.results if r.result is not None or r.error]
+        said = [self._say(call, self.request(self._tasks[0])) for call in made]
+        drafts = [call for call in made if call.name == "draft_first_message"]
+        return "\n\n".join(dict.fromkeys(part for part in [*said, self._drafted(drafts)] if part))
+
+    def request(self, task: CrewTask) -> HunterRequest:
+        """The task as understood, with what this turn has shown so far."""
+        answered = self._answered(task)
+        if answered:
+            return answered
+        base = task.intent if task.intent != "followup" else ""
+        return understand(base, task.text, self._session(), self._today, self._turn.language)
+
+    def open_question(self) -> dict[str, Any] | None:
+        """What the answer asked back: the next message may be just its answer."""
+        task = self._tasks[-1]
+        request = self.request(task)
+        if request.asked in ("find", "change"):
+            found = self._last(self._calls(task), "find_companies")
+            if found and found["state"] == "asking":
+                choices = [{"name": one} for one in found["choices"]]
+                return {"intent": "hunter.search", "text": task.text, "candidates": choices}
+        for call in self._calls(task):
+            if call.record is not None and call.record.error == "prospect_company_ambiguous":
+                candidates = call.record.error_params["candidates"]
+                return {"intent": _intent(request), "text": task.text, "candidates": candidates}
+        if request.asked in ("decide", "contact") and not self._calls(task):
+            return {"intent": _intent(request), "text": task.text, "candidates": []}
+        return None
+
+    def last_intent(self) -> str:
+        return _intent(self.request(self._tasks[-1]))
+
+    # --- which calls ------------------------------------------------------------------------------
+
+    def _calls(self, task: CrewTask) -> list[Call]:
+        request = self.request(task)
+        match request.asked:
+            case "find" | "change":
+                key = "request" if request.asked == "find" else "change"
+                call = self._call("find_companies", {key: request.text})
+                return [call, *self._drafts_of_find(call)]
+            case "list":
+                return [self._call("companies_found", {"verdict": request.verdict})]
+            case "status":
+                return [self._call("search_status", {})]
+            case "pause" | "resume":
+                return [self._call("steer_search", {"action": request.asked})]
+            case "rules":
+                return [self._call("explain_score", {})]
+            case "explain":
+                if self._waits_for_list(request):
+                    return [self._listed()]
+                return [self._call("explain_score", {"company": one}) for one in request.companies[:1]]
+            case "decide":
+                if not request.companies or request.decision is None:
+                    return []
+                if self._waits_for_list(request):
+                    return [self._listed()]
+                return [
+                    self._call("decide_company", {"company": one, "decision": request.decision})
+                    for one in request.companies[:MOST_CONTACTED]
+                ]
+            case "contact":
+                return self._contact(request)
+        return []
+
+    def _waits_for_list(self, request: HunterRequest) -> bool:
+        """Whether companies are named by number and nothing was listed in this conversation yet."""
+        by_number = any(one.isdigit() for one in request.companies)
+        return by_number and not self._entities() and self._listed().record is None
+
+    def _listed(self) -> Call:
+        return self._call("companies_found", {"verdict": "all"})
+
+    def _drafts_of_find(self, call: Call) -> list[Call]:
+        """ "… e fale com os melhores": once the search is over, a first message for the best of it."""
+        found = call.result
+        if found is None or not found["contact"] or found["state"] not in ("done", "failed"):
+            return []
+        most = found["contact_most"] or CONTACTED
+        return [self._draft(row["id"]) for row in _reachable(found["companies"])[: min(most, MOST_CONTACTED)]]
+
+    def _contact(self, request: HunterRequest) -> list[Call]:
+        if request.best is None:
+            if self._waits_for_list(request):
+                return [self._listed()]
+            return [self._draft(one, request.message) for one in request.companies[:MOST_CONTACTED]]
+        listed = self._call("companies_found", {"verdict": "qualified"})
+        rows = _reachable(listed.result["companies"]) if listed.result else []
+        return [listed, *(self._draft(row["id"], request.message) for row in rows[: request.best])]
+
+    def _draft(self, company: str, message: str | None = None) -> Call:
+        told = {"company": company, "text": message} if message else {"company": company}
+        return self._call("draft_first_message", told)
+
+    def _call(self, name: str, arguments: dict[str, Any]) -> Call:
+        made = next((r for r in self._turn.results if r.name == name and _same(r.arguments, arguments)), None)
+        return Call(name, arguments, made)
+
+    # --- what it refers to ------------------------------------------------------------------------
+
+    def _session(self) -> dict[str, Any]:
+        return {**self._turn.session, "entities": self._entities()}
+
+    def _entities(self) -> list[dict[str, Any]]:
+        """The last list: of this turn, else of the conversation."""
+        for record in reversed(self._turn.results):
+            if record.name in _LISTS and record.result and record.result["companies"]:
+                return [entity(row) for row in record.result["companies"]]
+        return [one for one in self._turn.session.get("entities", []) if one.get("kind") == "candidate"]
+
+    def _answered(self, task: CrewTask) -> HunterRequest | None:
+        """What waited for this message, when it answers our own question: a name that was offered, its place, or yes."""
+        waiting = self._turn.session.get("open")
+        if not waiting or not str(waiting.get("intent", "")).startswith("hunter.") or len(self._tasks) > 1:
+            return None
+        chosen = _chosen(task.text, waiting.get("candidates") or [])
+        if waiting["intent"] == "hunter.search":
+            return HunterRequest("change", chosen["name"]) if chosen else None
+        if chosen is None and waiting.get("candidates"):
+            return None
+        waited = understand(waiting["intent"], waiting["text"], self._session(), self._today, self._turn.language)
+        if chosen:
+            return replace(waited, companies=(chosen["id"],), best=None)
+        named = understand(waiting["intent"], task.text, self._session(), self._today, self._turn.language)
+        if len(task.text.split()) > 8 or not named.companies:
+            return None
+        return replace(waited, companies=named.companies, decision=waited.decision or named.decision, best=None)
+
+    # --- what is said -----------------------------------------------------------------------------
+
+    def _answer(self, task: CrewTask) -> str:
+        request, calls, words = self.request(task), self._calls(task), self._words
+        if request.asked == "decide" and not request.companies:
+            return words.say("hunter.which_company")
+        if request.asked == "decide" and request.decision is None:
+            return words.say("hunter.which_decision")
+        if request.asked == "contact" and not calls:
+            return words.say("hunter.which_company")
+        quiet = {"companies_found"} if request.asked in ("contact", "explain", "decide") else set()
+        said = [self._say(call, request) for call in calls if call.name not in quiet or not call.result]
+        drafts = [call for call in calls if call.name == "draft_first_message"]
+        if request.asked == "contact" and not drafts:
+            said.append(words.say("hunter.nobody_to_contact"))
+        if request.asked in ("find", "change") and (found := calls[0].result) and found["contact"] and not drafts:
+            over = found["state"] in ("done", "failed")
+            said.append(words.say("hunter.nobody_to_contact") if over else "")
+        said.append(self._drafted(drafts))
+        return "\n\n".join(part for part in dict.fromkeys(said) if part)
+
+    def _say(self, call: Call, request: HunterRequest) -> str:
+        record, words = call.record, self._words
+        if record is None:
+            return ""
+        if record.result is None:
+            return words.error(record)
+        match call.name:
+            case "find_companies":
+                if record.result["state"] == "asking":
+                    return words.asking(record.result)
+                drafted = any(r.name == "draft_first_message" for r in self._turn.results)
+                return words.found(record.result, drafted=drafted)
+            case "companies_found":
+                return words.companies(record.result)
+            case "search_status":
+                return words.status(record.result, learnt=bool(_LEARNT.search(squeezed(request.text))))
+            case "steer_search":
+                return words.steered(record.result, record.arguments["action"])
+            case "explain_score":
+                return words.explained(record.result, request.score_said)
+            case "decide_company":
+                return words.decided(record.result)
+        return ""  # a first message: its card says everything
+
+    def _drafted(self, drafts: Sequence[Call]) -> str:
+        made = [call for call in drafts if call.record is not None and call.record.proposal_id]
+        return self._words.say("hunter.drafted", count=len(made)) if made else ""
+
+    @staticmethod
+    def _last(calls: Sequence[Call], name: str) -> dict[str, Any] | None:
+        return next((call.result for call in reversed(calls) if call.name == name and call.result), None)
+
+
+def entity(row: dict[str, Any]) -> dict[str, Any]:
+    """A company of a list as a conversation keeps it, for "a terceira"."""
+    return {key: row[key] for key in ("n", "id", "name", "score", "verdict")} | {"kind": "candidate"}
+
+
+def _joined(tasks: Sequence[CrewTask]) -> list[CrewTask]:
+    """A wish that was cut from what to do with the best of it ("… e fale com os melhores") is one again: whom is
+    written to is looked at more closely."""
+    joined: list[CrewTask] = []
+    for task in tasks:
+        before = joined[-1] if joined else None
+        if before and before.intent in ("hunter.search", "hunter.refine") and task.intent == "hunter.contact":
+            joined[-1] = replace(before, text=f"{before.text.rstrip(' .,;')} e {task.text}")
+        else:
+            joined.append(task)
+    return joined
+
+
+def _reachable(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["state"] == "saved" and (row["phone"] or row["email"])]
+
+
+def _chosen(text: str, candidates: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The offered one that a short answer names, by name, by place, or by a yes where there is one alone."""
+    if not candidates or len(text.split()) > 8:
+        return None
+    said = set(folded(text).split())
+    if len(candidates) == 1 and _YES.match(folded(text)):
+        return candidates[0]
+    shared = [len(said & set(folded(str(one["name"])).split())) for one in candidates]
+    if max(shared) and shared.count(max(shared)) == 1:
+        return candidates[shared.index(max(shared))]
+    place = place_meant(text)
+    return candidates[place - 1] if place and place <= len(candidates) else None
+
+
+def _intent(request: HunterRequest) -> str:
+    return {
+        "find": "hunter.search",
+        "change": "hunter.refine",
+        "explain": "hunter.explain",
+        "rules": "hunter.explain",
+        "decide": "hunter.decide",
+        "contact": "hunter.contact",
+    }.get(request.asked, "hunter.status")
+
+
+def _same(made: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    def bare(arguments: dict[str, Any]) -> dict[str, str]:
+        return {key: str(value) for key, value in arguments.items() if value is not None}
+
+    return bare(made) == bare(wanted)
