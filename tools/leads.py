@@ -81,6 +81,17 @@ class Leads:
                 note=Line("prospecting.note.customer") if customer else None,
             )  # fmt: skip
 
+    async def close_deal(self, who: Identity, candidate: Candidate, *, won: bool) -> list[Line]:
+        """Put the open deal of a lead on the first stage of its kind; which one, in a sentence. Nothing without one."""
+        if candidate.company_id is None:
+            return []
+        kind = StageKind.WON if won else StageKind.LOST
+        stage = next(stage for stage in await self._crm.stages(who) if stage.kind is kind)
+        deals = await self._crm.deals(who, company_id=candidate.company_id, kind=StageKind.OPEN)
+        for deal in deals:
+            await self._crm.move_deal(who, deal.id, stage.id)
+        return [Line("prospecting.note.deal_moved", {"stage": stage.name})] if deals else []
+
     async def forget(self, who: Identity, candidate_id: str) -> bool:
         """Erase a candidate and the company that it became, for good: it is not found again, and its keys go on the
         list of those not to be contacted. Whether there was something. Refused: prospect_*, crm_not_allowed."""

@@ -6,12 +6,12 @@ lease (work.py) by finding.py.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from psycopg.types.json import Jsonb
@@ -323,20 +323,10 @@ class Searches:
         """Erase what is known of a company, for good; it is not found again. Whether there was something."""
         self._rights.writes(who)
         async with self._db.tenant(who.tenant_id) as conn:
-            done = await conn.execute(
-                """WITH gone AS (
-                       UPDATE prospect_candidates SET cnpj = NULL, name = NULL, bronze = NULL, evidence = '[]',
-                           scored = '{"explained": [], "reasons": []}', state = 'rejected', company_id = NULL,
-                           note = NULL, updated_at = %s
-                       WHERE company_key = %s AND cnpj IS NOT NULL RETURNING tenant_id, id
-                   ), said AS (DELETE FROM prospect_feedback f USING gone WHERE f.candidate_id = gone.id)
-                   SELECT id FROM gone""",
-                [self._clock.now(), company_key(who.tenant_id, cnpj)],
-            )
-            row = await done.fetchone()
-            if row is not None:
-                await audit(conn, who, "prospect.forgotten", row["id"], {})
-            return row is not None
+            gone = await forgotten_in(conn, self._clock.now(), "company_key", [company_key(who.tenant_id, cnpj)])
+            for candidate_id in gone:
+                await audit(conn, who, "prospect.forgotten", candidate_id, {})
+            return bool(gone)
 
     # --- what is learnt -----------------------------------------------------------------------------
 
@@ -350,16 +340,7 @@ class Searches:
         async with self._db.tenant(who.tenant_id) as conn:
             found = await _candidate_in(conn, candidate_id, own)
             traits = traits_of(found.evidence, today)
-            await conn.execute(
-                """INSERT INTO prospect_feedback (tenant_id, candidate_id, said, traits, by_user, at)
-                   VALUES (current_tenant(), %s, %s, %s, %s, %s)
-                   ON CONFLICT (tenant_id, candidate_id) DO UPDATE
-                   SET said = excluded.said, traits = excluded.traits, by_user = excluded.by_user, at = excluded.at""",
-                [
-                    candidate_id, said, Jsonb([[one.kind, one.value] for one in traits]), who.user_id,
-                    self._clock.now(),
-                ],
-            )  # fmt: skip
+            await said_in(conn, candidate_id, said, traits, who.user_id, self._clock.now())
             if said is Said.NOT_THIS_KIND:
                 await conn.execute(
                     "UPDATE prospect_candidates SET state = 'rejected', updated_at = %s WHERE id = %s",
@@ -438,6 +419,36 @@ async def rules_in(conn: Connection) -> RuleSet:
 async def lessons_in(conn: Connection) -> tuple[Lesson, ...]:
     rows = await (await conn.execute("SELECT said, traits FROM prospect_feedback")).fetchall()
     return lessons_from((Said(row["said"]), [Trait(*one) for one in row["traits"]]) for row in rows)
+
+
+async def said_in(
+    conn: Connection, candidate_id: str, said: Said, traits: Iterable[Trait], by: str, at: datetime
+) -> None:
+    """Keep what was said of a candidate, with its traits as they are: the last word counts."""
+    await conn.execute(
+        """INSERT INTO prospect_feedback (tenant_id, candidate_id, said, traits, by_user, at)
+           VALUES (current_tenant(), %s, %s, %s, %s, %s)
+           ON CONFLICT (tenant_id, candidate_id) DO UPDATE
+           SET said = excluded.said, traits = excluded.traits, by_user = excluded.by_user, at = excluded.at""",
+        [candidate_id, said, Jsonb([[one.kind, one.value] for one in traits]), by, at],
+    )
+
+
+async def forgotten_in(
+    conn: Connection, at: datetime, by: Literal["company_key", "company_id"], values: Sequence[str]
+) -> list[str]:
+    """Erase what is known of companies; the ids of their candidates, which stay so that they are not found again."""
+    gone = await conn.execute(
+        f"""WITH gone AS (
+                UPDATE prospect_candidates SET cnpj = NULL, name = NULL, bronze = NULL, evidence = '[]',
+                    scored = '{{"explained": [], "reasons": []}}', state = 'rejected', company_id = NULL,
+                    note = NULL, updated_at = %s
+                WHERE {by} = ANY(%s) AND cnpj IS NOT NULL RETURNING tenant_id, id
+            ), said AS (DELETE FROM prospect_feedback f USING gone WHERE f.candidate_id = gone.id)
+            SELECT id FROM gone""".encode(),
+        [at, list(values)],
+    )
+    return [row["id"] for row in await gone.fetchall()]
 
 
 async def _candidate_in(conn: Connection, candidate_id: str, own: str | None) -> Candidate:

@@ -16,7 +16,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from business.prospecting.evidence import Evidence
-from business.prospecting.lessons import Lesson
+from business.prospecting.lessons import Lesson, Said, traits_of
 from business.prospecting.plan import Check
 from business.prospecting.rules import RuleSet
 from business.prospecting.score import Score, record
@@ -29,8 +29,10 @@ from business.prospecting.searches import (
     State,
     candidate_of,
     company_key,
+    forgotten_in,
     lessons_in,
     rules_in,
+    said_in,
     search_in,
 )
 from core.clock import Clock
@@ -245,6 +247,23 @@ class Work:
                 "SELECT * FROM prospect_candidates WHERE search_id = %s ORDER BY score DESC, seq", [search_id]
             )
             return [candidate_of(row) for row in await rows.fetchall()]
+
+    async def heard(self, tenant_id: str, company_id: str, said: Said) -> None:
+        """What became in the CRM of a company that was a candidate. A lost deal does not take back that somebody
+        rejected it as not of this kind."""
+        now = self._clock.now()
+        async with self._db.tenant(tenant_id) as conn:
+            rows = await conn.execute(
+                "SELECT * FROM prospect_candidates WHERE company_id = %s AND (state = 'saved' OR %s = 'won')",
+                [company_id, said],
+            )
+            for row in await rows.fetchall():
+                await said_in(conn, row["id"], said, traits_of(candidate_of(row).evidence, now.date()), "crm", now)
+
+    async def forget(self, tenant_id: str, company_ids: Sequence[str]) -> list[str]:
+        """Erase the candidates that became these companies of the CRM; their ids."""
+        async with self._db.tenant(tenant_id) as conn:
+            return await forgotten_in(conn, self._clock.now(), "company_id", company_ids)
 
     async def fail(self, tenant_id: str, search_id: str, code: str) -> None:
         """Give a running search up, whoever worked on it: its job has failed too often."""

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 import structlog
 
 from business.conversations.service import Conversations
+from business.crm.events import Happened
 from business.crm.service import Crm
 from business.people.service import People
 from business.prospecting.enrich import Judge, Used
@@ -42,6 +43,8 @@ from prompts.texts import Texts
 from tools.leads import Leads
 
 JOB = "prospect_search"
+READER = "prospecting"
+"""Of the CRM's events."""
 QUEUED = timedelta(seconds=60)
 """A job that was put in the queue less than this ago is not put there again."""
 GIVE_UP = timedelta(hours=24)
@@ -99,6 +102,7 @@ class Hunts:
         self._people = people
         self._searches = searches
         self._work = work
+        self._crm = crm
         self._open_sources = open_sources
         self._conversations = conversations
         self._texts = texts
@@ -167,18 +171,22 @@ class Hunts:
 
     async def decide(self, who: Identity, candidate_id: str, decision: Decision) -> tuple[Candidate, list[Line]]:
         """A person's word on a candidate: save it to the CRM, reject it, or what became of it. The candidate as it then
-        is, and sentences on what that changed. Refused: prospect_unknown, prospect_not_allowed, what Leads.save raises.
+        is, and sentences on what that changed. What is won, lost or rejected closes its open deal, too.
+        Refused: prospect_unknown, prospect_not_allowed, what Leads.save raises.
         """
         candidate = await self._searches.candidate(who, candidate_id)
         if decision == "save":
             search = await self._searches.get(who, candidate.search_id)
             saved = await self.leads.save(who, search, candidate)
             return saved, [saved.note] if saved.note else []
+        lines: list[Line] = []
         if decision == "reject":
             note = Line("prospecting.note.by_person", {"name": who.name})
-            return await self._searches.mark(who, candidate_id, CandidateState.REJECTED, note=note), []
-        lines = await self._searches.say(who, candidate_id, Said(decision))
-        return await self._searches.candidate(who, candidate_id), lines
+            await self._searches.mark(who, candidate_id, CandidateState.REJECTED, note=note)
+        else:
+            lines = await self._searches.say(who, candidate_id, Said(decision))
+        moved = await self.leads.close_deal(who, candidate, won=decision == "won")
+        return await self._searches.candidate(who, candidate_id), [*lines, *moved]
 
     async def month(self, who: Identity) -> MonthUse:
         """How many searches of the web the tenant has used this month, and may."""
@@ -202,8 +210,9 @@ class Hunts:
 
     async def revive(self) -> None:
         """Put searches in the queue again that nobody works on, or whose end nobody told; give up those that came no
-        further for a day. For a round by the clock and for the start of a process."""
+        further for a day; hear what happened in the CRM. For a round by the clock and for the start of a process."""
         for tenant in await self._people.tenants():
+            await self.hear(tenant.id)
             now = self._clock.now()
             async with self._db.tenant(tenant.id) as conn:
                 await conn.execute(
@@ -221,6 +230,20 @@ class Hunts:
                 )
                 for row in await rows.fetchall():
                     await self._queue(conn, tenant.id, row["id"])
+
+    async def hear(self, tenant_id: str) -> None:
+        """What happened in the CRM to companies that were candidates: deals won and lost are lessons for the next
+        search, and what was erased there is forgotten here."""
+        while True:
+            async with self._crm.events(tenant_id, READER) as (_, events):
+                for event in events:
+                    if event.kind in (Happened.DEAL_WON, Happened.DEAL_LOST):
+                        said = Said.WON if event.kind is Happened.DEAL_WON else Said.LOST
+                        await self._work.heard(tenant_id, event.data.get("company_id") or "", said)
+                    elif event.kind is Happened.ERASED and event.data.get("subject") == "company":
+                        await self._work.forget(tenant_id, [event.subject_id, *event.data.get("ids", [])])
+            if not events:
+                return
 
     async def close(self) -> None:
         """Let go of what is worked on in this process; another goes on with it."""

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from business.crm.identity import KeyKind
-from business.crm.model import CompanyData, ContactData, Source, StageKind
+from business.crm.model import CompanyData, ContactData, Source, StageKind, Subject
 from business.crm.privacy import BlockReason
 from business.prospecting.score import Verdict
 from business.prospecting.searches import Candidate, CandidateState, State
@@ -257,11 +257,24 @@ async def test_a_person_decides_on_a_candidate(desk: Desk) -> None:
     rejected, _ = await desk.hunts.decide(desk.who, other.id, "reject")
     assert rejected.state is CandidateState.REJECTED and rejected.note is not None
     _, lines = await desk.hunts.decide(desk.who, waiting.id, "lost")
-    assert lines and all(line.key.startswith("prospecting.lesson.") for line in lines)
+    assert {line.key.rpartition(".")[0] for line in lines} == {"prospecting.lesson", "prospecting.note"}
+    [deal] = await desk.crm.deals(desk.who, company_id=saved.company_id)
+    assert deal.stage.kind is StageKind.LOST
+    # It was won after all, by hand and on the board: the next search learns it.
+    won = next(stage for stage in await desk.crm.stages(desk.who) if stage.kind is StageKind.WON)
+    await desk.crm.move_deal(desk.who, deal.id, won.id)
+    await desk.hunts.revive()
+    assert {line.key for line in await desk.searches.learnt(desk.who)} == {"prospecting.lesson.more"}
     with pytest.raises(Refused):
         await desk.hunts.decide(desk.tenants.one[Role.COMERCIAL], waiting.id, "save")
-    assert await desk.hunts.leads.forget(desk.who, saved.id)
+    # Erased in the CRM, it is forgotten here, and not found again.
+    await desk.crm.erase(desk.who, Subject.COMPANY, str(saved.company_id))
+    await desk.hunts.revive()
+    assert await desk.searches.learnt(desk.who) == []
     gone = await desk.searches.candidate(desk.who, saved.id)
     assert gone.cnpj is None and gone.company_id is None
+    third = next(one for one in await desk.found(done) if one.state is CandidateState.NEW)
+    third, _ = await desk.hunts.decide(desk.who, third.id, "save")
+    assert await desk.hunts.leads.forget(desk.who, third.id) and not await desk.hunts.leads.forget(desk.who, third.id)
     with pytest.raises(Refused):
-        await desk.crm.company(desk.who, str(saved.company_id))
+        await desk.crm.company(desk.who, str(third.company_id))
