@@ -71,6 +71,8 @@ from crews.contract import CrewDeps
 from crews.fence import import_crewai, prepare
 from crews.hunter.job import JOB as SEARCH_JOB
 from crews.hunter.job import Hunts
+from crews.hunter.likeness import Likeness
+from crews.hunter.scouts import Scouts
 from crews.registry import CREWS, CrewEntry
 from integrations.brasil_places.checks import PlacesCheck
 from integrations.meta_ads.client import MetaAdsClient
@@ -93,6 +95,7 @@ from prompts.texts import Texts
 from tools.leads import Leads
 from tools.policy import Policies, load_policy
 from tools.prospecting import Hunting
+from tools.scouting import SCOUTING_TOOLS
 from tools.runner import ToolRunner
 
 log = structlog.get_logger(__name__)
@@ -165,17 +168,13 @@ async def open_services(
         sources = LazySources(settings, http, clock)
         stack.push_async_callback(sources.close)
         searches = Searches(db, clock, permissions)
-        hunts = Hunts(
-            db, clock, jobs, people, searches, Work(db, clock), crm, sources.open, conversations, texts,
-            web=WebQuota(db, clock, monthly=settings.web_search_monthly, days=settings.web_search_days),
-        )  # fmt: skip
-        stack.push_async_callback(hunts.close)
+        leads = Leads(db, crm, searches, texts)
 
         # What may act: tools, under policy and approvals.
         policies = Policies(db, load_policy())
         handlers: list[ChangeHandler] = [
             AdsChangeHandler(connections.client_for),
-            FirstContactHandler(db, hunts.leads.blocked),
+            FirstContactHandler(db, leads.blocked),
         ]
         approvals = Approvals(
             db,
@@ -186,11 +185,20 @@ async def open_services(
             hours=settings.proposal_hours,
         )
         stack.push_async_callback(approvals.close)  # a write that is on its way is seen to its end
-        runner = ToolRunner(
-            permissions=permissions,
-            approvals=approvals,
-            policies=policies,
-            texts=texts,
+        make_runner = partial(ToolRunner, permissions=permissions, approvals=approvals, policies=policies, texts=texts)
+
+        # Who looks for companies in the background. Scouts read strangers' words: their runner reaches nothing else.
+        quota = WebQuota(db, clock, monthly=settings.web_search_monthly, days=settings.web_search_days)
+        scouting = CrewDeps(router, make_runner(tools=SCOUTING_TOOLS, services={}), prompts, texts)
+        hunts = Hunts(
+            db, clock, jobs, people, searches, Work(db, clock), crm, sources.open, conversations, texts,
+            scouts=Scouts(scouting, clock, sources.open, quota),
+            likeness=Likeness(memory, crm, clock),
+            web=quota,
+        )  # fmt: skip
+        stack.push_async_callback(hunts.close)
+
+        runner = make_runner(
             tools=[tool for crew in crews for tool in crew.tools],
             services={
                 Texts: texts,
@@ -200,7 +208,7 @@ async def open_services(
                 Searches: searches,
                 LazySources: sources,
                 Hunting: hunts,
-                Leads: hunts.leads,
+                Leads: leads,
             },
         )
 
@@ -542,12 +550,14 @@ def _listen(settings: Settings) -> socket.socket:
 
 async def serve_mcp(services: Services, identity: Identity) -> None:
     """Offer the tools over stdio to another client."""
+    from channels.crm_views import CrmViews
     from channels.mcp_server import serve as serve_stdio
 
     async def who() -> Identity:
         return await services.people.identity(identity.tenant_id, identity.user_id)  # read anew at every call
 
-    await serve_stdio(who, services.runner, services.handle, services.texts)
+    views = CrmViews(services.crm, services.people, services.texts, services.clock)
+    await serve_stdio(who, services.runner, services.handle, services.texts, views=views)
 
 
 def play_evals(arguments: list[str]) -> int:

@@ -46,7 +46,7 @@ Data = dict[str, Any]
 """What a door lays out: plain JSON, its texts ready in the viewer's language."""
 
 _EACH, _MOST_EACH = 20, 200  # cards of a column: at first, and after all "show more"
-_ENTRIES = 40  # of the timeline
+_ENTRIES, _LOOKED_AT = 40, 300  # of the timeline: shown, and gone through for the last score
 _SCORED = ("lead_qualified", "qualified")
 _HIDDEN_FIELDS = {"name", "legal_name", "trade_name", "company_id", "city_code", "uf", "owner_id", "purpose"}
 _WORDS = "view.word."
@@ -128,8 +128,11 @@ class CrmViews:
         return {**head, "words": words, **drawn}
 
     async def tables(self, who: Identity, view: View) -> list[Table]:
-        """The view for a door that shows only text."""
-        drawn = await self.draw(who, view.kind, view.subject)
+        """The view for a door that shows only text; nothing where it is no longer theirs to see."""
+        try:
+            drawn = await self.draw(who, view.kind, view.subject)
+        except Refused:
+            return []
         return _board_tables(drawn) if view.kind == BOARD else _record_tables(drawn)
 
     async def _looker(self, who: Identity) -> _Looker:
@@ -193,11 +196,11 @@ class CrmViews:
         """What the pages of people and of companies have in common."""
         crm, who = self._crm, look.who
         of: dict[str, Any] = {f"{subject}_id": record.id}
-        timeline = await crm.timeline(who, limit=_ENTRIES, **of)
+        timeline = await crm.timeline(who, limit=_LOOKED_AT, **of)
         blocked = await blocked_keys(crm, who, record)
         stages = await crm.stages(who)
         deals = await crm.deals(who, **of)
-        owner, source = look.user(record.owner_id), _source(look, record.facts.get("owner_id"))
+        score = _score(look, timeline)
         rows = [_field(look, name, getattr(record, name), record.facts.get(name)) for name in _fields_of(subject)]
         rows += [
             {
@@ -206,19 +209,19 @@ class CrmViews:
             }
             for name, label in custom.items()
         ]
-        rows.append({"label": look.say("view.field.owner_id"), "value": owner or look.say("view.nobody"), **source})
+        rows.append(_plain(look.say("view.field.owner_id"), look.user(record.owner_id) or look.say("view.nobody")))
         rows.append(_field(look, "purpose", record.purpose, record.facts.get("purpose")))
         return {
             "tags": list(record.tags),
             "blocked": _blocked_line(look, record, blocked),
             "may_leave_alone": bool(set(reachable(record)) - set(blocked)),
-            "score": _score(look, timeline),
+            "score": score,
             "keys": [_key(look, key, blocked) for key in record.keys],
             "fields": rows,
             "deals": [_deal_row(look, deal) for deal in deals],
             "stages": [_stage(stage) for stage in stages],
             "tasks": await self._tasks(look, of),
-            "timeline": _entries(look, timeline),
+            "timeline": _entries(look, timeline[:_ENTRIES]),
         }
 
     async def _deal(self, look: _Looker, deal_id: str) -> Data:
@@ -227,19 +230,15 @@ class CrmViews:
         face = (await crm.faces(who, [deal]))[deal.id]
         custom = {field.name: field.label for field in await crm.fields(who, "deal")}
         say = look.say
-        unknown = {"source": "", "url": ""}
-        rows: list[Data] = [
-            {"label": say("view.deal.amount"), "value": look.money(deal.amount) or None, **unknown},
-            {"label": say("view.deal.stage"), "value": f"{deal.stage.name}, {look.ago(deal.stage_at)}", **unknown},
-            {"label": say("view.deal.expected_on"), "value": _written(look, deal.expected_on), **unknown},
-            {"label": say("view.field.owner_id"), "value": look.user(deal.owner_id) or say("view.nobody"), **unknown},
+        rows = [
+            _plain(say("view.deal.amount"), look.money(deal.amount) or None),
+            _plain(say("view.deal.stage"), f"{deal.stage.name}, {look.ago(deal.stage_at)}"),
+            _plain(say("view.deal.expected_on"), _written(look, deal.expected_on)),
+            _plain(say("view.field.owner_id"), look.user(deal.owner_id) or say("view.nobody")),
         ]
         if deal.stage.kind is StageKind.LOST:
-            rows.append({"label": say("view.deal.lost_reason"), "value": deal.lost_reason, **unknown})
-        rows += [
-            {"label": label, "value": _written(look, deal.custom.get(name)), **unknown}
-            for name, label in custom.items()
-        ]
+            rows.append(_plain(say("view.deal.lost_reason"), deal.lost_reason))
+        rows += [_plain(label, _written(look, deal.custom.get(name))) for name, label in custom.items()]
         linked = [
             _link(id_, name, "")
             for id_, name in ((deal.company_id, face.company), (deal.contact_id, face.contact))
@@ -353,6 +352,11 @@ def _field(look: _Looker, name: str, value: Any, fact: Fact | None) -> Data:
     return {"label": look.say(f"view.field.{name}"), **_value(written, look, fact)}
 
 
+def _plain(label: str, value: str | None) -> Data:
+    """A row that needs no source: it is of our own making."""
+    return {"label": label, "value": value, "source": "", "url": ""}
+
+
 def _written(look: _Looker, value: Any) -> str | None:
     """A value as people read it; None for unknown."""
     if isinstance(value, bool):
@@ -389,11 +393,19 @@ def _from(look: _Looker, source: str, reference: str, at: datetime) -> Data:
 def _key(look: _Looker, key: StoredKey, blocked: Mapping[tuple[KeyKind, str], Blocked]) -> Data:
     return {
         "label": look.say(f"view.key.{key.kind}"),
-        "value": key.given,
+        "value": _document(key),
         "href": _address(key),
         "blocked": (key.kind, key.given) in blocked,
         **_from(look, key.source, key.reference, key.at),
     }
+
+
+def _document(key: StoredKey) -> str:
+    """As given, but for the marks in a number that the registry tells without any."""
+    if key.kind is KeyKind.CNPJ and len(key.given) == 14:
+        g = key.given
+        return f"{g[:2]}.{g[2:5]}.{g[5:8]}/{g[8:12]}-{g[12:]}"
+    return key.given
 
 
 def _address(key: StoredKey) -> str:
@@ -445,7 +457,7 @@ def _entries(look: _Looker, timeline: Sequence[Activity]) -> list[Data]:
             "when": look.day(entry.at),
             "clock": look.clock(entry.at),
             "what": _what(look, entry),
-            "text": entry.text,
+            "text": "" if entry.kind in _SCORED else entry.text,  # the score shows its reasons itself
             "actor": look.user(entry.actor),
         }
         for entry in timeline

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from channels.crm_views import CrmViews
 from core.clock import Clock, SystemClock
-from core.door import Handle, IncomingMessage, Reply
-from core.errors import ArgumentsWrong, MutiraoError
+from core.door import Handle, IncomingMessage, Reply, View
+from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.ids import new_id
 from core.tenancy import Identity
-from core.turn import Event, StepStarted, Turn
+from core.turn import Event, StepLine, StepStarted, Turn
 from prompts.texts import Texts
 from tools.adapters import mcp_tool
 from tools.runner import ToolRunner
@@ -54,9 +55,14 @@ ASK = {
 
 
 def build(
-    identity_of: IdentityOf, runner: ToolRunner, handle: Handle, texts: Texts, clock: Clock | None = None
+    identity_of: IdentityOf,
+    runner: ToolRunner,
+    handle: Handle,
+    texts: Texts,
+    clock: Clock | None = None,
+    views: CrmViews | None = None,
 ) -> "Server[Any]":
-    """The MCP server over what app.py has built, without a transport."""
+    """The MCP server over what app.py has built, without a transport. `views` reads what an answer of `ask` shows."""
     from mcp.server.lowlevel import Server
     from mcp.types import CallToolResult, TextContent, Tool, ToolAnnotations
 
@@ -83,7 +89,8 @@ def build(
             identity = await identity_of()
             language = identity.language
             if name == "ask":
-                return answered(await ask(identity, arguments))
+                reply = await ask(identity, arguments)
+                return answered(reply, [await drawn(identity, view) for view in reply.views])
             return await run(identity, name, arguments)
         except MutiraoError as error:
             return failed(texts.error(language, error))
@@ -121,7 +128,15 @@ def build(
         async with _progress(server) as progress:
             return await handle(IncomingMessage(identity, conversation, question, "mcp"), progress)
 
-    def answered(reply: Reply) -> CallToolResult:
+    async def drawn(identity: Identity, view: View) -> dict[str, Any]:
+        """The view with what it shows, without the words of its buttons; empty where it is no longer theirs to see."""
+        data: dict[str, Any] = view.data
+        with suppress(Refused):
+            data = await views.draw(identity, view.kind, view.subject) if views else data
+        kept = {name: value for name, value in data.items() if name not in ("words", "stages", "may_change")}
+        return {"kind": view.kind, "title": view.title, "subject": view.subject, "data": kept}
+
+    def answered(reply: Reply, shown: list[dict[str, Any]]) -> CallToolResult:
         lines = [reply.text]
         lines += [texts.say(reply.language, "mcp.proposed", id=card.id) + f" {card.title}" for card in reply.proposals]
         data = {
@@ -129,6 +144,7 @@ def build(
             "conversation": reply.conversation_id,
             "language": reply.language,
             "tables": [asdict(table) for table in reply.tables],
+            "views": shown,
             "proposals": [asdict(card) for card in reply.proposals],
             "turn": reply.turn_id,
         }
@@ -147,13 +163,18 @@ def build(
 
 
 async def serve(
-    identity_of: IdentityOf, runner: ToolRunner, handle: Handle, texts: Texts, clock: Clock | None = None
+    identity_of: IdentityOf,
+    runner: ToolRunner,
+    handle: Handle,
+    texts: Texts,
+    clock: Clock | None = None,
+    views: CrmViews | None = None,
 ) -> None:
     """Speak MCP on stdin and stdout until the client closes them."""
     from anyio import wrap_file
     from mcp.server.stdio import stdio_server
 
-    server = build(identity_of, runner, handle, texts, clock)
+    server = build(identity_of, runner, handle, texts, clock, views)
     # Whatever prints, in this process or in a library's C code, must not break the protocol: file 1 becomes stderr.
     sys.stdout.flush()
     protocol = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -165,7 +186,7 @@ async def serve(
 
 @asynccontextmanager
 async def _progress(server: "Server[Any]") -> AsyncIterator[Callable[[Event], None]]:
-    """Tells the client each step that begins, in order, if it asked to be told."""
+    """Tells the client each step that begins and each line of what it finds, in order, if it asked to be told."""
     context = server.request_context
     token = context.meta.progressToken if context.meta else None
     if token is None:
@@ -184,6 +205,8 @@ async def _progress(server: "Server[Any]") -> AsyncIterator[Callable[[Event], No
     def tell(event: Event) -> None:
         if isinstance(event, StepStarted):
             waiting.put_nowait(event.title)
+        elif isinstance(event, StepLine):
+            waiting.put_nowait(event.text)
 
     sending = asyncio.create_task(send())
     try:

@@ -19,15 +19,16 @@ from business.ads.importer import Hints
 from business.approvals.model import ProposalState
 from business.people.service import People
 from channels.commands import budgets, table_lines, turns
+from channels.crm_views import CrmViews
 from channels.services import Services
 from core import backup as backups
 from core.doctor import Finding, examine, floor_checks, healthy
-from core.door import IncomingMessage, ProposalCard, Reply
+from core.door import IncomingMessage, ProposalCard, Reply, Table
 from core.errors import ArgumentsWrong, MutiraoError
 from core.ids import new_id
 from core.settings import Settings, load_settings
 from core.tenancy import Identity, Role
-from core.turn import Event, StepFinished, StepStarted, silent
+from core.turn import Event, StepFinished, StepLine, StepStarted, silent
 from prompts.texts import Texts
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
@@ -74,9 +75,12 @@ def commands(
             who = await _identity(services.people, tenant, role)
             message = IncomingMessage(who, conversation or new_id("conv"), question, "terminal")
             reply = await services.handle(message, silent if as_json else _show_steps)
-            click.echo(
-                json.dumps(reply_json(reply), ensure_ascii=False, indent=2) if as_json else _readable(reply, services)
-            )
+            if as_json:
+                click.echo(json.dumps(reply_json(reply), ensure_ascii=False, indent=2))
+                return
+            views = CrmViews(services.crm, services.people, services.texts, services.clock)
+            shown = [table for view in reply.views for table in await views.tables(who, view)]
+            click.echo(_readable(reply, [*reply.tables, *shown], services))
 
         run(_settings(), work)
 
@@ -455,9 +459,9 @@ def reply_json(reply: Reply) -> dict[str, Any]:
     }
 
 
-def _readable(reply: Reply, services: Services) -> str:
+def _readable(reply: Reply, tables: list[Table], services: Services) -> str:
     lines = [reply.text]
-    for table in reply.tables:
+    for table in tables:
         lines += ["", table.title, *table_lines(table.columns, table.rows, table.align)]
     for card in reply.proposals:
         lines += ["", _card(card, services.texts, reply.language)]
@@ -497,5 +501,7 @@ def _findings(findings: list[Finding]) -> str:
 def _show_steps(event: Event) -> None:
     if isinstance(event, StepStarted) and event.kind in ("crew", "tool"):
         click.echo(click.style(f"… {event.title}", dim=True), err=True)
+    elif isinstance(event, StepLine):
+        click.echo(click.style(f"  · {event.text}", dim=True), err=True)
     elif isinstance(event, StepFinished) and not event.ok:
         click.echo(click.style(f"  ✗ {event.summary}", dim=True), err=True)

@@ -143,7 +143,7 @@
           el("h2", { tabindex: "-1", "data-focus": "title" }, data.title),
           data.subtitle && el("p", { class: "view-small" }, data.subtitle)),
         !alone && el("a", { class: "view-quiet", href: path, target: "_blank", title: words.alone,
-          "aria-label": words.alone }, "↗"));
+          "aria-label": words.alone }, el("span", { class: "view-wide-only" }, words.alone, " "), "↗"));
     }
 
     // --- the board ---
@@ -180,14 +180,15 @@
             el("button", { type: "button", class: "view-link", onclick: () => this.open(one.id) }, one.name)])),
         el("p", { class: "view-row" },
           el("span", { class: card.amount ? "view-amount" : "view-small" }, card.amount || words.no_amount),
-          el("span", { class: "view-small", title: words.in_stage }, card.since),
           card.owner && el("span", { class: "view-face", title: `${words.owner}: ${card.owner}`, role: "img",
             "aria-label": `${words.owner}: ${card.owner}` }, initials(card.owner))),
         card.task && el("p", { class: `view-task${card.task.late ? " view-late" : ""}` },
           el("span", { "aria-hidden": "true" }, "○ "), card.task.title,
           card.task.due && el("span", { class: "view-small" }, ` ${card.task.due}${card.task.late ? `, ${words.late}` : ""}`)),
         card.lost_reason && el("p", { class: "view-small" }, card.lost_reason),
-        data.may_change && this.mover(card, column.id, data.columns));
+        el("div", { class: "view-foot" },
+          el("span", { class: "view-small", title: words.in_stage }, card.since),
+          data.may_change && this.mover(card, column.id, data.columns)));
       if (data.may_change) {
         article.addEventListener("dragstart", (event) => {
           this.dragged = { card, from: column.id };
@@ -274,17 +275,15 @@
       return el("div", { class: "view-record" },
         data.blocked && el("p", { class: "view-blocked" }, data.blocked),
         this.tags(data),
+        deal && this.steps(data),
         data.may_change && this.actions(data),
         el("div", { class: "view-columns" },
           el("div", { class: "view-main" },
             data.score && this.score(data.score),
             !deal && this.part(words.contacts, this.facts(data.keys) || el("p", { class: "view-small" }, words.none_known)),
-            this.part(words.about_them, this.facts(data.fields))),
+            this.part(words.about_them, this.facts(data.fields)),
+            deal && this.part(words.timeline, this.timeline(data.timeline))),
           el("div", { class: "view-side" },
-            deal && data.may_change && this.part(words.move, el("div", { class: "view-stages" }, data.stages
-              .filter((stage) => stage.id !== data.stage.id)
-              .map((stage) => el("button", { type: "button", class: `view-to view-to-${stage.kind}`,
-                onclick: () => this.move({ id: data.subject, title: data.title }, stage) }, stage.name)))),
             data.linked.items.length > 0 && this.part(data.linked.title, el("ul", { class: "view-list" },
               data.linked.items.map((one) => el("li", {},
                 el("button", { type: "button", class: "view-link", "data-focus": one.id, onclick: () => this.open(one.id) }, one.name),
@@ -296,7 +295,18 @@
             this.part(words.tasks, data.tasks.length
               ? el("ul", { class: "view-list" }, data.tasks.map((task) => this.task(task, data)))
               : el("p", { class: "view-small" }, words.no_tasks)),
-            this.part(words.timeline, this.timeline(data.timeline)))));
+            !deal && this.part(words.timeline, this.timeline(data.timeline)))));
+    }
+
+    // The stages of a deal in a row, the present one marked; the others are buttons that move it.
+    steps(data) {
+      return el("ol", { class: "view-steps", "aria-label": this.words.stage }, data.stages.map((stage) => el("li", {},
+        stage.id === data.stage.id || !data.may_change
+          ? el("span", { class: `view-step${stage.id === data.stage.id ? " view-here" : ""}`,
+            "aria-current": stage.id === data.stage.id ? "step" : null }, stage.name)
+          : el("button", { type: "button", class: `view-step view-to-${stage.kind}`,
+            "aria-label": `${fill(this.words.move_to, data.title)} ${stage.name}`,
+            onclick: () => this.move({ id: data.subject, title: data.title }, stage) }, stage.name))));
     }
 
     part(title, ...content) {
@@ -313,11 +323,10 @@
 
     score(score) {
       return el("section", { class: "view-part view-score" },
-        el("h3", {}, this.words.score),
+        el("h3", {}, `${this.words.score} · ${score.when}`),
         el("div", { class: "view-score-row" },
           el("span", { class: "view-score-value", role: "img", "aria-label": score.of }, score.value),
-          el("ul", {}, score.reasons.map((reason) => el("li", {}, reason)))),
-        el("p", { class: "view-small" }, score.when));
+          el("ul", {}, score.reasons.map((reason) => el("li", {}, reason)))));
     }
 
     facts(rows) {
