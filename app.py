@@ -95,8 +95,8 @@ from prompts.texts import Texts
 from tools.leads import Leads
 from tools.policy import Policies, load_policy
 from tools.prospecting import Hunting
-from tools.scouting import SCOUTING_TOOLS
 from tools.runner import ToolRunner
+from tools.scouting import SCOUTING_TOOLS
 
 log = structlog.get_logger(__name__)
 
