@@ -13,11 +13,13 @@ import pytest
 
 from business.crm.identity import KeyKind
 from business.crm.model import CompanyData, ContactData, Source, Stage, StageKind, Subject
+from channels.crm_views import CrmViews
 from core.clock import FixedClock
 from core.door import IncomingMessage, View
 from core.money import Money
 from core.tenancy import Role
 from core.turn import Progress, StepFinished, StepLine, StepStarted
+from prompts.texts import Texts
 from tests.channels.conftest import Socket, Web
 
 OpenTab = Callable[..., Awaitable[Socket]]
@@ -253,6 +255,20 @@ async def test_who_is_to_be_left_alone_is_on_the_list_once_and_the_page_says_so(
     told = [entry["text"] for entry in page["timeline"] if entry["what"] == "Pediu para não ser contatado"]
     assert told == ["Disse por telefone"]
     assert no_keys.status_code == 400
+
+
+async def test_a_door_of_text_gets_tables_and_none_of_what_is_not_theirs(
+    web: Web, filled: Filled, clock: FixedClock, texts: Texts
+) -> None:
+    views = CrmViews(web.crm, web.people, texts, clock)
+    sums, deals = await views.tables(web.admin, View("crm_board", ""))
+    assert sums.rows[0] == ["Novo", "2", "R$ 18.000,00 + US$ 500,00"]
+    assert ["Novo", "Fachada", "Estúdio Norte, Helena <b>Prado</b>", "R$ 18.000,00", "desde hoje"] in [
+        row[:5] for row in deals.rows
+    ]
+    known, *_ = await views.tables(web.admin, View("crm_record", "", filled.company))
+    assert ["Site", "não sabemos", ""] in known.rows and "Estúdio Norte" in known.title
+    assert await views.tables(web.colleague, View("crm_record", "", filled.company)) == []
 
 
 # --- in the conversation -----------------------------------------------------------------------

@@ -17,15 +17,19 @@ from mcp.types import CallToolResult, TextContent
 
 from business.approvals.model import ProposalState
 from business.approvals.service import Approvals
+from business.crm.service import Crm
 from business.people.service import People
+from channels.crm_views import CrmViews
 from channels.mcp_server import build
 from core.clock import FixedClock
-from core.door import IncomingMessage, Reply, UsageTotals
+from core.db import Database
+from core.door import IncomingMessage, Reply, UsageTotals, View
 from core.errors import Refused
 from core.formats import money
 from core.money import Money
+from core.permissions import Permissions
 from core.tenancy import Identity, Role
-from core.turn import Progress, StepStarted
+from core.turn import Progress, StepLine, StepStarted
 from prompts.texts import Texts
 from tests.business.approvals.witness import Witness
 from tests.conftest import Dsns, Tenants
@@ -49,6 +53,7 @@ class Asked:
             raise Refused("message_empty", "nothing was said")
         progress(StepStarted("step_1", "crew", "ads", "Analista de anúncios"))
         progress(StepStarted("step_2", "tool", "look", "Consultando"))
+        progress(StepLine("step_2", "Ateliê Cambuí — 82"))
         return Reply(
             turn_id="turn_9",
             conversation_id=message.conversation_id,
@@ -62,6 +67,7 @@ class Asked:
             usage=UsageTotals(0, 0, 0, Decimal(0), []),
             timing={},
             message_id="msg_1",
+            views=[View("crm_board", "Quadro")],
         )
 
 
@@ -78,6 +84,8 @@ def connect(
     tenants: Tenants,
     people: People,
     clock: FixedClock,
+    database: Database,
+    permissions: Permissions,
 ) -> Connect:
     @asynccontextmanager
     async def connected(role: Role = Role.ADMIN) -> AsyncIterator[ClientSession]:
@@ -86,7 +94,8 @@ def connect(
         async def who() -> Identity:
             return await people.identity(user.tenant_id, user.user_id)
 
-        server = build(who, make_runner(ALL), asked.handle, texts, clock)
+        views = CrmViews(Crm(database, clock, permissions), people, texts, clock)
+        server = build(who, make_runner(ALL), asked.handle, texts, clock, views)
         async with create_connected_server_and_client_session(server) as session:
             yield session
 
@@ -185,7 +194,9 @@ async def test_ask_runs_a_turn_with_progress_and_keeps_its_conversation(connect:
         await client.call_tool("ask", {"question": "E ontem?", "conversation": conversation})
 
     assert told(first).startswith("Tudo certo.")
-    assert steps == ["Analista de anúncios", "Consultando"]
+    assert steps == ["Analista de anúncios", "Consultando", "Ateliê Cambuí — 82"]
+    (view,) = first.structuredContent["views"]
+    assert view["kind"] == "crm_board" and view["data"]["columns"][0]["name"] == "Novo"
     assert [message.conversation_id for message in asked.messages] == [conversation, conversation]
     assert {message.door for message in asked.messages} == {"mcp"}
 
