@@ -20,7 +20,7 @@ COMFORTABLE = 900
 MOST_PARTS = 4
 """Parts of one answer before they are made longer: more than this is not read, and each costs 6 seconds. Ours."""
 
-_FENCE = re.compile(r"(^|\n)[ \t]*```[^\n`]*\n?(.*?)(?:\n?[ \t]*```|\Z)", re.S)
+_FENCE = re.compile(r"(^|\n)[ \t]*```(?:[\w+#.-]{0,20}[ \t]*\n)?(.*?)(?:```|\Z)", re.S)
 _CODE = re.compile(r"`[^`\n]+`")
 _HELD = re.compile("\ue000(\\d+)\ue001")
 _LINK = re.compile(r"!?\[([^\]\n]*)\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"\n]*\")?\s*\)")
@@ -31,7 +31,7 @@ _BULLET = re.compile(r"^([ \t]*)[*+•][ \t]+", re.M)
 _BOLD = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _BOLD_ITALIC = re.compile(r"\*\*\*(?=\S)(.+?)(?<=\S)\*\*\*")
 _STRIKE = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~")
-_BREAK = re.compile(r"<br\s*/?>", re.I)
+_BREAK = re.compile(r"[ \t]*<br\s*/?>[ \t]*", re.I)
 _ROW = re.compile(r"^[ \t]*\|(.+)\|[ \t]*$")
 _LINE_OF_TABLE = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(\|[ \t]*:?-{2,}:?[ \t]*)*\|?[ \t]*$")
 _ALLOWED = {"\n", "\t", "\u200d", "\ufe0f"}  # the last two hold emojis together
@@ -54,7 +54,7 @@ def for_whatsapp(text: str) -> str:
         return f"\ue000{len(held) - 1}\ue001"
 
     found = _clean(text)
-    found = _FENCE.sub(lambda one: f"{one[1]}{hold('```' + one[2] + '```')}", found)
+    found = _FENCE.sub(lambda one: one[1] + hold(_block(one[2])), found)
     found = _CODE.sub(lambda one: hold(one[0]), found)
     found = "\n".join(_without_tables(found.split("\n")))
     found = _BREAK.sub("\n", found)
@@ -72,6 +72,10 @@ def for_whatsapp(text: str) -> str:
     while _HELD.search(found):
         found = _HELD.sub(lambda one: held[int(one[1])], found)
     return found
+
+
+def _block(code: str) -> str:
+    return f"```\n{code.rstrip()}\n```" if "\n" in code.rstrip("\n") or code.endswith("\n") else f"```{code}```"
 
 
 def _heading(heading: str, hold: Hold) -> str:
@@ -119,7 +123,7 @@ def width(text: str) -> int:
 def _clean(text: str) -> str:
     whole = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
     return "".join(
-        sign for sign in whole if sign in _ALLOWED or unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+        sign for sign in whole if sign in _ALLOWED or unicodedata.category(sign) not in ("Cc", "Cf", "Cs", "Co")
     )
 
 
