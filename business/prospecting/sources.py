@@ -20,6 +20,7 @@ from integrations.brasil_places.simulator import launch as places_simulator
 from integrations.minha_receita.client import MinhaReceita
 from integrations.minha_receita.simulator import launch as registry_simulator
 from integrations.web_pages.client import WebPages
+from integrations.web_pages.fetcher import Limits
 from integrations.web_pages.resolver import PublicResolver
 from integrations.web_pages.simulator import launch as pages_simulator
 from integrations.web_search.build import live_search, sandbox_search
@@ -124,7 +125,8 @@ class LazySources:
         from integrations.web_pages.simulator.sites_resolver import SimulatedSites
 
         trust = await asyncio.to_thread(pages_simulator.trust, self._folder("web_pages"))
-        return WebPages(SimulatedSites(sandbox), self._clock, trust=trust)
+        unspared = Limits(pause=0.0, longest_pause=0.0)  # the sites are ours
+        return WebPages(SimulatedSites(sandbox), self._clock, trust=trust, limits=unspared)
 
 
 def live_places(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> Places:
