@@ -34,6 +34,7 @@ def test_every_agent_of_the_plan_has_a_role_and_those_that_have_code_are_told_ap
         "hunter_linkedin",
         "hunter_google",
         "hunter_social",
+        "lead_qualifier",
     ]
 
 
@@ -214,7 +215,7 @@ def test_a_model_of_ones_own_server_is_described_in_the_overlay_and_may_stand_in
     ]
     catalog = overlaid(tmp_path, text, compatible_model="qwen3")
     assert [model.ref for model in catalog.chain("ads_analyst", {"compatible"})] == ["compatible/qwen3"], "once"
-    assert catalog.chain("lead_qualifier", {"compatible"}) == [], "it has no structured output, which that role needs"
+    assert catalog.chain("news_curator", {"compatible"}) == [], "it has no structured output, which that role needs"
     assert [model.ref for model in catalog.chain("router", {"compatible"})] == ["compatible/qwen3"], "words will do"
 
 
