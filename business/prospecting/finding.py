@@ -5,14 +5,15 @@ look at them, or when its plan is walked to its end. It can be stopped and taken
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from business.prospecting.checks import left_out
 from business.prospecting.enrich import Judge, Likens, Scouting, Sites, Used, Web, enrich
-from business.prospecting.evidence import of_company, sorted_evidence
+from business.prospecting.evidence import Evidence, of_company, sorted_evidence
 from business.prospecting.plan import Check, Step
 from business.prospecting.searches import Candidate, CandidateState, Cost, Progress, Search, State
 from business.prospecting.work import Fresh, Interrupted, Place, Taken, Work, counted, with_left_out
@@ -22,6 +23,9 @@ from integrations.minha_receita.payloads import Company, Page, to_record
 
 MOST_TO_LOOK_AT = 5
 """Times the wanted number: so many for a person to look at are enough; more would be read by nobody."""
+
+SIDE_BY_SIDE = 5
+"""Companies looked at at once: one is 4 s of waiting for its own website, which wants a second between two pages."""
 
 OnCandidate = Callable[[Candidate], Awaitable[None]]
 
@@ -76,6 +80,24 @@ async def find(
         raise
     await work.finish(taken, State.DONE, ended)
     return await work.look(tenant_id, search_id)
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """A company that was taken from the page and is not done yet."""
+
+    place: Place
+    company: Company
+    why: Check | None
+    """Why it is left out; then nobody looks at it."""
+    look: "asyncio.Task[tuple[tuple[Evidence, ...], Used]] | None"
+
+
+async def _dropped(looks: "list[asyncio.Task[tuple[tuple[Evidence, ...], Used]]]") -> None:
+    """End looks that nobody waits for any more."""
+    for look in looks:
+        look.cancel()
+    await asyncio.gather(*looks, return_exceptions=True)
 
 
 class _Hunt:
@@ -146,27 +168,59 @@ class _Hunt:
         return None
 
     async def _page(self, step: Step, place: Place, page: Page) -> Place:
-        """Every company of a page that is not done yet; the place behind the last one that was looked at."""
+        """Every company of a page that is not done yet; the place behind the last one that was looked at.
+
+        Several are looked at side by side, for that is mostly waiting, and kept one by one in the registry's order.
+        """
         left = page.companies[place.item :]
         known = await self._work.known(self._taken.tenant_id, [company.cnpj for company in left])
-        for company in left:
-            place = replace(place, item=place.item + 1)
-            if step.further and company.activity is not None and company.activity.code in self._asked:
-                continue  # the query for main activities has it
-            self._progress = replace(self._progress, seen=self._progress.seen + 1)
-            evidence = of_company(company)
-            why = Check.KNOWN if company.cnpj in known else left_out(self._profile, evidence, self._judge.today)
-            if why is not None:
-                self._progress = with_left_out(self._progress, why)
-                continue  # written with the next company that is kept, or at the end of the page
-            await self._keep(step, place, company)
-            if self._enough():
-                return place
+        ahead: deque[_Ahead] = deque()
+        try:
+            for company in left:
+                place = replace(place, item=place.item + 1)
+                if step.further and company.activity is not None and company.activity.code in self._asked:
+                    continue  # the query for main activities has it
+                why = Check.KNOWN if company.cnpj in known else self._left_out(company)
+                if why is None:
+                    while sum(one.look is not None for one in ahead) >= self._room():
+                        if done := await self._next(step, ahead):
+                            return done
+                look = None if why else asyncio.create_task(self._look(company))
+                ahead.append(_Ahead(place, company, why, look))
+            while ahead:
+                if done := await self._next(step, ahead):
+                    return done
+        finally:
+            await _dropped([one.look for one in ahead if one.look is not None])
         done = Place(page.cursor, 0, place.pages + 1, None if page.cursor else self._work.now())
         await self._work.keep(self._taken, step.key, done, self._progress, self._cost)
         return done
 
-    async def _keep(self, step: Step, place: Place, company: Company) -> None:
+    def _room(self) -> int:
+        """How many may be looked at at once: never more than could still be needed, so that none is looked at for
+        nothing."""
+        return max(1, min(SIDE_BY_SIDE, self._profile.wanted - self._progress.qualified))
+
+    def _left_out(self, company: Company) -> Check | None:
+        return left_out(self._profile, of_company(company), self._judge.today)
+
+    async def _next(self, step: Step, ahead: "deque[_Ahead]") -> Place | None:
+        """Be done with the first of those ahead; its place when the search has enough with it."""
+        one = ahead.popleft()
+        self._progress = replace(self._progress, seen=self._progress.seen + 1)
+        if one.look is None:
+            if one.why is not None:
+                self._progress = with_left_out(self._progress, one.why)
+            return None  # written with the next company that is kept, or at the end of the page
+        try:
+            evidence, used = await one.look
+        finally:
+            await _dropped([one.look])
+        await self._keep(step, one.place, one.company, evidence, used)
+        return one.place if self._enough() else None
+
+    async def _look(self, company: Company) -> tuple[tuple[Evidence, ...], Used]:
+        """All that the sources tell of a company, and what that cost."""
         evidence = of_company(company)
         if self._likens is not None:
             evidence = sorted_evidence((*evidence, *await self._likens(company, evidence)))
@@ -174,6 +228,11 @@ class _Hunt:
         if self._scouts is not None:
             evidence, more = await self._scouts(self._taken.search, company, evidence, self._judge)
             used.add(more)
+        return evidence, used
+
+    async def _keep(
+        self, step: Step, place: Place, company: Company, evidence: tuple[Evidence, ...], used: Used
+    ) -> None:
         self._charge(used)
         fresh = Fresh(
             cnpj=company.cnpj,

@@ -1,17 +1,21 @@
 """Searches from the first page to the last company, against the simulated registry."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import date
 
 import pytest
 
+from business.prospecting.enrich import Judge, Used
+from business.prospecting.evidence import Evidence
 from business.prospecting.finding import find
 from business.prospecting.lessons import Said
 from business.prospecting.score import Verdict
-from business.prospecting.searches import Candidate, CandidateState, Progress, State
+from business.prospecting.searches import Candidate, CandidateState, Progress, Search, State
 from business.prospecting.work import Interrupted, Place
 from core.errors import Unavailable
 from core.tenancy import Role
-from integrations.minha_receita.payloads import from_record
+from integrations.minha_receita.payloads import Company, from_record
 from integrations.sandbox_companies import by_cnpj
 from tests.business.prospecting.conftest import Desk
 from tests.integrations.sandbox import Control
@@ -45,6 +49,28 @@ async def test_the_sentence_gives_twenty_companies_that_truly_match_told_one_by_
     progress = done.progress
     assert set(progress.left_out) <= {"not_active", "branch", "too_young"} and sum(progress.left_out.values()) > 0
     assert progress.seen == progress.kept + sum(progress.left_out.values())
+
+
+async def test_five_are_looked_at_side_by_side_and_never_one_more_than_could_be_needed(desk: Desk) -> None:
+    at_once, most, looked = 0, 0, 0
+    five_are_there = asyncio.Event()
+
+    async def scouts(
+        _search: Search, _company: Company, evidence: Sequence[Evidence], _judge: Judge
+    ) -> tuple[tuple[Evidence, ...], Used]:
+        nonlocal at_once, most, looked
+        at_once, looked = at_once + 1, looked + 1
+        most = max(most, at_once)
+        if at_once == 5:
+            five_are_there.set()
+        async with asyncio.timeout(20):
+            await five_are_there.wait()
+        at_once -= 1
+        return tuple(evidence), Used(sites=1)
+
+    done = await desk.run(await desk.start(), scouts=scouts)
+    assert (done.progress.qualified, most) == (20, 5)
+    assert looked == done.cost.sites == done.progress.kept + done.progress.duplicates
 
 
 async def test_the_same_sentence_again_goes_on_with_the_next_and_comes_to_an_end(desk: Desk) -> None:
