@@ -59,10 +59,10 @@ class Leads:
             blocked = await self._crm.blocked(who.tenant_id, lead.keys)
             if blocked:
                 first = blocked[0]
-                what = Line(f"prospecting.key.{first.kind}")
-                reason = Line(f"prospecting.blocked.{first.reason}")
+                what = Line(f"lead.key.{first.kind}")
+                reason = Line(f"lead.blocked.{first.reason}")
                 told = {"what": what, "reason": reason, "since": first.since.date()}
-                note = Line("prospecting.note.blocked", told)
+                note = Line("lead.note.blocked", told)
                 return await self._searches.mark(who, candidate.id, CandidateState.REJECTED, note=note)
             try:
                 saved = await self._company(who, lead)
@@ -78,7 +78,7 @@ class Leads:
             await self._qualified(who, lead, company_id)
             return await self._searches.mark(
                 who, candidate.id, CandidateState.SAVED, company_id=company_id, outcome=outcome,
-                note=Line("prospecting.note.customer") if customer else None,
+                note=Line("lead.note.customer") if customer else None,
             )  # fmt: skip
 
     async def close_deal(self, who: Identity, candidate: Candidate, *, won: bool) -> list[Line]:
@@ -90,7 +90,7 @@ class Leads:
         deals = await self._crm.deals(who, company_id=candidate.company_id, kind=StageKind.OPEN)
         for deal in deals:
             await self._crm.move_deal(who, deal.id, stage.id)
-        return [Line("prospecting.note.deal_moved", {"stage": stage.name})] if deals else []
+        return [Line("lead.note.deal_moved", {"stage": stage.name})] if deals else []
 
     async def forget(self, who: Identity, candidate_id: str) -> bool:
         """Erase a candidate and the company that it became, for good: it is not found again, and its keys go on the
@@ -118,7 +118,7 @@ class Leads:
         keys = [(str(key.kind), key.given) for key in company.keys]
         if await self.blocked(who.tenant_id, keys):
             raise Refused("lead_blocked", "the company is on the do-not-contact list")
-        way = _way(candidate.evidence)
+        way = way_to(candidate.evidence)
         if way is None:
             raise Refused("first_contact_no_way", f"no way to reach {name!r}", name=name)
         channel, found = way
@@ -227,9 +227,9 @@ class _Lead:
     def of(cls, candidate: Candidate, search: Search, say: Callable[..., str], who: Identity) -> "_Lead":
         assert candidate.bronze is not None
         company = from_record(candidate.bronze)
-        tags = tuple(dict.fromkeys(tag[:_LONGEST_TAG] for tag in (say("prospecting.tag"), *_tags(company, search))))
+        tags = tuple(dict.fromkeys(tag[:_LONGEST_TAG] for tag in (say("lead.tag"), *_tags(company, search))))
         names = tuple(dict.fromkeys(filter(None, (company.trade_name, company.legal_name, company.cnpj))))
-        registry = replace(_of_registry(company), tags=tags, owner_id=who.user_id, purpose=say("prospecting.purpose"))
+        registry = replace(_of_registry(company), tags=tags, owner_id=who.user_id, purpose=say("lead.purpose"))
         told = [said(line, say) for line in candidate.reasons()]
         others = _of_others(company.cnpj, candidate.evidence)
         return cls(candidate, names, (registry, *others), tags, "; ".join(told))
@@ -243,7 +243,7 @@ def _unclear(found: Upserted) -> Line:
     """Which companies of the CRM it may be, and why that is not clear."""
     names = [one.name or "…" for one in found.candidates]
     rules = list(dict.fromkeys(one.match.rule for one in found.candidates))
-    return Line("prospecting.note.ambiguous", {"names": names, "why": [Line(f"crm.rule.{rule}") for rule in rules]})
+    return Line("lead.note.ambiguous", {"names": names, "why": [Line(f"crm.rule.{rule}") for rule in rules]})
 
 
 def _tags(company: Company, search: Search) -> Sequence[str]:
@@ -295,7 +295,7 @@ def _of_others(cnpj: str, evidence: Sequence[Evidence]) -> list[CompanyData]:
     return found
 
 
-def _way(evidence: Sequence[Evidence]) -> tuple[Channel, Evidence] | None:
+def way_to(evidence: Sequence[Evidence]) -> tuple[Channel, Evidence] | None:
     """By what to write first: a known WhatsApp, a mobile (which may have it), an e-mail, a landline."""
     known = [one for one in evidence if isinstance(one.value, str)]
     mobile = [one for one in of_kind(known, Kind.PHONE) if is_mobile(phone(str(one.value)) or "")]

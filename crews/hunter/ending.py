@@ -82,7 +82,8 @@ def _counts(texts: Texts, search: Search, candidates: Sequence[Candidate]) -> li
     if progress.left_out:
         ordered = sorted(progress.left_out.items(), key=lambda one: (-one[1], one[0]))
         why = [
-            f"{formats.number(count, search.language)} {say(f'prospecting.check.{check}')}" for check, count in ordered
+            f"{say(f'prospecting.check.{check}')} ({formats.number(count, search.language)})"
+            for check, count in ordered
         ]
         told.append(say("hunts.left_out", count=sum(progress.left_out.values()), why=why))
     if progress.duplicates:

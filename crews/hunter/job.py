@@ -181,7 +181,7 @@ class Hunts:
             return saved, [saved.note] if saved.note else []
         lines: list[Line] = []
         if decision == "reject":
-            note = Line("prospecting.note.by_person", {"name": who.name})
+            note = Line("lead.note.by_person", {"name": who.name})
             await self._searches.mark(who, candidate_id, CandidateState.REJECTED, note=note)
         else:
             lines = await self._searches.say(who, candidate_id, Said(decision))

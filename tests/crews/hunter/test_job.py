@@ -1,17 +1,22 @@
 """A search in the background: what it saves, that it saves and says it once, and that no crash loses any of it."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
 from business.crm.identity import KeyKind
 from business.crm.model import CompanyData, ContactData, Source, StageKind, Subject
 from business.crm.privacy import BlockReason
+from business.prospecting.lines import Line
+from business.prospecting.quota import MonthUse
 from business.prospecting.score import Verdict
-from business.prospecting.searches import Candidate, CandidateState, State
+from business.prospecting.searches import Candidate, CandidateState, Cost, Progress, State
 from core.errors import Refused, Unavailable
 from core.tenancy import Role
+from crews.hunter.ending import ending
 from crews.hunter.job import GIVE_UP, QUEUED
 from integrations.sandbox_companies import by_cnpj
 from tests.crews.hunter.conftest import Desk
@@ -124,7 +129,7 @@ async def test_what_the_crm_knew_before_is_joined_and_stays_whose_it_was(desk: D
     assert everybody[customer.cnpj].company_id == won.id
     assert [deal.stage.kind for deal in await desk.crm.deals(desk.who, company_id=won.id)] == [StageKind.WON]
     note = everybody[customer.cnpj].note
-    assert note is not None and note.key == "prospecting.note.customer"
+    assert note is not None and note.key == "lead.note.customer"
     # A contact that was brought before belongs to the company now.
     assert (await desk.crm.contact(desk.who, str(ana.id))).company_id == everybody[person.cnpj].company_id
 
@@ -146,10 +151,10 @@ async def test_who_asked_not_to_be_contacted_is_not_saved_and_what_is_unclear_wa
     found = {str(one.cnpj): one for one in await desk.searches.candidates(other, theirs.id)}
     blocked, waits = found[str(out.cnpj)], found[str(unclear.cnpj)]
     assert blocked.state is CandidateState.REJECTED and blocked.company_id is None
-    assert blocked.note is not None and blocked.note.key == "prospecting.note.blocked"
+    assert blocked.note is not None and blocked.note.key == "lead.note.blocked"
     assert await desk.crm.companies_with(other, KeyKind.CNPJ, str(out.cnpj)) == []
     assert waits.state is CandidateState.NEW and waits.company_id is None
-    assert waits.note is not None and waits.note.key == "prospecting.note.ambiguous"
+    assert waits.note is not None and waits.note.key == "lead.note.ambiguous"
 
 
 async def test_a_registry_that_is_away_leaves_the_search_to_be_revived_and_a_day_of_it_ends_it(
@@ -257,7 +262,7 @@ async def test_a_person_decides_on_a_candidate(desk: Desk) -> None:
     rejected, _ = await desk.hunts.decide(desk.who, other.id, "reject")
     assert rejected.state is CandidateState.REJECTED and rejected.note is not None
     _, lines = await desk.hunts.decide(desk.who, waiting.id, "lost")
-    assert {line.key.rpartition(".")[0] for line in lines} == {"prospecting.lesson", "prospecting.note"}
+    assert {line.key.rpartition(".")[0] for line in lines} == {"prospecting.lesson", "lead.note"}
     [deal] = await desk.crm.deals(desk.who, company_id=saved.company_id)
     assert deal.stage.kind is StageKind.LOST
     # It was won after all, by hand and on the board: the next search learns it.
@@ -278,3 +283,30 @@ async def test_a_person_decides_on_a_candidate(desk: Desk) -> None:
     assert await desk.hunts.leads.forget(desk.who, third.id) and not await desk.hunts.leads.forget(desk.who, third.id)
     with pytest.raises(Refused):
         await desk.crm.company(desk.who, str(third.company_id))
+
+
+@pytest.mark.parametrize("language", ["pt-BR", "en", "es"])
+async def test_an_end_reads_whole_in_each_language_whatever_happened(desk: Desk, language: str) -> None:
+    desk.without_web()
+    search = await desk.hunts.start(desk.who, None, TALK, desk.profile(FEW), language)
+    await desk.hunts.run(desk.who.tenant_id, search.id)
+    done, found = await desk.searches.get(desk.who, search.id), await desk.found(search)
+    note = Line("lead.note.ambiguous", {"names": ["Ipê", "Jatobá"], "why": [Line("crm.rule.registrations_differ")]})
+    blocked = {"what": Line("lead.key.phone"), "reason": Line("lead.blocked.asked"), "since": date(2026, 1, 2)}
+    found[0] = replace(found[0], state=CandidateState.NEW, outcome=None, note=note, name="Casa | Pinho")
+    found[1] = replace(found[1], state=CandidateState.REJECTED, note=Line("lead.note.blocked", blocked))
+    progress = replace(done.progress, duplicates=2, lookups_failed=3, left_out={"too_young": 1200})
+    cost = Cost(3, {"Brave": 2, "SerpAPI": 40}, 12, 5, Decimal("0.0312"))
+    month = MonthUse(date(2026, 11, 1), {"SerpAPI": 90, "Brave": 2}, 250)
+    endings = (
+        replace(done, progress=progress, cost=cost),
+        replace(done, progress=replace(progress, web_off="web_search_month_over", left_out={})),
+        replace(done, state=State.FAILED, ended="prospect_no_further", progress=Progress()),
+        replace(done, state=State.FAILED, ended="registry_refused"),
+        replace(done, state=State.FAILED, ended="something_new"),
+    )
+    for one in endings:
+        told = ending(desk.texts, one, found if one.progress.kept else [], month)
+        assert "{" not in told and "None" not in told and "Line(" not in told and TALK in told
+    first = ending(desk.texts, endings[0], found, month)
+    assert "| Casa / Pinho |" in first and "90" in first and "0,03" in first.replace(".", ",")
