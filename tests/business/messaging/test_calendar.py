@@ -224,7 +224,9 @@ def test_business_days_are_those_of_the_lead_not_of_the_account() -> None:
     assert business_days_between(in_acre, wednesday, wednesday - timedelta(days=7)) == 0
 
 
-zones = st.sampled_from(["America/Manaus", "America/Rio_Branco", "America/Noronha", "America/Sao_Paulo", "Europe/Lisbon"])
+zones = st.sampled_from(
+    ["America/Manaus", "America/Rio_Branco", "America/Noronha", "America/Sao_Paulo", "Europe/Lisbon"]
+)
 moments = st.datetimes(datetime(2018, 1, 1), datetime(2031, 1, 1), timezones=st.just(UTC))
 
 
@@ -249,7 +251,9 @@ def test_the_next_opening_is_open_never_earlier_and_asked_again_gives_itself(
 
 
 def test_an_accounts_file_changes_what_it_names_and_leaves_the_rest() -> None:
-    own = parse_settings('most_touches: 2\nbusiness_hours: {mon: ["08:00", "24:00"]}\nextra_holidays: {2026-12-24: Véspera}')
+    own = parse_settings(
+        'most_touches: 2\nbusiness_hours: {mon: ["08:00", "24:00"]}\nextra_holidays: {2026-12-24: Véspera}'
+    )
     assert own.most_touches == 2 and own.business_hours.on(0) == (time(8), time(23, 59))
     assert own.extra_holidays == {date(2026, 12, 24): "Véspera"}
     assert own.contact_hours == default_settings().contact_hours
