@@ -134,8 +134,8 @@ def length(text: str) -> int:
 def check(payload: Mapping[str, Any], table: tuple[Limit, ...] = LIMITS) -> None:
     """Refuse what breaks a row of the table or holds characters that cannot be sent (NUL, lone surrogates).
 
-    ArgumentsWrong("whatsapp_too_long" | "whatsapp_too_many", part, most, found, field), ("whatsapp_empty", part,
-    field), ("whatsapp_malformed", part, reason, field).
+    ArgumentsWrong("whatsapp_too_long" | "whatsapp_too_many", part, most, found, field), ("whatsapp_malformed", part,
+    reason, field).
     """
     for limit in table:
         for field, value in _values(payload, limit.field):
@@ -154,7 +154,7 @@ def too_many(limit: Limit, found: int) -> ArgumentsWrong:
 
 
 def empty(part: str, field: str) -> ArgumentsWrong:
-    return ArgumentsWrong("whatsapp_empty", f"{field} is empty", part=part, field=field)
+    return malformed(part, "empty", field)
 
 
 def malformed(part: str, reason: str, field: str) -> ArgumentsWrong:

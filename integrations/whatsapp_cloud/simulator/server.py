@@ -1,0 +1,322 @@
+"""The simulated WhatsApp over HTTP on loopback, with control endpoints for tests, chaos and the sandbox's phone.
+
+Control (under `/__…`, no token, never from a page of another origin):
+
+GET  /__health     {"ready", "pid", "token_file", "app_secret_file", "verify_token_file", "accounts"}
+GET  /__witness    ?since=N: every request to the API, each synced to disk before anything was done about it
+GET|POST|DELETE /__faults   what goes wrong next; see `Fault`
+GET|POST /__config how this WhatsApp behaves; see `courier.Config`
+POST /__webhook    {"url", "verify_token"?}: our address, after Meta's handshake; {"url": null} forgets it
+GET  /__hooks      {"pending", "taken", "refused", "last_status"}: webhooks waiting and gone
+POST /__settle     {"seconds"?}: wait until no webhook waits
+POST /__deliver    {"body" (text) or "entries", "signature"?, "content_type"?, "copies"?, "at_once"?}: post this, now;
+                   answers {"statuses"}. "signature": "right", null for none, or the header's value
+POST /__phone/write | read | prefer | echo   what a contact does; see `phone.Phones`
+POST /__status     {"id", "status", "code"?}: one more status of a message, in any order
+GET  /__phone/thread   ?number_id=&contact=: both sides of a chat, with statuses and until when we are typing
+GET  /__phone/threads  the chats of a number
+GET  /__phone/media    ?id=: a media object, for the phone in the browser
+POST /__template   {"waba_id", "name", "language", "event", "reason"?}: Meta decides about a template
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from integrations.sandbox_http import Abortable, Cut, Lost, faults_wanted
+from integrations.whatsapp_cloud.simulator.courier import Config, Courier, whole
+from integrations.whatsapp_cloud.simulator.graph import Answer, Call, Graph, error, form
+from integrations.whatsapp_cloud.simulator.phone import Phones, account_of
+from integrations.whatsapp_cloud.simulator.state import ACCOUNTS, Chat, State
+
+KINDS = ("error", "html", "cut", "hang", "drop", "slow", "lost", "hang_after", "status")
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong with the next `times` requests that match.
+
+    kind: "error" (a Graph error with `code` and `status`, nothing done), "html" (a page, with `status`), "cut" (done,
+    half an answer), "hang" (nothing done, no answer for `seconds`), "drop" (nothing done, connection lost), "slow"
+    (done and answered after `seconds`), "lost" (done, connection lost), "hang_after" (done, no answer for `seconds`),
+    "status" (a message is taken, and fails with `code`).
+    """
+
+    kind: str
+    times: int = 1
+    path: str = ""
+    """A regular expression searched in the path; empty matches all."""
+    body: str = ""
+    """The same for the request's body as JSON."""
+    method: str = ""
+    status: int = 0
+    code: int = 131000
+    message: str = "Something went wrong"
+    details: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 60.0
+
+    def meets(self, method: str, path: str, body: str) -> bool:
+        return (
+            (not self.method or self.method.upper() == method)
+            and re.search(self.path, path) is not None
+            and (not self.body or re.search(self.body, body) is not None)
+        )
+
+
+class Simulator:
+    """One WhatsApp behind HTTP."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.config = Config()
+        self.courier = Courier(state, self.config)
+        self.phones = Phones(state, self.courier, self.config)
+        self.graph = Graph(state, self.courier, self.phones, self.config)
+        self.faults: list[Fault] = []
+        self.app = Starlette(
+            routes=[
+                Route("/__health", self._health),
+                Route("/__witness", self._witness),
+                Route("/__faults", self._faults, methods=["GET", "POST", "DELETE"]),
+                Route("/__config", _control(self._configure), methods=["GET", "POST"]),
+                Route("/__webhook", _control(self._webhook), methods=["POST"]),
+                Route("/__hooks", self._hooks),
+                Route("/__settle", _control(self._settle), methods=["POST"]),
+                Route("/__deliver", _control(self._deliver), methods=["POST"]),
+                Route("/__status", _control(self._status), methods=["POST"]),
+                Route("/__template", _control(self._template), methods=["POST"]),
+                Route("/__phone/thread", self._thread),
+                Route("/__phone/threads", self._threads),
+                Route("/__phone/media", self._media),
+                Route("/__phone/{what}", _control(self._phone), methods=["POST"]),
+                Route("/{path:path}", self._graph, methods=["GET", "POST", "DELETE"]),
+            ],
+            lifespan=self._life,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _life(self, app: Starlette) -> AsyncIterator[None]:
+        running = asyncio.create_task(self.courier.run())
+        try:
+            yield
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            self.state.close()
+
+    # --- the API ------------------------------------------------------------------------------
+
+    async def _graph(self, request: Request) -> Response:
+        raw = await request.body()
+        path = re.sub(r"^/v\d+\.\d+", "", request.url.path) or "/"
+        kind = request.headers.get("content-type", "")
+        body: Any = None
+        shown: Any = None
+        if "multipart" in kind:
+            body = form(kind, raw)
+            shown = {**body[0], "file": {"mime": body[2], "size": len(body[1] or b"")}}
+        elif raw:
+            try:
+                body = shown = json.loads(raw)
+            except (ValueError, RecursionError):
+                shown = raw[:2_000].decode(errors="replace")
+        header = request.headers.get("authorization", "")
+        token = header[7:] if header.lower().startswith("bearer ") else None
+        self.state.witness(request.method, path, shown, token == self.state.token)
+        fault = self._next_fault(request.method, path, json.dumps(shown))
+        if fault is not None and fault.kind in ("error", "html", "hang", "drop"):
+            return await _fail(fault)
+        if raw and body is None:
+            return _response(error(100, "Invalid parameter", "The body is not JSON"))
+        base = f"{request.url.scheme}://{request.url.netloc}"
+        call = Call(request.method, path, dict(request.query_params), body, base)
+        answer = self.graph.answer(call, token, fault.code if fault is not None and fault.kind == "status" else None)
+        if self.config.early:
+            await self.courier.settled(5.0)
+        if fault is not None and fault.kind in ("slow", "hang_after"):
+            await asyncio.sleep(fault.seconds)
+        if fault is not None and fault.kind in ("lost", "hang_after"):
+            return Lost()
+        response = _response(answer)
+        return Cut(bytes(response.body)) if fault is not None and fault.kind == "cut" else response
+
+    def _next_fault(self, method: str, path: str, body: str) -> Fault | None:
+        fault = next((one for one in self.faults if one.meets(method, path, body)), None)
+        if fault is not None:
+            fault.times -= 1
+            if fault.times <= 0:
+                self.faults.remove(fault)
+        return fault
+
+    # --- control ------------------------------------------------------------------------------
+
+    async def _health(self, request: Request) -> Response:
+        files = {f"{name}_file": str(self.state.folder / name) for name in ("token", "app_secret", "verify_token")}
+        accounts = [asdict(one) for one in ACCOUNTS]
+        return JSONResponse({"ready": True, "pid": os.getpid(), "accounts": accounts} | files)
+
+    async def _witness(self, request: Request) -> Response:
+        since = int(request.query_params.get("since", "0"))
+        return JSONResponse({"requests": self.state.witnessed[since:], "count": len(self.state.witnessed)})
+
+    async def _faults(self, request: Request) -> Response:
+        return await faults_wanted(request, self.faults, Fault, KINDS)
+
+    async def _configure(self, asked: dict[str, Any]) -> Any:
+        self.config.change(asked)
+        self.courier.wake()
+        return asdict(self.config)
+
+    async def _webhook(self, asked: dict[str, Any]) -> Any:
+        url = asked.get("url")
+        if url is not None:
+            if urlsplit(str(url)).hostname not in ("127.0.0.1", "localhost", "::1"):
+                raise ValueError("only addresses of this machine")
+            token = str(asked.get("verify_token") or self.state.verify_token)
+            wrong = await self.courier.handshake(str(url), token)
+            if wrong is not None:
+                raise ValueError(f"the address does not answer the handshake: {wrong}")
+        self.state.note("callback", url=url)
+        self.courier.wake()
+        return {"url": url}
+
+    async def _hooks(self, request: Request) -> Response:
+        found = self.courier
+        told = {"taken": found.taken, "refused": found.refused, "last_status": found.last_status}
+        return JSONResponse({"pending": found.pending} | told)
+
+    async def _settle(self, asked: dict[str, Any]) -> Any:
+        return {"settled": await self.courier.settled(float(asked.get("seconds", 5.0)))}
+
+    async def _deliver(self, asked: dict[str, Any]) -> Any:
+        body = asked["body"].encode("utf-8", "surrogatepass") if "body" in asked else whole(asked["entries"])
+        copies, signature = int(asked.get("copies", 1)), asked.get("signature", "right")
+        kind = str(asked.get("content_type", "application/json"))
+        if asked.get("at_once"):
+            calls = [self.courier.deliver(body, signature, kind) for _ in range(copies)]
+            return {"statuses": list(await asyncio.gather(*calls))}
+        return {"statuses": [await self.courier.deliver(body, signature, kind) for _ in range(copies)]}
+
+    async def _status(self, asked: dict[str, Any]) -> Any:
+        self.phones.status(self.state.chats[asked["id"]], str(asked["status"]), asked.get("code"))
+        return {"ok": True}
+
+    async def _template(self, asked: dict[str, Any]) -> Any:
+        found = self.state.template(asked["waba_id"], asked["name"], asked["language"])
+        if found is None:
+            raise ValueError("no such template")
+        self.graph.decide(asked["waba_id"], found["id"], str(asked["event"]), str(asked.get("reason", "NONE")))
+        return {"id": found["id"]}
+
+    async def _phone(self, asked: dict[str, Any]) -> Any:
+        what = asked.pop("what")
+        if what == "write":
+            return self._shown(self.phones.write(asked))
+        number_id = str(asked.get("number_id") or ACCOUNTS[0].number_id)
+        account_of(number_id)
+        contact = self.state.contact(str(asked["contact"])).wa_id
+        if what == "read":
+            return {"read": self.phones.read(number_id, contact)}
+        if what == "prefer":
+            self.phones.prefer(number_id, contact, str(asked["value"]))
+            return {"ok": True}
+        if what == "echo":
+            return self._shown(self.phones.echo(number_id, contact, str(asked["text"])))
+        raise ValueError(f"a phone cannot {what}")
+
+    async def _thread(self, request: Request) -> Response:
+        number_id = request.query_params.get("number_id", ACCOUNTS[0].number_id)
+        contact = self.state.contact(request.query_params["contact"])
+        shown = [self._shown(one) for one in self.state.thread(number_id, contact.wa_id)]
+        typing = self.state.typing.get((number_id, contact.wa_id), 0.0)
+        return JSONResponse(
+            {"contact": asdict(contact), "typing": typing > self.phones.now().timestamp(), "messages": shown}
+        )
+
+    async def _threads(self, request: Request) -> Response:
+        number_id = request.query_params.get("number_id", ACCOUNTS[0].number_id)
+        last: dict[str, Chat] = {}
+        for one in self.state.chats.values():
+            if one.number_id == number_id:
+                last[one.contact] = one
+        rows = [asdict(self.state.contacts[wa_id]) | {"last": self._shown(one)} for wa_id, one in last.items()]
+        return JSONResponse({"threads": sorted(rows, key=lambda row: -row["last"]["at"])})
+
+    async def _media(self, request: Request) -> Response:
+        found = self.state.media.get(request.query_params.get("id", ""))
+        if found is None:
+            return Response(status_code=404)
+        safe = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox"}
+        return Response(self.state.media_content(found["id"]), 200, safe, media_type=found["mime_type"])
+
+    def _shown(self, chat: Chat) -> dict[str, Any]:
+        return asdict(chat) | {"status": chat.status}
+
+
+def serve(simulator: Simulator, server: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT. Says on standard output, as one JSON line, where it listens."""
+    config = uvicorn.Config(
+        simulator.app,
+        http=Abortable,
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+    address = f"http://127.0.0.1:{server.getsockname()[1]}"
+    sys.stdout.write(json.dumps({"ready": True, "url": address, "pid": os.getpid()}) + "\n")
+    sys.stdout.flush()
+    uvicorn.Server(config).run(sockets=[server])
+
+
+def _control(act: Callable[[dict[str, Any]], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
+    """A control endpoint: an object in, an object out; 400 with the reason for what cannot be."""
+
+    async def endpoint(request: Request) -> Response:
+        if "origin" in request.headers:  # a page in the browser has no business here
+            return JSONResponse({"error": "not from a page"}, 403)
+        try:
+            asked = await request.json() if request.method == "POST" else {}
+            return JSONResponse(await act({**dict(asked), **request.path_params}))
+        except (ValueError, KeyError, TypeError) as wrong:
+            return JSONResponse({"error": str(wrong)}, 400)
+
+    return endpoint
+
+
+def _response(answer: Answer) -> Response:
+    if isinstance(answer.body, bytes):
+        return Response(answer.body, answer.status, answer.headers)
+    content = json.dumps(answer.body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    headers = {"facebook-api-version": "v26.0"} | answer.headers
+    return Response(content, answer.status, headers, media_type="application/json; charset=UTF-8")
+
+
+async def _fail(fault: Fault) -> Response:
+    if fault.kind == "hang":
+        await asyncio.sleep(fault.seconds)
+    if fault.kind in ("hang", "drop"):
+        return Lost()
+    if fault.kind == "html":
+        page = "<!DOCTYPE html><html><body><h1>Sorry, something went wrong.</h1></body></html>"
+        return Response(page, fault.status or 502, media_type="text/html")
+    found = error(fault.code, fault.message, fault.details)
+    return _response(Answer(fault.status or found.status, found.body, fault.headers))

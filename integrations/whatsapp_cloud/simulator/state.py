@@ -1,0 +1,282 @@
+"""What the simulated WhatsApp remembers, on disk: accounts, templates, media, conversations; and the witness.
+
+`witness.jsonl` has one line for every request to the API, synced to disk before anything is done about it: the oracle
+of tests that kill processes. `journal.jsonl` has what came of it, and is read again at a start; a line torn by a kill
+never happened.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+TOKEN_PREFIX = "EAASANDBOX"
+"""How every token of the simulators begins, so that neither it nor a real one is ever sent to the wrong address."""
+WINDOW = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A WhatsApp business account with one number. Two of them, so that tenants can be told apart."""
+
+    waba_id: str
+    number_id: str
+    display: str
+    name: str
+
+
+ACCOUNTS = (
+    Account("100000000000101", "100000000000201", "551940000001", "Aurora Móveis"),
+    Account("100000000000102", "100000000000202", "551940000002", "Vitória Studio"),
+)
+
+
+def _starting(name: str, category: str, language: str, body: str, *more: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "category": category,
+        "language": language,
+        "status": "APPROVED",
+        "components": [{"type": "BODY", "text": body}, *more],
+        "quality_score": {"score": "GREEN"},
+        "rejected_reason": "NONE",
+    }
+
+
+_STOP = {"type": "FOOTER", "text": "Responda SAIR para não receber mais mensagens."}
+TEMPLATES = (
+    _starting(
+        "primeiro_contato",
+        "MARKETING",
+        "pt_BR",
+        "Olá, {{1}}! Aqui é {{2}}, da {{3}}. {{4}} Posso contar mais em dois minutos?",
+        _STOP,
+        {
+            "type": "BUTTONS",
+            "buttons": [{"type": "QUICK_REPLY", "text": "Pode sim"}, {"type": "QUICK_REPLY", "text": "Agora não"}],
+        },
+    ),
+    _starting(
+        "retomar_conversa",
+        "MARKETING",
+        "pt_BR",
+        "Olá, {{1}}! Ficou faltando terminar a nossa conversa sobre {{2}}. Quer continuar?",
+        _STOP,
+    ),
+    _starting(
+        "confirmar_reuniao",
+        "UTILITY",
+        "pt_BR",
+        "Olá, {{1}}! Sua reunião está marcada para {{2}}. Até lá, equipe {{3}}.",
+    ),
+    _starting("primer_contacto", "MARKETING", "es", "¡Hola, {{1}}! Soy {{2}}, de {{3}}. {{4}} ¿Le cuento más?"),
+    _starting("first_contact", "MARKETING", "en", "Hello {{1}}, this is {{2}} of {{3}}. {{4}} May I tell you more?"),
+)
+
+
+@dataclass
+class Chat:
+    """One message, of ours ("out") or of the contact ("in")."""
+
+    id: str
+    number_id: str
+    contact: str
+    """The contact's wa_id."""
+    direction: str
+    at: float
+    body: dict[str, Any]
+    """type and content, as sent."""
+    callback_data: str | None = None
+    statuses: list[list[Any]] = field(default_factory=list)
+    """[status, seconds, code of the error or None], in the order in which they came about."""
+    reply_to: str | None = None
+
+    @property
+    def status(self) -> str | None:
+        return self.statuses[-1][0] if self.statuses else None
+
+
+@dataclass
+class Contact:
+    """Whose phone it is."""
+
+    wa_id: str
+    phone: str
+    user_id: str
+    name: str
+    stopped: bool = False
+    """Marketing messages, by WhatsApp's own switch."""
+
+
+class State:
+    """All of it, of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.token = self._secret("token", TOKEN_PREFIX)
+        self.app_secret = self._secret("app_secret", "")
+        self.verify_token = self._secret("verify_token", "")
+        self.callback: str | None = None
+        self.chats: dict[str, Chat] = {}
+        self.contacts: dict[str, Contact] = {}
+        self.templates: dict[str, dict[str, dict[str, Any]]] = {}
+        """waba id → template id → as told by the API"""
+        self.media: dict[str, dict[str, Any]] = {}
+        self.typing: dict[tuple[str, str], float] = {}
+        for account in ACCOUNTS:
+            keys = {_number(account.waba_id, one["name"], one["language"]): one for one in TEMPLATES}
+            self.templates[account.waba_id] = {key: {"id": key} | one for key, one in keys.items()}
+        self.witnessed = list(_lines(folder / "witness.jsonl"))
+        self._witness_file = _appending(folder / "witness.jsonl")
+        for line in _lines(folder / "journal.jsonl"):
+            self._apply(line)
+        self._journal_file = _appending(folder / "journal.jsonl")
+
+    def close(self) -> None:
+        self._witness_file.close()
+        self._journal_file.close()
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def witness(self, method: str, path: str, body: Any, authorized: bool) -> None:
+        """Note a request, on disk before this returns."""
+        line = {
+            "n": len(self.witnessed) + 1,
+            "at": datetime.now(UTC).isoformat(),
+            "method": method,
+            "path": path,
+            "authorized": authorized,
+            "body": body,
+        }
+        self.witnessed.append(line)
+        _append(self._witness_file, line)
+        os.fsync(self._witness_file.fileno())
+
+    def note(self, kind: str, **what: Any) -> None:
+        """Change the state, and remember it for the next start."""
+        line = {"kind": kind, **what}
+        self._apply(line)
+        _append(self._journal_file, line)
+
+    def _apply(self, line: dict[str, Any]) -> None:
+        kind = line.get("kind")
+        if kind == "chat":
+            chat = Chat(**line["chat"])
+            self.chats[chat.id] = chat
+        elif kind == "status":
+            if line["id"] in self.chats:
+                self.chats[line["id"]].statuses.append([line["status"], line["at"], line["code"]])
+        elif kind == "contact":
+            self.contacts[line["contact"]["wa_id"]] = Contact(**line["contact"])
+        elif kind == "template":
+            self.templates[line["waba_id"]][line["template"]["id"]] = line["template"]
+        elif kind == "media":
+            self.media[line["media"]["id"]] = line["media"]
+        elif kind == "media_gone":
+            self.media.pop(line["id"], None)
+        elif kind == "callback":
+            self.callback = line["url"]
+
+    # --- things -------------------------------------------------------------------------------
+
+    def keep_media(self, content: bytes, mime: str, number_id: str) -> dict[str, Any]:
+        """Store a file; its record has id, mime_type, sha256 (hex) and file_size."""
+        media_id = str(secrets.randbelow(9 * 10**15) + 10**15)
+        (self.folder / "media").mkdir(exist_ok=True)
+        (self.folder / "media" / media_id).write_bytes(content)
+        record = {
+            "id": media_id,
+            "mime_type": mime,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "file_size": len(content),
+            "number_id": number_id,
+        }
+        self.note("media", media=record)
+        return record
+
+    def template(self, waba_id: str, name: str, language: str) -> dict[str, Any] | None:
+        rows = self.templates[waba_id].values()
+        return next((one for one in rows if one["name"] == name and one["language"] == language), None)
+
+    def media_content(self, media_id: str) -> bytes:
+        return (self.folder / "media" / media_id).read_bytes()
+
+    def contact(self, told: str, name: str = "") -> Contact:
+        """The contact of a phone number, wa_id or user id; made when new."""
+        digits = told.lstrip("+")
+        found = next((one for one in self.contacts.values() if told in (one.user_id, one.phone, one.wa_id)), None)
+        found = found or self.contacts.get(wa_id_of(digits))
+        if found is None or (name and found.name != name):
+            wa_id = found.wa_id if found else wa_id_of(digits)
+            made = Contact(
+                wa_id,
+                found.phone if found else digits,
+                found.user_id if found else "BR." + _number("user", wa_id),
+                name or (found.name if found else f"Contato {wa_id[-4:]}"),
+                found.stopped if found else False,
+            )
+            self.note("contact", contact=asdict(made))
+            found = self.contacts[made.wa_id]
+        return found
+
+    def thread(self, number_id: str, wa_id: str) -> list[Chat]:
+        return [one for one in self.chats.values() if one.number_id == number_id and one.contact == wa_id]
+
+    def window_open(self, number_id: str, wa_id: str, now: datetime) -> bool:
+        """Whether the contact wrote in the last 24 hours."""
+        last = max((one.at for one in self.thread(number_id, wa_id) if one.direction == "in"), default=None)
+        return last is not None and now - datetime.fromtimestamp(last, UTC) < WINDOW
+
+    def _secret(self, name: str, prefix: str) -> str:
+        file = self.folder / name
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(prefix + secrets.token_hex(24))
+        return file.read_text().strip()
+
+
+def wa_id_of(phone: str) -> str:
+    """What WhatsApp registered for a Brazilian mobile: above area code 28 often without the ninth digit."""
+    if len(phone) == 13 and phone.startswith("55") and phone[4] == "9" and int(phone[2:4]) > 28:
+        return phone[:4] + phone[5:]
+    return phone
+
+
+def new_wamid() -> str:
+    return "wamid." + secrets.token_urlsafe(30).replace("-", "A").replace("_", "B") + "="
+
+
+def _number(*parts: str) -> str:
+    """A stable id of 16 digits."""
+    return f"1{int(hashlib.sha256('/'.join(parts).encode()).hexdigest(), 16) % 10**15:015d}"
+
+
+def _appending(path: Path) -> IO[str]:
+    file = path.open("a+", encoding="utf-8")
+    file.seek(max(0, file.tell() - 1))
+    if file.read() not in ("", "\n"):
+        file.write("\n")  # after a torn line
+    return file
+
+
+def _append(file: IO[str], line: dict[str, Any]) -> None:
+    file.write(json.dumps(line, ensure_ascii=True, separators=(",", ":")) + "\n")
+    file.flush()
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    if not file.exists():
+        return
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue  # torn by a kill
+        if isinstance(found, dict):
+            yield found
