@@ -254,6 +254,20 @@ class Searches:
         """Refused("prospect_not_allowed") for who may only look."""
         self._rights.writes(who)
 
+    async def release(self, who: Identity, search_id: str) -> int:
+        """Let the search that corrects this one look at its companies again, but for those that a person decided about;
+        how many. One that it finds becomes its own, with a new score; the others stay where they are."""
+        own = self._rights.writes(who)
+        async with self._db.tenant(who.tenant_id) as conn:
+            await search_in(conn, search_id, own)
+            done = await conn.execute(
+                """UPDATE prospect_candidates c SET released = true
+                   WHERE search_id = %s AND state IN ('new', 'saved') AND NOT EXISTS (
+                       SELECT 1 FROM prospect_feedback f WHERE f.candidate_id = c.id)""",
+                [search_id],
+            )
+            return done.rowcount
+
     # --- candidates -------------------------------------------------------------------------------
 
     async def candidates(

@@ -121,18 +121,19 @@ class Work:
             return Taken(tenant_id, worker, search, places, await rules_in(conn), await lessons_in(conn))
 
     async def known(self, tenant_id: str, cnpjs: Iterable[str]) -> set[str]:
-        """Which of these companies the tenant has as candidates already, of whatever search."""
+        """Which of these companies the tenant has as candidates already, of whatever search that was not corrected."""
         keys = {company_key(tenant_id, cnpj): cnpj for cnpj in cnpjs}
         async with self._db.tenant(tenant_id) as conn:
             rows = await conn.execute(
-                "SELECT company_key FROM prospect_candidates WHERE company_key = ANY(%s)", [list(keys)]
+                "SELECT company_key FROM prospect_candidates WHERE company_key = ANY(%s) AND NOT released", [list(keys)]
             )
             return {keys[row["company_key"]] for row in await rows.fetchall()}
 
     async def keep(
         self, taken: Taken, step: str, place: Place, progress: Progress, cost: Cost, fresh: Fresh | None = None
     ) -> Candidate | None:
-        """Write how far it is and, with `fresh`, a candidate; None when the company is a candidate already.
+        """Write how far it is and, with `fresh`, a candidate; None when the company is a candidate already. One of a
+        search that was corrected becomes this search's, and stays saved if it was.
 
         `progress` counts without this candidate; its verdict, or that it is a duplicate, is added here. Interrupted.
         """
@@ -170,7 +171,12 @@ class Work:
                            SELECT id FROM prospect_candidates
                            WHERE group_key = %s AND duplicate_of IS NULL ORDER BY seq LIMIT 1
                        ) same ON true
-                       ON CONFLICT (tenant_id, company_key) DO NOTHING RETURNING *""",
+                       ON CONFLICT (tenant_id, company_key) DO UPDATE SET seq = DEFAULT, released = false,
+                           search_id = excluded.search_id, bronze = excluded.bronze, evidence = excluded.evidence,
+                           score = excluded.score, verdict = excluded.verdict, scored = excluded.scored,
+                           rules_version = excluded.rules_version, step = excluded.step,
+                           found_at = excluded.found_at, updated_at = excluded.updated_at
+                       WHERE prospect_candidates.released RETURNING *""",
                     [
                         new_id("cand"), taken.search.id, company_key(taken.tenant_id, fresh.cnpj), group, fresh.cnpj,
                         fresh.name, Jsonb(fresh.bronze), Jsonb([one.record() for one in fresh.evidence]),

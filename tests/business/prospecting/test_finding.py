@@ -243,3 +243,23 @@ async def test_feedback_moves_the_like_of_it_in_the_next_search_and_says_so(desk
     # The last word counts: it was won after all.
     assert {line.key for line in await desk.searches.say(who, one.id, Said.WON)} == {"prospecting.lesson.more"}
     assert {line.key for line in await desk.searches.learnt(who)} == {"prospecting.lesson.more"}
+
+
+async def test_a_search_that_corrects_another_looks_at_its_companies_again_but_for_those_decided_about(
+    desk: Desk,
+) -> None:
+    who = desk.tenants.one[Role.DIRETOR]
+    first = await desk.run(await desk.start("dentistas em Sorocaba"))
+    before = await found_by(desk, first.id)
+    refused, *others = before
+    await desk.searches.say(who, refused.id, Said.NOT_THIS_KIND)
+    await desk.searches.mark(who, others[0].id, CandidateState.SAVED)
+    assert await desk.searches.release(who, first.id) == len(others)
+    again = await desk.run(await desk.start("dentistas em Sorocaba com telefone"))
+    after = await found_by(desk, again.id)
+    assert {one.id for one in after} == {one.id for one in others}, "the same companies, not other rows of them"
+    assert {one.id: one.state for one in after}[others[0].id] is CandidateState.SAVED
+    assert [one.id for one in await found_by(desk, first.id)] == [refused.id]
+    assert again.progress.kept == len(others) and again.progress.left_out["known"] == 1
+    told, _ = await desk.searches.found_after(who, again.id)
+    assert {one.id for one in told} == {one.id for one in after}
