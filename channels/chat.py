@@ -234,6 +234,7 @@ class _View:
         self._open: set[str] = set()
         self._kept: list[dict[str, Any]] = []
         self._message: Any = None  # Chainlit's Message, once there is text
+        self._counted = time.monotonic()
         self.language = chat.language
         self.read_a_file = False
 
@@ -255,6 +256,8 @@ class _View:
                     await self._end(shown, StepFinished(step_id, time.monotonic() - shown.began, ok=False))
                 return await turn
             await self._show(event)
+            if time.monotonic() - self._counted >= _TICK_SECONDS:  # also while one event follows another
+                await self._count_on()
 
     async def _show(self, event: Event) -> None:
         import chainlit as cl
@@ -321,6 +324,7 @@ class _View:
         await step.update()
 
     async def _count_on(self) -> None:
+        self._counted = time.monotonic()
         for step_id in self._open:
             shown = self._steps[step_id]
             shown.step.name = self._timed(shown.title, time.monotonic() - shown.began, decimals=0)

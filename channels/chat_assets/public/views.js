@@ -22,6 +22,7 @@
 
   const fill = (text, title) => text.replace("{title}", title);
   const initials = (name) => name.split(/\s+/).map((part) => part[0]).join("").slice(0, 2).toUpperCase();
+  let serial = 0; // ids of our own in a page that is not
   const outside = { target: "_blank", rel: "noopener noreferrer nofollow" };
 
   class View extends HTMLElement {
@@ -119,6 +120,7 @@
     // --- drawing ---
 
     draw(data, focus) {
+      this.folds = null;
       this.words = data.words;
       this.data = data;
       this.lang = data.language;
@@ -223,12 +225,22 @@
     // The same by keyboard, by touch and for who hears the page: a list of the other stages that opens in the card.
     mover(card, present, stages) {
       const words = this.words;
-      return el("details", { class: "view-mover", name: "view-mover" },
-        el("summary", { "aria-label": fill(words.move_to, card.title) }, words.move),
-        el("div", { class: "view-stages" },
-          stages.filter((stage) => stage.id !== present).map((stage) =>
-            el("button", { type: "button", class: `view-to view-to-${stage.kind}`, onclick: () => this.move(card, stage) },
-              stage.name))));
+      const list = el("div", { class: "view-stages", hidden: true, id: `view-move-${card.id}-${++serial}` },
+        stages.filter((stage) => stage.id !== present).map((stage) =>
+          el("button", { type: "button", class: `view-to view-to-${stage.kind}`, onclick: () => this.move(card, stage) },
+            stage.name)));
+      const opener = el("button", { type: "button", class: "view-quiet view-mover", "aria-expanded": "false",
+        "aria-controls": list.id, "aria-label": fill(words.move_to, card.title), onclick: () => unfold(list.hidden) }, words.move);
+      const unfold = (open) => {
+        if (open && this.folds) this.folds();
+        this.folds = open ? () => unfold(false) : null;
+        list.hidden = !open;
+        opener.setAttribute("aria-expanded", String(open));
+      };
+      list.addEventListener("keydown", (event) => {
+        if (event.key === "Escape") { unfold(false); opener.focus(); }
+      });
+      return [opener, list];
     }
 
     async move(card, stage) {
@@ -245,7 +257,7 @@
     // A question with one line of text: the text (" " for none), or null when the person thinks better of it.
     dialog(title, hint, label, yes) {
       return new Promise((resolve) => {
-        const text = el("textarea", { rows: "3", maxlength: "1000", id: `view-dialog-${Date.now()}` });
+        const text = el("textarea", { rows: "3", maxlength: "1000", id: `view-dialog-${++serial}` });
         const before = document.activeElement;
         const dialog = el("dialog", { class: "view-dialog", "aria-label": title },
           el("form", { method: "dialog" },
@@ -359,49 +371,50 @@
         entry.text && el("p", { class: "view-text" }, entry.text))));
     }
 
-    // --- forms: one open at a time, each a native disclosure ---
+    // --- forms: one open at a time, below the row of their buttons ---
 
     actions(data) {
       const words = this.words;
       const forms = [
-        this.form(words.note, [["text", words.note_label, "textarea"]], words.keep, (v) => ({ do: "note", ...v })),
-        this.form(words.new_task, [["title", words.task_label, "text"], ["due", words.due, "date"]], words.add,
-          (v) => ({ do: "task", ...v })),
+        [words.note, [["text", words.note_label, "textarea"]], words.keep, "note"],
+        [words.new_task, [["title", words.task_label, "text"], ["due", words.due, "date"]], words.add, "task"],
       ];
       if (data.type !== "deal") {
         forms.push(
-          this.form(words.new_deal, [["title", words.deal_label, "text", data.title], ["amount", words.amount_label, "decimal"]],
-            words.add, (v) => ({ do: "deal", ...v })),
-          this.form(words.new_tag, [["add", words.tag_label, "text"]], words.keep, (v) => ({ do: "tag", ...v })));
+          [words.new_deal, [["title", words.deal_label, "text", data.title], ["amount", words.amount_label, "decimal"]],
+            words.add, "deal"],
+          [words.new_tag, [["add", words.tag_label, "text"]], words.keep, "tag"]);
       }
-      return el("div", { class: "view-actions" }, forms,
-        data.may_leave_alone && el("button", { type: "button", class: "view-button view-danger", onclick: async () => {
-          const reason = await this.dialog(fill(words.leave_title, data.title), words.leave_hint, words.leave_reason, words.leave_alone);
-          if (reason) this.act({ do: "leave_alone", reason }, "title");
-        } }, words.leave_alone));
+      const panel = el("div", { id: `view-panel-${++serial}` });
+      const buttons = forms.map(([title, ...form]) => el("button", { type: "button", class: "view-button",
+        "aria-expanded": "false", "aria-controls": panel.id, onclick: (event) => {
+          const open = event.currentTarget.getAttribute("aria-expanded") !== "true";
+          for (const button of buttons) button.setAttribute("aria-expanded", String(open && button === event.currentTarget));
+          panel.replaceChildren(...(open ? [this.form(title, ...form)] : []));
+          if (open) panel.querySelector("input, textarea").focus();
+        } }, title));
+      return el("div", { class: "view-actions" },
+        el("div", { class: "view-bar" }, buttons,
+          data.may_leave_alone && el("button", { type: "button", class: "view-button view-danger", onclick: async () => {
+            const reason = await this.dialog(fill(words.leave_title, data.title), words.leave_hint, words.leave_reason, words.leave_alone);
+            if (reason) this.act({ do: "leave_alone", reason }, "title");
+          } }, words.leave_alone)),
+        panel);
     }
 
-    form(title, fields, yes, did) {
-      const inputs = fields.map(([name, label, type, value]) => {
-        const id = `view-${name}-${Math.random().toString(36).slice(2)}`;
+    form(title, fields, yes, name) {
+      const inputs = fields.map(([field, label, type, value]) => {
+        const id = `view-${field}-${++serial}`;
         const input = type === "textarea"
-          ? el("textarea", { id, name, rows: "3", required: true, maxlength: "20000" })
-          : el("input", { id, name, type: type === "decimal" ? "text" : type, inputmode: type === "decimal" ? "decimal" : null,
-            required: type === "text", maxlength: "300", value: value || null });
+          ? el("textarea", { id, name: field, rows: "3", required: true, maxlength: "20000" })
+          : el("input", { id, name: field, type: type === "decimal" ? "text" : type,
+            inputmode: type === "decimal" ? "decimal" : null, required: type === "text", maxlength: "300", value });
         return el("div", {}, el("label", { for: id }, label), input);
       });
-      const details = el("details", { class: "view-form", name: "view-form" },
-        el("summary", { class: "view-button" }, title),
-        el("form", { onsubmit: async (event) => {
-          event.preventDefault();
-          const values = Object.fromEntries(new FormData(event.target));
-          if (await this.act(did(values), "title")) details.open = false;
-        } }, inputs, el("div", { class: "view-buttons" }, el("button", { class: "view-button view-first" }, yes))));
-      details.addEventListener("toggle", () => {
-        const first = details.open && details.querySelector("input, textarea");
-        if (first) first.focus();
-      });
-      return details;
+      return el("form", { class: "view-form", "aria-label": title, onsubmit: (event) => {
+        event.preventDefault();
+        this.act({ do: name, ...Object.fromEntries(new FormData(event.target)) }, "title");
+      } }, inputs, el("div", { class: "view-buttons" }, el("button", { class: "view-button view-first" }, yes)));
     }
   }
 
