@@ -30,6 +30,7 @@ from business.prospecting.model import (
     with_place,
 )
 from business.prospecting.profile import corrected, read_profile
+from business.prospecting.quota import MonthUse
 from business.prospecting.score import Verdict
 from business.prospecting.searches import Candidate, CandidateState, Search, Searches, State
 from business.prospecting.sources import LazySources
@@ -47,6 +48,7 @@ from tools.prospecting_results import (
     FoundCompanies,
     Say,
     ScoreExplained,
+    SearchInfo,
     SearchStatus,
     city_of,
     company_row,
@@ -85,6 +87,8 @@ class Hunting(Protocol):
 
     async def decide(self, who: Identity, candidate_id: str, decision: Decision) -> tuple[Candidate, list[Line]]: ...
 
+    async def month(self, who: Identity) -> MonthUse: ...
+
 
 def _hunts(ctx: ToolContext) -> Hunting:
     found: Hunting = ctx.services[Hunting]
@@ -93,6 +97,10 @@ def _hunts(ctx: ToolContext) -> Hunting:
 
 def _say(ctx: ToolContext) -> Say:
     return partial(ctx.service(Texts).say, ctx.turn.language)
+
+
+async def _info(ctx: ToolContext, search: Search) -> SearchInfo:
+    return search_info(search, await _hunts(ctx).month(ctx.turn.identity), _say(ctx), _zone(ctx))
 
 
 def _today(ctx: ToolContext) -> date:
@@ -294,6 +302,8 @@ async def _search_for(
             return await hunts.resume(who, old.id), False
         if old.state is State.RUNNING:
             await hunts.pause(who, old.id)
+        if not same and not again:  # what it found may be what is wanted now: it is looked at again
+            await ctx.service(Searches).release(who, old.id)
     if not same and again:  # the same sentence in another conversation goes on with it, too: the cursors say so
         same = any(one.profile.key == profile.key for one in await ctx.service(Searches).latest(who, 20))
     return await hunts.start(who, ctx.turn.conversation_id, sentence, profile, ctx.turn.language), same
@@ -332,7 +342,7 @@ async def _found(ctx: ToolContext, search: Search, reading: Reading, *, goes_on:
         goes_on=goes_on,
         plan=[said(line, say) for line in search.plan.explained()],
         learnt=[said(line, say) for line in await searches.learnt(who)],
-        search=search_info(search, say, _zone(ctx)),
+        search=await _info(ctx, search),
         companies=rows[:MOST_ROWS],
         more=max(0, len(rows) - MOST_ROWS),
         contact=reading.profile.wants_contact,
@@ -364,7 +374,7 @@ async def companies_found(ctx: ToolContext, args: ListArgs) -> CompanyList:
     found = await ctx.service(Searches).candidates(ctx.turn.identity, search.id, verdict=verdict)
     rows = rows_of(found, _say(ctx))
     return CompanyList(
-        search=search_info(search, _say(ctx), _zone(ctx)),
+        search=await _info(ctx, search),
         verdict=args.verdict,
         companies=rows[:MOST_ROWS],
         more=max(0, len(rows) - MOST_ROWS),
@@ -382,7 +392,7 @@ async def search_status(ctx: ToolContext, args: StatusArgs) -> SearchStatus:
     who, searches = ctx.turn.identity, ctx.service(Searches)
     found = [await searches.get(who, args.search)] if args.search else await searches.latest(who, _SEARCHES_TOLD)
     return SearchStatus(
-        searches=[search_info(one, _say(ctx), _zone(ctx)) for one in found],
+        searches=[await _info(ctx, one) for one in found],
         learnt=[said(line, _say(ctx)) for line in await searches.learnt(who)],
     )
 
@@ -399,7 +409,7 @@ async def steer_search(ctx: ToolContext, args: SteerArgs) -> SearchStatus:
     search = await _search(ctx, args.search, steering=args.action)
     steer = _hunts(ctx).pause if args.action == "pause" else _hunts(ctx).resume
     done = await steer(ctx.turn.identity, search.id)
-    return SearchStatus(searches=[search_info(done, _say(ctx), _zone(ctx))])
+    return SearchStatus(searches=[await _info(ctx, done)])
 
 
 async def _search(ctx: ToolContext, search_id: str | None, *, steering: str | None = None) -> Search:
@@ -484,12 +494,17 @@ async def draft_first_message(ctx: ToolContext, args: FirstMessageArgs) -> Propo
     company. It only makes a proposal that a person reads: nothing is sent, and no yes sends it before WhatsApp is
     connected. Who we are, where the contact is from and how to be left alone are added below the text by code."""
     company = await _company(ctx, args.company)
+    if company.state is CandidateState.NEW:
+        raise Refused("prospect_not_saved", "only a company that was saved is written to", name=company.name or "")
     texts, who = ctx.service(Texts), ctx.turn.identity
     text = args.text or _plain_message(company, who, texts)
     change = await ctx.service(Leads).draft(who, company.id, text, _THEIR_LANGUAGE)
     told = {key: value for key, value in change.data.items() if key != "keys"}
     return ProposedChange(
-        origin="web", change=change, evidence=company_row(0, company, _say(ctx)).reasons[:_REASONS], told=told
+        origin="web",
+        change=change,
+        evidence=[said(line, _say(ctx)) for line in company.reasons()[:_REASONS]],
+        told=told,
     )
 
 

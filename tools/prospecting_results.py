@@ -10,12 +10,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
-from jinja2 import UndefinedError
 from pydantic import BaseModel, Field
 
 from business.prospecting.evidence import Evidence, Kind, of_kind
 from business.prospecting.lines import Line, said
 from business.prospecting.model import IdealCustomer
+from business.prospecting.quota import MonthUse
 from business.prospecting.rules import PARTS, RuleSet
 from business.prospecting.searches import Candidate, CandidateState, Search
 from integrations.brasil_places.cities import known_cities
@@ -94,6 +94,10 @@ class SearchInfo(BaseModel):
     """Why the web was not asked any more, in a sentence."""
     cost: dict[str, Any]
     """Pages of the registry, websites, searches by vendor, calls of models and their price; as kept."""
+    month: dict[str, int]
+    """Search vendor → units of this month's quota that are used."""
+    month_limit: int
+    """For each vendor."""
     started: date
 
 
@@ -237,7 +241,7 @@ def company_row(n: int, found: Candidate, say: Say) -> CompanyRow:
         verdict=found.verdict.value,
         note=said(found.note, say) if found.note else None,
         state=found.state.value,
-        reasons=[said(line, say) for line in found.reasons()],
+        reasons=reasons_of(found, say),
         phone=_text(pieces, Kind.PHONE) or _text(pieces, Kind.WHATSAPP),
         email=_text(pieces, Kind.EMAIL),
         website=_text(pieces, Kind.WEBSITE),
@@ -246,6 +250,29 @@ def company_row(n: int, found: Candidate, say: Say) -> CompanyRow:
             for one in of_kind(pieces, *_SHOWN)
         ],
     )
+
+
+def reasons_of(found: Candidate, say: Say) -> list[str]:
+    """Why this verdict, in what tells one company of a search from the others: what holds it down, what speaks for it
+    beyond being what was asked for, what speaks against it, what is not known."""
+    held = [said(line, say) for line in found.explained() if line.key.startswith("prospecting.limit.")]
+    judged: dict[str, list[str]] = {"yes": [], "no": [], "unknown": []}
+    rules = [line for line in found.explained() if line.key == "prospecting.explain.rule"]
+    for line in sorted(rules, key=lambda line: -line.params["of"]):
+        outcome = line.params["outcome"]
+        if outcome in judged and (outcome != "yes" or line.params["rule"] not in _ASKED_FOR):
+            judged[outcome].append(said(line.params["name"], say))
+    told = [
+        say(f"hunter.reason.{outcome}", names=names[:_NAMED])
+        for outcome in ("yes", "no", "unknown")
+        if (names := judged[outcome])
+    ]
+    return held[:1] + told
+
+
+_ASKED_FOR = frozenset({"activity", "place", "age", "size", "wishes", "head_office"})
+"""Rules that every company of a search meets alike."""
+_NAMED = 3
 
 
 def rows_of(candidates: Iterable[Candidate], say: Say, *, rejected: bool = False) -> list[CompanyRow]:
@@ -270,7 +297,7 @@ def _text(pieces: Sequence[Evidence], kind: Kind) -> str | None:
     return next((str(one.value) for one in of_kind(pieces, kind) if one.value is not False), None)
 
 
-def search_info(search: Search, say: Say, time_zone: Any) -> SearchInfo:
+def search_info(search: Search, month: MonthUse, say: Say, time_zone: Any) -> SearchInfo:
     """`time_zone`: a tzinfo, for the day on which it was started."""
     done = search.progress
     return SearchInfo(
@@ -291,18 +318,14 @@ def search_info(search: Search, say: Say, time_zone: Any) -> SearchInfo:
         lookups_failed=done.lookups_failed,
         web_off=_why_off(done.web_off, say),
         cost=search.cost.record(),
+        month=month.used,
+        month_limit=month.limit,
         started=search.created_at.astimezone(time_zone).date(),
     )
 
 
 def _why_off(code: str, say: Say) -> str | None:
-    """The sentence of the error that ended the looks at the web."""
-    if not code:
-        return None
-    try:
-        return say(f"error.{code}")
-    except (KeyError, UndefinedError):  # it has values of its own, which were not kept
-        return say("hunter.web_off")
+    return say(f"hunts.web_off.{code}") if code else None
 
 
 _ENDS = ("enough", "enough_to_look_at", "plan_end")

@@ -431,7 +431,8 @@ _SAYS_NOTHING = frozenset(
     nuevos nuevas buenos buenas mas el la los las un una unos unas del y con sin para por que sean favor necesitamos
     ajuda ajude ajudar help ayuda ayudame quem who quien hola oi ola bom dia boa tarde noite hello hi hey lugar
     lugares onde where donde ativas ativos active activas
-    tambem also tambien so somente apenas only solo inclui inclua tira tire troca muda as well too num numa
+    tambem also tambien entao then entonces bem well so somente apenas only solo inclui inclua tira tire troca muda as
+    too num numa
     perto proximo proxima near cerca around regiao cidade estado region city state""".split()
 )
 

@@ -13,11 +13,14 @@ from typing import Any
 from core import formats
 from core.door import Table
 from core.errors import ArgumentsWrong
+from core.money import Money
 from core.turn import ToolRecord
 from prompts.texts import Texts
 
 _LEFT_OUT = 5
 """Reasons for leaving companies out that are listed."""
+_LESSONS = 3
+"""What feedback has taught, the strongest first, that is told with a search."""
 _REASONS = 2
 """Reasons in a row of a table."""
 
@@ -48,13 +51,14 @@ class HunterWords:
     def found(self, found: dict[str, Any], *, drafted: bool = False) -> str:
         """The profile for correction, what came of the search, what was left out, what it cost, and what to do next."""
         search = found["search"]
-        intro = "hunter.goes_on" if found["goes_on"] else "hunter.understood"
+        none_left = found["goes_on"] and not found["companies"] and found["state"] == "done"
+        intro = "hunter.none_left" if none_left else "hunter.goes_on" if found["goes_on"] else "hunter.understood"
         parts = [self.say(intro) + "\n" + _bullets([*found["profile"], *found["notes"]])]
         parts.append(self.counts(search, found["state"]))
         if left_out := self.left_out(search):
             parts.append(left_out)
         if found["learnt"]:
-            parts.append(self.say("hunter.learnt") + "\n" + _bullets(found["learnt"]))
+            parts.append(self.say("hunter.learnt") + "\n" + _bullets(found["learnt"][:_LESSONS]))
         parts.append(self.cost(search))
         if not drafted:
             parts.append(self.next_steps(found))
@@ -77,18 +81,18 @@ class HunterWords:
         return self.say("hunter.left_out", reasons="; ".join(reasons)) if reasons else ""
 
     def cost(self, search: dict[str, Any]) -> str:
-        cost = search["cost"]
-        searches = [f"{self._number(count)} {vendor}" for vendor, count in sorted(cost["searches"].items())]
-        calls = int(cost.get("model_calls") or 0)
-        usd = Decimal(str(cost.get("model_usd") or 0))
-        return self.say(
-            "hunter.cost",
-            pages=cost["pages"],
-            sites=cost["sites"],
-            searches=", ".join(searches),
-            model_calls=calls,
-            model_usd=formats.number(usd, self.language, 4),
-        )
+        """As the end of a search in the background tells it (crews/hunter/ending.py)."""
+        cost, month = search["cost"], search["month"]
+        parts = [self.say("hunts.cost.pages", count=cost["pages"])]
+        for vendor, count in sorted(cost["searches"].items()):
+            told = {"used": month.get(vendor, count), "limit": search["month_limit"]}
+            parts.append(self.say("hunts.cost.searches", count=count, vendor=vendor, **told))
+        if cost["sites"]:
+            parts.append(self.say("hunts.cost.sites", count=cost["sites"]))
+        if cost["model_calls"]:
+            price = formats.money(Money(Decimal(cost["model_usd"]), "USD"), self.language)
+            parts.append(self.say("hunts.cost.model", calls=cost["model_calls"], price=price))
+        return self.say("hunts.cost", parts=parts)
 
     def next_steps(self, found: dict[str, Any]) -> str:
         if found["state"] == "running":
