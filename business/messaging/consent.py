@@ -83,7 +83,7 @@ def standing(ledger: Iterable[Entry]) -> Standing:
     imported lifts nothing. A stop takes the consent with it.
     """
     stopped = marketing = consent = None
-    for entry in sorted(ledger, key=lambda one: (one.at, one.act is Act.STOPPED, one.scope is Scope.ALL, one.how)):
+    for entry in sorted(ledger, key=_order):
         lifts = entry.how in _BY_CONTACT or (entry.how is How.PERSON and bool(entry.wording.strip()))
         if entry.act is Act.STOPPED:
             if entry.scope is Scope.ALL:
@@ -103,6 +103,10 @@ def standing(ledger: Iterable[Entry]) -> Standing:
         elif entry.scope is Scope.MARKETING or entry.how is How.WHATSAPP:
             marketing = None
     return Standing(stopped, marketing, consent)
+
+
+def _order(entry: Entry) -> tuple[datetime, bool, bool, str, str, str]:
+    return entry.at, entry.act is Act.STOPPED, entry.scope is Scope.ALL, entry.act, entry.how, entry.wording
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def heard_opt_out(text: str, *, offered: Iterable[str] = ()) -> Heard | None:
     alone = " ".join(_POLITE.sub(" ", said).split())
     words = _words()
     for pattern in words.marketing:
-        if found := pattern.search(said):
+        if found := pattern.search(alone):
             return Heard(Scope.MARKETING, True, found[0])
     if alone in words.whole:
         return Heard(Scope.ALL, True, alone)
