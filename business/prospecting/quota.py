@@ -1,13 +1,15 @@
 """Searches of the web for one tenant: what was asked lately is answered from the database, what a month's quota allows
 is asked and counted, and more is not asked.
 
-Before a question goes out, the vendors whose month is used up are named as spent; what the answer cost is added when it
-is there. So hunts that race overspend by no more than the questions in flight.
+Before a question goes out, one unit is reserved with the first vendor that has any left, and those that have none are
+named as spent; when the answer is there, what it cost takes the reservation's place. So hunts that race spend no more
+than the quota, but for questions in flight that fell through to another vendor, and an answer that costs several units.
+A process that dies, or is told to stop, leaves its reservation standing: that counts one too many, not one too few.
 """
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -18,7 +20,7 @@ from pydantic import TypeAdapter
 
 from core.clock import Clock
 from core.db import Connection, Database
-from core.errors import Unavailable
+from core.errors import MutiraoError, Unavailable
 from integrations.web_search.client import WebSearch
 from integrations.web_search.payloads import Answer, Language, News, Page, Place, PlaceQuery, Query
 
@@ -62,9 +64,23 @@ class WebQuota:
         async with self._db.tenant(tenant_id) as conn:
             return MonthUse(month, await _used(conn, month), self.monthly)
 
-    async def spent(self, tenant_id: str) -> list[str]:
-        """The vendors whose month is used up."""
-        return [vendor for vendor, used in (await self.used(tenant_id)).used.items() if used >= self.monthly]
+    async def reserve(self, tenant_id: str, vendors: Sequence[str]) -> tuple[str | None, list[str]]:
+        """Count one unit with the first of these vendors that has any left this month: which one, None when none has;
+        and those that have none."""
+        month = _month(self._clock.now())
+        reserved, spent = None, []
+        async with self._db.tenant(tenant_id) as conn:
+            for vendor in vendors:
+                if reserved is None and await _reserve(conn, vendor, month, self.monthly):
+                    reserved = vendor
+                elif reserved is None or (await _used(conn, month)).get(vendor, 0) >= self.monthly:
+                    spent.append(vendor)
+        return reserved, spent
+
+    async def give_back(self, tenant_id: str, vendor: str) -> None:
+        """Take a reservation back: the question failed, or another vendor answered it."""
+        async with self._db.tenant(tenant_id) as conn:
+            await _count(conn, vendor, _month(self._clock.now()), -1)
 
     async def kept(self, tenant_id: str, question: str, kind: str) -> tuple[dict[str, Any], datetime] | None:
         """An answer that is still good, and when it was given."""
@@ -78,15 +94,21 @@ class WebQuota:
             ).fetchone()
         return None if row is None else (row["answer"], row["asked_at"])
 
-    async def keep(self, tenant_id: str, question: str, kind: str, answer: Answer[Any], record: dict[str, Any]) -> None:
-        """Count what an answer cost, and keep it; answers past their time go."""
+    async def keep(
+        self,
+        tenant_id: str,
+        question: str,
+        kind: str,
+        answer: Answer[Any],
+        record: dict[str, Any],
+        reserved: str | None,
+    ) -> None:
+        """Count what an answer cost instead of what was reserved, and keep it; answers past their time go."""
+        month = _month(self._clock.now())
         async with self._db.tenant(tenant_id) as conn:
-            await conn.execute(
-                """INSERT INTO web_search_use AS u (tenant_id, vendor, month, used)
-                   VALUES (current_tenant(), %s, %s, %s)
-                   ON CONFLICT (tenant_id, vendor, month) DO UPDATE SET used = u.used + excluded.used""",
-                [answer.vendor, _month(answer.asked_at), answer.cost],
-            )
+            if reserved is not None:
+                await _count(conn, reserved, month, -1)
+            await _count(conn, answer.vendor, month, answer.cost)
             if not self._good_for:
                 return
             await conn.execute(
@@ -148,11 +170,16 @@ class CountedWeb:
                 more=record["more"],
                 unreadable=record["unreadable"],
             )
-        spent = await self._quota.spent(self._tenant_id)
-        if self._web.vendors and set(self._web.vendors) <= set(spent):
+        reserved, spent = await self._quota.reserve(self._tenant_id, self._web.vendors)
+        if reserved is None and self._web.vendors:
             limit = self._quota.monthly
             raise Unavailable("web_search_month_over", f"the month's {limit} searches are used up", limit=limit)
-        answer = await ask(spent)
+        try:
+            answer = await ask(spent)
+        except MutiraoError:
+            if reserved is not None:
+                await self._quota.give_back(self._tenant_id, reserved)
+            raise
         record = {
             "vendor": answer.vendor,
             "words": answer.words,
@@ -160,8 +187,27 @@ class CountedWeb:
             "more": answer.more,
             "unreadable": answer.unreadable,
         }
-        await self._quota.keep(self._tenant_id, question, kind, answer, record)
+        await self._quota.keep(self._tenant_id, question, kind, answer, record, reserved)
         return answer
+
+
+async def _reserve(conn: Connection, vendor: str, month: date, monthly: int) -> bool:
+    done = await conn.execute(
+        """INSERT INTO web_search_use AS u (tenant_id, vendor, month, used)
+           SELECT current_tenant(), %s, %s, 1 WHERE %s > 0
+           ON CONFLICT (tenant_id, vendor, month) DO UPDATE SET used = u.used + 1 WHERE u.used < %s""",
+        [vendor, month, monthly, monthly],
+    )
+    return bool(done.rowcount)
+
+
+async def _count(conn: Connection, vendor: str, month: date, units: int) -> None:
+    await conn.execute(
+        """INSERT INTO web_search_use AS u (tenant_id, vendor, month, used)
+           VALUES (current_tenant(), %s, %s, greatest(%s, 0))
+           ON CONFLICT (tenant_id, vendor, month) DO UPDATE SET used = greatest(u.used + %s, 0)""",
+        [vendor, month, units, units],
+    )
 
 
 async def _used(conn: Connection, month: date) -> dict[str, int]:

@@ -101,8 +101,8 @@ async def test_a_vendor_whose_month_is_used_up_is_passed_over_and_then_nothing_i
     assert len(asked.asked()) == 6
 
 
-async def test_hunts_that_race_overspend_by_no_more_than_what_is_in_flight(
-    database: Database, clock: FixedClock, tenants: Tenants, vendors: Launched
+async def test_hunts_that_race_spend_no_more_than_the_quota_and_what_failed_is_not_counted(
+    database: Database, clock: FixedClock, tenants: Tenants, vendors: Launched, asked: Control
 ) -> None:
     quota = WebQuota(database, clock, monthly=10, days=0)
 
@@ -113,10 +113,17 @@ async def test_hunts_that_race_overspend_by_no_more_than_what_is_in_flight(
                 await mine.pages(Query("arquitetura Campinas"))
 
     async with httpx.AsyncClient(verify=False) as http:
-        only = WebSearch([SerpApi(http, SANDBOX_KEY, clock, base_url=f"{vendors.base_url}/serpapi")], clock)
+        only = WebSearch([SerpApi(http, SANDBOX_KEY, clock, base_url=f"{vendors.base_url}/serpapi")], clock, pause=0.01)
+        asked.fail("html", status=503, times=8)
+        with pytest.raises(Unavailable):
+            await quota.of(tenants.one.id, only).pages(Query("arquitetura Campinas"))
+        assert (await quota.used(tenants.one.id)).used["SerpAPI"] == 0
+        asked.heal()
         await asyncio.gather(*(hunt(only) for _ in range(4)))
-    used = (await quota.used(tenants.one.id)).used["SerpAPI"]
-    assert 10 <= used < 10 + 4
+    assert (await quota.used(tenants.one.id)).used["SerpAPI"] == len(asked.asked()) == 10
+    nothing = WebQuota(database, clock, monthly=0).of(tenants.other.id, only)
+    with pytest.raises(Unavailable):
+        await nothing.pages(Query("arquitetura Campinas"))
 
 
 async def test_a_search_whose_quota_ends_goes_on_by_the_registry_alone_and_says_so(
