@@ -169,7 +169,7 @@ class HunterPlaybook:
         return [one for one in self._turn.session.get("entities", []) if one.get("kind") == "candidate"]
 
     def _answered(self, task: CrewTask) -> HunterRequest | None:
-        """What waited for this message, when it answers our own question: a name that was offered, its place, or yes."""
+        """What waited for this message, when it answers our question: a name that was offered, its place, yes."""
         waiting = self._turn.session.get("open")
         if not waiting or not str(waiting.get("intent", "")).startswith("hunter.") or len(self._tasks) > 1:
             return None

@@ -20,6 +20,7 @@ Asked = Literal[
 Decision = Literal["save", "reject", "won", "lost", "not_this_kind"]
 CONTACTED = 5
 """First messages that are prepared when nobody said for how many: so many can be read before they are approved."""
+_LONGEST_LIST = 30
 MOST_CONTACTED = 8
 """In one message; the turn has a limit of calls."""
 
@@ -47,22 +48,27 @@ _DECISIONS: tuple[tuple[Decision, re.Pattern[str]], ...] = (
         r"|no (?:quiso|quisieron|cerro|cerramos|compro)|desistio)\b"
     )),
     ("won", re.compile(
-        r"\b(?:fech(?:amos|ei|ou|aram)|ganh(?:amos|ei)|conquist(?:amos|ei)|vir(?:ou|aram) (?:nosso |nossos )?clientes?"
+        r"\b(?:fech(?:amos|ei|ou|aram)|ganh(?:amos|ei)|conquist(?:amos|ei)|vir(?:ou|aram) (?:nosso "
+        r"|nossos )?clientes?"
         r"|(?:e|sao) (?:nosso |nossos )?clientes? agora|we (?:won|closed|signed)|won|closed (?:the )?(?:deal|with)"
         r"|signed|became (?:a )?(?:customer|client)s?|ganamos|gane|cerr(?:amos|e|o)|ya es cliente|es cliente ahora)\b"
     )),
     ("not_this_kind", re.compile(
-        r"\b(?:nao|not|no|isn.?t|aren.?t|nem)\b(?: \w+){0,3}? (?:tipo|perfil|ramo|segmento|kind|type|profile|sort|rubro)\b"
+        r"\b(?:nao|not|no|isn.?t|aren.?t|nem)\b(?: \w+){0,3}? (?:tipo|perfil|ramo|segmento|kind|type|profile"
+        r"|sort|rubro)\b"
         r"|\bnao (?:e|era|sao) (?:bem )?(?:isso|o que (?:eu )?(?:quero|queria|procuro|busco))\b|\bnada a ver\b"
-        r"|\bfora d[oe] (?:perfil|que)\b|\b(?:wrong|outro|otro|another|different) (?:profile|kind|type|tipo|ramo|rubro"
+        r"|\bfora d[oe] (?:perfil|que)\b|\b(?:wrong|outro|otro|another|different) (?:profile|kind|type|tipo"
+        r"|ramo|rubro"
         r"|perfil)\b|\bnot what (?:i|we)\b|\bno (?:es|era|son) lo que\b|\bnada que ver\b"
     )),
     ("reject", re.compile(
-        r"\b(?:rejeit\w+|descart\w+|recus\w+|reject\w*|discard\w*|dismiss\w*|drop|rechaz\w+|elimin\w+|nao quero (?:a|o|ess[ae]"
+        r"\b(?:rejeit\w+|descart\w+|recus\w+|reject\w*|discard\w*|dismiss\w*|drop|rechaz\w+|elimin\w+"
+        r"|nao quero (?:a|o|ess[ae]"
         r"|est[ae])|(?:tir|remov|exclu|quit|sac)\w+ (?:\w+ ){0,4}(?:da|de la|from the) lista?|throw out|get rid of)\b"
     )),
     ("save", re.compile(
-        r"\b(?:salv\w+|save|keep|guard\w+|aprov\w+|aprueb\w+|approv\w+|fica(?:mos)? com|(?:coloc|bot|mand|pass|pon|add|put)\w*"
+        r"\b(?:salv\w+|save|keep|guard\w+|aprov\w+|aprueb\w+|approv\w+|fica(?:mos)? com|(?:coloc|bot|mand|pass"
+        r"|pon|add|put)\w*"
         r" (?:\w+ ){0,4}crm|quero (?:ess[ae]|a (?=\d|\w+[ae]\b)))\b"
     )),
 )  # fmt: skip
@@ -70,9 +76,11 @@ _DENIED = re.compile(
     r"\b(?:nao|don.?t|do not|no|never|nunca) (?:a |o |lo |la )?(?:salv|rejeit|descart|save|reject|discard|guard)"
 )
 _WHY = re.compile(
-    r"\b(?:por ?que|porque|pq|why|explic\w+|explain\w*|justific\w+|(?:o que|what|que) (?:pesou|conta|contou|counted|peso"
+    r"\b(?:por ?que|porque|pq|why|explic\w+|explain\w*|justific\w+|(?:o que|what|que) (?:pesou|conta|contou"
+    r"|counted|peso"
     r"|falta|faltou|missing)|de onde (?:saiu|saem|veio|vem|vieram)|where (?:does|did|do)|de donde (?:sal|vien)\w+"
-    r"|como (?:voce )?(?:cheg|calcul|funciona|e feit)\w*|how (?:is|are|do|does|did)|detalh\w+ (?:d?a )?(?:nota|pontua\w+))\b"
+    r"|como (?:voce )?(?:cheg|calcul|funciona|e feit)\w*|how (?:is|are|do|does|did)|detalh\w+ (?:d?a )?(?:nota"
+    r"|pontua\w+))\b"
 )
 _SCORE = re.compile(r"\b(?:notas?|pontua\w+|pontos?|scor\w+|points?|puntaj\w+|puntua\w+|puntos?|ratings?)\b")
 _RULES = re.compile(
@@ -81,12 +89,14 @@ _RULES = re.compile(
     r"|\bhow (?:is|are|do|does) .*(?:scor|rat|comput|calculat|work)"
 )
 _WRITE = re.compile(
-    r"\b(?:fal[ae]r?|fala|convers[ae]r?|abord[ae]\w*|escrev[ae]r?|redij\w+|redig\w+|rascunh\w+|contat[ae]r?|contactar?"
+    r"\b(?:fal[ae]r?|fala|convers[ae]r?|abord[ae]\w*|escrev[ae]r?|redij\w+|redig\w+|rascunh\w+|contat[ae]r?"
+    r"|contactar?"
     r"|mensage(?:m|ns)|mensaje?s?|messages?|primeiro contato|primer contacto|first (?:contact|message)|cham[ae]r?"
     r"|draft\w*|write|reach out|talk|contact|habl[ae]r?|habla|escrib\w+|redact\w+|apresent\w+|opening|opener)\b"
 )
 _PAUSE = re.compile(
-    r"\b(?:paus\w+|par[ae]r?|para|stop|halt|hold|deten\w*|suspend\w*|interromp\w*|segur[ae]|interrump\w+|cancel\w*|frena\w*)\b"
+    r"\b(?:paus\w+|par[ae]r?|para|stop|halt|hold|deten\w*|suspend\w*|interromp\w*|segur[ae]|interrump\w+"
+    r"|cancel\w*|frena\w*)\b"
 )
 _RESUME = re.compile(
     r"\b(?:retom\w*|resum(?:e|ing)|despaus\w*|unpause|reanud\w*|reinici\w*|volt\w+ a (?:buscar|procurar|rodar)"
@@ -94,31 +104,41 @@ _RESUME = re.compile(
 )
 _LEARNT = re.compile(r"\b(?:aprend\w+|learn\w*|aprendi\w+)\b")
 _STATE = re.compile(
-    r"\b(?:como (?:ta|esta|vai|anda|ficou|foi)|status|andamento|situacao|progress\w*|terminou|termino|acabou|concluiu|pront[ao]s?"
-    r"|finished|done|over|how (?:is|s|far)|how.?s|quanto (?:gast|cust|consum|falta)\w*|quantas? (?:ja|empresas|achou|faltam)"
-    r"|quanto ja|how (?:much|many)|cuant[ao]s? (?:gast|cuest|cost|lleva|falta|empresas)\w*|costs?|custos?|costo|como va"
+    r"\b(?:como (?:ta|esta|vai|anda|ficou|foi)|status|andamento|situacao|progress\w*|terminou|termino|acabou"
+    r"|concluiu|pront[ao]s?"
+    r"|finished|done|over|how (?:is|s|far)|how.?s|quanto (?:gast|cust|consum|falta)\w*|quantas? (?:ja|empresas"
+    r"|achou|faltam)"
+    r"|quanto ja|how (?:much|many)|cuant[ao]s? (?:gast|cuest|cost|lleva|falta|empresas)\w*|costs?|custos?|costo"
+    r"|como va"
     r"|cota|quota|buscas|searches|busquedas|ainda (?:esta|ta)|still|falta muito)\b"
 )
 _SHOW = re.compile(
-    r"\b(?:mostr\w+|list\w*|quais|qual|which|show|ver|veja|see|cuales|muestr\w+|tabela|table|tabla|resto|rest|outras|others"
+    r"\b(?:mostr\w+|list\w*|quais|qual|which|show|ver|veja|see|cuales|muestr\w+|tabela|table|tabla|resto|rest"
+    r"|outras|others"
     r"|aparec\w+|traz|traga|bring|quem)\b"
 )
 _VERDICTS: tuple[tuple[Literal["qualified", "person", "below"], re.Pattern[str]], ...] = (
     ("person", re.compile(
-        r"\b(?:(?:para|pra|to|for me to) (?:eu |mim |mi |yo )?(?:olhar|ver|look|review|decide|decidir|avaliar|revis\w+|mirar)"
+        r"\b(?:(?:para|pra|to|for me to) (?:eu |mim |mi |yo )?(?:olhar|ver|look|review|decide|decidir|avaliar"
+        r"|revis\w+|mirar)"
         r"|esper\w+|pendent\w+|pending|waiting|aguard\w+|duvid\w+|meio termo|em cima do muro)\b"
     )),
     ("below", re.compile(r"\b(?:abaixo|reprovad\w+|descartad\w+|ruins|piores|below|worst|rejected|bajo|peores)\b")),
-    ("qualified", re.compile(r"\b(?:qualificad\w+|[kc]alificad\w+|cualificad\w+|qualified|melhores|mejores|best|aprovad\w+)\b")),
+    ("qualified", re.compile(r"\b(?:qualificad\w+|[kc]alificad\w+|cualificad\w+|qualified|melhores|mejores|best"
+        r"|aprovad\w+)\b")),
 )  # fmt: skip
 _GO_ON = re.compile(
-    r"^\W*(?:e |and |y )?(?:(?:quero|traz|traga|ache|acha|busca|busque|procura|mostra|give me|find|show|get|dame|trae|want|i want"
-    r"|quiero|me (?:da|traz|ve))\s+)*(?:(?:as|os|the|las|los|outras|mais|more|otras)\s+)*(?:mais|more|mas|proxim[ao]s|next"
+    r"^\W*(?:e |and |y )?(?:(?:quero|traz|traga|ache|acha|busca|busque|procura|mostra|give me|find|show|get"
+    r"|dame|trae|want|i want"
+    r"|quiero|me (?:da|traz|ve))\s+)*(?:(?:as|os|the|las|los|outras|mais|more|otras)\s+)*(?:mais|more|mas"
+    r"|proxim[ao]s|next"
     r"|siguientes|outr[ao]s|others|otr[ao]s|continu\w+|segue|sigue)\b"
 )
 _CHANGES = re.compile(
-    r"\b(?:sem|so|somente|apenas|only|just|solo|without|sin|na verdade|actually|en realidad|troc\w+|mud\w+|cambi\w+|change"
-    r"|tir\w+|quit\w+|remov\w+|inclu\w+|acrescent\w+|also|tambem|tambien|em vez|instead|agora|now|ahora|corrig\w+|menos|exceto"
+    r"\b(?:sem|so|somente|apenas|only|just|solo|without|sin|na verdade|actually|en realidad|troc\w+|mud\w+"
+    r"|cambi\w+|change"
+    r"|tir\w+|quit\w+|remov\w+|inclu\w+|acrescent\w+|also|tambem|tambien|em vez|instead|agora|now|ahora"
+    r"|corrig\w+|menos|exceto"
     r"|except|deixa|deja|make it)\b"
 )
 
@@ -161,20 +181,25 @@ _ORDINALS = {
 _ORDINAL = re.compile(rf"\b(?:{'|'.join(_ORDINALS)})\b")
 _LAST_ONE = re.compile(r"\b(?:ultim[ao]|last(?: one)?)\b")
 _SCORED = re.compile(
-    r"\b(?:tem|tenha|com|nota|score|scored|scores|ficou com|tirou|esse|este|ese|that|this|has|have|had|with|tiene|con|quedo con"
-    r"|puntaje|got|de|deu)\s+(?:nota |so |only |just |apenas |um |a |los |os |uns )*(?P<score>\d{2,3})\b(?!\s*(?:empresas|companies))"
+    r"\b(?:tem|tenha|com|nota|score|scored|scores|ficou com|tirou|esse|este|ese|that|this|has|have|had|with"
+    r"|tiene|con|quedo con"
+    r"|puntaje|got|de|deu)\s+(?:nota |so |only |just |apenas |um |a |los |os "
+    r"|uns )*(?P<score>\d{2,3})\b(?!\s*(?:empresas|companies))"
     r"|\b(?P<points>\d{1,3})\s*(?:pontos|points|puntos)\b"
 )
+_BARE_SCORE = re.compile(r"\b(3[1-9]|[4-9]\d|100)\b(?!\s*(?:%|anos|years|km|empresas|companies))")
+"""No place in a list, which has 30 at most."""
 _PLACE = re.compile(
     r"(?:#|\bn[ºo°]? ?)?\b(\d{1,2})(?:[ªºao]|st|nd|rd|th)?\b(?!\s*(?:%|anos|years|km|empresas|companies|h\b))"
 )
 _THAT = re.compile(
-    r"\b(?:ess[ae]|est[ae]|dess[ae]|dest[ae]|ness[ae]|el[ae]|del[ae]|this|that|it|es[ae]|ell[ao])\b(?! (?:busca|search|busqueda|lista"
+    r"\b(?:ess[ae]|est[ae]|dess[ae]|dest[ae]|ness[ae]|el[ae]|del[ae]|this|that|it|es[ae]|ell[ao])\b(?! (?:busca"
+    r"|search|busqueda|lista"
     r"|tipo|perfil|kind|type|nota))"
 )
 _QUOTED = re.compile(r"[\"“«]([^\"”»]{20,1000})[\"”»]")
 _COMMON = frozenset(
-    "ltda me epp eireli empresa empresas arquitetura arquitetos arquitetura clinica clinicas escritorio studio estudio centro"
+    "ltda me epp eireli empresa empresas arquitetura arquitetos clinica clinicas escritorio studio estudio centro"
     " servicos comercio para com dos das grupo brasil casa".split()
 )
 
@@ -278,7 +303,8 @@ def _score_said(words: str) -> int | None:
         said = int(found["score"] or found["points"])
         if said <= 100:
             return said
-    return None
+    bare = _BARE_SCORE.search(words)
+    return int(bare[1]) if bare else None
 
 
 def _companies(
@@ -309,7 +335,7 @@ def place_meant(text: str) -> int | None:
 
 def _places_in(words: str) -> list[int]:
     by_word = [_ORDINALS[match[0]] for match in _ORDINAL.finditer(words)]
-    return by_word or [int(match[1]) for match in _PLACE.finditer(words)]
+    return by_word or [place for match in _PLACE.finditer(words) if (place := int(match[1])) <= _LONGEST_LIST]
 
 
 def _by_name(text: str, entities: Sequence[Mapping[str, Any]]) -> list[str]:
