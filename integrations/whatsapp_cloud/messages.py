@@ -68,7 +68,7 @@ class MediaRef:
     link: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        return {"id": self.id} if self.id is not None else {"link": self.link}
+        return _given(id=self.id, link=self.link)
 
 
 @dataclass(frozen=True)
