@@ -7,6 +7,7 @@ looked up nor carry anything out in an address.
 """
 
 from typing import Annotated, Literal, Protocol
+from urllib.parse import urljoin
 
 from pydantic import Field
 
@@ -19,7 +20,7 @@ from integrations.web_search.payloads import Answer, News, Place, PlaceQuery, Qu
 from integrations.web_search.payloads import Page as Result
 from tools.spec import Effect, ToolArgs, ToolContext, ToolResult, tool
 
-MOST_SEARCHES, MOST_PAGES = 5, 6
+MOST_SEARCHES, MOST_PAGES = 6, 6
 """Of one look at one company, by all its scouts together. Answers that were kept count, too."""
 _TOLD_TEXT = 3_500
 _TOLD_LINKS = 25
@@ -110,13 +111,14 @@ class Look:
         return self._read[url]
 
     def shown(self) -> set[str]:
-        """Addresses that may be read: found, linked from what was read, or the company's own website as it is known."""
+        """Addresses that may be read: found, linked from what was read, or the company's own website as it is known; of
+        what was found also the first page of its site."""
         own = {
             str(one.value) for one in of_kind(self.finds.evidence, Kind.WEBSITE) if one.value and one.source == WEBSITE
         }
         seen = list(self.finds.seen.values())
         linked = {link.url for one in seen if one.page is not None for link in one.page.facts.links}
-        return own | linked | {one.url for one in seen}
+        return own | linked | {url for one in seen for url in (one.url, urljoin(one.url, "/"))}
 
     def _new(self, question: str) -> bool:
         """Whether to ask; the same question is asked once. Refused("scout_enough") when enough was asked."""

@@ -12,9 +12,9 @@ Measured in docs/guides/prospecting-sources.md. Pages are strangers' words: noth
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from business.prospecting.enrich import city_of, is_their_site, is_theirs, name_of, same_phone, telling
 from business.prospecting.evidence import WEBSITE, Evidence, Kind, Value, of_kind, of_site, sorted_evidence
@@ -129,7 +129,9 @@ class Finds:
         pages.append(page)
         if where in self._own or self._is_own(where, pages):
             self._own.add(where)
-            self._keep(of_site(Site(tuple(pages))))
+            home = urljoin(page.url, "/")
+            told = of_site(Site(tuple(sorted(pages, key=lambda one: len(one.url)))))
+            self._keep(replace(one, value=home) if one.kind is Kind.WEBSITE else one for one in told)
 
     def _add(self, seen: Seen) -> None:
         self.seen.setdefault(_key(seen.url), seen)
@@ -260,7 +262,7 @@ class Finds:
         if kind is Kind.WEBSITE:
             if host(value) != host(seen.url):
                 raise _not_there("it is another address")
-            return seen.url
+            return urljoin(seen.url, "/")
         told: PageFacts = facts_of(quote, seen.url, html=False)
         if kind is Kind.EMAIL:
             found = next((one.value for one in told.emails if one.value == value.lower()), None)

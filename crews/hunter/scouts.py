@@ -10,6 +10,7 @@ thought so. What fails stays unknown and is counted.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from urllib.parse import urljoin
 
 import structlog
 
@@ -18,7 +19,7 @@ from business.prospecting.evidence import WEBSITE, Evidence, Kind, of_kind, sort
 from business.prospecting.plan import Pays, pays
 from business.prospecting.quota import WebQuota
 from business.prospecting.score import SIGNAL_KINDS, Outcome
-from business.prospecting.scouting import Finds, Seen, days_in, host, is_social, positions_in
+from business.prospecting.scouting import Finds, days_in, host, is_social, positions_in
 from business.prospecting.searches import Search
 from business.prospecting.sources import OpenSources
 from core.clock import Clock
@@ -34,7 +35,7 @@ from llm.messages import ToolCall
 from llm.offline import PROVIDER as OFFLINE
 from tools.scouting import SCOUTING_TOOLS, Look
 
-LIMITS = Limits(steps=6, model_calls=5, tokens=20_000, cost_usd=Decimal("0.03"), seconds=45.0)
+LIMITS = Limits(steps=8, model_calls=5, tokens=20_000, cost_usd=Decimal("0.03"), seconds=45.0)
 """Of one agent for one company."""
 MOST_USD = Decimal("1.00")
 """Of all agents for one search, in one process; the tenant's budgets come on top."""
@@ -80,8 +81,8 @@ class Scouts:
             return known, used
         try:
             sources = await self._open_sources()
-        except MutiraoError:
-            used.failed += 1
+        except MutiraoError as error:
+            used.fail(error)
             return known, used
         look = Look(finds, self._quota.of(who.tenant_id, sources.web), sources.pages, used)
         for hunter in HUNTERS:
@@ -116,7 +117,7 @@ class Scouts:
             await kick_off(turn, self._deps, hunter.role, opening=opening, tools=SCOUTING_TOOLS, playbook=_Silent())
         except MutiraoError as error:
             if error.code != "turn_limit":  # which ends many a look: what was noted until then holds
-                look.used.failed += 1
+                look.used.fail(error)
         asked = [call for call in turn.model_calls if call.provider != OFFLINE]
         look.used.model_calls += len(asked)
         look.used.model_usd += turn.cost_usd
@@ -196,7 +197,7 @@ async def _own_site(look: Look) -> None:
     found = {host(one.url): one.url for one in look.finds.seen.values() if one.page is None}
     shared = {url: sum(word in where for word in words) for where, url in found.items() if not is_social(where)}
     for url in sorted((url for url, count in shared.items() if count), key=lambda url: -shared[url])[:2]:
-        page = await look.read(url)
+        page = await look.read(urljoin(url, "/"))
         if look.finds.own_hosts:
             return
         for link in page.facts.links:
@@ -273,10 +274,7 @@ async def _profiles(look: Look, kind: Kind, site: str) -> None:
     if found:
         await _who_else(look)
         for url in look.finds.to_read()[:2]:
-            try:
-                await look.read(url)
-            except MutiraoError:
-                look.used.failed += 1
+            await _counted(_read(look, url), look.used)
     for one in found:
         handle = one.url.partition("?")[0].rstrip("/").partition(f"{site}/")[2]
         if _note(look.finds, kind, handle, one.title, one.url):
@@ -287,6 +285,10 @@ async def _who_else(look: Look) -> None:
     """Ask what shows namesakes: the map and the web, each for name and city."""
     await look.places()
     await look.web()
+
+
+async def _read(look: Look, url: str) -> None:
+    await look.read(url)
 
 
 def _note(finds: Finds, kind: Kind, value: str, quote: str, url: str) -> bool:
@@ -303,7 +305,7 @@ async def _counted(looking: Awaitable[None], used: Used) -> None:
         await looking
     except MutiraoError as error:
         if error.code != "scout_enough":
-            used.failed += 1
+            used.fail(error)
 
 
 # --- who they are -----------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ async def test_a_company_like_a_won_customer_says_so_and_names_it_until_the_deal
     # The rule of the score reads it.
     profile = IdealCustomer(
         activities=(WantedActivity("7111100", "arquitetura"),),
-        places=(WantedPlace("city", "3509502", "Campinas", "SP"),),
+        places=(WantedPlace("city", "Campinas", "SP", "3509502"),),
     )
     told = {
         rule.rule.id: rule
