@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from crews.ads.crew import run as run_ads
 from crews.contract import RunCrew
+from crews.crm.crew import run as run_crm
 from crews.hunter.crew import run as run_hunter
 from tools.ads import ADS_TOOLS
+from tools.crm import CRM_TOOLS
 from tools.prospecting import PROSPECTING_TOOLS
 from tools.spec import ToolSpec
 
@@ -46,5 +48,13 @@ CREWS = [
         run=run_hunter,
         prompts=["hunter"],
         starters=["starter.hunter"],
+    ),
+    CrewEntry(
+        name="crm",
+        area="crm",
+        tools=CRM_TOOLS,
+        run=run_crm,
+        prompts=["crm_agent"],
+        starters=["starter.crm_board", "starter.crm_save"],
     ),
 ]

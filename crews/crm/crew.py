@@ -1,0 +1,131 @@
+"""The CRM's crew: a CrewAI crew of one agent with the CRM's tools, with a model or on its playbook."""
+
+from typing import Any
+
+from core.errors import Refused
+from core.turn import ToolRecord, Turn
+from crews.contract import CrewDeps, CrewResult, CrewTask
+from crews.crm.playbook import CrmPlaybook, focus_of, question_of
+from crews.crm.words import Words
+from crews.kickoff import kick_off
+from crews.opening import moment, said_before
+from llm.messages import OnText
+from llm.offline import PROVIDER as OFFLINE
+from tools.crm import CRM_TOOLS, PENDING_IMPORT
+
+ROLE = "crm"
+_ENTITIES_KEPT = 25  # of the last answer, for "the second"
+_KINDS = frozenset({"contact", "company", "deal", "task"})
+
+
+async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText | None) -> CrewResult:
+    """Serve all tasks in one kickoff. A limit of the turn ends it with what is there, said in the text."""
+    words = Words(deps.texts, turn.language)
+    playbook = CrmPlaybook(turn, tasks, words)
+    try:
+        text = await kick_off(
+            turn,
+            deps,
+            ROLE,
+            opening=_opening(turn, tasks, deps),
+            tools=CRM_TOOLS,
+            playbook=playbook,
+            on_text=on_text,
+        )
+        by_model = bool(turn.model_calls) and turn.model_calls[-1].provider != OFFLINE
+    except Refused as limit:
+        if limit.code not in ("turn_limit", "turn_stopped"):
+            raise
+        so_far = playbook.text() if turn.results else ""
+        text, by_model = "\n\n".join(filter(None, [so_far, deps.texts.error(turn.language, limit)])), False
+    turn.results[:] = turn.in_order()
+    shown = _last_of_each(turn.results)
+    return CrewResult(
+        text=text,
+        by_model=by_model,
+        reworded=playbook.results_in_words,
+        tables=[table for record in shown for table in words.tables(record)],
+        views=[view for record in shown for view in words.views(record)],
+        session=_session(turn, tasks, playbook, by_model),
+    )
+
+
+def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str, Any]]:
+    """What a model is told: its part (the same in every turn, so that providers can cache it), the conversation so
+    far, and the request with what "it" and "the second" refer to."""
+    session = turn.session
+    shown = [one for one in session.get("entities", []) if one.get("kind") in _KINDS]
+    asked = [one for one in (session.get("open") or {}).get("candidates", []) if one.get("kind") in _KINDS]
+    request = deps.prompts.fill(
+        "crm_request",
+        turn.language,
+        now=moment(turn),
+        entities=(asked or shown)[:10],
+        proposals=session.get("proposals", []),
+        pending_list=(session.get(PENDING_IMPORT) or {}).get("name"),
+        tasks=[task.text for task in tasks] or [turn.text],
+    )
+    system = deps.prompts.fill("crm_agent", turn.language)
+    history = said_before(turn, deps.texts)
+    return [{"role": "system", "content": system.text}, *history, {"role": "user", "content": request.text}]
+
+
+def _last_of_each(records: list[ToolRecord]) -> list[ToolRecord]:
+    """The results that are worth a table: not a search that a record was opened from, nor the same record twice."""
+    opened = [record for record in records if record.name == "crm_record" and record.result]
+    shown: dict[str, ToolRecord] = {}
+    for record in records:
+        if record.result is None or (record.name == "crm_search" and opened):
+            continue
+        shown[f"{record.name} {record.result.get('id', '')}"] = record
+    return list(shown.values())
+
+
+# --- what the turn leaves behind ------------------------------------------------------------------
+
+
+def _session(turn: Turn, tasks: list[CrewTask], playbook: CrmPlaybook, by_model: bool) -> dict[str, Any]:
+    """What the next turn needs: what was shown, in order; the record spoken of; what was asked back."""
+    last = tasks[-1] if tasks else None
+    intent = (last.base if last and last.intent == "followup" else last.intent if last else None) or "crm.record"
+    session: dict[str, Any] = {"last_crew": "crm", "last_intent": intent}
+    entities: list[dict[str, Any]] = []
+    for record in turn.results:
+        if record.result is None:
+            continue
+        entities = _entities(record) or entities
+        if focus := focus_of(record):
+            session["focus"] = focus
+        session["last_tool"] = record.name
+        if record.name == "crm_import" and record.result["state"] != "preview":
+            session[PENDING_IMPORT] = None
+        if record.name == "crm_import" and record.result["state"] == "preview":
+            columns = dict(part.split("=", 1) for part in record.arguments.get("columns", []))
+            pending = turn.session.get(PENDING_IMPORT) or {}
+            session[PENDING_IMPORT] = {**pending, "columns": {**pending.get("columns", {}), **columns}}
+    if entities:
+        session["entities"] = entities[:_ENTITIES_KEPT]
+    session["open"] = _asked_by_model(turn, intent) if by_model else playbook.open_question()
+    return session
+
+
+def _asked_by_model(turn: Turn, intent: str) -> dict[str, Any] | None:
+    """A model that met several candidates asks which: the answer is understood without it, too."""
+    questions = [question_of(record, "record", intent) for record in turn.results[-1:]]
+    return questions[0] if questions else None
+
+
+def _entities(record: ToolRecord) -> list[dict[str, Any]]:
+    """The numbered rows that a result shows."""
+    result = record.result or {}
+    rows: list[dict[str, Any]] = []
+    match record.name:
+        case "crm_search" if len(result["records"]) > 1:
+            rows = result["records"]
+        case "crm_board":
+            rows = [deal for column in result["columns"] for deal in column["deals"]]
+        case "crm_tasks":
+            rows = result["tasks"]
+        case _:
+            return []
+    return [{"n": row["n"], "id": row["id"], "name": row["name"], "kind": row["kind"]} for row in rows]

@@ -1,0 +1,805 @@
+"""What a person asks of the CRM, read from their words by rules: which tool, whom it is about, what they said.
+
+Used by the playbook, which has no model to understand with. Portuguese, English and Spanish, with or without accents.
+What cannot be read safely is left out, and the playbook asks for it. Names are what remains of a sentence when the words
+of the request are taken away.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from business.crm.moments import find_due
+from core.errors import ArgumentsWrong
+from core.words import folded, plain
+from tools.amounts import NamedAmount, amounts_in
+from tools.crm_targets import place_named
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: a tool and its arguments. `missing` names what has to be asked for first (a text key's end); `slot`
+    is the argument that names whom it is about."""
+
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    slot: str = "record"
+    missing: str = ""
+    about: str = ""
+    """What of the result is asked for: "where_from", "phone", …; empty for all of it."""
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+_POLITE = (
+    "por favor please favor me voce vc you pode poderia podes can could would quero queria gostaria preciso need want i"
+    " quiero necesito puedes podrias lets vamos agora now ahora ai aqui here entao ok oi ola hi hello bom dia hey ja"
+    " so tambem tambien also just"
+)
+_ASKING = (
+    "qual quais que quem cual cuales quien what which who whose where onde donde como how o_que is are was esta estao"
+    " foi tem temos tenho tinha ha hay tiene tenemos tengo sabe sabemos saber know have has does do did we e eh es são sao"
+    " tudo todo todos todas all everything algum alguma any"
+)
+_LOOKING = (
+    "mostra mostrar mostre mostrame muestra muestrame muestre ver veja ve abre abrir abra open show see view display"
+    " busca buscar busque buscame procura procurar procure ache acha achar encontra encontrar encontre find search look"
+    " up for lookup consulta consultar consulte traz traga trae get give da diga dime diz tell lista listar list liste"
+    " puxa puxar pega pegar localiza localizar"
+)
+_NOUNS = (
+    "contato contatos contact contacts contacto contactos cliente clientes customer customers client clients lead leads"
+    " empresa empresas company companies pessoa pessoas person people persona personas ficha fichas cadastro cadastros"
+    " registro registros record records card cartao perfil profile dados data datos informacoes informacao information"
+    " info informacion telefone telefones fone celular numero phone number telefono cell mobile zap whatsapp email e-mail"
+    " mail correo cargo title endereco address direccion cidade city ciudad historico historial history timeline"
+    " conversa crm base sistema system lista negocio negocios deal deals negocio oportunidade oportunidades opportunity"
+    " opportunities oportunidad oportunidades venda venta sale cnpj cpf documento instagram linkedin site nome name nombre"
+    " dono responsavel owner responsable"
+)
+_SMALL = (
+    "o a os as um uma uns umas the an el la los las un una unos unas do da dos das de del di no na nos nas em en in on at"
+    " ao aos com con with para pra pro to of from sobre about acerca por for e y and seu sua meu minha my mi nosso nossa"
+    " our nuestro nuestra esse essa este esta s chamado chamada called llamado llamada"
+)
+_STOP = frozenset(f"{_POLITE} {_ASKING} {_LOOKING} {_NOUNS} {_SMALL}".split())
+_LINKS = frozenset("do da dos das de del di e y la los las the of and and &".split())
+_TOKEN = re.compile(r"[^\s,;:!?\"“”()]+")
+_QUOTED = re.compile(r"[\"“«']([^\"”»']{2,120})[\"”»'](?!\w)")
+
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_LINKEDIN = re.compile(r"(?:https?://)?(?:\w+\.)?linkedin\.com/\S+", re.I)
+_INSTAGRAM = re.compile(r"(?:https?://)?(?:www\.)?instagram\.com/\S+|(?<![\w.])@[a-z0-9._]{2,30}", re.I)
+_DOCUMENT = re.compile(
+    r"\b\d{2}\.?[\dA-Z]{3}\.?[\dA-Z]{3}/[\dA-Z]{4}-?\d{2}\b|\b\d{3}\.\d{3}\.\d{3}-\d{2}\b|\b\d{14}\b"
+)
+_PHONE = re.compile(r"(?<![\w/.,$-])(?:\+?\d{1,3}[\s.-]?)?(?:\(?\d{2,3}\)?[\s.-]?)?\d{4,5}[\s.-]?\d{4}(?![\w/])")
+_SITE = re.compile(r"\b(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org)(?:\.br)?\b(?!@)", re.I)
+_KEY_LABELS = re.compile(
+    r"\b(?:telefone|tel|fone|celular|cel|whatsapp|whats|zap|phone|mobile|cell|number|telefono|movil|numero|número"
+    r"|teléfono|e-?mail|mail|correo|cnpj|cpf|instagram|insta|linkedin|site|website|web)\b\s*(?:[:=]|é|eh|is|es)?\s*$",
+    re.I,
+)
+
+
+def bare_name(text: str, *more: str) -> str:
+    """What remains of a sentence without the words of a request: "me mostra a ficha da Padaria Sol" → "Padaria Sol".
+    What stands in quotes is the name. `more`: further words of this request, plain."""
+    if quoted := _QUOTED.search(text):
+        return quoted[1].strip()
+    stop = _STOP | set(more)
+    kept: list[tuple[str, bool]] = []
+    for token in _TOKEN.findall(re.sub(r"(?<=\w)['’]s\b", "", text)):
+        word = plain(token).strip(".'’-")
+        proper = token[:1].isupper() and bool(kept)  # "Fone Fácil": a capital within the sentence is part of a name
+        kept.append((token.strip(".'’"), word in stop and not (proper and word not in _LINKS)))
+    while kept and kept[0][1]:
+        kept.pop(0)
+    while kept and kept[-1][1]:
+        kept.pop()
+    words = [
+        (token, gone) for place, (token, gone) in enumerate(kept)
+        if not gone or (plain(token) in _LINKS and 0 < place < len(kept) - 1 and not kept[place - 1][1])
+    ]  # fmt: skip
+    while words and words[-1][1]:
+        words.pop()
+    return " ".join(token for token, _ in words).strip()
+
+
+def keys_in_text(text: str) -> tuple[list[str], str]:
+    """(telephones, e-mails, documents and profiles as written; the text without them and their labels)."""
+    found: list[tuple[int, str]] = []
+    for pattern in (_EMAIL, _LINKEDIN, _INSTAGRAM, _DOCUMENT, _PHONE):
+        while match := pattern.search(text):
+            found.append((match.start(), match[0].strip()))
+            before = _KEY_LABELS.sub("", text[: match.start()].rstrip()).rstrip(" ,;:-")
+            text = f"{before},{' ' * max(1, match.end() - len(before) - 1)}{text[match.end() :].lstrip()}"
+    return [one for _, one in sorted(found)], re.sub(r"\s+", " ", text).strip(" ,;")
+
+
+# --- what is asked --------------------------------------------------------------------------------
+
+_EXPORT = re.compile(r"\b(?:export\w*|baix(?:a|ar|e)|download\w*|descarg\w*|gera\w*|tira\w*|manda\w*)\b")
+_LISTS = re.compile(r"\b(?:contat\w+|contact\w*|client\w+|customers?|empresas?|compan\w+|leads?|crm|lista|list|base)\b")
+_FILE = re.compile(r"\b(?:csv|excel|xlsx|planilha|spreadsheet|planilla|arquivo|file|archivo|hoja)\b")
+_IMPORT = re.compile(r"\b(?:import\w*|sub(?:ir|e|a) (?:a|essa|esta|la|minha) (?:lista|planilha|planilla)|upload)\b")
+_ERASE = re.compile(
+    r"\b(?:apag\w+|exclu\w+|delet\w+|elimin\w+|esquec\w+|eras\w+|forget|borr\w+|remov\w+|remove|tir[ae] d[ao] (?:crm|base|sistema))\b"
+)
+_NO_CONTACT = re.compile(
+    r"\bopt.?out\b|\bdescadastr\w+|\bunsubscrib\w+|\bdo.not.contact\b|\b(?:lista negra|blacklist|blocklist|blocked list)\b"
+    r"|\bbloque\w+|\bblock\b"
+    r"|\b(?:nao|nunca|never|no|don ?'?t|dont|not|sem|stop|par(?:a|ar|em|e) de|deja(?:r|n)? de|jamais)\b.{0,40}"
+    r"\b(?:contat\w+|contact\w*|ligar|ligue\w*|liga(?:r|mos)?|mand\w+|envi\w+|escrev\w+|message\w*|messaging|call\w*|writ\w+"
+    r"|perturb\w+|mensage\w+|receb\w+|incomod\w+|llam\w+|escrib\w+|molest\w+|recib\w+|text|email\w*)\b"
+)
+_AGAIN = re.compile(
+    r"\b(?:desbloque\w+|unblock|pode(?:mos)? (?:voltar|contatar|ligar)|voltar a contat\w+|contact again|de novo|otra vez)\b"
+)
+_WHERE_FROM = re.compile(
+    r"\b(?:de onde|where|de donde|origem|origen|fonte|fontes|sources?|fuente|procedencia)\b.*"
+    r"\b(?:dad(?:o|os)|data|datos|contat\w+|contact\w*|tem(?:os)?|have|got|get|veio|vieram|came|come|saiu|sali\w+|vien\w+|vino"
+    r"|tir\w+|sac\w+|peg\w+|consegu\w+|obtuv\w+|telefone|telefono|phone|number|numero|e-?mail|info\w*|cadastro|ficha)\b"
+    r"|\b(?:origem|fonte|origen|fuente|source) (?:d[aeo]s?|del?|of)\b"
+)
+_COPY = re.compile(
+    r"\b(?:copia|copy|export\w*|tod[oa]s) (?:d[aeo]s?|os|of|de|los|the|all|her|his)* ?(?:seus|meus|sus|mis|their|all the)? ?"
+    r"(?:dados|data|datos)\b|\b(?:dados|data|datos) (?:d[aeo]|del?|of|que) .*\blgpd\b|\blgpd\b.*\b(?:dados|data|datos)\b"
+)
+_MERGE = re.compile(
+    r"\b(?:junt\w+|un[aei]r?\b|unific\w+|mescl\w+|merg\w+|fusion\w+|combin\w+|mesma pessoa|same person|misma persona)\b"
+)
+_UNMERGE = re.compile(r"\b(?:desfaz\w*|desfaca|undo|separ\w+|deshac\w+|deshaz|desun\w+|unmerge)\b")
+_TASK = re.compile(
+    r"\b(?:tarefas?|tasks?|tareas?|lembr\w+|remind\w*|recuerd\w+|recordar\w*|recordatorios?|pendencias?|to-?dos?"
+    r"|follow.?ups?|agend(?:a|ar|e)|schedule|compromissos?)\b"
+)
+_DONE = re.compile(
+    r"\b(?:conclu\w+|finaliz\w+|terminei|termine|complet\w+|done|finish\w*|hech[ao]|feit[ao]|fiz|marc\w+ .*(?:feit|conclu|pront)\w+"
+    r"|ja (?:liguei|falei|fiz|mandei)|hice|listo)\b"
+)
+_LIST = re.compile(
+    r"\b(?:quais|qual|minhas|lista\w*|mostra\w*|ver|what|which|show|list|my|cuales|mis|muestra\w*|tenho|tem|tengo|hay|ha"
+    r"|temos|have|que tareas|que tarefas|proximas|pendentes|pendientes|pending|atrasad\w+|overdue)\b"
+)
+_ADD_TASK = re.compile(
+    r"\b(?:lembr(?:a|e|ar|ete)\b|me lembr\w*|remind\b|remind me|recuerda\w*|recuerdame|recordar\w*|cri(?:a|e|ar)\b|adicion\w+"
+    r"|nova|new|add|create|crea|agrega\w*|agend(?:a|ar|e)\b|schedule|anot\w+|coloc\w+|bot(?:a|ar)|poe|put|set|marc(?:a|ar|e)\b)"
+)
+_BOARD = re.compile(
+    r"\b(?:funil|pipeline|kanban|embudo|funnel|quadro|board|tablero|etapas|stages)\b"
+    r"|\b(?:negocios?|deals?|oportunidades?|opportunit\w+|vendas|ventas|leads?)\b.{0,25}\b(?:abert\w+|open|abiert\w+|andamento|ongoing"
+    r"|curso|parad\w+|fechad\w+|perdid\w+|ganh\w+|etapa|stage|negociacao|negotiation|proposta)\b"
+    r"|\b(?:quant\w+|how many|cuant\w+|quais|que|which|what|cuales|lista\w*|list|mostra\w*|show|muestra\w*|total|valor total)\b"
+    r".{0,25}\b(?:negocios|deals|oportunidades|opportunities|negociacao|negotiation|negociacion)\b"
+)
+_WON = re.compile(
+    r"\b(?:ganh(?:amos|ei|ou|o|a)|fech(?:amos|ei|ou)|won|closed|ganamos|gane|cerramos|cerre|vendemos|vendi|sold)\b"
+)
+_LOST = re.compile(r"\b(?:perd(?:emos|i|eu|id[oa]|imos|io)|lost|desisti\w+)\b")
+_MOVE = re.compile(
+    r"\b(?:mov(?:e|a|er|i)|mud(?:a|ar|e)|pass(?:a|ar|e)|coloc(?:a|ar|que)|poe|bot(?:a|ar|e)|avanc\w+|lev(?:a|ar|e)|move|put|push"
+    r"|advance|muev\w+|pas(?:a|ar|e)|pon(?:er|go)?|llev\w+|transfer\w+|set|cambia\w*|change)\b"
+)
+_DEAL = re.compile(r"\b(?:negocios?|deals?|oportunidades?|opportunit\w+|oportunidad|negociacao|negociacion)\b")
+_NEW = re.compile(
+    r"\b(?:cri(?:a|ar|e)|abr(?:e|ir|a)|nov[oa]|adicion(?:a|e|ar)|cadastr(?:a|e|ar)|registr(?:a|e|ar)|inclu(?:i|a|ir)|inser(?:e|ir)"
+    r"|salv(?:a|e|ar)|add|save|create|open|new|register|enter|crea|crear|nuev[oa]|agreg(?:a|ar|ue)|guard(?:a|ar|e)|anad(?:e|ir)"
+    r"|insert)\b"
+)
+_UPDATE = re.compile(
+    r"\b(?:atualiz\w+|mud(?:a|ar|e|ou)|troc(?:a|ar|e|ou)|alter\w+|corrig\w+|updat\w+|chang\w+|correct|actualiz\w+|cambi\w+|corrig\w+|novo|new|nuevo|agora|now|ahora|passou a ser)\b"
+)
+_TAG = re.compile(
+    r"\b(?:etiquet\w+|tags?|taguei|tagu\w+|tagged|labels?|marcador\w*)\b|\b(?:marc(?:a|ar|e|o|que)|mark|class?ific\w+) .+ (?:como|as) "
+)
+_UNTAG = re.compile(r"\b(?:tir(?:a|ar|e)|remov\w+|remove|apag\w+|quit\w+|sac(?:a|ar)|delete|untag|desmarc\w+)\b")
+_ASSIGN = re.compile(
+    r"\b(?:atribu\w+|assign\w*|asign\w+|(?:novo )?responsavel|nova? don[oa]|owner|responsable|carteira|pass\w+ .+ (?:para|pra|pro) (?:o|a) |give .+ to )"
+)
+_NOTE = re.compile(
+    r"\b(?:anot\w+|notas?|notes?|observac\w+|registr\w+ (?:que|uma|um|a|o)|log|liguei|falei|conversei|visitei|reuniao|mandei|called"
+    r"|spoke|talked|met|visited|emailed|llame|hable|visite|me reuni|escribi|apunt\w+)\b"
+)
+_ENTRY = (
+    ("call", r"\b(?:liguei|ligou|ligacao|telefonei|called|call|llame|llamo|llamada)\b"),
+    ("meeting", r"\b(?:reuniao|reuni|visitei|visita|encontro|met|meeting|visited|visite|reunion)\b"),
+    ("email", r"\b(?:e-?mail|email|correo)\b"),
+    ("message", r"\b(?:mensagem|whatsapp|zap|message|messaged|mensaje)\b"),
+)
+_FIELDS = (
+    ("reach", r"telefone|fone|celular|numero|phone(?: number)?|number|telefono|movil|whats(?:app)?|zap|e-?mail|correo|mail|cnpj|cpf|instagram|linkedin"),
+    ("city", r"cidade|city|ciudad"),
+    ("title", r"cargo|funcao|job title|title|role|puesto"),
+    ("address", r"endereco|address|direccion"),
+    ("website", r"site|website|pagina"),
+    ("company", r"empresa|company"),
+    ("name", r"nome|name|nombre"),
+)  # fmt: skip
+_SHOWS_FIELD = ("phone", "email", "title", "city", "address", "company")
+_PLACES = frozenset(
+    "padaria loja clinica escritorio empresa restaurante mercado academia escola construtora oficina farmacia hotel pousada"
+    " imobiliaria agencia studio estudio salao pet consultorio grupo industria transportadora distribuidora bar cafe cafeteria"
+    " pizzaria hamburgueria supermercado atelier colegio universidade hospital laboratorio fabrica autoescola barbearia"
+    " panaderia bakery shop store clinic office company tienda oficina".split()
+)
+"""Words with which names of companies begin: what follows "da" is a surname otherwise."""
+
+
+WRITES = frozenset(
+    {"crm_save", "crm_deal", "crm_task", "crm_mark", "crm_merge", "crm_do_not_contact", "crm_erase", "crm_import"}
+)
+_ASKS_HOW = re.compile(
+    r"^\W*(?:como|how|por ?que|why|posso|devo|podemos|can i|should (?:i|we)|puedo|debo|sera que|vale a pena|quem|who|quien"
+    r"|o que acontece|what happens|e se|what if|quando|when|cuando|quanto|quant[ao]s|how many|voce (?:ja )?\w+(?:ou|eu|iu)\b|did)\b"
+)
+_IF = re.compile(r"^\W*(?:se|if|si|caso|quando|when|cuando)\b")
+_DENIED = re.compile(
+    r"\b(?:nao|nunca|jamais|ainda nao|never|not|no|don ?'?t|didn ?'?t|do not|did not|haven ?'?t|sem|without|sin|todavia no)\s+"
+    r"(?:(?:me|a|o|the|to|foi|e|quero|precisa|need|want|vamos|vou|mais|more|eu|we|i)\s+)*"
+    r"(?:cadastr|adicion|salv|cri[ae]|add|save|creat|ganh|fech|perd|won|win|los[te]|mov|mud|pass|apag|exclu|delet|eras|borr|elimin|junt|un[aei]|merg"
+    r"|etiquet|marc|tag|anot|registr|import|lembr|remind|recuerd|agreg|guard|esque|forget|clos|cerr|gan|muev|pas)"
+)
+
+
+def understand(text: str, intent: str, *, now: datetime, time_zone: str, pending_import: bool = False) -> Asked:
+    """Read one part of a message that was routed to the CRM. `intent` decides where the words do not. What is asked
+    about, denied or only supposed is not done: `missing` is "question" or "denied" then."""
+    asked = _read(text, intent, now, time_zone, pending_import)
+    words = plain(" ".join(text.split()))
+    if asked.tool in WRITES:
+        if _ASKS_HOW.search(words) or _IF.search(words):
+            return Asked(asked.tool, missing="question")
+        if asked.tool != "crm_do_not_contact" and _DENIED.search(words.partition(" que ")[0]):
+            return Asked(asked.tool, missing="denied")
+    return asked
+
+
+def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import: bool) -> Asked:
+    words = plain(" ".join(text.split()))
+    hint = intent.removeprefix("crm.")
+    if pending_import and _IMPORT.search(words):
+        return Asked("crm_import")
+    if _COPY.search(words) and (who := bare_name(text, "copia", "copy", "lgpd", "exporta", "exportar", "export")):
+        return Asked("crm_export", {"what": who}, "what")
+    if (
+        _EXPORT.search(words)
+        and _LISTS.search(words)
+        and (_FILE.search(words) or "export" in words or "download" in words)
+    ):
+        return _export(words)
+    if hint == "import" or (_IMPORT.search(words) and (_LISTS.search(words) or _FILE.search(words))):
+        return Asked("crm_import")
+    if _WHERE_FROM.search(words):
+        return _where_from(text)
+    if _UNMERGE.search(words) and re.search(
+        r"\b(?:un\w+|merge\w*|junc\w+|juntad\w+|fus\w+|mescl\w+|separ\w+|ficha\w*|cadastro\w*|record\w*)\b", words
+    ):
+        who = bare_name(
+            text,
+            *_words_of(_UNMERGE, words),
+            "uniao",
+            "juncao",
+            "merge",
+            "fusao",
+            "union",
+            "fusion",
+            "separa",
+            "separe",
+        )
+        return Asked("crm_merge", {"records": [who or "it"], "undo": True}, "records")
+    if _TASK.search(words) or hint == "task":
+        return _task(text, words, now, time_zone)
+    if _ends(words) and (asked := _deal(text, words, "deal")) is not None:
+        return asked
+    if _TAG.search(words):
+        return _tag(text, words)
+    if _NO_CONTACT.search(words) or _AGAIN.search(words) and hint == "privacy":
+        return _no_contact(text, words)
+    if _ERASE.search(words) and hint not in ("deal", "board"):
+        who = bare_name(
+            text,
+            *_words_of(_ERASE, words),
+            "lgpd",
+            "vez",
+            "sempre",
+            "pra",
+            "forever",
+            "completely",
+            "totalmente",
+            "siempre",
+            "delete",
+        )
+        return Asked("crm_erase", {"record": who or "it"})
+    if _MERGE.search(words) and hint in ("save", "record", "privacy"):
+        return _merge(text, words)
+    if (asked := _deal(text, words, hint)) is not None:
+        return asked
+    if _BOARD.search(words) or hint == "board":
+        return _board(text, words)
+    if (asked := _update(text, words)) is not None:
+        return asked
+    if _ASSIGN.search(words) and hint == "save" and (asked := _assign(text)) is not None:
+        return asked
+    if _NOTE.search(words) and not re.match(
+        r"\W*(?:cadastr|adicion|salv|add|save|registr\w+ (?:o |a )?(?:client|contat))", words
+    ):
+        return _note(text, words)
+    if hint in ("save", "record") and (_NEW.search(words) or (hint == "save" and keys_in_text(text)[0])):
+        return _save(text, words)
+    if hint == "save":
+        return Asked("crm_save", missing="name")
+    return _find(text, words)
+
+
+def _ends(words: str) -> bool:
+    """ "marca como ganho", "mark as lost": an end of a deal, not a tag."""
+    return bool(re.search(r"\b(?:como|as) (?:um )?(?:ganh[oa]|perdid[oa]|fechad[oa]|won|lost|ganado|cerrado)\b", words))
+
+
+def _words_of(pattern: re.Pattern[str], words: str) -> list[str]:
+    return [word for found in pattern.finditer(words) for word in found[0].split()]
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+
+def _find(text: str, words: str) -> Asked:
+    """One record where one is named by a place or a pronoun, else a search, whose one hit is shown whole."""
+    tag = re.search(r"\b(?:etiquet\w+|tags?|label)\s+(?:de\s+|of\s+)?[\"“']?([\w-]+)", words)
+    if tag:
+        return Asked("crm_search", {"query": "", "tag": tag[1]})
+    about = next(
+        (name for name, said in (("phone", r"telefone|fone\b|celular|numero|phone|number|telefono|whats"), ("email", r"e-?mail|correo"))
+         if re.search(rf"\b(?:{said})", words)), "",
+    )  # fmt: skip
+    keys, _ = keys_in_text(text)
+    if keys:
+        return Asked("crm_search", {"query": keys[0]}, "query", about=about)
+    name = bare_name(
+        text, "historico", "sobre", "recentes", "ultimos", "ultimas", "latest", "recent", "quantos", "quantas"
+    )
+    pointed = _pointed(text)
+    if pointed:
+        return Asked("crm_record", {"record": pointed}, about=about)
+    if name:
+        return Asked("crm_search", {"query": name}, "query", about=about)
+    return Asked("crm_search", {"query": ""}, "query")
+
+
+_POINTED = re.compile(
+    r"\b(?:el[ae]|del[ae]|dess[ae]|dest[ae]|ess[ae]|it|her|his|him|that one|this one|ella|es[ae])\b(?!\s+(?:semana|mes|ano|etapa|week|month))"
+)
+
+
+def _pointed(text: str) -> str | None:
+    """ "a segunda", "o telefone dela": what was shown before."""
+    words = plain(text)
+    for found in re.finditer(r"\b(?:a|o|the|la|el|da|do|na|no)\s+(\w+)\b|#\d+|\b\d{1,2}[ªºa]\b", words):
+        if (place := place_named(found[1] or found[0])) is not None and not (found[1] or "").isdigit():
+            return str(place) if place > 0 else "última"
+    rest = folded(words).split()
+    if len(rest) == 1 and rest[0].isdigit() and len(rest[0]) < 3:
+        return rest[0]
+    return "ela" if _POINTED.search(words) and not re.search(r"\s[A-Z]", text) else None
+
+
+def _board(text: str, words: str) -> Asked:
+    more = (
+        "funil pipeline kanban embudo funnel quadro board tablero etapas stages etapa stage vendas ventas sales aberto abertos"
+        " aberta abertas open abierto abiertos andamento ongoing curso parado parados negociacao negotiation negociacion proposta"
+        " proposal propuesta fechado fechados fechamos fecharam ganho ganhos perdidos perdidas quanto quantos quantas many much"
+        " cuanto cuantos total valor value hoje mes ano week month year current crm equipe comercial time esta estao vai going"
+        " minhas oportunidades novo novos new"
+    ).split()
+    who = bare_name(text, *more)
+    if who and re.search(r"[A-ZÀ-Ý]", who[:1]):  # "em que etapa está a Padaria Sol?": its record tells
+        return Asked("crm_search", {"query": who}, "query", about="deals")
+    stage = re.search(r"\b(?:etapa|stage|fase|coluna)\s+(?:d[aeo]\s+|of\s+|de\s+)?([\w ]{3,30})$", words.strip(" ?.!"))
+    return Asked("crm_board", {"stage": stage[1].strip()} if stage else {}, "stage")
+
+
+def _where_from(text: str) -> Asked:
+    more = (
+        "tiraram tirou tiramos conseguiram conseguimos conseguiu veio vieram pegaram pegamos pegou saiu sairam origem fonte"
+        " fontes source sources origen fuente meus meu mis my got came come obtained sacaron sacamos obtuvieron viene vienen"
+        " vino salio salieron voces ustedes they us did"
+    ).split()
+    who = bare_name(text, *more)
+    own = re.search(r"\b(?:meus?|minhas?|my|mis?)\b", plain(text))
+    if not who or own:
+        pointed = None if own else _pointed(text)
+        return Asked(
+            "crm_record", {"record": pointed} if pointed else {}, missing="" if pointed else "whose", about="where_from"
+        )
+    return Asked("crm_record", {"record": _pointed(text) or who}, about="where_from")
+
+
+def _export(words: str) -> Asked:
+    arguments: dict[str, Any] = {
+        "what": "companies" if re.search(r"\b(?:empresas?|compan\w+)\b", words) else "contacts"
+    }
+    if re.search(r"\b(?:excel|xlsx)\b", words):
+        arguments["form"] = "xlsx"
+    if tag := re.search(r"\b(?:etiquet\w+|tags?)\s+[\"“']?([\w-]+)", words):
+        arguments["tag"] = tag[1]
+    return Asked("crm_export", arguments, "what")
+
+
+# --- contacts and companies -----------------------------------------------------------------------
+
+_SAVE_WORDS = (
+    "cadastra cadastrar cadastre cadastro adiciona adicionar adicione salva salvar salve cria criar crie registra registrar"
+    " registre inclui incluir inclua insere nova novo add save create register new enter agrega agregar agregue guarda"
+    " guardar anade crea crear registra nuevo nueva chame chamada chama"
+).split()
+
+
+def _save(text: str, words: str) -> Asked:
+    keys, rest = keys_in_text(text)
+    kind = "contact"
+    if re.search(r"^\W*(?:\w+\s+){0,3}?(?:empresa|company|compania)\b", plain(rest)):
+        kind = "company"
+    arguments: dict[str, Any] = {"kind": kind}
+    if keys:
+        arguments["reach"] = keys
+    if tags := re.search(
+        r"\b(?:com (?:a )?(?:etiqueta|tag)|tagged|with (?:the )?tag|con (?:la )?etiqueta)\s+([\w-]+)", plain(rest)
+    ):
+        arguments["tags"] = [tags[1]]
+        rest = rest[: tags.start()] + rest[tags.end() :]
+    parts = [part.strip() for part in re.split(r"\s*[,;\n]\s*", rest) if part.strip()]
+    name = ""
+    for place, part in enumerate(parts):
+        if not name:
+            part, company = _with_company(part) if kind == "contact" else (part, None)
+            name = _named_after_verb(part)
+            if company:
+                arguments["company"] = company
+            if city := re.search(r"\s(?:em|in|en)\s+([A-ZÀ-Ý][\w' -]+)$", part):
+                arguments["city"] = city[1].strip()
+                name = re.sub(rf"\s(?:em|in|en)\s+{re.escape(city[1])}$", "", name)
+            continue
+        for field_name, value in _told_of(part, kind, place):
+            arguments.setdefault(field_name, value)
+    if name:
+        arguments["name"] = name
+    return Asked("crm_save", arguments, missing="" if name or keys else "name")
+
+
+def _named_after_verb(part: str) -> str:
+    name = bare_name(part, *_SAVE_WORDS)
+    return name if name and not name.isdigit() else ""
+
+
+def _with_company(part: str) -> tuple[str, str | None]:
+    """ "Ana Souza da Padaria Sol": what follows is a company where its first word says so, or a preposition does."""
+    for found in re.finditer(r"\s(?:de la|d[aeo]|del|from|at|n[ao])\s+(?=[A-ZÀ-Ýa-z])", part):
+        after = part[found.end() :].strip()
+        first = plain(after.split()[0]) if after else ""
+        if found[0].strip() in ("from", "at") or (first in _PLACES and found.start() > 0):
+            company = re.sub(r"^(?:empresa|company)\s+", "", after, flags=re.I)
+            before = part[: found.start()]
+            if _named_after_verb(before):
+                return before, company
+    return part, None
+
+
+def _told_of(part: str, kind: str, place: int) -> list[tuple[str, str]]:
+    """What a piece between commas tells: "da Padaria Sol", "em Campinas", "cargo gerente"."""
+    words = plain(part)
+    for name, said in _FIELDS:
+        if found := re.match(rf"(?:{said})\b\s*(?:[:=]|e|is|es)?\s+(?=\S)|(?:{said})\s*[:=]\s*", words):
+            value = part[found.end() :].strip()
+            return [(name, value)] if name not in ("reach", "name") and value else []
+    if found := re.match(
+        r"(?:d[ao]|del|de la|from|at|trabalha n[ao]|works (?:at|for)|trabaja en|n[ao])\s+(?:empresa\s+|company\s+)?",
+        words,
+    ):
+        value = part[found.end() :].strip()
+        return [("company" if kind == "contact" else "city", value)] if value else []
+    if found := re.match(r"(?:em|in|en|de)\s+", words):
+        value = part[found.end() :].strip()
+        first = plain(value.split()[0]) if value else ""
+        return [("company" if first in _PLACES else "city", value)] if value else []
+    titles = r"(?:gerente|diretor|diretora|dono|dona|soci[oa]|ceo|comprador|compradora|manager|director|owner|founder|vendedor|vendedora|coordenador|coordenadora|secretari[oa]|president\w|head|analista)\b"
+    if re.match(titles, words):
+        return [("title", part)]
+    return []
+
+
+def _update(text: str, words: str) -> Asked | None:
+    """ "o telefone da Ana é 11 98765-4321", "muda o e-mail da Ana para ana@sol.com.br"."""
+    for name, said in _FIELDS:
+        found = re.search(
+            rf"\b(?:{said})\s+(?:novo\s+|new\s+)?(?:d[aeo]s?|del?|of)\s+(?:el |la )?(?P<who>.+?)\s+"
+            r"(?:agora\s+(?:e|eh)|mudou (?:para|pra)|passou a ser|now is|is now|is|ahora es|e|eh|es|para|pra|to|a|por|=|:)\s+(?P<value>\S.*)$",
+            words,
+        ) or re.search(
+            rf"(?P<who>[\w .'-]+?)['’]s\s+(?:new\s+)?(?:{said})\s+(?:is now|is|to|now is)\s+(?P<value>\S.*)$", words
+        )
+        if found is None or found["value"].startswith(("qual", "what", "que ", "onde")):
+            continue
+        shown = " ".join(text.split())
+        if len(plain(shown)) != len(shown):
+            return None
+        who, value = (shown[found.start(part) : found.end(part)].strip(" .!") for part in ("who", "value"))
+        who = bare_name(who, *_words_of(_UPDATE, plain(who))) or _pointed(who) or who
+        keys, _ = keys_in_text(value)
+        if name == "reach":
+            return Asked("crm_save", {"record": who, "reach": keys or [value]}) if re.search(r"\d|@", value) else None
+        kind = {"kind": "company"} if name == "website" else {}
+        return Asked("crm_save", {"record": who, name: value, **kind})
+    return None
+
+
+# --- deals ----------------------------------------------------------------------------------------
+
+_BECAUSE = re.compile(
+    r"[,;:]?\s*\b(?:porque|pq|por que|por causa d[aeo]|motivo:?|because(?: of)?|due to|since|ya que|debido a|razao:?|reason:?)\s+(.+)$",
+    re.I,
+)
+_TO_STAGE = re.compile(
+    r"^(.*)\s(?:para|pra|pro|p/|to|into|hacia|a|en|na|no|in|em)\s+(?:(?:a|o|the|la|el|etapa|stage|fase|coluna)\s+)*(?:de\s+)?(\S[^,;]*)$",
+    re.I,
+)
+_DEAL_WORDS = (
+    "ganhamos ganhei ganhou ganho ganha ganhar fechamos fechei fechou fechado fechada won win closed close ganamos gane"
+    " cerramos cerre ganado vendemos vendi sold perdemos perdi perdeu perdido perdida perder lost lose perdimos perdio move"
+    " mova mover muda mudar mude passa passar passe coloca colocar poe bota botar avanca avancar leva levar put push advance"
+    " mueve mover pasa pon marca marcar marque mark como as cria criar crie create abre abrir abra novo nova new nuevo nueva"
+    " adiciona add agrega crea crear registra set cambia change valor value monto amount estagio etapa stage negociacao"
+    " contrato contract proposta_de valendo worth vale vai fica"
+).split()
+
+
+def _deal(text: str, words: str, hint: str) -> Asked | None:
+    named = bool(_DEAL.search(words)) or hint == "deal"
+    won, lost = _WON.search(words), _LOST.search(words)
+    if (won or lost) and re.search(r"\b(?:quant\w+|quais|qual|how many|which|what|cuant\w+|cuales|quem|who)\b", words):
+        return Asked("crm_board", {}, "stage")
+    amount, rest = _amount(text)
+    if hint in ("deal", "board", "save") and (won or lost) and (named or hint == "deal"):
+        reason = _BECAUSE.search(rest) if lost else None
+        if reason:
+            rest = rest[: reason.start()]
+        who = bare_name(rest, *_DEAL_WORDS) or _pointed(text) or ""
+        arguments: dict[str, Any] = {"deal": who, "outcome": "won" if won and not lost else "lost"}
+        if reason:
+            arguments["reason"] = reason[1].strip(" .!")
+        return Asked("crm_deal", _with(arguments, amount), "deal", missing="" if who else "deal")
+    if not named or _BOARD.search(words) and not (_MOVE.search(words) or _NEW.search(words)):
+        return None
+    new = _NEW.search(words)
+    if new and not _MOVE.match(words) and _DEAL.search(words):
+        title = re.search(r"\b(?:chamad[oa]|called|llamad[oa]|titulo:?|title:?)\s+[\"“]?([^\"”,;]+)", rest, re.I)
+        if title:
+            rest = rest[: title.start()] + rest[title.end() :]
+        who = bare_name(rest, *_DEAL_WORDS) or _pointed(text) or ""
+        arguments = {"of": who} | ({"title": title[1].strip()} if title else {})
+        return Asked("crm_deal", _with(arguments, amount), "of", missing="" if who else "deal_of")
+    if _MOVE.search(words):
+        if amount is not None and re.search(r"\b(?:valor|value|monto|amount)\b", words):
+            who = bare_name(rest, *_DEAL_WORDS) or _pointed(text) or ""
+            return Asked("crm_deal", _with({"deal": who}, amount), "deal", missing="" if who else "deal")
+        split = _TO_STAGE.match(rest.strip(" .!?"))
+        if split:
+            who = bare_name(split[1], *_DEAL_WORDS) or _pointed(split[1]) or ""
+            return Asked("crm_deal", {"deal": who, "stage": split[2].strip()}, "deal", missing="" if who else "deal")
+        return Asked("crm_deal", {}, "deal", missing="stage")
+    if amount is not None:
+        who = bare_name(rest, *_DEAL_WORDS) or _pointed(text) or ""
+        if who:
+            return Asked("crm_deal", _with({"deal": who}, amount), "deal")
+    return None
+
+
+def _with(arguments: dict[str, Any], amount: NamedAmount | None) -> dict[str, Any]:
+    return arguments if amount is None else arguments | {"amount": str(amount.value)}
+
+
+def _amount(text: str) -> tuple[NamedAmount | None, str]:
+    """The sum that a sentence about a deal names, and the sentence without it. A bare number only behind a word that
+    tells a price."""
+    money = [one for one in amounts_in(text) if one.kind == "money"]
+    clear = [one for one in money if one.said.strip("0123456789.,- ")]
+    bare = re.search(
+        r"\b(?:por|de|for|valor(?: de)?|em|a|vale|worth|at|para|to)\s+(\d[\d.,]*)\s*$", plain(text).strip(" .!")
+    )
+    found = clear[-1] if clear else (money[-1] if money and bare and money[-1].said in bare[0] else None)
+    if found is None:
+        return None, text
+    shown = plain(text)
+    at = shown.rfind(found.said)
+    if at < 0 or len(shown) != len(text):
+        rest = re.sub(
+            r"(?:por|de|for|no valor de)?\s*(?:R\$|US\$|\$|€)\s*[\d.,]+(?:\s*mil)?(?:\s*reais)?", " ", text, flags=re.I
+        )
+        return found, rest
+    before = re.sub(
+        r"\s+(?:por|de|for|no valor(?: de)?|em|valendo|worth|of|at|com valor(?: de)?|con valor(?: de)?|para|to|a)\s*$",
+        "",
+        text[:at],
+        flags=re.I,
+    )
+    return found, f"{before} {text[at + len(found.said) :]}".strip()
+
+
+# --- tasks ----------------------------------------------------------------------------------------
+
+_LEAD_IN = re.compile(
+    r"^\W*(?:(?:por favor|please|oi|ola|voce|vc|pode|can you|could you|puedes)\W+)*"
+    r"(?:(?:me )?lembr(?:a|e|ar|ete)(?:-me)?|remind me|recuerdame|recuerda(?:me)?|recordarme"
+    r"|(?:cri(?:a|e|ar)|adicion(?:a|e|ar)|anot(?:a|e|ar)|coloc(?:a|ar)|bota|poe|add|create|make|set|crea|agrega|nova|new|nueva|agend(?:a|e|ar)|schedule|marc(?:a|ar))"
+    r"(?:\s+(?:me|para mim|pra mim))?(?:\s+(?:uma|um|a|an|una|un|nova|new|nueva))*(?:\s+(?:tarefa|task|tarea|lembrete|reminder|recordatorio|follow.?up))?)"
+    r"\s*:?\s*(?:(?:de|para|pra|que|to|of|about|para que|por)\s+)?"
+)
+_TASK_NOUN = re.compile(r"^\W*(?:tarefa|task|tarea|lembrete|reminder|recordatorio)\s*:?\s*(?:de|para|pra|to)?\s*")
+_WHOM = re.compile(
+    r"\b(?:para|pra|pro|com|con|with|to|call|ligar|visitar|visit|email|ao|a|à|às|sobre|about|d[aeo]|llamar|call|ping|cobrar|contatar)\s+"
+    r"(?:(?:o|a|os|as|the|el|la|com|para|pra|to|à)\s+)?(?P<who>[A-ZÀ-Ý][\w'’-]*(?:\s+(?:d[aeo]s?\s+|e\s+|&\s+)?[A-ZÀ-Ý][\w'’-]*)*)"
+)
+
+
+def _task(text: str, words: str, now: datetime, time_zone: str) -> Asked:
+    adding = _ADD_TASK.search(words)
+    if _DONE.search(words):
+        more = "concluida concluir conclui conclua conclusao finaliza finalizar finalizei terminei termine completa completei done finish finished hecha hecho feita feito fiz marca marcar mark como as tarefa tarefas task tasks tarea tareas lembrete reminder recordatorio complete completed liste".split()
+        which = _pointed(text) or bare_name(text, *more)
+        return Asked("crm_task", {"finish": which} if which else {}, "finish", missing="" if which else "task_done")
+    asks = "?" in text or _LIST.search(words)
+    if asks and not (
+        adding and not re.match(r"\W*(?:qua|que |what|which|cual|quem|minhas|my|mis|mostra|lista|show|list|ver)", words)
+    ):
+        return _tasks(text, words, now, time_zone)
+    shown = " ".join(text.split()).strip()
+    body, due_words = _without_due(shown, now, time_zone)
+    lead = _LEAD_IN.match(plain(body)) or _TASK_NOUN.match(plain(body))
+    title = body[lead.end() :] if lead and len(plain(body)) == len(body) else body
+    title = re.sub(r"\s+([,.;!?])", r"\1", title).strip(" ,.;:!?-")
+    arguments: dict[str, Any] = {}
+    if title:
+        arguments["title"] = title[:1].upper() + title[1:]
+    if due_words:
+        arguments["due"] = due_words
+    if whom := _WHOM.search(title):
+        arguments["record"] = whom["who"]
+    return Asked("crm_task", arguments, missing="" if title else "task_what")
+
+
+def _tasks(text: str, words: str, now: datetime, time_zone: str) -> Asked:
+    arguments: dict[str, Any] = {}
+    if re.search(r"\b(?:equipe|time|todos|team|everybody|everyone|equipo|all)\b", words):
+        arguments["owner"] = "todos"
+    if re.search(r"\b(?:feitas|concluidas|done|completed|hechas)\b", words):
+        arguments["done"] = True
+    _, due = _without_due(" ".join(text.split()), now, time_zone)
+    if due:
+        arguments["until"] = due
+    more = "tarefa tarefas task tasks tarea tareas minha minhas my mis mi pendencia pendencias lembrete lembretes reminder reminders pendente pendentes pending pendientes aberta abertas open abiertas equipe time team equipo semana week hoje today hoy amanha tomorrow manana atrasada atrasadas overdue atrasadas feitas concluidas done proximas proxima next agenda compromissos fazer".split()
+    if not due and "owner" not in arguments and (who := bare_name(text, *more)):
+        arguments["record"] = who
+    return Asked("crm_tasks", arguments)
+
+
+def _without_due(text: str, now: datetime, time_zone: str) -> tuple[str, str]:
+    """The text without the words that tell when, and those words."""
+    try:
+        due = find_due(text, now=now, time_zone=time_zone)
+    except ArgumentsWrong as error:
+        return text, str(error.params.get("said", ""))  # the tool says what is wrong with it
+    shown = plain(text)
+    if due is None or len(shown) != len(text):
+        return text, "" if due is None else " ".join(due.said)
+    for said in due.said:
+        at = shown.find(said)
+        if at < 0:
+            continue
+        start = re.search(
+            r"(?:\s+(?:no|na|em|on|el|para|pra|ate|by|de|a|at|the|next|proxima|proximo))*\s*$", shown[:at]
+        )
+        begin = start.start() if start else at
+        text = f"{text[:begin]} {text[at + len(said) :]}"
+        shown = f"{shown[:begin]} {shown[at + len(said) :]}"
+    return " ".join(text.split()), " ".join(due.said)
+
+
+# --- notes, tags, owners, merging, privacy --------------------------------------------------------
+
+
+def _note(text: str, words: str) -> Asked:
+    """ "anota na Padaria Sol que pediram desconto", "registra que liguei para a Ana". The whole sentence is the note where
+    what happened cannot be cut from it."""
+    kind = next((kind for kind, said in _ENTRY if re.search(said, words)), "note")
+    shown = " ".join(text.split())
+    about = re.search(
+        r"\b(?:n[ao]|para|pra|pro|com|con|with|on|to|of|sobre|about|d[aeo]|en|del?|que (?:o|a)|called|spoke to|met|visited|al|a)\s+(?:(?:o|a|the|la|el|ficha d[aeo]|cliente|contato|client|customer|contact|empresa|company)\s+)*"
+        r"(?P<who>[A-ZÀ-Ý][\w'’-]*(?:\s+(?:d[aeo]s?\s+|e\s+|&\s+)?[A-ZÀ-Ý][\w'’-]*)*)",
+        shown,
+    )
+    who = about["who"] if about else _pointed(text)
+    body = shown
+    if split := re.search(r"\s*(?::|\bque\b|\bthat\b)\s+(?P<body>.+)$", shown[about.end() :] if about else shown, re.I):
+        body = split["body"]
+    elif lead := re.match(
+        r"\W*(?:anot[ae]|registr[ae]|note|log|apunta)\s*(?:a[ií])?\s*(?:que|that|:)?\s*", shown, re.I
+    ):
+        body = shown[lead.end() :]
+    body = body.strip()
+    note = body[:1].upper() + body[1:]
+    arguments = {"record": who or "", "note": note, "note_kind": kind}
+    return Asked("crm_mark", arguments, missing="" if who else "note_of")
+
+
+def _tag(text: str, words: str) -> Asked:
+    shown = " ".join(text.split()).strip(" .!")
+    if re.match(
+        r"\W*(?:quais|quem|which|who|lista\w*|mostra\w*|ver|show|list|contatos|clientes|leads|cuales|contact[os]*|empresas|busca|find)\b",
+        words,
+    ):
+        return _find(text, words)
+    remove = bool(_UNTAG.search(words))
+    patterns = (
+        r"(?:etiquet[ae]\w*|tag|marc\w+|mark|label|class?ific\w+)\s+(?P<who>.+?)\s+(?:como|as|with|com|con)\s+(?:(?:a |o |the |la )?(?:etiqueta|tag|label)\s+)?(?P<tags>.+)$",
+        r"(?:etiqueta|tag|label)\s+(?P<tags>[\"“']?[\w ,-]+?[\"”']?)\s+(?:d[aeo]s?|n[ao]s?|from|to|on|del?|en|a|para|pra)\s+(?:(?:o|a|the|la|el)\s+)?(?P<who>.+)$",
+        r"(?P<who>.+?)\s+(?:com|with|con)\s+(?:a |the |la )?(?:etiqueta|tag|label)\s+(?P<tags>.+)$",
+    )
+    for pattern in patterns:
+        if (found := re.search(pattern, plain(shown))) and len(plain(shown)) == len(shown):
+            who = shown[found.start("who") : found.end("who")]
+            tags = [
+                one.strip(" \"'“”")
+                for one in re.split(r",|\s+e\s+|\s+and\s+|\s+y\s+", shown[found.start("tags") : found.end("tags")])
+            ]
+            named = _pointed(who) or bare_name(who) or who
+            return Asked(
+                "crm_mark", {"record": named, ("remove_tags" if remove else "add_tags"): [one for one in tags if one]}
+            )
+    return Asked("crm_mark", {}, missing="tag")
+
+
+def _assign(text: str) -> Asked | None:
+    shown = " ".join(text.split()).strip(" .!")
+    found = re.search(
+        r"(?:atribu\w+|assign|asign\w+|pass\w+|give|d[aáê])\s+(?:(?:o|a|the|la|el)\s+)?(?P<who>.+?)\s+(?:para|pra|pro|ao|à|to|a)\s+(?:(?:o|a|the|la|el)\s+)?(?P<owner>[\w ]+)$",
+        shown,
+        re.I,
+    )
+    if found is None:
+        return None
+    who = _pointed(found["who"]) or bare_name(found["who"]) or found["who"]
+    return Asked("crm_mark", {"record": who, "owner": found["owner"].strip()})
+
+
+def _merge(text: str, words: str) -> Asked:
+    rest = re.sub(
+        r"\b(?:junt[ae]r?|un[aei]r?|unific\w+|mescl\w+|merge|fusion\w+|combin\w+|s[aã]o a mesma pessoa|are the same person|son la misma persona"
+        r"|duplicad[oa]s?|duplicates?|cadastros?|fichas?|registros?|records?|contatos?|contacts?|contactos?|as duas|os dois|the two|both|los dos|las dos|dois|duas|two|dos)\b",
+        " ",
+        text,
+        flags=re.I,
+    )
+    sides = [bare_name(part) for part in re.split(r"\s+(?:e|com|and|with|y|con)\s+(?:(?:o|a|the|el|la)\s+)?", rest)]
+    places = [str(place_named(one) or "") for one in re.split(r"\s+(?:e|com|and|with|y|con)\s+", text)]
+    if len(places) == 2 and all(places):
+        return Asked("crm_merge", {"records": places}, "records")
+    named = [one for one in sides if one][:2]
+    return Asked("crm_merge", {"records": named} if named else {}, "records", missing="" if named else "merge")
+
+
+def _no_contact(text: str, words: str) -> Asked:
+    keys, _ = keys_in_text(text)
+    more = (
+        "nao nunca never not no dont don't sem stop para parar parem pare jamais mais more again contatar contate contatem contact"
+        " contacted contacting ligar ligue liguem liga mandar mande mandem manda enviar envie escrever escreva message messages"
+        " call calls called write perturbar mensagem mensagens receber recebe incomodar llamar llames escribir molestar mensajes"
+        " recibir opt out opt-out optout descadastra descadastrar unsubscribe bloqueia bloquear bloqueie block blocklist lista negra"
+        " blacklist text email emails pediu pede pidio asked asks quer quiere wants want deixar deixa ser be to desbloqueia"
+        " desbloquear unblock devemos debemos should must va vai mas nossas nossos our anymore ever volver a que pra"
+    ).split()
+    who = keys[0] if keys else (_pointed(text) or bare_name(text, *more))
+    arguments: dict[str, Any] = {"record": who} if who else {}
+    if _AGAIN.search(words) and not re.search(r"\bnao\b|\bnot?\b|\bnunca\b", words):
+        arguments["undo"] = True
+    return Asked("crm_do_not_contact", arguments, missing="" if who else "whose_stop")
