@@ -364,7 +364,8 @@ class _View:
 
 def reply_extra(reply: Reply) -> dict[str, Any]:
     """The part of a reply that `parts_of` reads, in the form in which the supervisor stores it."""
-    return {"tables": [asdict(table) for table in reply.tables], "charts": [asdict(chart) for chart in reply.charts]}
+    parts = {"tables": reply.tables, "charts": reply.charts, "views": reply.views}
+    return {name: [asdict(part) for part in of] for name, of in parts.items()}  # type: ignore[attr-defined]
 
 
 def _number(text: str, language: str) -> str:

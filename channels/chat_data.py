@@ -375,8 +375,9 @@ def parts_of(conversation_id: str, message_id: str, extra: dict[str, Any]) -> di
 
     for number, chart in enumerate(extra.get("charts", [])):
         add(f"chart-{number}", "plotly", chart["title"], "application/json", chart=_chart(chart))
+    drawn = {view["kind"] for view in extra.get("views", [])}
     for number, table in enumerate(extra.get("tables", [])):
-        if len(table["rows"]) > markdown.ROWS_SHOWN:
+        if len(table["rows"]) > markdown.ROWS_SHOWN and table.get("view") not in drawn:
             title = f"{table['title'] or NAME}.csv"
             add(f"table-{number}", "file", title, "text/csv", table=_table(table))
     for number, file in enumerate(extra.get("attachments", [])):

@@ -51,11 +51,9 @@ def answer(text: str, tables: list[Table], texts: Texts, language: str, views: S
     small: list[str] = []
     while tables and said and _SMALL_PRINT.fullmatch(said[-1].strip()):
         small.insert(0, said.pop())
-    links = [
-        f"[{plain(texts.say(language, 'view.open_view', title=view.title))}]({address(view)})"
-        for view in views
-        if address(view)
-    ]
+    drawn = [view for view in views if address(view)]
+    tables = [table for table in tables if table.view not in {view.kind for view in drawn}]
+    links = [f"[{plain(texts.say(language, 'view.open_view', title=view.title))}]({address(view)})" for view in drawn]
     return "\n\n".join([*said, *(table(t, texts, language) for t in tables), *small, *links]).strip()
 
 

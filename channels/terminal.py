@@ -79,7 +79,8 @@ def commands(
                 click.echo(json.dumps(reply_json(reply), ensure_ascii=False, indent=2))
                 return
             views = CrmViews(services.crm, services.people, services.texts, services.clock)
-            shown = [table for view in reply.views for table in await views.tables(who, view)]
+            told = {table.view for table in reply.tables}
+            shown = [t for view in reply.views if view.kind not in told for t in await views.tables(who, view)]
             click.echo(_readable(reply, [*reply.tables, *shown], services))
 
         run(_settings(), work)

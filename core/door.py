@@ -38,6 +38,8 @@ class Table:
     columns: list[str]
     rows: list[list[str]]
     align: list[Literal["left", "right"]]
+    view: str = ""
+    """The kind of a view of the same reply that shows these rows too: a door that draws it leaves the table out."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from business.crm.identity import KeyKind
 from business.crm.model import CompanyData, ContactData, Source, Stage, StageKind, Subject
 from channels.crm_views import CrmViews
 from core.clock import FixedClock
-from core.door import IncomingMessage, View
+from core.door import IncomingMessage, Table, View
 from core.money import Money
 from core.tenancy import Role
 from core.turn import Progress, StepFinished, StepLine, StepStarted
@@ -278,15 +278,23 @@ async def test_a_view_stands_in_the_answer_as_a_link_and_is_drawn_on_a_reload_wi
     web: Web, tab: OpenTab, filled: Filled
 ) -> None:
     web.views = [View("crm_board", "Quadro"), View("crm_record", "A [ficha](x)", filled.company), View("other", "?")]
+    web.tables = [
+        Table("", ["Etapa"], [["Novo"]] * 30, ["left"], view="crm_board"),
+        Table("", ["Tarefa"], [["Ligar"]], ["left"]),
+    ]
     socket = await tab(web.colleague)
     await socket.message("mostra o quadro")
     await socket.until(lambda s: "/chat/view/crm_board" in s.texts())
     answer = socket.told("new_message")[-1]["output"]
     page = f"/chat/view/crm_record/{filled.company}"
-    assert answer == f"Tudo certo.\n\n[Abrir\\: Quadro](/chat/view/crm_board)\n\n[Abrir\\: A \\[ficha\\](x)]({page})"
+    table = "| Tarefa |\n|:---|\n| Ligar |"  # what the board shows is not told twice
+    assert (
+        answer
+        == f"Tudo certo.\n\n{table}\n\n[Abrir\\: Quadro](/chat/view/crm_board)\n\n[Abrir\\: A \\[ficha\\](x)]({page})"
+    )
     conversation = web.heard[0].conversation_id
     thread = (await socket.browser.get(f"/chat/project/thread/{conversation}")).json()
-    assert thread["steps"][-1]["output"] == answer
+    assert thread["steps"][-1]["output"] == answer and thread["elements"] == []
     assert cards(await look(socket.browser, "crm_board")) == {"Reforma": "Novo"}
     async with web.db.tenant(web.admin.tenant_id) as conn:
         await conn.execute("update users set role = 'Cliente' where id = %s", (web.colleague.user_id,))

@@ -34,12 +34,19 @@
       this.status = el("p", { class: "view-said", role: "status", "aria-live": "polite" });
       this.place = el("div", { class: "view-place" });
       this.append(this.place, this.status);
-      this.onChanged = (event) => event.detail !== this && !this.contains(document.activeElement) && this.load();
+      this.onChanged = (event) => this.data && event.detail !== this && !this.contains(document.activeElement) && this.load();
       document.addEventListener(CHANGED, this.onChanged);
-      this.load();
+      // A long conversation has many views: each is read when it comes near the window.
+      this.near = new IntersectionObserver((seen) => {
+        if (!seen.some((one) => one.isIntersecting)) return;
+        this.near.disconnect();
+        this.load();
+      }, { rootMargin: "400px" });
+      this.near.observe(this);
     }
 
     disconnectedCallback() {
+      this.near.disconnect();
       document.removeEventListener(CHANGED, this.onChanged);
     }
 
@@ -65,8 +72,10 @@
       this.setAttribute("aria-busy", "true");
       try {
         this.draw(await this.ask(), focus);
+        return true;
       } catch (error) {
         this.fail(error);
+        return false;
       } finally {
         this.removeAttribute("aria-busy");
       }
@@ -91,24 +100,26 @@
     }
 
     say(text) {
+      clearTimeout(this.fading);
       this.status.className = "view-said";
       this.status.setAttribute("role", "status");
       this.status.textContent = text || "";
+      if (text) this.fading = setTimeout(() => this.say(""), 12_000);
     }
 
     fail(error) {
+      clearTimeout(this.fading);
       const offline = error instanceof TypeError;
       this.status.className = "view-said view-wrong";
       this.status.setAttribute("role", "alert");
       this.status.textContent = offline ? (this.words && this.words.offline) || "…" : error.message;
       if (!this.words) this.status.append(" ", el("button", { type: "button", onclick: () => this.load() }, "↻"));
-      this.dispatchEvent(new CustomEvent("failed"));
     }
 
-    open(subject) {
+    async open(subject) {
       this.trail.push({ kind: "crm_record", subject });
       this.say("");
-      this.load("title");
+      if (!(await this.load("title"))) this.trail.pop();
     }
 
     back() {
@@ -126,7 +137,6 @@
       this.lang = data.language;
       const scrolled = this.querySelector(".view-board");
       const left = scrolled ? scrolled.scrollLeft : 0;
-      this.toggleAttribute("wide", data.kind === "crm_board");
       this.place.replaceChildren(this.header(data), data.kind === "crm_board" ? this.board(data) : this.record(data));
       const board = this.querySelector(".view-board");
       if (board) board.scrollLeft = left;
@@ -232,6 +242,7 @@
       const opener = el("button", { type: "button", class: "view-quiet view-mover", "aria-expanded": "false",
         "aria-controls": list.id, "aria-label": fill(words.move_to, card.title), onclick: () => unfold(list.hidden) }, words.move);
       const unfold = (open) => {
+        this.say("");
         if (open && this.folds) this.folds();
         this.folds = open ? () => unfold(false) : null;
         list.hidden = !open;
@@ -391,6 +402,7 @@
           const open = event.currentTarget.getAttribute("aria-expanded") !== "true";
           for (const button of buttons) button.setAttribute("aria-expanded", String(open && button === event.currentTarget));
           panel.replaceChildren(...(open ? [this.form(title, ...form)] : []));
+          this.say("");
           if (open) panel.querySelector("input, textarea").focus();
         } }, title));
       return el("div", { class: "view-actions" },
