@@ -233,7 +233,9 @@ class Hunts:
 
     async def hear(self, tenant_id: str) -> None:
         """What happened in the CRM to companies that were candidates: deals won and lost are lessons for the next
-        search, and what was erased there is forgotten here."""
+        search, and what was erased there is forgotten here, in the memory of look-alikes too."""
+        if self._likeness is not None:
+            await self._likeness.learn(tenant_id)
         while True:
             async with self._crm.events(tenant_id, READER) as (_, events):
                 for event in events:
