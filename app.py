@@ -21,7 +21,7 @@ import httpx
 import structlog
 
 from agents.approvals import proposal_card
-from agents.files import FileIntake, told
+from agents.files import FileIntake, told, told_of_list
 from agents.intents import Classifier
 from agents.intents import warm as shipped_classifier
 from agents.replay import replay
@@ -41,6 +41,8 @@ from business.approvals.model import ChangeHandler
 from business.approvals.service import Approvals
 from business.conversations.records import TurnRecords
 from business.conversations.service import Conversations
+from business.crm.changes import CrmErasure
+from business.crm.imports import JOB as LIST_JOB
 from business.crm.imports import CrmImports
 from business.crm.service import Crm
 from business.people.sample import demo_logins, ensure_sample_company
@@ -175,6 +177,7 @@ async def open_services(
         handlers: list[ChangeHandler] = [
             AdsChangeHandler(connections.client_for),
             FirstContactHandler(db, leads.blocked),
+            CrmErasure(crm, people.identity, searches.forget),
         ]
         approvals = Approvals(
             db,
@@ -232,13 +235,15 @@ async def open_services(
             crews=list(crews),
             classifier=classifier,
             talk=Talk(texts, approvals),
-            intake=FileIntake(imports, texts),
+            intake=FileIntake(imports, texts, crm_imports),
             clock=clock,
             limits=settings.limits,
             ended=onlookers.ended,
         )
 
-        keep_promises = _declare_jobs(jobs, people, approvals, imports, hunts, conversations, turns, texts, settings)
+        keep_promises = _declare_jobs(
+            jobs, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings
+        )
         memory.declare()
         await jobs.open()
         stack.push_async_callback(jobs.close)
@@ -368,6 +373,7 @@ def _declare_jobs(
     people: People,
     approvals: Approvals,
     imports: Imports,
+    lists: CrmImports,
     hunts: Hunts,
     conversations: Conversations,
     turns: TurnRecords,
@@ -382,6 +388,12 @@ def _declare_jobs(
             language = (await conversations.state(tenant_id, conversation)).language or settings.language
             await conversations.announce(tenant_id, conversation, told(texts, language, done))
 
+    async def read_list(tenant_id: str, import_id: str) -> None:
+        done = await lists.run(tenant_id, import_id)
+        if conversation := await lists.take_announcement(tenant_id, import_id):
+            language = (await conversations.state(tenant_id, conversation)).language or settings.language
+            await conversations.announce(tenant_id, conversation, told_of_list(texts, language, done))
+
     async def keep_promises() -> None:
         """Proposals past their time expire, writes of unknown outcome are looked at, searches that nobody works on go
         on, dead turns are closed, old records of turns are cut to their figures."""
@@ -394,6 +406,7 @@ def _declare_jobs(
             await turns.cut(tenant.id, timedelta(days=settings.turn_record_days))
 
     jobs.task(IMPORT_JOB, read_import)
+    jobs.task(LIST_JOB, read_list)
     jobs.task(SEARCH_JOB, hunts.run)
     jobs.periodic("keep_promises", "* * * * *", keep_promises)
     return keep_promises

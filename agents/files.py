@@ -1,4 +1,5 @@
-"""Files that come with a message: an Ads Manager export is imported before the question about it is answered."""
+"""Files that come with a message: an Ads Manager export is imported before the question about it is answered; a list of
+people or companies is looked at, and brought into the CRM when the person says so."""
 
 import asyncio
 import re
@@ -11,11 +12,16 @@ import structlog
 from agents.state import Answer
 from business.ads.importer import FIELDS, Hints, field_of, is_currency
 from business.ads.imports import Imported, Imports
+from business.crm.imports import CrmImports
+from business.crm.imports import Imported as ImportedList
 from core.errors import ArgumentsWrong, MutiraoError
 from core.ids import new_id
 from core.turn import Lookup, StepFinished, StepStarted, Turn
 from core.words import squeezed
+from crews.crm.words import imported_in_words
 from prompts.texts import Texts
+from tools.crm import PENDING_IMPORT as _PENDING_LIST
+from tools.crm_results import imported, previewed
 
 _FIRST_TOLD = 50_000  # rows after which a step says how far it is, then at twice as many each time
 _PROBLEMS_SHOWN = 5
@@ -39,6 +45,7 @@ class FileIntake:
 
     imports: Imports
     texts: Texts
+    lists: CrmImports | None = None
     wait: float = 20.0
     look: float = 1.0
 
@@ -84,6 +91,9 @@ class FileIntake:
             ok = done.error is None
             summary = self.texts.say(turn.language, "step.import_rows", rows=done.rows + done.bad)
         except ArgumentsWrong as error:
+            if _asks_for_columns(error.code) and (shown := await self._look_at_list(turn, file_id, name)):
+                ok = True
+                return shown
             self._ask(turn, file_id, name, error, hints)
             how = [self.texts.say(turn.language, "import.ask_columns")] if _asks_for_columns(error.code) else []
             return "\n\n".join([self.texts.error(turn.language, error), *how])
@@ -94,6 +104,28 @@ class FileIntake:
             return self.texts.say(turn.language, "import.running", name=name, rows=done.rows)
         self._remember(turn, done)
         return told(self.texts, turn.language, done)
+
+    async def _look_at_list(self, turn: Turn, file_id: str, name: str) -> str | None:
+        """What would become of a list of people or companies, for the person to say yes to; None when it is none, or
+        when they may not bring one in."""
+        if self.lists is None:
+            return None
+        try:
+            preview = await self.lists.preview(turn.identity, file_id)
+        except MutiraoError:
+            return None
+        known = set(preview.columns.values())
+        if len(known) < 2 and preview.ignored:  # one column of many that happens to be called "cliente"
+            return None
+        turn.session.pop(_PENDING, None)
+        turn.session |= {
+            _PENDING_LIST: {"file_id": file_id, "name": name},
+            "last_crew": "crm",
+            "last_intent": "crm.import",
+            "open": {"intent": "crm.import", "confirm": "crm_import"},
+        }
+        result = previewed(preview, name, preview.columns).model_dump(mode="json")
+        return imported_in_words(self.texts, turn.language, result)
 
     async def _wait(self, turn: Turn, started: Imported, step: str) -> Imported:
         """Read it here and now, which is what its job would do; after a while leave it to go on in the background."""
@@ -163,6 +195,14 @@ def told(texts: Texts, language: str, done: Imported) -> str:
         why = [texts.say(language, f"{reason}.count", count=count) for reason, count in done.reasons.items()]
         lines.append("- " + texts.say(language, "import.reasons", reasons="; ".join(why)))
     return "\n".join(lines)
+
+
+def told_of_list(texts: Texts, language: str, done: ImportedList) -> str:
+    """What came of a list of people or companies, in words."""
+    if done.error is not None:
+        reason = texts.error(language, MutiraoError(done.error[0], **done.error[1]))
+        return texts.say(language, "import.failed", name=done.name, reason=reason)
+    return imported_in_words(texts, language, imported(done, running=False).model_dump(mode="json"))
 
 
 def parse_hints(text: str, known: Hints, asked: str = "") -> Hints | None:

@@ -61,6 +61,7 @@ _LAST = 160  # of the message before, which a model is shown: what "and the seco
 _HEAD, _TAIL = 1_500, 500  # what is looked at of a long message
 
 _ANSWER = "approvals.answer"
+_LIST_WAITS = "crm_import"  # in what was asked back: a list that may be brought into the CRM
 _ACTIONS = frozenset({"ads.pause", "ads.resume", "ads.budget"})
 _SENTENCE_END = re.compile(r"(?<=[?!;…])\s*|(?<=\.)\s+|\s*\n+\s*")
 _ABBREVIATION = re.compile(r"(?:^|\s)(?:dra?|sra?|srta|ex|vs|st|ltda|inc|n|no|aprox|approx|p)\.$", re.IGNORECASE)
@@ -136,11 +137,21 @@ def route(text: str, session: Mapping[str, Any], classifier: Classifier) -> Rout
         # "Dá uma olhada", with a file: it is the file that is meant.
         about = RoutePart(message, "ads.import", "ads", 1.0, Why("route.why.ads.import", {}), "rule")
         return RoutePlan([about], True, message=message, continues=continues)
+    if _LIST_WAITS in (session.get("open") or {}).values() and _about_the_list(parts, message):
+        part = RoutePart(message, "crm.import", "crm", 1.0, Why("route.why.crm.import", {}), "session", follows=True)
+        return RoutePlan([part], True, message=message, continues=continues)
     if session.get("open") and continues and _may_answer(parts, message):
         part = _followup(message, SURE, "session", None, continues)
         return RoutePlan([part], True, message=message, continues=continues)
     sure = all(p.probability >= SURE or p.crew_probability >= CREW_SURE for p in pieces[:MAX_PARTS])
     return _plan(parts, sure, message, continues)
+
+
+def _about_the_list(parts: list[RoutePart], message: str) -> bool:
+    """Whether a message answers a list that was shown: "importa", "sim", "Fone = phone"."""
+    intents = {part.intent for part in parts}
+    says_so = intents <= {_ANSWER, FOLLOWUP, UNCLEAR, SMALLTALK, "ads.import", "crm.import"}
+    return "=" in message or (says_so and len(message.split()) <= _SHORT and "?" not in message)
 
 
 def _may_answer(parts: list[RoutePart], message: str) -> bool:

@@ -120,6 +120,11 @@ def keys_in_text(text: str) -> tuple[list[str], str]:
 
 # --- what is asked --------------------------------------------------------------------------------
 
+_NOT_THERE = re.compile(
+    r"\b(?:previs(?:ao|ion)|forecast|taxa de|tasa de|rate of|closing rate|conversion rate|boletos?|nota fiscal|invoices?|factura\w*|contas a pagar"
+    r"|gera um contrato|converte mais|(?:anuncio|campanha|campana|ad|campaign)\b.{0,30}\b(?:trouxe|trajo|brought|gerou|veio|client\w+|customer))\b"
+)
+"""What people ask of a CRM, and what this one does not do."""
 _EXPORT = re.compile(r"\b(?:export\w*|baix(?:a|ar|e)|download\w*|descarg\w*|gera\w*|tira\w*|manda\w*)\b")
 _LISTS = re.compile(r"\b(?:contat\w+|contact\w*|client\w+|customers?|empresas?|compan\w+|leads?|crm|lista|list|base)\b")
 _FILE = re.compile(r"\b(?:csv|excel|xlsx|planilha|spreadsheet|planilla|arquivo|file|archivo|hoja)\b")
@@ -250,7 +255,7 @@ def understand(text: str, intent: str, *, now: datetime, time_zone: str, pending
     words = plain(" ".join(text.split()))
     if asked.tool in WRITES:
         if _ASKS_HOW.search(words) or _IF.search(words):
-            return Asked(asked.tool, missing="question")
+            return Asked(asked.tool, missing="import" if asked.tool == "crm_import" else "question")
         if asked.tool != "crm_do_not_contact" and _DENIED.search(words.partition(" que ")[0]):
             return Asked(asked.tool, missing="denied")
     return asked
@@ -259,6 +264,8 @@ def understand(text: str, intent: str, *, now: datetime, time_zone: str, pending
 def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import: bool) -> Asked:
     words = plain(" ".join(text.split()))
     hint = intent.removeprefix("crm.")
+    if _NOT_THERE.search(words):
+        return Asked("", missing="not_there")
     if pending_import and _IMPORT.search(words):
         return Asked("crm_import")
     if _COPY.search(words) and (who := bare_name(text, "copia", "copy", "lgpd", "exporta", "exportar", "export")):
@@ -269,8 +276,10 @@ def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import:
         and (_FILE.search(words) or "export" in words or "download" in words)
     ):
         return _export(words)
-    if hint == "import" or (_IMPORT.search(words) and (_LISTS.search(words) or _FILE.search(words))):
+    if _IMPORT.search(words) and (hint == "import" or _LISTS.search(words) or _FILE.search(words)):
         return Asked("crm_import")
+    if hint == "import":
+        return Asked("crm_import", missing="import")
     if _WHERE_FROM.search(words):
         return _where_from(text)
     if _UNMERGE.search(words) and re.search(
