@@ -5,6 +5,7 @@ second open deal is not made, and the candidate remembers what it became. What i
 waits for a person; who asked not to be contacted is not saved at all.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +21,7 @@ from business.prospecting.evidence import WEBSITE, Evidence, Kind, company_url, 
 from business.prospecting.lines import Line, said
 from business.prospecting.searches import Candidate, CandidateState, Search, Searches
 from core.db import Database
-from core.errors import Refused
+from core.errors import ArgumentsWrong, Refused
 from core.tenancy import Identity
 from integrations.brasil_places.cities import known_cities
 from integrations.minha_receita.client import SOURCE as REGISTRY
@@ -31,7 +32,9 @@ _KEYS = {
     Kind.PHONE: KeyKind.PHONE, Kind.WHATSAPP: KeyKind.WA_ID, Kind.EMAIL: KeyKind.EMAIL,
     Kind.INSTAGRAM: KeyKind.INSTAGRAM, Kind.LINKEDIN: KeyKind.LINKEDIN,
 }  # fmt: skip
-_LONGEST_TAG = 60
+AMBIGUOUS = "lead.note.ambiguous"
+"""The key of the note on a candidate that may be one of several companies of the CRM."""
+_LONGEST_TAG, _LONGEST_TITLE = 60, 300
 
 
 class Leads:
@@ -43,8 +46,9 @@ class Leads:
         self._searches = searches
         self._texts = texts
 
-    async def save(self, who: Identity, search: Search, candidate: Candidate) -> Candidate:
-        """Bring a candidate into the CRM; the candidate as it then is.
+    async def save(self, who: Identity, search: Search, candidate: Candidate, *, as_new: bool = False) -> Candidate:
+        """Bring a candidate into the CRM; the candidate as it then is. `as_new`: a person said that it is none of the
+        companies that it may be.
 
         saved: it is the company `company_id`, `outcome` created, updated or unchanged, with an open deal.
         rejected: it is on the list of those not to be contacted; new, with a note: it is not clear which company of the
@@ -65,11 +69,11 @@ class Leads:
                 note = Line("lead.note.blocked", told)
                 return await self._searches.mark(who, candidate.id, CandidateState.REJECTED, note=note)
             try:
-                saved = await self._company(who, lead)
-            except Refused as refused:
-                if refused.code not in ("crm_of_another", "crm_key_taken"):
+                saved = await self._company(who, lead, as_new)
+            except (Refused, ArgumentsWrong) as error:
+                if error.code == "crm_not_allowed":
                     raise
-                saved = Line(f"error.{refused.code}")
+                saved = Line(f"error.{error.code}", dict(error.params))  # one odd company does not end a search
             if isinstance(saved, Line):
                 return await self._searches.mark(who, candidate.id, CandidateState.NEW, note=saved)
             company_id, outcome = saved
@@ -153,10 +157,10 @@ class Leads:
 
     # --- one lead ---------------------------------------------------------------------------------
 
-    async def _company(self, who: Identity, lead: "_Lead") -> tuple[str, str] | Line:
+    async def _company(self, who: Identity, lead: "_Lead", as_new: bool) -> tuple[str, str] | Line:
         """Its id and what saving it was, or why it waits."""
         registry, *others = lead.data
-        planned = await self._crm.upsert_company(who, registry, dry_run=True)
+        planned = await self._crm.upsert_company(who, registry, dry_run=True, as_new=as_new)
         taken = {name for name, (before, _) in planned.changes.items() if before is not None}
         # Whose it is and what for stays as it was, where somebody had said so before.
         registry = replace(
@@ -164,13 +168,14 @@ class Leads:
             owner_id=None if "owner_id" in taken else registry.owner_id,
             purpose=None if "purpose" in taken else registry.purpose,
         )
-        first = await self._crm.upsert_company(who, registry)
+        first = await self._crm.upsert_company(who, registry, as_new=as_new)
         if first.id is None:
             return _unclear(first)
         outcomes = [first.outcome]
         for data in others:
-            more = await self._crm.upsert_company(who, data, into=first.id)
-            outcomes.append(more.outcome)  # AMBIGUOUS: what that source told belongs to another company as well
+            # What a source told that belongs to another company as well is left aside: AMBIGUOUS, or refused.
+            with contextlib.suppress(Refused, ArgumentsWrong):
+                outcomes.append((await self._crm.upsert_company(who, data, into=first.id)).outcome)
         told = [one for one in (Outcome.CREATED, Outcome.UPDATED) if one in outcomes]
         return first.id, str(told[0] if told else Outcome.UNCHANGED)
 
@@ -198,7 +203,8 @@ class Leads:
             return True
         stages = await self._crm.stages(who)
         first = next(stage for stage in stages if stage.kind is StageKind.OPEN)
-        await self._crm.create_deal(who, lead.names[0], company_id=company_id, stage_id=first.id, tags=lead.tags)
+        title = lead.names[0][:_LONGEST_TITLE]
+        await self._crm.create_deal(who, title, company_id=company_id, stage_id=first.id, tags=lead.tags)
         return False
 
     async def _qualified(self, who: Identity, lead: "_Lead", company_id: str) -> None:
@@ -243,7 +249,7 @@ def _unclear(found: Upserted) -> Line:
     """Which companies of the CRM it may be, and why that is not clear."""
     names = [one.name or "…" for one in found.candidates]
     rules = list(dict.fromkeys(one.match.rule for one in found.candidates))
-    return Line("lead.note.ambiguous", {"names": names, "why": [Line(f"crm.rule.{rule}") for rule in rules]})
+    return Line(AMBIGUOUS, {"names": names, "why": [Line(f"crm.rule.{rule}") for rule in rules]})
 
 
 def _tags(company: Company, search: Search) -> Sequence[str]:

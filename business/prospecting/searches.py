@@ -451,7 +451,9 @@ async def said_in(
 async def forgotten_in(
     conn: Connection, at: datetime, by: Literal["company_key", "company_id"], values: Sequence[str]
 ) -> list[str]:
-    """Erase what is known of companies; the ids of their candidates, which stay so that they are not found again."""
+    """Erase what is known of companies; the ids of their candidates, which stay so that they are not found again. What
+    the web answered goes as a whole: in which answers a company stands, nobody knows for certain."""
+    await conn.execute("DELETE FROM web_search_answers")
     gone = await conn.execute(
         f"""WITH gone AS (
                 UPDATE prospect_candidates SET cnpj = NULL, name = NULL, bronze = NULL, evidence = '[]',

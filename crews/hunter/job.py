@@ -40,7 +40,7 @@ from core.tenancy import Identity
 from crews.hunter.ending import ending
 from integrations.minha_receita.payloads import Company
 from prompts.texts import Texts
-from tools.leads import Leads
+from tools.leads import AMBIGUOUS, Leads
 
 JOB = "prospect_search"
 READER = "prospecting"
@@ -177,7 +177,8 @@ class Hunts:
         candidate = await self._searches.candidate(who, candidate_id)
         if decision == "save":
             search = await self._searches.get(who, candidate.search_id)
-            saved = await self.leads.save(who, search, candidate)
+            told = candidate.note is not None and candidate.note.key == AMBIGUOUS
+            saved = await self.leads.save(who, search, candidate, as_new=told)  # they know which it may be
             return saved, [saved.note] if saved.note else []
         lines: list[Line] = []
         if decision == "reject":

@@ -155,6 +155,10 @@ async def test_who_asked_not_to_be_contacted_is_not_saved_and_what_is_unclear_wa
     assert await desk.crm.companies_with(other, KeyKind.CNPJ, str(out.cnpj)) == []
     assert waits.state is CandidateState.NEW and waits.company_id is None
     assert waits.note is not None and waits.note.key == "lead.note.ambiguous"
+    # A person who was told which it may be, and has it saved, says that it is another one.
+    saved, _ = await desk.hunts.decide(other, waits.id, "save")
+    assert (saved.state, saved.outcome, saved.note) == (CandidateState.SAVED, "created", None)
+    assert len(await desk.crm.companies_with(other, KeyKind.CNPJ, str(unclear.cnpj))) == 1
 
 
 async def test_a_registry_that_is_away_leaves_the_search_to_be_revived_and_a_day_of_it_ends_it(
