@@ -70,7 +70,8 @@ class Template:
 
 @dataclass(frozen=True)
 class Definition:
-    """A template to be created. `examples`: one value for each variable of header and body, by its name or place."""
+    """A template to be created, with a text header or none (media headers want Meta's Resumable Upload API, which we do
+    not speak). `examples`: one value for each variable of the body, by its name or place."""
 
     name: str
     language: str
