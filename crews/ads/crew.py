@@ -4,7 +4,7 @@ from typing import Any
 
 from core.errors import Refused
 from core.turn import ToolRecord, Turn
-from crews.ads.playbook import AdsPlaybook
+from crews.ads.playbook import AdsPlaybook, shown_objects
 from crews.ads.words import Words, of_kind
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.kickoff import kick_off
@@ -77,7 +77,7 @@ def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str
         "ads_request",
         turn.language,
         now=moment(turn),
-        entities=session.get("entities", [])[:10],
+        entities=shown_objects(session)[:10],
         found=session.get("found", [])[:10],
         proposals=session.get("proposals", []),
         last_period=session.get("period") if goes_on else None,

@@ -153,7 +153,10 @@ class AdsPlaybook:
         accounts = listed.result["accounts"] if listed and listed.result else self._turn.session.get("accounts")
         if accounts is None:
             accounts = self._accounts_seen()
-        return {**self._turn.session, "accounts": accounts}
+        ours: dict[str, Any] = {"entities": shown_objects(self._turn.session)}
+        if "kind" in (self._turn.session.get("focus") or {}):
+            ours["focus"] = None
+        return {**self._turn.session, **ours, "accounts": accounts}
 
     def _parts(self) -> list[CrewTask]:
         """The tasks, cut where one says something different of several things. A message that answers our own question
@@ -561,6 +564,11 @@ class AdsPlaybook:
     def _error(self, record: ToolRecord) -> str:
         error = ArgumentsWrong(record.error or "unnamed", **record.error_params)
         return self._words.texts.error(self._words.language, error)
+
+
+def shown_objects(session: dict[str, Any]) -> list[dict[str, Any]]:
+    """Campaigns, ad sets and ads of the last list; not what other crews showed."""
+    return [one for one in session.get("entities", []) if "level" in one]
 
 
 def _dates(days: Window) -> str:
