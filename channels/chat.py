@@ -517,8 +517,9 @@ async def _ask_and_edit(chat: Chat, who: Identity, proposal_id: str, fields: dic
     for name, present in fields.items():
         label = chat.texts.say(who.language, f"chat.field.{name}")
         present = _number(present, who.language)
+        asks = f"chat.ask.{name}" if chat.texts.has(f"chat.ask.{name}") else "chat.ask_value"
         question = cl.AskUserMessage(
-            content=chat.texts.say(who.language, "chat.ask_value", field=label, present=markdown.plain(present)),
+            content=chat.texts.say(who.language, asks, field=label, present=markdown.plain(present)),
             timeout=_ASK_SECONDS,
         )
         question.parent_id = None
