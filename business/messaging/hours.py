@@ -12,7 +12,6 @@ from business.messaging.brazil import Holiday, Place, holiday_on
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _AHEAD = 120  # days that are looked through for an open one: longer than any holidays
-_END = time(23, 59)  # as an end it means midnight: "24:00" is no time
 
 
 @dataclass(frozen=True)
@@ -28,18 +27,20 @@ class Hours:
 @dataclass(frozen=True)
 class Calendar:
     """The days off of one place. `extra`: day → name, those of a city or of an account; `working`: days that count as
-    working days though they are holidays; `optional`: whether offices' days (Carnaval) count as holidays."""
+    working days though they are holidays; `optional`: whether offices' days (Carnaval) count as holidays;
+    `any_day`: no holiday counts."""
 
     place: Place
     extra: Mapping[date, str] = field(default_factory=dict)
     working: frozenset[date] = frozenset()
     optional: bool = True
+    any_day: bool = False
 
     def day_of(self, moment: datetime) -> date:
         return moment.astimezone(self.place.clock).date()
 
     def holiday(self, day: date) -> Holiday | None:
-        if day in self.working:
+        if self.any_day or day in self.working:
             return None
         if name := self.extra.get(day):
             return Holiday(day, name, "policy.yaml, extra_holidays")
@@ -115,4 +116,8 @@ def _opens(calendar: Calendar, day: date, span: tuple[time, time]) -> datetime:
 
 
 def _closes(calendar: Calendar, day: date, span: tuple[time, time]) -> datetime:
-    return calendar.moment(day + timedelta(days=1), time(0)) if span[1] == _END else calendar.moment(day, span[1])
+    return (
+        calendar.moment(day + timedelta(days=1), time.min)
+        if (span[1].hour, span[1].minute) == (23, 59)
+        else calendar.moment(day, span[1])
+    )

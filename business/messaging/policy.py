@@ -325,13 +325,15 @@ def _number(case: _Case) -> _Found | None:
 
 
 def _hours(case: _Case) -> _Found | None:
-    if case.message.purpose not in _PROACTIVE:
-        return None
     calendar, hours = case.settings.calendar(case.known.place), case.settings.hours_for(case.known.place)
+    if case.message.purpose is Purpose.NOTICE:
+        calendar, hours = replace(calendar, any_day=True), case.settings.notice_hours
+    elif case.message.purpose not in _PROACTIVE:
+        return None
     reason = closed_because(calendar, hours, case.now)
     if reason is None:
         return None
-    if case.message.author == "person" and case.message.purpose is Purpose.FOLLOW_UP:
+    if case.message.author == "person" and case.message.purpose not in _COLD:
         case.cautions.append(Why("messaging.caution.quiet_hours"))
         return None
     until = next_open(calendar, hours, case.now) or case.now + _LAST_RESORT
@@ -401,7 +403,11 @@ RULES: tuple[Rule, ...] = (
     Rule("template", f"{_META}/support/error-codes: 132000–132018", _template),
     Rule("approval", "first contacts and campaigns are approved by a person (docs/decisions/0005)", _approval),
     Rule("number", f"{_META}/support/error-codes: 0, 190, 368, 130429, 131031, 131042, 131048", _number),
-    Rule("quiet_hours", "policy.yaml, contact_hours; brazil.yaml (Lei 662/1949, 9.093/1995, 14.759/2023)", _hours),
+    Rule(
+        "quiet_hours",
+        "policy.yaml, contact_hours, notice_hours; brazil.yaml (Lei 662/1949, 9.093/1995, 14.759/2023)",
+        _hours,
+    ),
     Rule("spacing", "policy.yaml, days_between_touches", _spacing),
     Rule("marketing_cap", f"policy.yaml, marketing; {_META}/templates: per-user limits, error 131049", _marketing_cap),
     Rule("portfolio", f"{_META}/messaging-limits", _portfolio),

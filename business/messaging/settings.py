@@ -27,6 +27,7 @@ class Settings:
     version: str
     contact_hours: Hours
     contact_hours_by_state: Mapping[str, Hours]
+    notice_hours: Hours
     business_hours: Hours
     optional_holidays: bool
     extra_holidays: Mapping[date, str]
@@ -83,6 +84,7 @@ def parse_settings(text: str) -> Settings:
         version=f"{value('version', _whole(1, 1_000_000))}-{hashlib.sha256(text.encode()).hexdigest()[:8]}",
         contact_hours=value("contact_hours", _hours),
         contact_hours_by_state=value("contact_hours_by_state", _hours_by_state),
+        notice_hours=value("notice_hours", _hours),
         business_hours=value("business_hours", _hours),
         optional_holidays=value("optional_holidays", _yes_no),
         extra_holidays=value("extra_holidays", _named_days),

@@ -45,7 +45,8 @@ _HOLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 @dataclass(frozen=True)
 class Template:
     """As WhatsApp holds it. `status` and `quality` in Meta's words (APPROVED, PAUSED …; GREEN, YELLOW, RED, UNKNOWN);
-    `body` with its holes ({{1}} or {{first_name}}); `purposes`: what our account uses it for, empty for anything."""
+    `body` with its holes ({{1}} or {{first_name}}); `purposes`: what the account uses it for; one without any is never
+    chosen, only sent when a person picks it."""
 
     name: str
     language: str
@@ -136,7 +137,7 @@ def _against(one: Template, purpose: Purpose, language: str, values: Mapping[str
         return "status"
     if one.category not in CATEGORIES[purpose] or (not marketing and one.category is Category.MARKETING):
         return "category"
-    if one.purposes and purpose not in one.purposes:
+    if purpose not in one.purposes:
         return "purpose"
     if one.language.replace("-", "_").split("_")[0].lower() != language.replace("-", "_").split("_")[0].lower():
         return "language"

@@ -23,18 +23,20 @@ MOST_PARTS = 4
 _FENCE = re.compile(r"(^|\n)[ \t]*```(?:[\w+#.-]{0,20}[ \t]*\n)?(.*?)(?:```|\Z)", re.S)
 _CODE = re.compile(r"`[^`\n]+`")
 _HELD = re.compile("\ue000(\\d+)\ue001")
-_LINK = re.compile(r"!?\[([^\]\n]*)\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"\n]*\")?\s*\)")
-_AUTO_LINK = re.compile(r"<((?:https?|mailto):[^>\s]+)>")
-_HEADING = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+(.+?)[ \t]*#*$", re.M)
+_LINK = re.compile(r"!?\[([^\[\]\n]{0,300})\]\([ \t]*<?([^()\s>]{1,2000})>?(?:[ \t]+\"[^\"\n]{0,300}\")?[ \t]*\)")
+_AUTO_LINK = re.compile(r"<((?:https?|mailto):[^<>\s]{1,2000})>")
+_HEADING = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+(\S.*)$", re.M)
 _RULE = re.compile(r"^[ \t]{0,3}(?:(?:-[ \t]*){3,}|(?:\*[ \t]*){3,}|(?:_[ \t]*){3,})$", re.M)
 _BULLET = re.compile(r"^([ \t]*)[*+•][ \t]+", re.M)
-_BOLD = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
-_BOLD_ITALIC = re.compile(r"\*\*\*(?=\S)(.+?)(?<=\S)\*\*\*")
-_STRIKE = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~")
-_BREAK = re.compile(r"[ \t]*<br\s*/?>[ \t]*", re.I)
+_BOLD = re.compile(r"(\*\*|__)(?=\S)(.{1,1000}?)(?<=\S)\1")
+_BOLD_ITALIC = re.compile(r"\*\*\*(?=\S)(.{1,1000}?)(?<=\S)\*\*\*")
+_STRIKE = re.compile(r"~~(?=\S)(.{1,1000}?)(?<=\S)~~")
+_BREAK = re.compile(r"[ \t]{0,9}<br[ \t]{0,9}/?>[ \t]{0,9}", re.I)
 _ROW = re.compile(r"^[ \t]*\|(.+)\|[ \t]*$")
 _LINE_OF_TABLE = re.compile(r"^[ \t]*\|?[ \t]*:?-{2,}:?[ \t]*(\|[ \t]*:?-{2,}:?[ \t]*)*\|?[ \t]*$")
 _ALLOWED = {"\n", "\t", "\u200d", "\ufe0f"}  # the last two hold emojis together
+
+_LOOKED_AT = 60  # places before the target, the nearest ones, at which a cut would leave no mark open
 
 # A full stop after one of these ends no sentence.
 _SHORT = frozenset(
@@ -67,7 +69,7 @@ def for_whatsapp(text: str) -> str:
     found = _BOLD_ITALIC.sub(lambda one: f"{hold('*_')}{one[1]}{hold('_*')}", found)
     found = _BOLD.sub(lambda one: f"{hold('*')}{one[2]}{hold('*')}", found)
     found = _STRIKE.sub(r"~\1~", found)
-    found = re.sub(r"[ \t]+$", "", found, flags=re.M)
+    found = "\n".join(line.rstrip() for line in found.split("\n"))
     found = re.sub(r"\n{3,}", "\n\n", found).strip()
     while _HELD.search(found):
         found = _HELD.sub(lambda one: held[int(one[1])], found)
@@ -80,7 +82,7 @@ def _block(code: str) -> str:
 
 def _heading(heading: str, hold: Hold) -> str:
     """A heading is one bold line; marks within it would end the bold."""
-    plain = re.sub(r"\*\*|__|(?<!\w)[*_]|[*_](?!\w)", "", heading).strip()
+    plain = re.sub(r"\*\*|__|(?<!\w)[*_]|[*_](?!\w)", "", heading.rstrip("# \t")).strip()
     return f"{hold('*')}{plain}{hold('*')}"
 
 
@@ -167,9 +169,10 @@ def _cut(text: str, target: int, room: int) -> int:
     for places in (_paragraphs, _lines, _sentences, _words):
         found = [place for place in places(text, reach) if place > 0]
         before = [place for place in found if least <= place <= near]
-        calm = [place for place in before if not any(_open_marks(text[:place]))]
-        if calm or before:
-            return max(calm or before)
+        latest = before[-_LOOKED_AT:]
+        calm = next((place for place in reversed(latest) if not any(_open_marks(text[:place]))), None)
+        if latest:
+            return latest[-1] if calm is None else calm
         after = [place for place in found if near < place <= min(reach, near * 3 // 2)]
         if after and places is not _words:
             return min(after)

@@ -32,9 +32,10 @@ NOW = datetime(2026, 11, 18, 15, tzinfo=UTC)  # a Wednesday, noon in São Paulo
 SP = Place("America/Sao_Paulo", "SP", "state")
 HOUR, DAY, SECOND = timedelta(hours=1), timedelta(days=1), timedelta(seconds=1)
 
-FIRST = Template("primeiro_contato", "pt_BR", Category.MARKETING, "Olá {{1}}, aqui é da Ipê.")
-NUDGE = Template("retomada", "pt_BR", Category.MARKETING, "Oi {{nome}}, ainda faz sentido?")
-REMINDER = Template("lembrete", "pt_BR", Category.UTILITY, "A reunião é {{quando}}.")
+ANYTHING = frozenset(Purpose)
+FIRST = Template("primeiro_contato", "pt_BR", Category.MARKETING, "Olá {{1}}, aqui é da Ipê.", purposes=ANYTHING)
+NUDGE = Template("retomada", "pt_BR", Category.MARKETING, "Oi {{nome}}, ainda faz sentido?", purposes=ANYTHING)
+REMINDER = Template("lembrete", "pt_BR", Category.UTILITY, "A reunião é {{quando}}.", purposes=ANYTHING)
 HELLO = Filled(FIRST, (("1", "Ana"),))
 VALUES = {"1": "Ana", "nome": "Ana", "quando": "amanhã às 10h"}
 
@@ -138,6 +139,18 @@ def test_at_night_and_on_a_holiday_a_first_contact_waits_for_the_leads_own_morni
     friday = asked(COLD, known(**SILENT), datetime(2026, 11, 20, 15, tzinfo=UTC))
     assert friday.why.key == "messaging.why.holiday"
     assert "Consciência Negra" in said(friday.why, partial(TEXTS.say, "pt-BR"), "America/Sao_Paulo")
+
+
+def test_a_reminder_may_come_on_a_holiday_and_not_in_the_night() -> None:
+    lead = known(last_from_contact=NOW + 40 * HOUR, place=Place("America/Manaus", "AM", "state"))
+    holiday = datetime(2026, 11, 20, 11, 30, tzinfo=UTC)  # 7:30 in Manaus
+    assert asked(NOTICE, replace(lead, last_from_contact=holiday - HOUR), holiday).verdict is Verdict.SEND
+    night = asked(NOTICE, replace(lead, last_from_contact=holiday - 3 * HOUR), holiday - 2 * HOUR)
+    assert (night.rule, night.until) == ("quiet_hours", holiday - timedelta(minutes=30))
+    by_hand = asked(
+        replace(NOTICE, author="person"), replace(lead, last_from_contact=holiday - 3 * HOUR), holiday - 2 * HOUR
+    )
+    assert by_hand.verdict is Verdict.SEND and by_hand.cautions[0].key == "messaging.caution.quiet_hours"
 
 
 def test_who_opted_out_is_left_alone_and_answered_when_they_write() -> None:
@@ -269,7 +282,7 @@ def test_only_messages_and_calls_open_the_window() -> None:
 
 def test_the_template_is_the_one_of_the_right_kind_language_and_quality() -> None:
     def template(name: str, **more: Any) -> Template:
-        return replace(Template(name, "pt_BR", Category.MARKETING, "Olá {{nome}}"), **more)
+        return replace(Template(name, "pt_BR", Category.MARKETING, "Olá {{nome}}", purposes=ANYTHING), **more)
 
     offered = [
         template("b_other_variant", language="pt_PT"),
@@ -280,6 +293,7 @@ def test_the_template_is_the_one_of_the_right_kind_language_and_quality() -> Non
         template("g_paused", status="PAUSED"),
         template("h_reminder", category=Category.UTILITY),
         template("i_for_campaigns", purposes=frozenset({Purpose.CAMPAIGN})),
+        template("i_for_nothing", purposes=frozenset()),
         template("j_more", quality="GREEN", body="Olá {{nome}} da {{empresa}}"),
     ]
     found = choose(offered, Purpose.FOLLOW_UP, "pt_BR", {"nome": "Ana"})
@@ -290,6 +304,7 @@ def test_the_template_is_the_one_of_the_right_kind_language_and_quality() -> Non
         "g_paused (pt_BR)": "status",
         "h_reminder (pt_BR)": "category",
         "i_for_campaigns (pt_BR)": "purpose",
+        "i_for_nothing (pt_BR)": "purpose",
         "j_more (pt_BR)": "values",
     }
     richer = choose(offered, Purpose.FOLLOW_UP, "pt-BR", {"nome": "Ana", "empresa": "Ipê"})
