@@ -26,6 +26,7 @@ ASKED = {
     "hunt": HUNT
     | {"search": None, "state": "asking", "wish": read_profile("ache padarias", "pt-BR", TODAY).profile.record()}
 }
+FOURTH = AFTER | {"focus": {"kind": "candidate", "id": "cand_4"}}
 
 
 def asked(intent: str, text: str, session: dict[str, Any]) -> HunterRequest:
@@ -54,7 +55,7 @@ def asked(intent: str, text: str, session: dict[str, Any]) -> HunterRequest:
         ("explain", "por que 74?", AFTER, ("explain", ("cand_2",))),
         ("explain", "why does the second one have 82?", AFTER, ("explain", ("cand_2",))),
         ("explain", "explica a nota da Casa de Taipa", AFTER, ("explain", ("cand_1",))),
-        ("explain", "por que a nota dela é baixa?", AFTER | {"focus": {"kind": "candidate", "id": "cand_4"}}, ("explain", ("cand_4",))),
+        ("explain", "por que a nota dela é baixa?", FOURTH, ("explain", ("cand_4",))),
         ("explain", "como funciona a nota?", AFTER, ("rules", ())),
         ("explain", "¿cómo se calcula el puntaje?", {}, ("rules", ())),
         ("", "e a segunda?", AFTER, ("explain", ("cand_2",))),

@@ -1,0 +1,215 @@
+"""The conversation of the hunt without a model: the playbook, its tools, real rows, and the simulated sources."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from business.approvals.model import ProposalState
+from business.approvals.service import Approvals
+from business.prospecting.contact import FirstContactHandler
+from business.prospecting.searches import CandidateState, Searches
+from business.prospecting.sources import LazySources, Sources
+from core.ids import new_id
+from core.tenancy import Role
+from core.turn import StepLine, Turn
+from crews.contract import CrewTask
+from crews.hunter.crew import _session
+from crews.hunter.playbook import HunterPlaybook
+from crews.hunter.words import HunterWords
+from integrations.sandbox_companies import by_cnpj
+from prompts.texts import Texts
+from tests.crews.hunter.conftest import Desk
+from tools.leads import Leads
+from tools.policy import Policies, load_policy
+from tools.prospecting import PROSPECTING_TOOLS, Hunting
+from tools.runner import ToolRunner
+
+SAID = "ache 5 escritórios de arquitetura em Campinas com mais de 3 anos e fale com os 2 melhores"
+
+
+class Opened:
+    """The desk's sources, open already."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    async def open(self) -> Sources:
+        return self._sources
+
+
+class Conversation:
+    """One conversation with the playbook; `turn` is the last one, `told` what it showed while it ran."""
+
+    turn: Turn
+    told: list[str]
+
+    def __init__(self, desk: Desk, conversation_id: str, role: Role = Role.DIRETOR) -> None:
+        self.who, self.id = desk.tenants.one[role], conversation_id
+        handler = FirstContactHandler(desk.db, desk.hunts.leads.blocked)
+        policies = Policies(desk.db, load_policy())
+        self.approvals = Approvals(desk.db, desk.permissions, desk.clock, {handler.kind: handler}, check=policies.check)
+        self.texts, self.clock = desk.texts, desk.clock
+        services: dict[type, Any] = {
+            Texts: desk.texts,
+            Searches: desk.searches,
+            Hunting: desk.hunts,
+            Leads: desk.hunts.leads,
+            LazySources: Opened(desk.sources),
+        }
+        self.runner = ToolRunner(
+            permissions=desk.permissions, approvals=self.approvals, policies=policies, texts=desk.texts,
+            tools=PROSPECTING_TOOLS, services=services,
+        )  # fmt: skip
+        self.session: dict[str, Any] = {}
+
+    async def say(self, text: str, intent: str = "followup", language: str = "pt-BR") -> str:
+        self.told = []
+
+        def progress(event: Any) -> None:
+            if isinstance(event, StepLine):
+                self.told.append(event.text)
+
+        self.turn = turn = Turn(
+            new_id("turn"), self.who, self.id, "chat", text, language, self.clock.now(),
+            session=dict(self.session), progress=progress,
+        )  # fmt: skip
+        words = HunterWords(self.texts, language)
+        playbook = HunterPlaybook(turn, [CrewTask(intent, text)], words)
+        while not isinstance(step := playbook.next_step(), str):
+            for call in step:
+                await self.runner.call(turn, call.name, call.arguments)
+        self.session |= _session(turn, playbook) | {"last_text": text}
+        return step
+
+    def result(self, tool: str) -> dict[str, Any]:
+        return next(record.result for record in reversed(self.turn.results) if record.name == tool and record.result)
+
+    @property
+    def errors(self) -> Sequence[str | None]:
+        return [record.error for record in self.turn.results if record.error]
+
+
+@pytest.fixture
+async def talk(desk: Desk) -> Conversation:
+    desk.without_web()
+    return Conversation(desk, await desk.conversation())
+
+
+async def test_one_sentence_finds_tells_scores_saves_and_drafts_and_the_next_ones_explain_and_teach(
+    talk: Conversation, desk: Desk
+) -> None:
+    said = await talk.say(SAID, "hunter.search")
+    found = talk.result("find_companies")
+    assert (found["state"], found["search"]["qualified"], found["simulated"]) == ("done", 5, True)
+    # Shown for correction first, then each company as it was found.
+    profile = found["profile"]
+    assert talk.told[: len(profile)] == profile and "Onde: Campinas/SP" in profile
+    names = [row["name"] for row in found["companies"]]
+    assert len(talk.told) == len(profile) + len(names)
+    assert all(any(line.startswith(f"{name} — Campinas/SP — ") for line in talk.told) for name in names)
+    for row in found["companies"]:
+        truth = by_cnpj()[row["cnpj"]]
+        assert (truth.cnae, truth.city.name, truth.active) == (7111100, "Campinas", True)
+        assert row["known"] and all(one["source"] and one["reference"] and one["on"] for one in row["known"])
+    assert "5 qualificadas, já no CRM" in said and "Custo: " in said and "- Onde: Campinas/SP" in said
+    # Two drafts for the best two, waiting; a yes says that nothing can leave, and they go on waiting.
+    pending = await talk.approvals.list(talk.who, state=ProposalState.PENDING)
+    saved = [row for row in found["companies"] if row["state"] == "saved"]
+    assert {one.change.data["candidate"] for one in pending} == {row["id"] for row in saved[:2]}
+    assert all(one.effect == "SEND" and "Nada foi enviado" in said for one in pending)
+    warnings = {key for one in pending for key, _ in one.preview.warnings}
+    assert not any(key.startswith("proposal.warning.from_") for key in warnings), "our ranking chose, as was asked"
+    assert [one["n"] for one in talk.session["entities"]] == list(range(1, len(names) + 1))
+
+    third = found["companies"][2]
+    said = await talk.say("por que a terceira tem 82?", "hunter.explain")
+    why = talk.result("explain_score")
+    assert f"**{third['name']}** tem **{third['score']}** de 100" in said and why["version"] in said
+    assert (f"São {third['score']}, não 82." in said) == (third["score"] != 82)
+    assert round(sum(float(one["points"]) for one in why["parts"])) == third["score"]
+    assert all(one["evidence"] for one in why["rules"] if one["outcome"] == "yes")
+    [table] = HunterWords(desk.texts, "pt-BR").score_table(why)
+    assert len(table.rows) == len(why["rules"]) and "Minha Receita, 20/11/2026" in table.rows[0][-1]
+
+    # The next ones of the same wish: others than before, and said to be so.
+    said = await talk.say("mais 3")
+    more = talk.result("find_companies")
+    assert more["goes_on"] and said.startswith("Segui de onde a última busca igual parou")
+    assert not {row["id"] for row in more["companies"]} & {row["id"] for row in found["companies"]}
+    assert more["search"]["wanted"] == 3 and more["search"]["qualified"] == 3
+
+    said = await talk.say("mostra as qualificadas", "hunter.status")
+    assert said.startswith("3 qualificadas da busca")
+    said = await talk.say("como está a busca?", "hunter.status")
+    assert "Última busca: “ache 5 escritórios" in said and len(talk.result("search_status")["searches"]) == 2
+    said = await talk.say("a 2 não é desse tipo")
+    assert "não é desse tipo; saiu da lista" in said and "Na próxima busca" in said
+    second = await desk.searches.candidate(talk.who, more["companies"][1]["id"])
+    assert second.state is CandidateState.REJECTED
+    assert "Na próxima busca" in await talk.say("o que você aprendeu?", "hunter.status")
+
+    said = await talk.say("fale com a primeira", "hunter.contact")
+    assert said.startswith("Preparei a primeira mensagem") and len(talk.turn.proposals) == 1
+    assert "a última lista vai até 3" in (await talk.say("explica a nota da 9", "hunter.explain")).lower()
+
+
+async def test_a_correction_halts_the_last_search_and_looks_again_at_what_it_found(
+    talk: Conversation, desk: Desk
+) -> None:
+    await talk.say("dentistas em Sorocaba", "hunter.search")
+    before = talk.result("find_companies")
+    said = await talk.say("na verdade só com telefone e sem MEI", "hunter.refine")
+    after = talk.result("find_companies")
+    assert "- Sem MEI" in said and "- Com telefone" in said and not after["goes_on"]
+    assert {row["id"] for row in after["companies"]} <= {row["id"] for row in before["companies"]}
+    assert after["companies"] and all(row["phone"] or row["verdict"] == "person" for row in after["companies"])
+    said = await talk.say("só as bonitas", "hunter.refine")
+    assert talk.result("find_companies")["state"] == "asking" and "Ainda não busquei nada" in said
+    assert len(await desk.searches.latest(talk.who)) == 2, "nothing was searched for what was not understood"
+
+
+async def test_what_is_vague_is_asked_for_what_does_not_exist_is_not_searched_and_answers_go_on(
+    talk: Conversation, desk: Desk
+) -> None:
+    said = await talk.say("quero clientes novos", "hunter.search")
+    assert "Que tipo de empresa" in said and "Em que cidade ou estado?" in said and "Por exemplo" in said
+    assert talk.session["open"]["intent"] == "hunter.search"
+    said = await talk.say("clínicas")
+    assert "Que tipo exatamente?" in said
+    said = await talk.say("a veterinária")
+    assert "clínica veterinária" in said and "Em que cidade ou estado?" in said and "Ainda não busquei nada" in said
+    said = await talk.say("na Lua")
+    assert 'Não conheço nenhum lugar chamado "Lua"' in said
+    assert await desk.searches.latest(talk.who) == []
+    said = await talk.say("em Campinas então")
+    found = talk.result("find_companies")
+    assert found["search"] and "- Onde: Campinas/SP" in said and talk.session["open"] is None
+
+    english = Conversation(desk, await desk.conversation())
+    said = await english.say("bakeries on the Moon", "hunter.search", "en")
+    assert '"Moon"' in said and "I have not searched for anything yet." in said
+
+
+async def test_a_person_decides_what_waits_and_a_seller_may_only_look(talk: Conversation, desk: Desk) -> None:
+    await talk.say("dentistas em Sorocaba com site", "hunter.search")  # the registry tells no websites: all wait
+    said = await talk.say("mostra as que esperam eu olhar", "hunter.status")
+    listed = talk.result("companies_found")
+    assert listed["verdict"] == "person" and "esperam você olhar" in said
+    first, second = (row["id"] for row in listed["companies"][:2])
+    assert "ainda não está" in await talk.say("escreve pra primeira", "hunter.contact")
+    assert "está no CRM" in await talk.say("salva a 1", "hunter.decide")
+    assert (await desk.searches.candidate(talk.who, first)).state is CandidateState.SAVED
+    assert "virou cliente" in await talk.say("fechamos com ela", "hunter.decide")
+    assert "saiu da lista" in await talk.say("rejeita a segunda")
+    assert (await desk.searches.candidate(talk.who, second)).state is CandidateState.REJECTED
+    assert "Qual empresa?" in await talk.say("salva", "hunter.decide")
+    assert talk.session["open"]["intent"] == "hunter.decide"
+    assert "está no CRM" in await talk.say("a terceira")
+
+    seller = Conversation(desk, await desk.conversation(), Role.COMERCIAL)
+    seller.session = dict(talk.session)
+    said = await seller.say("dentistas em Santos", "hunter.search")
+    assert seller.errors == ["role_may_not"] and "não tem acesso" in said
+    await seller.say("explica a nota da primeira", "hunter.explain")
+    assert seller.errors == [] and seller.result("explain_score")["company"]["id"] == first
