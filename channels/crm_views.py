@@ -303,7 +303,7 @@ def _card(look: _Looker, deal: Deal, face: Face) -> Data:
     return {
         "id": deal.id,
         "title": deal.title,
-        "about": [_link(id_, name, "") for id_, name in about if name],
+        "about": [_link(id_, name, "") for id_, name in about if name and name != deal.title],
         "amount": look.money(deal.amount),
         "since": look.ago(deal.stage_at),
         "owner": look.user(deal.owner_id),
@@ -348,7 +348,7 @@ def _field(look: _Looker, name: str, value: Any, fact: Fact | None) -> Data:
     elif written and name == "cep":
         written = re.sub(r"^(\d{5})(\d{3})$", r"\1-\2", written)
     elif written and name in ("size", "registry_status", "purpose"):
-        written = look.word(f"view.{name}.{written}", written)
+        written = look.word(f"view.{name}.{written.casefold()}", written)
     return {"label": look.say(f"view.field.{name}"), **_value(written, look, fact)}
 
 
@@ -431,7 +431,7 @@ def _score(look: _Looker, timeline: Sequence[Activity]) -> Data | None:
         return None
     lines = found.data.get("reasons") or found.data.get("lines") or []
     reasons = [said(line_from(line), look.say) for line in lines if isinstance(line, dict) and "key" in line]
-    reasons += [text for text in found.text.splitlines() if text.strip()] if not reasons else []
+    reasons = reasons or [text for text in re.split(r"\n+|; ", found.text) if text.strip()]
     return {
         "value": str(found.data["score"]),
         "of": look.say("view.score_of", score=found.data["score"]),

@@ -168,7 +168,7 @@
 
     column(column, data) {
       const words = this.words;
-      const title = `view-${column.id}`;
+      const title = `view-${column.id}-${++serial}`;
       const section = el("section", { class: `view-column view-${column.kind}`, "aria-labelledby": title },
         el("div", { class: "view-column-head" },
           el("h3", { id: title }, column.name, " ",
