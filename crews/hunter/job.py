@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Literal, Protocol
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -38,7 +39,7 @@ from core.ids import new_id
 from core.jobs import Jobs
 from core.tenancy import Identity
 from crews.hunter.ending import ending
-from integrations.minha_receita.payloads import Company
+from integrations.minha_receita.payloads import Company, from_record
 from prompts.texts import Texts
 from tools.leads import AMBIGUOUS, Leads
 
@@ -189,6 +190,25 @@ class Hunts:
         moved = await self.leads.close_deal(who, candidate, won=decision == "won")
         return await self._searches.candidate(who, candidate_id), [*lines, *moved]
 
+    async def look_up(self, who: Identity, candidate_id: str) -> Candidate:
+        """Learn more about a company that is about to be written to: scouts look it up whole, what they find counts in
+        its score and goes to its company in the CRM. What fails leaves it as it is. Refused("prospect_unknown").
+        """
+        candidate = await self._searches.candidate(who, candidate_id)
+        if candidate.bronze is None or self._scouts is None:
+            return candidate
+        search = await self._searches.get(who, candidate.search_id)
+        rules, lessons = await self._work.judged_by(who.tenant_id)
+        today = self._clock.now().astimezone(ZoneInfo(who.time_zone)).date()
+        judge = Judge(search.profile, rules, today, lessons, to_contact=True)
+        company = from_record(candidate.bronze)
+        evidence, _ = await self._scouts.look(who, search, company, candidate.evidence, judge)
+        if tuple(evidence) == candidate.evidence:
+            return candidate
+        candidate = await self._work.learnt(who.tenant_id, candidate, evidence, judge.score(evidence))
+        await self.leads.renew(who, search, candidate)
+        return candidate
+
     async def month(self, who: Identity) -> MonthUse:
         """How many searches of the web the tenant has used this month, and may."""
         return await self._web.used(who.tenant_id)
@@ -213,7 +233,10 @@ class Hunts:
         """Put searches in the queue again that nobody works on, or whose end nobody told; give up those that came no
         further for a day; hear what happened in the CRM. For a round by the clock and for the start of a process."""
         for tenant in await self._people.tenants():
-            await self.hear(tenant.id)
+            try:
+                await self.hear(tenant.id)
+            except MutiraoError as error:  # the memory's index is away: searches go on all the same
+                log.warning("crm_not_heard", tenant=tenant.id, code=error.code)
             now = self._clock.now()
             async with self._db.tenant(tenant.id) as conn:
                 await conn.execute(
@@ -235,8 +258,6 @@ class Hunts:
     async def hear(self, tenant_id: str) -> None:
         """What happened in the CRM to companies that were candidates: deals won and lost are lessons for the next
         search, and what was erased there is forgotten here, in the memory of look-alikes too."""
-        if self._likeness is not None:
-            await self._likeness.learn(tenant_id)
         while True:
             async with self._crm.events(tenant_id, READER) as (_, events):
                 for event in events:
@@ -246,7 +267,9 @@ class Hunts:
                     elif event.kind is Happened.ERASED and event.data.get("subject") == "company":
                         await self._work.forget(tenant_id, [event.subject_id, *event.data.get("ids", [])])
             if not events:
-                return
+                break
+        if self._likeness is not None:
+            await self._likeness.learn(tenant_id)
 
     async def close(self) -> None:
         """Let go of what is worked on in this process; another goes on with it."""
