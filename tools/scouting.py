@@ -48,8 +48,12 @@ class Pages(Protocol):
 class Look:
     """One look at one company: the sources it may ask, what it has cost, and what was found (`finds`)."""
 
-    def __init__(self, finds: Finds, web: Web, pages: Pages, used: Used) -> None:
+    def __init__(
+        self, finds: Finds, web: Web, pages: Pages, used: Used, *, wished: frozenset[Kind] = frozenset()
+    ) -> None:
         self.finds = finds
+        self.wished = wished
+        """What the search asked for in so many words: worth a search of the quota of its own."""
         self.used = used
         self._web = web
         self._pages = pages

@@ -10,16 +10,17 @@ thought so. What fails stays unknown and is counted.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from urllib.parse import urljoin
 
 import structlog
 
 from business.prospecting.enrich import Judge, Used, telling
 from business.prospecting.evidence import WEBSITE, Evidence, Kind, of_kind, sorted_evidence
-from business.prospecting.plan import Pays, pays
+from business.prospecting.plan import Pays
 from business.prospecting.quota import WebQuota
 from business.prospecting.score import SIGNAL_KINDS, Outcome
-from business.prospecting.scouting import Finds, days_in, host, is_social, positions_in
+from business.prospecting.scouting import Finds, Seen, days_in, host, is_social, positions_in
 from business.prospecting.searches import Search
 from business.prospecting.sources import OpenSources
 from core.clock import Clock
@@ -84,7 +85,8 @@ class Scouts:
         except MutiraoError as error:
             used.fail(error)
             return known, used
-        look = Look(finds, self._quota.of(who.tenant_id, sources.web), sources.pages, used)
+        wished = frozenset(SIGNAL_KINDS[wish.signal] for wish in judge.profile.wishes)
+        look = Look(finds, self._quota.of(who.tenant_id, sources.web), sources.pages, used, wished=wished)
         for hunter in HUNTERS:
             if wanted := unknown(judge, finds.result(), hunter.kinds):
                 await _counted(hunter.by_code(look, wanted), used)
@@ -154,14 +156,11 @@ def unknown(judge: Judge, evidence: Sequence[Evidence], kinds: frozenset[Kind]) 
     """Which of `kinds` are unknown and worth to be looked for; empty where it does not pay (plan.pays).
 
     Where something asked for is unknown, that alone is looked for. Where the score could cross the threshold, what
-    could carry it there; who is to be contacted is looked up whole.
+    could carry it there; who is about to be written to is looked up whole.
     """
-    now = judge.score(evidence)
-    reason = pays(
-        now.total, now.best, judge.rules.qualified, wish_open=now.wish_open, to_contact=judge.profile.wants_contact
-    )
+    now, reason = judge.score(evidence), judge.why(evidence)
     open_ = frozenset(kind for kind in kinds if not of_kind(evidence, kind))
-    if reason is None or not open_:
+    if reason in (None, Pays.RANK) or not open_:
         return frozenset()
     if reason is Pays.WISH:
         return open_ & {SIGNAL_KINDS[wish.signal] for wish in judge.profile.wishes}
@@ -256,23 +255,30 @@ async def _in_the_news(look: Look) -> None:
 
 async def _social(look: Look, wanted: frozenset[Kind]) -> None:
     if Kind.INSTAGRAM in wanted:
-        await look.web()
-        await _profiles(look, Kind.INSTAGRAM, "instagram.com")
+        await _profiles(look, Kind.INSTAGRAM, "instagram.com", partial(look.web, site="instagram.com"))
 
 
 async def _linkedin(look: Look, wanted: frozenset[Kind]) -> None:
     if Kind.LINKEDIN in wanted:
-        await _who_else(look)
-        if look.finds.on_map and look.finds.alone() and not look.finds.named_sites():
-            await look.linkedin()  # else the name alone would not do, or their website does not link to it
-        await _profiles(look, Kind.LINKEDIN, "linkedin.com")
+        await _profiles(look, Kind.LINKEDIN, "linkedin.com", look.linkedin)
 
 
-async def _profiles(look: Look, kind: Kind, site: str) -> None:
-    """Profiles among the search results; which of them is theirs the check says."""
-    found = [one for one in look.finds.seen.values() if one.page is None and host(one.url).endswith(site)]
+async def _profiles(look: Look, kind: Kind, site: str, search: Callable[[], Awaitable[None]]) -> None:
+    """Profiles among the search results; which of them is theirs the check says.
+
+    The search for name and city brings them as well as one for that network alone (measured over the whole sandbox: it
+    found no profile more), so `search` is spent only on what was wished for.
+    """
+
+    def shown() -> list[Seen]:
+        return [one for one in look.finds.seen.values() if one.page is None and host(one.url).endswith(site)]
+
+    await look.web()
+    if not shown() and kind in look.wished:
+        await search()
+    found = shown()
     if found:
-        await _who_else(look)
+        await look.places()
         for url in look.finds.to_read()[:2]:
             await _counted(_read(look, url), look.used)
     for one in found:
