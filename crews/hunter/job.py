@@ -15,6 +15,7 @@ from functools import partial
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
+import psycopg
 import structlog
 
 from business.conversations.service import Conversations
@@ -225,7 +226,14 @@ class Hunts:
         except Refused:
             return  # erased with its tenant
         if search.state is State.RUNNING:
-            search = await self._hunt(tenant_id, search)
+            try:
+                search = await self._hunt(tenant_id, search)
+            except (MutiraoError, psycopg.OperationalError):
+                raise
+            except Exception:  # a bug of ours would be there the next time, too
+                log.exception("hunt_failed", search=search_id)
+                await self._work.fail(tenant_id, search_id, "prospect_bug")
+                search = await self._work.look(tenant_id, search_id)
         if search.state in (State.DONE, State.FAILED):
             await self._announce(tenant_id, search_id)
 
@@ -320,10 +328,8 @@ class Hunts:
         async def work() -> None:
             try:
                 await self.run(tenant_id, search_id)
-            except MutiraoError as error:  # `revive` tries again
-                log.warning("hunt_interrupted", search=search_id, code=error.code)
-            except Exception:
-                log.exception("hunt_failed", search=search_id)
+            except (MutiraoError, psycopg.OperationalError) as error:  # `revive` tries again
+                log.warning("hunt_interrupted", search=search_id, reason=str(error))
             finally:
                 self._here.pop(search_id, None)
 

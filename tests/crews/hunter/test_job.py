@@ -4,8 +4,10 @@ import asyncio
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from business.crm.identity import KeyKind
 from business.crm.model import CompanyData, ContactData, Source, StageKind, Subject
@@ -314,3 +316,24 @@ async def test_an_end_reads_whole_in_each_language_whatever_happened(desk: Desk,
         assert "{" not in told and "None" not in told and "Line(" not in told and TALK in told
     first = ending(desk.texts, endings[0], found, month)
     assert "| Casa / Pinho |" in first and "90" in first and "0,03" in first.replace(".", ",")
+
+
+class BrokenScouts:
+    """A part with a bug."""
+
+    async def look(self, *_: object) -> Any:
+        raise RuntimeError("a bug")
+
+
+async def test_a_bug_ends_the_search_once_with_what_it_found_kept_and_a_calm_word(desk: Desk) -> None:
+    desk.without_web()
+    conversation = await desk.conversation()
+    search = await desk.start(FEW, conversation)
+    hunts = desk.another(scouts=BrokenScouts())
+    with capture_logs() as logs:
+        await hunts.run(desk.who.tenant_id, search.id)
+    assert [log["event"] for log in logs if log["log_level"] == "error"] == ["hunt_failed"]
+    assert (await desk.searches.get(desk.who, search.id)).ended == "prospect_bug"
+    [told] = await desk.said_in(conversation)
+    assert "um erro meu" in told and "RuntimeError" not in told
+    assert (await desk.hunted(FEW)).progress.qualified == 4  # nothing was lost
