@@ -184,7 +184,11 @@ class Graph:
             rows = [one for one in self._state.templates[account.waba_id].values()]
             name = call.query.get("name")
             rows = [one for one in rows if name is None or one["name"] == name]
-            return _page(rows, call)
+            page = _page(rows, call)
+            if "summary" in call.query:
+                told = {"total_count": len(rows), "message_template_count": len(rows), "message_template_limit": 6_000}
+                page.body["summary"] = told | {"are_translations_complete": True}
+            return page
         if call.method != "POST" or not isinstance(call.body, dict):
             return error(100, "Unsupported request")
         lacking = [name for name in ("name", "language", "category", "components") if not call.body.get(name)]
@@ -198,6 +202,8 @@ class Graph:
             **{key: call.body[key] for key in ("name", "language", "category", "components")},
             "status": "PENDING",
             "rejected_reason": "NONE",
+            "quality_score": {"score": "UNKNOWN", "date": int(self._phones.now().timestamp())},
+            "parameter_format": call.body.get("parameter_format", "POSITIONAL"),
         }
         self._state.note("template", waba_id=account.waba_id, template=row)
         if self._config.approve:
@@ -285,7 +291,7 @@ def _variables_wrong(row: dict[str, Any], asked: dict[str, Any]) -> str | None:
         parts = [one for one in row["components"] if str(one.get("type")).upper() == kind]
         part: dict[str, Any] = parts[0] if parts else {}
         wanted = len(set(_VARIABLE.findall(str(part.get("text") or ""))))
-        given = next((one for one in asked.get("components", ()) if one["type"] == kind.lower()), None)
+        given = next((one for one in asked.get("components", ()) if one["type"].upper() == kind), None)
         found = len(given["parameters"]) if given is not None else 0
         media = str(part.get("format") or "").upper() in ("IMAGE", "VIDEO", "DOCUMENT")
         if found != (1 if media else wanted):

@@ -75,7 +75,7 @@ class Phones:
         opened = [
             one
             for one in self._state.thread(number_id, wa_id)
-            if one.direction == "out" and one.status in ("sent", "delivered")
+            if one.direction == "out" and one.status in ("sent", "delivered") and one.body["type"] != "reaction"
         ]
         for one in opened:
             for status in ("delivered", "read"):

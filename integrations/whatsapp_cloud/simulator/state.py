@@ -36,15 +36,18 @@ ACCOUNTS = (
 )
 
 
-def _starting(name: str, category: str, language: str, body: str, *more: dict[str, Any]) -> dict[str, Any]:
+def _starting(
+    name: str, category: str, language: str, body: str, examples: list[str], *more: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "name": name,
         "category": category,
         "language": language,
         "status": "APPROVED",
-        "components": [{"type": "BODY", "text": body}, *more],
-        "quality_score": {"score": "GREEN"},
+        "components": [{"type": "BODY", "text": body, "example": {"body_text": [examples]}}, *more],
+        "quality_score": {"score": "GREEN", "date": 1763650000},
         "rejected_reason": "NONE",
+        "parameter_format": "POSITIONAL",
     }
 
 
@@ -55,6 +58,7 @@ TEMPLATES = (
         "MARKETING",
         "pt_BR",
         "Olá, {{1}}! Aqui é {{2}}, da {{3}}. {{4}} Posso contar mais em dois minutos?",
+        ["Ana", "Rui", "Aurora", "Vi o seu escritório."],
         _STOP,
         {
             "type": "BUTTONS",
@@ -66,6 +70,7 @@ TEMPLATES = (
         "MARKETING",
         "pt_BR",
         "Olá, {{1}}! Ficou faltando terminar a nossa conversa sobre {{2}}. Quer continuar?",
+        ["Ana", "as mesas"],
         _STOP,
     ),
     _starting(
@@ -73,9 +78,22 @@ TEMPLATES = (
         "UTILITY",
         "pt_BR",
         "Olá, {{1}}! Sua reunião está marcada para {{2}}. Até lá, equipe {{3}}.",
+        ["Ana", "amanhã", "Aurora"],
     ),
-    _starting("primer_contacto", "MARKETING", "es", "¡Hola, {{1}}! Soy {{2}}, de {{3}}. {{4}} ¿Le cuento más?"),
-    _starting("first_contact", "MARKETING", "en", "Hello {{1}}, this is {{2}} of {{3}}. {{4}} May I tell you more?"),
+    _starting(
+        "primer_contacto",
+        "MARKETING",
+        "es",
+        "¡Hola, {{1}}! Soy {{2}}, de {{3}}. {{4}} ¿Le cuento más?",
+        ["Ana", "Rui", "Aurora", "Vi su estudio."],
+    ),
+    _starting(
+        "first_contact",
+        "MARKETING",
+        "en",
+        "Hello {{1}}, this is {{2}} of {{3}}. {{4}} May I tell you more?",
+        ["Ana", "Rui", "Aurora", "I saw your studio."],
+    ),
 )
 
 

@@ -13,7 +13,9 @@ of `limits.py`: it is the other pair of eyes. Where the file cannot be right or 
 7. `MediaObject` (1859) knows id and link only: captions as in `MediaObject_1` (2051), file names of documents, and
    `voice` (pywa:pywa/_helpers.py:1162).
 8. A variable may have a `parameter_name` (meta:templates/overview).
-9. No limit for a text: 4,096 (pywa:pywa/client.py:678). No limit of rows over all sections: 10 (callback.py:590).
+9. `language.policy` is required (1596): pywa leaves it out, as Meta's newer examples do.
+10. The types of components (1630) may be written in capitals, too, as pywa does.
+11. No limit for a text: 4,096 (pywa:pywa/client.py:678). No limit of rows over all sections: 10 (callback.py:590).
 """
 
 from collections.abc import Callable, Mapping
@@ -70,7 +72,8 @@ def thing(needed: Mapping[str, Schema], may: Mapping[str, Schema] | None = None)
             return f"{where}.{lacking[0]} is required"
         if extra := [name for name in value if name not in known]:
             return f"Unexpected key '{extra[0]}' on param '{where}'"
-        return next((wrong for name in value if (wrong := known[name](value[name], f"{where}.{name}"))), None)
+        given = [name for name in value if name in needed or value[name] is not None]  # Graph takes null for absent
+        return next((wrong for name in given if (wrong := known[name](value[name], f"{where}.{name}"))), None)
 
     return look
 
@@ -116,12 +119,12 @@ _PARAMETER = either(  # 1739–1830
 )
 _INDEX = text(among=tuple("0123456789"))
 _COMPONENT = either(  # 1627–1725
-    thing({"type": text(among=("body",)), "parameters": many(_PARAMETER, 1, 100)}),
-    thing({"type": text(among=("header",)), "parameters": many(_PARAMETER, 1, 1)}),
+    thing({"type": text(among=("body", "BODY")), "parameters": many(_PARAMETER, 1, 100)}),
+    thing({"type": text(among=("header", "HEADER")), "parameters": many(_PARAMETER, 1, 1)}),
     thing(
         {
-            "type": text(among=("button",)),
-            "sub_type": text(among=("quick_reply", "url", "catalog")),
+            "type": text(among=("button", "BUTTON")),
+            "sub_type": text(among=("quick_reply", "url", "catalog", "QUICK_REPLY", "URL")),
             "index": _INDEX,
             "parameters": many(
                 either(
@@ -134,13 +137,14 @@ _COMPONENT = either(  # 1627–1725
         }
     ),
 )
+_PARTS_OF_A_NAME = ("first_name", "last_name", "middle_name", "prefix", "suffix")
 _HOME_OR_WORK = text(among=("HOME", "WORK"))
 _CARD = thing(  # 2588
-    {"name": thing({"formatted_name": text()}, {"first_name": text(), "last_name": text(), "middle_name": text()})},
+    {"name": thing({"formatted_name": text()}, dict.fromkeys(_PARTS_OF_A_NAME, text()))},
     {
-        "phones": many(thing({"phone": text()}, {"type": _HOME_OR_WORK, "wa_id": text()}), 1, 50),
-        "emails": many(thing({"email": text()}, {"type": _HOME_OR_WORK}), 1, 50),
-        "urls": many(thing({"url": text()}, {"type": _HOME_OR_WORK}), 1, 50),
+        "phones": many(thing({"phone": text()}, {"type": _HOME_OR_WORK, "wa_id": text()}), 0, 50),
+        "emails": many(thing({"email": text()}, {"type": _HOME_OR_WORK}), 0, 50),
+        "urls": many(thing({"url": text()}, {"type": _HOME_OR_WORK}), 0, 50),
         "org": thing({}, {"company": text(), "department": text(), "title": text()}),
         "birthday": text(),
         "addresses": anything,
@@ -165,7 +169,7 @@ BODIES: Mapping[str, Schema] = {
         _interactive("cta_url", _LINK),
     ),
     "template": thing(  # 1577
-        {"name": text(512), "language": thing({"policy": text(among=("deterministic",)), "code": text()})},
+        {"name": text(512), "language": thing({"code": text()}, {"policy": text(among=("deterministic",))})},
         {"components": many(_COMPONENT, 1, 12)},
     ),
 }
