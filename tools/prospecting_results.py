@@ -17,6 +17,7 @@ from business.prospecting.lines import Line, said
 from business.prospecting.model import IdealCustomer
 from business.prospecting.quota import MonthUse
 from business.prospecting.rules import PARTS, RuleSet
+from business.prospecting.score import Verdict
 from business.prospecting.searches import Candidate, CandidateState, Search
 from integrations.brasil_places.cities import known_cities
 from tools.spec import Origin, ToolResult
@@ -254,19 +255,16 @@ def company_row(n: int, found: Candidate, say: Say) -> CompanyRow:
 
 def reasons_of(found: Candidate, say: Say) -> list[str]:
     """Why this verdict, in what tells one company of a search from the others: what holds it down, what speaks for it
-    beyond being what was asked for, what speaks against it, what is not known."""
-    held = [said(line, say) for line in found.explained() if line.key.startswith("prospecting.limit.")]
-    judged: dict[str, list[str]] = {"yes": [], "no": [], "unknown": []}
+    beyond being what was asked for and, where it does not qualify, what is not known."""
+    held = [said(line, say).rstrip(".") for line in found.explained() if line.key.startswith("prospecting.limit.")]
+    judged: dict[str, list[str]] = {"yes": [], "unknown": []}
     rules = [line for line in found.explained() if line.key == "prospecting.explain.rule"]
     for line in sorted(rules, key=lambda line: -line.params["of"]):
         outcome = line.params["outcome"]
-        if outcome in judged and (outcome != "yes" or line.params["rule"] not in _ASKED_FOR):
+        if outcome in judged and line.params["rule"] not in _ASKED_FOR:
             judged[outcome].append(said(line.params["name"], say))
-    told = [
-        say(f"hunter.reason.{outcome}", names=names[:_NAMED])
-        for outcome in ("yes", "no", "unknown")
-        if (names := judged[outcome])
-    ]
+    outcomes = ("yes",) if found.verdict is Verdict.QUALIFIED else ("yes", "unknown")
+    told = [say(f"hunter.reason.{outcome}", names=names[:_NAMED]) for outcome in outcomes if (names := judged[outcome])]
     return held[:1] + told
 
 

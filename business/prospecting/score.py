@@ -163,8 +163,8 @@ SIGNAL_KINDS = {
 
 
 def _applies(rule: Rule, profile: IdealCustomer) -> bool:
-    """Rules about what was asked count only where it was asked. What was wished for in so many words is the wish's
-    rule alone: who wants companies with a website does not want the lack of one."""
+    """Rules about what was asked count only where it was asked. A rule that wants the opposite of what was wished for
+    in so many words does not: who wants companies with a website does not want the lack of one."""
     match rule.test:
         case "asked_age":
             return not profile.age.open
@@ -176,7 +176,10 @@ def _applies(rule: Rule, profile: IdealCustomer) -> bool:
             return bool(profile.wishes)
         case "asked_activity":
             return True
-    return not any(SIGNAL_KINDS[wish.signal] == rule.about for wish in profile.wishes)
+    against = {True: "absent", False: "present"}
+    return not any(
+        SIGNAL_KINDS[wish.signal] == rule.about and rule.test == against[wish.has] for wish in profile.wishes
+    )
 
 
 def _answer(rule: Rule, profile: IdealCustomer, pieces: Sequence[Evidence], today: date, unknown: Decimal) -> _Answer:

@@ -43,7 +43,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         so_far = playbook.text() if turn.results else ""
         text, by_model = "\n\n".join(filter(None, [so_far, deps.texts.error(turn.language, limit)])), False
     lists = [record.result for record in turn.results if record.name in _LISTS and record.result is not None]
-    tables = words.company_table(lists[-1]) if lists else []
+    tables = words.company_table(lists[-1]) if lists and (by_model or playbook.shows_companies()) else []
     for record in turn.results:
         if record.result is None:
             continue

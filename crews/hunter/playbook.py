@@ -17,6 +17,7 @@ from crews.hunter.words import HunterWords
 from llm.messages import ToolCall
 
 _LISTS = ("find_companies", "companies_found")
+_OF_ONE = ("explain_score", "decide_company")
 _LEARNT = re.compile(r"\b(?:aprend|learn)")
 _YES = re.compile(r"^(?:sim|isso|yes|yep|si|ok|pode ser|exato|esse|essa|that one|claro)\b")
 
@@ -144,7 +145,7 @@ class HunterPlaybook:
             if self._waits_for_list(request):
                 return [self._listed()]
             return [self._draft(one, request.message) for one in request.companies[:MOST_CONTACTED]]
-        listed = self._call("companies_found", {"verdict": "qualified"})
+        listed = self._listed()
         rows = _reachable(listed.result["companies"]) if listed.result else []
         return [listed, *(self._draft(row["id"], request.message) for row in rows[: request.best])]
 
@@ -159,7 +160,17 @@ class HunterPlaybook:
     # --- what it refers to ------------------------------------------------------------------------
 
     def _session(self) -> dict[str, Any]:
-        return {**self._turn.session, "entities": self._entities()}
+        """The conversation's, with what this turn has shown and spoken of."""
+        session = {**self._turn.session, "entities": self._entities()}
+        for record in self._turn.results:
+            company = (record.result or {}).get("company") if record.name in _OF_ONE else None
+            if company:
+                session["focus"] = {"id": company["id"], "name": company["name"], "kind": "candidate"}
+        return session
+
+    def shows_companies(self) -> bool:
+        """Whether companies were asked for, rather than only looked up for what was asked."""
+        return any(self.request(task).asked in ("find", "change", "list") for task in self._tasks)
 
     def _entities(self) -> list[dict[str, Any]]:
         """The last list: of this turn, else of the conversation."""

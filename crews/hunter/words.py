@@ -100,7 +100,8 @@ class HunterWords:
         rows = found["companies"]
         if not rows:
             return self.say("hunter.next_none")
-        return self.say("hunter.next", score=rows[0]["score"], person=found["search"]["person"])
+        counted = found["search"]
+        return self.say("hunter.next", score=rows[0]["score"], person=counted["person"], qualified=counted["qualified"])
 
     def companies(self, found: dict[str, Any]) -> str:
         """A list that was asked for, in a sentence above its table."""
