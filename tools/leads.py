@@ -85,6 +85,12 @@ class Leads:
                 note=Line("lead.note.customer") if customer else None,
             )  # fmt: skip
 
+    async def renew(self, who: Identity, search: Search, candidate: Candidate) -> None:
+        """Bring what was learnt of a lead since it was saved to its company in the CRM."""
+        if candidate.company_id is not None and candidate.bronze is not None:
+            lead = _Lead.of(candidate, search, partial(self._texts.say, search.language), who)
+            await self._company(who, lead, False)
+
     async def close_deal(self, who: Identity, candidate: Candidate, *, won: bool) -> list[Line]:
         """Put the open deal of a lead on the first stage of its kind; which one, in a sentence. Nothing without one."""
         if candidate.company_id is None:

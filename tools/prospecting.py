@@ -5,6 +5,8 @@ A company is named by its number in the last list, its name or its id. Whom to l
 words by rules (business/prospecting/profile.py), never from a model's idea of them.
 """
 
+import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -84,6 +86,8 @@ class Hunting(Protocol):
     async def pause(self, who: Identity, search_id: str) -> Search: ...
 
     async def resume(self, who: Identity, search_id: str) -> Search: ...
+
+    async def look_up(self, who: Identity, candidate_id: str) -> Candidate: ...
 
     async def decide(self, who: Identity, candidate_id: str, decision: Decision) -> tuple[Candidate, list[Line]]: ...
 
@@ -497,6 +501,9 @@ async def draft_first_message(ctx: ToolContext, args: FirstMessageArgs) -> Propo
     if company.state is CandidateState.NEW:
         raise Refused("prospect_not_saved", "only a company that was saved is written to", name=company.name or "")
     texts, who = ctx.service(Texts), ctx.turn.identity
+    with contextlib.suppress(TimeoutError):  # what is known already will do
+        async with asyncio.timeout(_LOOK_UP_SECONDS):
+            company = await _hunts(ctx).look_up(who, company.id)
     text = args.text or _plain_message(company, who, texts)
     change = await ctx.service(Leads).draft(who, company.id, text, _THEIR_LANGUAGE)
     told = {key: value for key, value in change.data.items() if key != "keys"}
@@ -508,6 +515,7 @@ async def draft_first_message(ctx: ToolContext, args: FirstMessageArgs) -> Propo
     )
 
 
+_LOOK_UP_SECONDS = 15.0
 _THEIR_LANGUAGE = "pt-BR"
 """All companies of the registry are Brazilian."""
 _REASONS = 3

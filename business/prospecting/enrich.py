@@ -22,7 +22,7 @@ from urllib.parse import quote, urlsplit
 from business.prospecting.evidence import Evidence, Kind, of_kind, of_map, of_site, sorted_evidence
 from business.prospecting.lessons import Lesson
 from business.prospecting.model import IdealCustomer, Signal
-from business.prospecting.plan import pays
+from business.prospecting.plan import Pays, pays
 from business.prospecting.rules import RuleSet
 from business.prospecting.score import Score, score
 from business.prospecting.searches import Search
@@ -49,8 +49,10 @@ class Web(Protocol):
     async def pages(self, query: Query) -> Answer[WebPage]: ...
 
 
-WEB_OFF = ("web_search_month_over", "search_not_set_up")
-"""What the web answers when it is not asked at all: the month's quota (quota.py), no vendor with a key."""
+SHARE_OVER = "share_over"
+"""The search has had what its plan grants it (plan.SearchPlan.most_searches)."""
+WEB_OFF = ("web_search_month_over", "search_not_set_up", SHARE_OVER)
+"""Why the web is not asked at all: the month's quota (quota.py), no vendor with a key, this search's share."""
 
 
 @dataclass
@@ -94,15 +96,20 @@ class Judge:
     rules: RuleSet
     today: date
     lessons: Sequence[Lesson]
+    to_contact: bool = False
+    """It is about to be written to."""
 
     def score(self, evidence: Sequence[Evidence]) -> Score:
         return score(self.profile, evidence, self.rules, self.today, self.lessons)
 
     def pays(self, evidence: Sequence[Evidence]) -> bool:
-        """Whether to look further: plan.pays."""
+        """Whether to look further."""
+        return self.why(evidence) is not None
+
+    def why(self, evidence: Sequence[Evidence]) -> Pays | None:
+        """plan.pays"""
         now = self.score(evidence)
-        to_contact = self.profile.wants_contact
-        return bool(pays(now.total, now.best, self.rules.qualified, wish_open=now.wish_open, to_contact=to_contact))
+        return pays(now.total, now.best, self.rules.qualified, wish_open=now.wish_open, to_contact=self.to_contact)
 
 
 class Scouting(Protocol):

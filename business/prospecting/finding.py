@@ -12,7 +12,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from business.prospecting.checks import left_out
-from business.prospecting.enrich import Judge, Likens, Scouting, Sites, Used, Web, enrich
+from business.prospecting.enrich import SHARE_OVER, Judge, Likens, Scouting, Sites, Used, Web, enrich
 from business.prospecting.evidence import Evidence, of_company, sorted_evidence
 from business.prospecting.plan import Check, Step
 from business.prospecting.searches import Candidate, CandidateState, Cost, Progress, Search, State
@@ -224,8 +224,12 @@ class _Hunt:
         evidence = of_company(company)
         if self._likens is not None:
             evidence = sorted_evidence((*evidence, *await self._likens(company, evidence)))
-        evidence, used = await enrich(company, evidence, self._judge, self._web, self._sites)
-        if self._scouts is not None:
+        spent = sum(self._cost.searches.values()) >= self._taken.search.plan.most_searches
+        web = None if spent else self._web
+        evidence, used = await enrich(company, evidence, self._judge, web, self._sites)
+        if spent and self._web is not None:
+            used.web_off = used.web_off or SHARE_OVER
+        elif self._scouts is not None:
             evidence, more = await self._scouts(self._taken.search, company, evidence, self._judge)
             used.add(more)
         return evidence, used

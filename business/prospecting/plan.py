@@ -89,23 +89,33 @@ class Pays(StrEnum):
     """Something that was asked for is not known yet."""
     CLOSE = "close"
     """It does not qualify as far as is known, and would if what is unknown turned out well."""
+    RANK = "rank"
+    """It qualifies: a look at the map and its website tells the best from the good."""
     CONTACT = "contact"
-    """It qualifies and shall be contacted: who writes to it should know it, and the best be told from the good."""
+    """It is about to be written to: who writes should know it. Then it is looked up whole."""
+
+
+SEARCHES_A_COMPANY, SEARCHES_FOR_A_WISH, MOST_SEARCHES = 2, 6, 100
+"""Of the web, for each company wanted; more where something was asked for that only the web tells. SerpAPI's free plan
+is 250 a month: so it lasts for half a dozen searches of twenty companies."""
 
 
 def pays(score: int, best: int, qualified: int, *, wish_open: bool, to_contact: bool) -> Pays | None:
     """Whether more should be looked up for a company, and why; None when it would change nothing.
 
     `score` as far as is known, `best` what it would be if everything unknown turned out well, `qualified` the least
-    score that qualifies. Where even the best does not qualify, no search is spent.
+    score that qualifies. Where even the best does not qualify, no search is spent. `to_contact`: it is about to be
+    written to.
     """
+    if to_contact:
+        return Pays.CONTACT
     if best < qualified:
         return None
     if wish_open:
         return Pays.WISH
     if score < qualified:
         return Pays.CLOSE
-    return Pays.CONTACT if to_contact else None
+    return Pays.RANK
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,8 @@ class SearchPlan:
     """What companies are left out for, as far as this profile asks for it."""
     sources: tuple[Source, ...] = (Source.MAP, Source.SITE)
     page_size: int = PAGE_SIZE
+    most_searches: int = MOST_SEARCHES
+    """Units of a search vendor after which only the registry is asked; the looks under way may add a few."""
 
     @property
     def most_pages(self) -> int:
@@ -137,7 +149,7 @@ class SearchPlan:
         told.append(
             Line("prospecting.plan.checks", {"checks": [Line(f"prospecting.check.{one}") for one in self.checks]})
         )
-        told += [Line(f"prospecting.plan.source_{one}") for one in self.sources]
+        told += [Line(f"prospecting.plan.source_{one}", {"most": self.most_searches}) for one in self.sources]
         return told
 
     def record(self) -> dict[str, Any]:
@@ -171,7 +183,8 @@ def make_plan(profile: IdealCustomer, favours: Mapping[tuple[str, str], int] | N
         for place, activity in pairs
         if (most := limits[place.kind if place else "country"])
     ]
-    return SearchPlan(tuple(steps), _checks(profile))
+    each = SEARCHES_FOR_A_WISH if profile.wishes else SEARCHES_A_COMPANY
+    return SearchPlan(tuple(steps), _checks(profile), most_searches=min(MOST_SEARCHES, each * profile.wanted))
 
 
 def _checks(profile: IdealCustomer) -> tuple[Check, ...]:

@@ -254,6 +254,26 @@ class Work:
             )
             return [candidate_of(row) for row in await rows.fetchall()]
 
+    async def judged_by(self, tenant_id: str) -> tuple[RuleSet, tuple[Lesson, ...]]:
+        """The tenant's rules and lessons as they are now."""
+        async with self._db.tenant(tenant_id) as conn:
+            return await rules_in(conn), await lessons_in(conn)
+
+    async def learnt(self, tenant_id: str, candidate: Candidate, evidence: Sequence[Evidence], of: Score) -> Candidate:
+        """A candidate of which more is known now, and its score with that. What became of it stays."""
+        async with self._db.tenant(tenant_id) as conn:
+            row = await (
+                await conn.execute(
+                    """UPDATE prospect_candidates SET evidence = %s, score = %s, verdict = %s, scored = %s,
+                           rules_version = %s, updated_at = %s WHERE id = %s AND cnpj IS NOT NULL RETURNING *""",
+                    [
+                        Jsonb([one.record() for one in evidence]), of.total, of.verdict, Jsonb(record(of)), of.version,
+                        self._clock.now(), candidate.id,
+                    ],
+                )
+            ).fetchone()  # fmt: skip
+            return candidate if row is None else candidate_of(row)
+
     async def heard(self, tenant_id: str, company_id: str, said: Said) -> None:
         """What became in the CRM of a company that was a candidate. A lost deal does not take back that somebody
         rejected it as not of this kind."""

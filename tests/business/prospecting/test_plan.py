@@ -61,8 +61,9 @@ def test_a_plan_that_was_kept_comes_back_as_it_was_and_one_of_nothing_is_none() 
     ("score", "best", "wish_open", "to_contact", "why"),
     [
         (60, 90, False, False, Pays.CLOSE),
-        (60, 69, True, True, None),  # nothing that could be found would make it qualify
-        (80, 95, False, False, None),  # nothing would change
+        (60, 69, True, False, None),  # nothing that could be found would make it qualify
+        (80, 95, False, False, Pays.RANK),
+        (60, 69, True, True, Pays.CONTACT),  # a person wants to write to it all the same
         (80, 95, False, True, Pays.CONTACT),
         (69, 95, True, False, Pays.WISH),
     ],

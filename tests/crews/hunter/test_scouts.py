@@ -212,13 +212,13 @@ def test_news_are_of_a_day_that_is_told_and_of_a_company_that_nobody_else_is_cal
 # --- where it pays ------------------------------------------------------------------------------------
 
 
-def judge(company: SandboxCompany | None = None, **asked: Any) -> Judge:
+def judge(company: SandboxCompany | None = None, *, to_contact: bool = False, **asked: Any) -> Judge:
     activity = f"{company.cnae:07d}" if company else "7111100"
     city = str(company.city.ibge) if company else "3509502"
     profile = IdealCustomer(
         activities=(WantedActivity(activity, activity),), places=(WantedPlace("city", city, "SP", city),), **asked
     )
-    return Judge(profile, default_rules(), TODAY, ())
+    return Judge(profile, default_rules(), TODAY, (), to_contact)
 
 
 def test_scouts_are_asked_for_what_was_wished_for_what_could_carry_the_score_and_before_somebody_is_written_to() -> (
@@ -226,13 +226,13 @@ def test_scouts_are_asked_for_what_was_wished_for_what_could_carry_the_score_and
 ):
     registry = of_company(IPE)
     assert unknown(judge(), registry, SCOUTED) == frozenset(), "it qualifies by the registry alone"
-    assert unknown(judge(wants_contact=True), registry, SCOUTED) >= {Kind.WEBSITE, Kind.NEWS, Kind.LINKEDIN}
+    assert unknown(judge(to_contact=True), registry, SCOUTED) >= {Kind.WEBSITE, Kind.NEWS, Kind.LINKEDIN}
     wish = judge(wishes=(Wish(Signal.INSTAGRAM, True),))
     assert unknown(wish, registry, SCOUTED) == {Kind.INSTAGRAM}
     none = of_company(replace(IPE, phones=()))
     assert {Kind.HIRING, Kind.NEWS, Kind.WHATSAPP} <= unknown(judge(), none, SCOUTED), "it is close"
     far = replace(IPE, phones=(), activity=Activity("8630504", None))
-    assert unknown(judge(wants_contact=True), of_company(far), SCOUTED) == frozenset(), "not even the best would do"
+    assert unknown(judge(), of_company(far), SCOUTED) == frozenset(), "not even the best would do"
     assert unknown(judge(sizes=(Size.OTHER,)), registry, SCOUTED) == frozenset()
 
 
@@ -298,7 +298,7 @@ async def test_without_a_model_what_they_find_is_right_and_namesakes_pages_are_l
     profiles = [one for one in on_map if one.linkedin and one.instagram and not one.website][:4]
     hiring = [one for one in likely if one.website and one.website.hiring][:8]
     for truth in [*odd, *news, *profiles, *hiring, *likely[::300]]:
-        judging = judge(truth, wants_contact=True)
+        judging = judge(truth, to_contact=True)
         company, before = await known(desk, truth, judging)
         after, used = await scouts.look(desk.who, search, company, before, judging)
         assert set(before) <= set(after) and used.model_calls == 0 and used.model_usd == 0
@@ -321,7 +321,7 @@ async def test_what_fails_stays_unknown_and_is_counted_and_what_does_not_pay_ask
     assert company is not None
     desk.sources = replace(desk.sources, web=WebSearch([], desk.clock))
     before = of_company(company)
-    after, used = await scouts.look(desk.who, search, company, before, judge(truth, wants_contact=True))
+    after, used = await scouts.look(desk.who, search, company, before, judge(truth, to_contact=True))
     assert after == before and used.web_off == "search_not_set_up" and used.searches == {} and used.sites == 0
     after, used = await scouts.look(desk.who, search, company, before, judge(truth))
     assert after == before and (used.failed, used.searches) == (0, {})
@@ -365,7 +365,7 @@ async def test_a_model_reads_on_and_what_hostile_pages_order_or_it_makes_up_come
         if one.active and one.city.name == "Curitiba" and one.registered_trade_name and one.maps and one.instagram
         if one.nature_code == 2062 and one.phones and not (one.website or one.linkedin or one.news or one.traps)
     )
-    judging = judge(truth, wants_contact=True)
+    judging = judge(truth, to_contact=True)
     company, before = await known(desk, truth, judging)
     title, article = f"{truth.trade_name} ganha prêmio em {truth.city.name}", "https://jornaldapraca.example/premio"
     search_control.answer(
@@ -433,7 +433,7 @@ async def test_where_no_model_answers_the_code_has_done_what_it_can_and_the_fail
         if one.active and one.phones and one.maps and one.maps.website and one.website and one.website.hiring
         if one.website.shows_cnpj and one.website.state == "ok" and not one.website.robots_closed
     )
-    judging = judge(truth, wants_contact=True)
+    judging = judge(truth, to_contact=True)
     company, before = await known(desk, truth, judging)
     broken = serve(*[Answer(status=500)] * 60)
     after, used = await make_scouts(make_router(openai=broken)).look(desk.who, search, company, before, judging)
