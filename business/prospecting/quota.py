@@ -29,6 +29,9 @@ MONTHLY = 250
 says what it is now). A vendor's own count may stand lower; then it says so itself and is passed over."""
 GOOD_FOR_DAYS = 30
 """As long as the registry's month. News are asked anew after a day."""
+NOT_KEPT = frozenset({"Brave"})
+"""Vendors whose answers are asked anew each time: Brave sells the right to store results with some of its plans only
+(https://api-dashboard.search.brave.com/terms-of-service), and which plan a key has it does not tell."""
 _NEWS_GOOD_FOR = timedelta(days=1)
 
 
@@ -109,7 +112,7 @@ class WebQuota:
             if reserved is not None:
                 await _count(conn, reserved, month, -1)
             await _count(conn, answer.vendor, month, answer.cost)
-            if not self._good_for:
+            if not self._good_for or answer.vendor in NOT_KEPT:
                 return
             await conn.execute(
                 """INSERT INTO web_search_answers (tenant_id, question, kind, answer, asked_at)

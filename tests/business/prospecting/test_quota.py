@@ -101,6 +101,16 @@ async def test_a_vendor_whose_month_is_used_up_is_passed_over_and_then_nothing_i
     assert len(asked.asked()) == 6
 
 
+async def test_what_may_not_be_stored_is_asked_anew(
+    database: Database, clock: FixedClock, tenants: Tenants, web: WebSearch
+) -> None:
+    quota = WebQuota(database, clock, monthly=1)
+    mine = quota.of(tenants.one.id, web)
+    await mine.pages(Query("arquitetura Santos"))
+    answers = [await mine.pages(Query("arquitetura Campinas")) for _ in range(2)]
+    assert [(answer.vendor, answer.cost) for answer in answers] == [("Brave", 1), ("Serper", 1)]
+
+
 async def test_hunts_that_race_spend_no_more_than_the_quota_and_what_failed_is_not_counted(
     database: Database, clock: FixedClock, tenants: Tenants, vendors: Launched, asked: Control
 ) -> None:
