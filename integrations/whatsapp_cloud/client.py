@@ -338,6 +338,8 @@ class WhatsAppCloud:
                 for name, value in answer["error"].items()
             }
             raise from_graph(status, error, response.headers)
+        if status == 429:  # of something before the API: nothing was taken
+            raise from_graph(status, {"code": 4, "message": "HTTP 429"}, response.headers)
         if status >= 500:
             raise unavailable(f"HTTP {status} without a Graph answer")
         if status >= 300 or not isinstance(answer, dict):

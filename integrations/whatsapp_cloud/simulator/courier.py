@@ -1,6 +1,7 @@
 """Webhooks on their way to us, as Meta sends them: signed, one POST each, again and again until they are taken.
 
-Meta tries for seven days with growing gaps and keeps no order; here the gaps begin at 0.1 s and end at 10 s.
+Meta tries for seven days with growing gaps and keeps no order; here the gaps begin at 0.1 s and end at 10 s. What waits
+is in memory: it is lost when this process ends.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ import contextlib
 import json
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,7 +19,7 @@ import httpx
 from integrations.whatsapp_cloud.signature import HEADER, sign
 from integrations.whatsapp_cloud.simulator.state import State
 
-_FIRST_GAP, _LONGEST_GAP = 0.1, 10.0
+_FIRST_GAP = 0.1
 
 
 @dataclass
@@ -38,6 +40,10 @@ class Config:
     """New templates are approved at once (else they stay PENDING until POST /__template)."""
     copies: int = 1
     """How often each webhook is posted."""
+    parallel: int = 1
+    """Posts under way at once; with more than one the order is nobody's."""
+    longest_gap: float = 10.0
+    """Seconds between two tries of a webhook that is not taken, at most."""
     batch: int = 1
     """Up to so many waiting webhooks in one body, as entries of it."""
     paused: bool = False
@@ -70,25 +76,26 @@ class Courier:
         self.last_status: int | None = None
         self._state = state
         self._config = config
-        self._waiting: list[_Parcel] = []
-        self._under_way = 0
+        self._waiting: deque[_Parcel] = deque()
+        self._later: list[_Parcel] = []
+        self._under_way: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._random = random.Random(7)
         self._http: httpx.AsyncClient | None = None
 
     @property
     def pending(self) -> int:
-        return len(self._waiting) + self._under_way
+        return len(self._waiting) + len(self._later) + len(self._under_way)
 
     def post(self, waba_id: str, field: str, value: dict[str, Any]) -> None:
         """One change, to be delivered soon."""
         entry = {"id": waba_id, "time": int(time.time()), "changes": [{"value": value, "field": field}]}
-        self._waiting.append(_Parcel(entry, time.monotonic()))
+        self._waiting.append(_Parcel(entry, 0.0))
         self._wake.set()
 
     def wake(self) -> None:
         """Look again: the callback or the configuration changed."""
-        for parcel in self._waiting:
+        for parcel in self._later:
             parcel.due = 0.0
         self._wake.set()
 
@@ -100,26 +107,30 @@ class Courier:
         """Deliver, until cancelled."""
         async with httpx.AsyncClient(trust_env=False, timeout=10.0) as self._http:
             while True:
-                parcels = self._next()
-                if not parcels:
-                    self._wake.clear()
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), 0.1 if self._waiting else None)
-                    continue
-                self._under_way = len(parcels)
-                body = whole([parcel.entry for parcel in parcels])
-                status = None
-                for _ in range(max(1, self._config.copies)):
-                    status = await self.deliver(body)
-                self._under_way = 0
-                if status is not None and 200 <= status < 300:
-                    self.taken += len(parcels)
-                    continue
-                self.refused += 1
-                for parcel in parcels:
-                    gap = min(_FIRST_GAP * 2**parcel.tries, _LONGEST_GAP)
-                    parcel.tries, parcel.due = parcel.tries + 1, time.monotonic() + gap
-                self._waiting += parcels
+                while len(self._under_way) < max(1, self._config.parallel) and (parcels := self._next()):
+                    task = asyncio.create_task(self._bring(parcels))
+                    self._under_way.add(task)
+                    task.add_done_callback(self._brought)
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), 0.05 if self._later else None)
+
+    async def _bring(self, parcels: list[_Parcel]) -> None:
+        body, status = whole([parcel.entry for parcel in parcels]), None
+        for _ in range(max(1, self._config.copies)):
+            status = await self.deliver(body)
+        if status is not None and 200 <= status < 300:
+            self.taken += len(parcels)
+            return
+        self.refused += 1
+        for parcel in parcels:
+            gap = min(_FIRST_GAP * 2**parcel.tries, self._config.longest_gap)
+            parcel.tries, parcel.due = parcel.tries + 1, time.monotonic() + gap
+        self._later += parcels
+
+    def _brought(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._wake.set()
 
     async def deliver(
         self, body: bytes, signature: str | None = "right", content_type: str = "application/json"
@@ -155,14 +166,14 @@ class Courier:
         if self._config.paused or self._state.callback is None:
             return []
         now = time.monotonic()
-        ready = [parcel for parcel in self._waiting if parcel.due <= now]
-        if self._config.order == "reverse":
-            ready.reverse()
-        elif self._config.order == "shuffle":
-            self._random.shuffle(ready)
-        chosen = ready[: max(1, self._config.batch)]
-        for parcel in chosen:
-            self._waiting.remove(parcel)
+        if any(parcel.due <= now for parcel in self._later):
+            self._waiting += [parcel for parcel in self._later if parcel.due <= now]
+            self._later = [parcel for parcel in self._later if parcel.due > now]
+        chosen: list[_Parcel] = []
+        while self._waiting and len(chosen) < max(1, self._config.batch):
+            if self._config.order == "shuffle":
+                self._waiting.rotate(self._random.randrange(len(self._waiting)))
+            chosen.append(self._waiting.pop() if self._config.order == "reverse" else self._waiting.popleft())
         return chosen
 
 

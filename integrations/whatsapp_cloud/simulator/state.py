@@ -143,6 +143,8 @@ class State:
         self.callback: str | None = None
         self.chats: dict[str, Chat] = {}
         self.contacts: dict[str, Contact] = {}
+        self._threads: dict[tuple[str, str], list[Chat]] = {}
+        self._known: dict[str, Contact] = {}
         self.templates: dict[str, dict[str, dict[str, Any]]] = {}
         """waba id → template id → as told by the API"""
         self.media: dict[str, dict[str, Any]] = {}
@@ -187,11 +189,14 @@ class State:
         if kind == "chat":
             chat = Chat(**line["chat"])
             self.chats[chat.id] = chat
+            self._threads.setdefault((chat.number_id, chat.contact), []).append(chat)
         elif kind == "status":
             if line["id"] in self.chats:
                 self.chats[line["id"]].statuses.append([line["status"], line["at"], line["code"]])
         elif kind == "contact":
-            self.contacts[line["contact"]["wa_id"]] = Contact(**line["contact"])
+            contact = Contact(**line["contact"])
+            self.contacts[contact.wa_id] = contact
+            self._known |= dict.fromkeys((contact.wa_id, contact.phone, contact.user_id), contact)
         elif kind == "template":
             self.templates[line["waba_id"]][line["template"]["id"]] = line["template"]
         elif kind == "media":
@@ -228,8 +233,7 @@ class State:
     def contact(self, told: str, name: str = "") -> Contact:
         """The contact of a phone number, wa_id or user id; made when new."""
         digits = told.lstrip("+")
-        found = next((one for one in self.contacts.values() if told in (one.user_id, one.phone, one.wa_id)), None)
-        found = found or self.contacts.get(wa_id_of(digits))
+        found = self._known.get(digits) or self._known.get(wa_id_of(digits))
         if found is None or (name and found.name != name):
             wa_id = found.wa_id if found else wa_id_of(digits)
             made = Contact(
@@ -244,11 +248,11 @@ class State:
         return found
 
     def thread(self, number_id: str, wa_id: str) -> list[Chat]:
-        return [one for one in self.chats.values() if one.number_id == number_id and one.contact == wa_id]
+        return self._threads.get((number_id, wa_id), [])
 
     def window_open(self, number_id: str, wa_id: str, now: datetime) -> bool:
         """Whether the contact wrote in the last 24 hours."""
-        last = max((one.at for one in self.thread(number_id, wa_id) if one.direction == "in"), default=None)
+        last = next((one.at for one in reversed(self.thread(number_id, wa_id)) if one.direction == "in"), None)
         return last is not None and now - datetime.fromtimestamp(last, UTC) < WINDOW
 
     def _secret(self, name: str, prefix: str) -> str:

@@ -1,5 +1,6 @@
 """A WhatsApp in a process of its own, clients that ask it, and an address of ours to which it posts."""
 
+import dataclasses
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,24 +16,14 @@ from integrations.sandbox_http import Launched
 from integrations.whatsapp_cloud.client import WhatsAppCloud
 from integrations.whatsapp_cloud.signature import HEADER, challenge, verify
 from integrations.whatsapp_cloud.simulator import launch
+from integrations.whatsapp_cloud.simulator.courier import Config
 from integrations.whatsapp_cloud.simulator.launch import Secrets
 from integrations.whatsapp_cloud.simulator.state import ACCOUNTS
 from integrations.whatsapp_cloud.webhooks import Item, parse
 
 WABA, NUMBER = ACCOUNTS[0].waba_id, ACCOUNTS[0].number_id
 LEAD = "5519999990001"
-PLAIN = {
-    "statuses": "delivered",
-    "identity": "both",
-    "order": "straight",
-    "early": False,
-    "window": True,
-    "approve": True,
-    "copies": 1,
-    "batch": 1,
-    "paused": False,
-    "shift": 0.0,
-}
+PLAIN = dataclasses.asdict(Config())
 
 
 class Control:
@@ -115,7 +106,10 @@ class Ours:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 64  # many post at once
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/webhook"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()

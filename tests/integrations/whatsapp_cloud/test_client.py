@@ -121,6 +121,13 @@ async def test_a_message_whose_answer_is_lost_is_never_sent_twice(
     assert control.seen() == before + 1
 
 
+async def test_a_bare_429_is_a_pause_and_nothing_was_taken(client: WhatsAppCloud, control: Control) -> None:
+    control.fail("html", status=429, path="/messages")
+    with pytest.raises(Unavailable) as pause:
+        await client.send(NUMBER, LEAD, HELLO)
+    assert (pause.value.code, pause.value.retry_after) == ("whatsapp_throttled", 60.0)
+
+
 async def test_without_a_connection_nothing_was_sent(connect: Callable[..., WhatsAppCloud]) -> None:
     with pytest.raises(Unavailable) as nobody:
         await connect(base_url="http://127.0.0.1:9").send(NUMBER, LEAD, HELLO)
