@@ -197,11 +197,9 @@ async def _own_site(look: Look) -> None:
     shared = {url: sum(word in where for word in words) for where, url in found.items() if not is_social(where)}
     for url in sorted((url for url, count in shared.items() if count), key=lambda url: -shared[url])[:2]:
         page = await look.read(urljoin(url, "/"))
-        if look.finds.own_hosts:
-            return
-        for link in page.facts.links:
+        for link in page.facts.links:  # where the contacts stand, by which it may be known
             if host(link.url) == host(url) and "contat" in folded(f"{link.text} {link.url}"):
-                await look.read(link.url)
+                await _counted(_read(look, link.url), look.used)
                 break
         if look.finds.own_hosts:
             return
