@@ -161,7 +161,7 @@ async def crm_record(ctx: ToolContext, args: RecordArgs) -> CrmRecordResult:
         purpose=record.purpose,
         since=record.created_at,
         tags=list(record.tags),
-        fields=field_rows(record),
+        fields=field_rows(record, team),
         deals=[deal_row(n, deal, faces.get(deal.id), team) for n, deal in enumerate(deals, 1)],
         tasks=await _task_rows(ctx, tasks, team),
         timeline=entry_rows(entries, team, who.time_zone),

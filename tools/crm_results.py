@@ -257,10 +257,10 @@ def found_row(n: int, found: Found, team: Mapping[str, str]) -> RecordRow:
     )
 
 
-def field_rows(record: Contact | Company) -> list[FieldRow]:
+def field_rows(record: Contact | Company, team: Mapping[str, str]) -> list[FieldRow]:
     """Every known field and key with its source and since when it is known, in the order of a record card."""
     subject = Subject.CONTACT if isinstance(record, Contact) else Subject.COMPANY
-    rows = Field(default_factory=list)
+    rows: list[FieldRow] = []
     for name in FIELDS[subject]:
         if name not in _NOT_SHOWN and (value := getattr(record, name)) is not None:
             rows.append(_field(name, value, record.facts.get(name), record.created_at))
@@ -277,7 +277,7 @@ def field_rows(record: Contact | Company) -> list[FieldRow]:
         )
         for key in record.keys
     ]
-    return rows
+    return [row.model_copy(update={"reference": team.get(row.reference, row.reference)}) for row in rows]
 
 
 def _field(name: str, value: Any, fact: Fact | None, since: datetime) -> FieldRow:

@@ -23,7 +23,7 @@ IdentityOf = Callable[[str, str], Awaitable[Identity]]
 
 async def plan_erase(crm: Crm, who: Identity, subject: Subject, record_id: str, *, keep_out: bool) -> Change:
     """The change that erases a record and all that hangs on it. `keep_out`: its telephones and addresses are not to be
-    contacted again, whoever brings them. Refused: crm_not_allowed (also for who may change only their own), crm_unknown.
+    contacted again, whoever brings them. Refused: crm_not_allowed (who may change only their own too), crm_unknown.
     """
     crm.must_be_allowed_to_erase(who)
     record: Contact | Company
@@ -50,7 +50,7 @@ async def plan_erase(crm: Crm, who: Identity, subject: Subject, record_id: str, 
 
 
 class CrmErasure:
-    """The handler of approved erasures. `identity_of` reads who proposed it again: who may not erase any more, cannot."""
+    """The handler of approved erasures. `identity_of` reads who proposed it again: whoever lost the right, cannot."""
 
     kind = KIND
     area = AREA

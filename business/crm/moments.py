@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from core.errors import ArgumentsWrong
 from core.words import squeezed
 
-MORNING = time(9)
+MORNING = (9, 0)
 
 _DAYS = (
     ("segunda", "lunes", "monday"),
@@ -32,7 +32,8 @@ _MONTHS = (
 _MONTH = {word: number for number, words in enumerate(_MONTHS, 1) for word in words.split()}
 _WEEKDAY = {word: number for number, words in enumerate(_DAYS) for word in words}
 _NUMBERS = {
-    **dict.fromkeys(("um", "uma", "un", "una", "one", "a", "an"), 1), **dict.fromkeys(("dois", "duas", "dos", "two"), 2),
+    **dict.fromkeys(("um", "uma", "un", "una", "one", "a", "an"), 1),
+    **dict.fromkeys(("dois", "duas", "dos", "two"), 2),
     **dict.fromkeys(("tres", "three"), 3), **dict.fromkeys(("quatro", "cuatro", "four"), 4),
     **dict.fromkeys(("cinco", "five"), 5),
 }  # fmt: skip
@@ -48,7 +49,8 @@ _IN = re.compile(
 )
 _SLASHED = re.compile(r"\b(\d{1,2})/(\d{1,2})(?:/(\d{4}|\d{2}))?\b")
 _NAMED = re.compile(
-    rf"\b(?:(?:dia|el|on|no dia|the)\s+)?(\d{{1,2}})(?:st|nd|rd|th|o)?\s+(?:de |of )?({'|'.join(_MONTH)})\b(?:\s+(?:de |del )?(\d{{4}}))?"
+    rf"\b(?:(?:dia|el|on|no dia|the)\s+)?(\d{{1,2}})(?:st|nd|rd|th|o)?\s+(?:de |of )?({'|'.join(_MONTH)})\b"
+    r"(?:\s+(?:de |del )?(\d{4}))?"
 )
 _NAMED_EN = re.compile(rf"\b({'|'.join(_MONTH)})\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(\d{{4}}))?")
 _DAY_OF_MONTH = re.compile(r"\b(?:no |el |on the )?(?:dia |the )(\d{1,2})(?:st|nd|rd|th)?\b(?!\s*[/:h])")
@@ -67,10 +69,10 @@ _CLOCK = re.compile(
     r"|\b(?:as|at|a las|a la)\s+(\d{1,2})\b(?!\s*[/%])"
 )
 _PARTS = [
-    (r"meio[- ]dia|noon|mediodia", time(12)),
+    (r"meio[- ]dia|noon|mediodia", (12, 0)),
     (r"de manha|pela manha|cedo|in the morning|por la manana|de la manana|tomorrow morning", MORNING),
-    (r"(?:a|de|da|esta|por la) tarde|afternoon", time(14)),
-    (r"(?:a|de|da|esta|por la) (?:noite|noche)|tonight|evening", time(19)),
+    (r"(?:a|de|da|esta|por la) tarde|afternoon", (14, 0)),
+    (r"(?:a|de|da|esta|por la) (?:noite|noche)|tonight|evening", (19, 0)),
 ]
 
 
@@ -115,7 +117,7 @@ def find_due(text: str, *, now: datetime, time_zone: str) -> Due | None:
         assert clock is not None
         if datetime.combine(day, clock, zone) <= local:
             day += timedelta(days=1)
-    at = datetime.combine(day, clock or MORNING, zone)
+    at = datetime.combine(day, clock or time(*MORNING), zone)
     if at <= local:
         if clock is None and day == local.date():
             at = datetime.combine(day, time(23, 59), zone)  # "hoje", said after nine
@@ -180,7 +182,7 @@ def _clock(words: str, said: list[str]) -> time | None:
         for told, clock in _PARTS:
             if part := re.search(rf"\b(?:{told})\b", words):
                 said.append(part[0])
-                return clock
+                return time(*clock)
         return None
     hour = int(found[1] or found[4] or found[6])
     minute = int(found[2] or 0)

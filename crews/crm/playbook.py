@@ -11,7 +11,8 @@ from typing import Any
 from core.turn import ToolRecord, Turn
 from core.words import folded, plain
 from crews.contract import CrewTask
-from crews.crm.request import WRITES, Asked, keys_in_text, understand
+from crews.crm.named import keys_in_text
+from crews.crm.request import WRITES, Asked, understand
 from crews.crm.words import Words
 from llm.messages import ToolCall
 from tools.crm import PENDING_IMPORT
@@ -22,7 +23,8 @@ _IS_NEW = re.compile(
     r"\b(?:nov[oa]|outr[oa]|new|another|different|nuev[oa]|otr[oa]|nenhum\w*|none|ningun\w*|neither)\b"
 )
 _YES = re.compile(
-    r"\b(?:sim|s|pode|importa\w*|import|manda|vai|ok|okay|isso|claro|yes|yep|sure|go ahead|do it|si|dale|adelante|confirm\w*"
+    r"\b(?:sim|s|pode|importa\w*|import|manda|vai|ok|okay|isso|claro|yes|yep|sure|go ahead|do it|si|dale|adelante"
+    r"|confirm\w*"
     r"|bring)\b"
 )
 _NO = re.compile(r"\b(?:nao|no|nope|cancel\w*|deixa|esquece|never ?mind|dejalo|olvida\w*)\b")

@@ -1,8 +1,7 @@
 """What a person asks of the CRM, read from their words by rules: which tool, whom it is about, what they said.
 
 Used by the playbook, which has no model to understand with. Portuguese, English and Spanish, with or without accents.
-What cannot be read safely is left out, and the playbook asks for it. Names are what remains of a sentence when the words
-of the request are taken away.
+What cannot be read safely is left out, and the playbook asks for it.
 """
 
 import re
@@ -12,7 +11,8 @@ from typing import Any
 
 from business.crm.moments import find_due
 from core.errors import ArgumentsWrong
-from core.words import folded, plain
+from core.words import plain
+from crews.crm.named import bare_name, keys_in_text, pointed_at
 from tools.amounts import NamedAmount, amounts_in
 from tools.crm_targets import place_named
 
@@ -30,99 +30,13 @@ class Asked:
     """What of the result is asked for: "where_from", "phone", …; empty for all of it."""
 
 
-# --- words ----------------------------------------------------------------------------------------
-
-_POLITE = (
-    "por favor please favor me voce vc you pode poderia podes can could would quero queria gostaria preciso need want i"
-    " quiero necesito puedes podrias lets vamos agora now ahora ai aqui here entao ok oi ola hi hello bom dia hey ja"
-    " so tambem tambien also just"
-)
-_ASKING = (
-    "qual quais que quem cual cuales quien what which who whose where onde donde como how o_que is are was esta estao"
-    " foi tem temos tenho tinha ha hay tiene tenemos tengo sabe sabemos saber know have has does do did we e eh es são sao"
-    " tudo todo todos todas all everything algum alguma any"
-)
-_LOOKING = (
-    "mostra mostrar mostre mostrame muestra muestrame muestre ver veja ve abre abrir abra open show see view display"
-    " busca buscar busque buscame procura procurar procure ache acha achar encontra encontrar encontre find search look"
-    " up for lookup consulta consultar consulte traz traga trae get give da diga dime diz tell lista listar list liste"
-    " puxa puxar pega pegar localiza localizar"
-)
-_NOUNS = (
-    "contato contatos contact contacts contacto contactos cliente clientes customer customers client clients lead leads"
-    " empresa empresas company companies pessoa pessoas person people persona personas ficha fichas cadastro cadastros"
-    " registro registros record records card cartao perfil profile dados data datos informacoes informacao information"
-    " info informacion telefone telefones fone celular numero phone number telefono cell mobile zap whatsapp email e-mail"
-    " mail correo cargo title endereco address direccion cidade city ciudad historico historial history timeline"
-    " conversa crm base sistema system lista negocio negocios deal deals negocio oportunidade oportunidades opportunity"
-    " opportunities oportunidad oportunidades venda venta sale cnpj cpf documento instagram linkedin site nome name nombre"
-    " dono responsavel owner responsable"
-)
-_SMALL = (
-    "o a os as um uma uns umas the an el la los las un una unos unas do da dos das de del di no na nos nas em en in on at"
-    " ao aos com con with para pra pro to of from sobre about acerca por for e y and seu sua meu minha my mi nosso nossa"
-    " our nuestro nuestra esse essa este esta s chamado chamada called llamado llamada"
-)
-_STOP = frozenset(f"{_POLITE} {_ASKING} {_LOOKING} {_NOUNS} {_SMALL}".split())
-_LINKS = frozenset("do da dos das de del di e y la los las the of and and &".split())
-_TOKEN = re.compile(r"[^\s,;:!?\"“”()]+")
-_QUOTED = re.compile(r"[\"“«']([^\"”»']{2,120})[\"”»'](?!\w)")
-
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_LINKEDIN = re.compile(r"(?:https?://)?(?:\w+\.)?linkedin\.com/\S+", re.I)
-_INSTAGRAM = re.compile(r"(?:https?://)?(?:www\.)?instagram\.com/\S+|(?<![\w.])@[a-z0-9._]{2,30}", re.I)
-_DOCUMENT = re.compile(
-    r"\b\d{2}\.?[\dA-Z]{3}\.?[\dA-Z]{3}/[\dA-Z]{4}-?\d{2}\b|\b\d{3}\.\d{3}\.\d{3}-\d{2}\b|\b\d{14}\b"
-)
-_PHONE = re.compile(r"(?<![\w/.,$-])(?:\+?\d{1,3}[\s.-]?)?(?:\(?\d{2,3}\)?[\s.-]?)?\d{4,5}[\s.-]?\d{4}(?![\w/])")
-_SITE = re.compile(r"\b(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org)(?:\.br)?\b(?!@)", re.I)
-_KEY_LABELS = re.compile(
-    r"\b(?:telefone|tel|fone|celular|cel|whatsapp|whats|zap|phone|mobile|cell|number|telefono|movil|numero|número"
-    r"|teléfono|e-?mail|mail|correo|cnpj|cpf|instagram|insta|linkedin|site|website|web)\b\s*(?:[:=]|é|eh|is|es)?\s*$",
-    re.I,
-)
-
-
-def bare_name(text: str, *more: str) -> str:
-    """What remains of a sentence without the words of a request: "me mostra a ficha da Padaria Sol" → "Padaria Sol".
-    What stands in quotes is the name. `more`: further words of this request, plain."""
-    if quoted := _QUOTED.search(text):
-        return quoted[1].strip()
-    stop = _STOP | set(more)
-    kept: list[tuple[str, bool]] = []
-    for token in _TOKEN.findall(re.sub(r"(?<=\w)['’]s\b", "", text)):
-        word = plain(token).strip(".'’-")
-        proper = token[:1].isupper() and bool(kept)  # "Fone Fácil": a capital within the sentence is part of a name
-        kept.append((token.strip(".'’"), word in stop and not (proper and word not in _LINKS)))
-    while kept and kept[0][1]:
-        kept.pop(0)
-    while kept and kept[-1][1]:
-        kept.pop()
-    words = [
-        (token, gone) for place, (token, gone) in enumerate(kept)
-        if not gone or (plain(token) in _LINKS and 0 < place < len(kept) - 1 and not kept[place - 1][1])
-    ]  # fmt: skip
-    while words and words[-1][1]:
-        words.pop()
-    return " ".join(token for token, _ in words).strip()
-
-
-def keys_in_text(text: str) -> tuple[list[str], str]:
-    """(telephones, e-mails, documents and profiles as written; the text without them and their labels)."""
-    found: list[tuple[int, str]] = []
-    for pattern in (_EMAIL, _LINKEDIN, _INSTAGRAM, _DOCUMENT, _PHONE):
-        while match := pattern.search(text):
-            found.append((match.start(), match[0].strip()))
-            before = _KEY_LABELS.sub("", text[: match.start()].rstrip()).rstrip(" ,;:-")
-            text = f"{before},{' ' * max(1, match.end() - len(before) - 1)}{text[match.end() :].lstrip()}"
-    return [one for _, one in sorted(found)], re.sub(r"\s+", " ", text).strip(" ,;")
-
-
 # --- what is asked --------------------------------------------------------------------------------
 
 _NOT_THERE = re.compile(
-    r"\b(?:previs(?:ao|ion)|forecast|taxa de|tasa de|rate of|closing rate|conversion rate|boletos?|nota fiscal|invoices?|factura\w*|contas a pagar"
-    r"|gera um contrato|converte mais|(?:anuncio|campanha|campana|ad|campaign)\b.{0,30}\b(?:trouxe|trajo|brought|gerou|veio|client\w+|customer))\b"
+    r"\b(?:previs(?:ao|ion)|forecast|taxa de|tasa de|rate of|closing rate|conversion rate|boletos?|nota fiscal"
+    r"|invoices?|factura\w*|contas a pagar"
+    r"|gera um contrato|converte mais|(?:anuncio|campanha|campana|ad|campaign)\b.{0,30}\b(?:trouxe|trajo|brought"
+    r"|gerou|veio|client\w+|customer))\b"
 )
 """What people ask of a CRM, and what this one does not do."""
 _EXPORT = re.compile(r"\b(?:export\w*|baix(?:a|ar|e)|download\w*|descarg\w*|gera\w*|tira\w*|manda\w*)\b")
@@ -130,27 +44,34 @@ _LISTS = re.compile(r"\b(?:contat\w+|contact\w*|client\w+|customers?|empresas?|c
 _FILE = re.compile(r"\b(?:csv|excel|xlsx|planilha|spreadsheet|planilla|arquivo|file|archivo|hoja)\b")
 _IMPORT = re.compile(r"\b(?:import\w*|sub(?:ir|e|a) (?:a|essa|esta|la|minha) (?:lista|planilha|planilla)|upload)\b")
 _ERASE = re.compile(
-    r"\b(?:apag\w+|exclu\w+|delet\w+|elimin\w+|esquec\w+|eras\w+|forget|borr\w+|remov\w+|remove|tir[ae] d[ao] (?:crm|base|sistema))\b"
+    r"\b(?:apag\w+|exclu\w+|delet\w+|elimin\w+|esquec\w+|eras\w+|forget|borr\w+|remov\w+|remove|tir[ae] d[ao] (?:crm"
+    r"|base|sistema))\b"
 )
 _NO_CONTACT = re.compile(
-    r"\bopt.?out\b|\bdescadastr\w+|\bunsubscrib\w+|\bdo.not.contact\b|\b(?:lista negra|blacklist|blocklist|blocked list)\b"
+    r"\bopt.?out\b|\bdescadastr\w+|\bunsubscrib\w+|\bdo.not.contact\b|\b(?:lista negra|blacklist|blocklist"
+    r"|blocked list)\b"
     r"|\bbloque\w+|\bblock\b"
     r"|\b(?:nao|nunca|never|no|don ?'?t|dont|not|sem|stop|par(?:a|ar|em|e) de|deja(?:r|n)? de|jamais)\b.{0,40}"
-    r"\b(?:contat\w+|contact\w*|ligar|ligue\w*|liga(?:r|mos)?|mand\w+|envi\w+|escrev\w+|message\w*|messaging|call\w*|writ\w+"
+    r"\b(?:contat\w+|contact\w*|ligar|ligue\w*|liga(?:r|mos)?|mand\w+|envi\w+|escrev\w+|message\w*|messaging|call\w*"
+    r"|writ\w+"
     r"|perturb\w+|mensage\w+|receb\w+|incomod\w+|llam\w+|escrib\w+|molest\w+|recib\w+|text|email\w*)\b"
 )
 _AGAIN = re.compile(
-    r"\b(?:desbloque\w+|unblock|pode(?:mos)? (?:voltar|contatar|ligar)|voltar a contat\w+|contact again|de novo|otra vez)\b"
+    r"\b(?:desbloque\w+|unblock|pode(?:mos)? (?:voltar|contatar|ligar)|voltar a contat\w+|contact again|de novo"
+    r"|otra vez)\b"
 )
 _WHERE_FROM = re.compile(
     r"\b(?:de onde|where|de donde|origem|origen|fonte|fontes|sources?|fuente|procedencia)\b.*"
-    r"\b(?:dad(?:o|os)|data|datos|contat\w+|contact\w*|tem(?:os)?|have|got|get|veio|vieram|came|come|saiu|sali\w+|vien\w+|vino"
+    r"\b(?:dad(?:o|os)|data|datos|contat\w+|contact\w*|tem(?:os)?|have|got|get|veio|vieram|came|come|saiu|sali\w+"
+    r"|vien\w+|vino"
     r"|tir\w+|sac\w+|peg\w+|consegu\w+|obtuv\w+|telefone|telefono|phone|number|numero|e-?mail|info\w*|cadastro|ficha)\b"
     r"|\b(?:origem|fonte|origen|fuente|source) (?:d[aeo]s?|del?|of)\b"
 )
 _COPY = re.compile(
-    r"\b(?:copia|copy|export\w*|tod[oa]s) (?:d[aeo]s?|os|of|de|los|the|all|her|his)* ?(?:seus|meus|sus|mis|their|all the)? ?"
-    r"(?:dados|data|datos)\b|\b(?:dados|data|datos) (?:d[aeo]|del?|of|que) .*\blgpd\b|\blgpd\b.*\b(?:dados|data|datos)\b"
+    r"\b(?:copia|copy|export\w*|tod[oa]s) (?:d[aeo]s?|os|of|de|los|the|all|her|his)* ?(?:seus|meus|sus|mis|their"
+    r"|all the)? ?"
+    r"(?:dados|data|datos)\b|\b(?:dados|data|datos) (?:d[aeo]|del?|of|que) .*\blgpd\b|\blgpd\b.*\b(?:dados|data"
+    r"|datos)\b"
 )
 _MERGE = re.compile(
     r"\b(?:junt\w+|un[aei]r?\b|unific\w+|mescl\w+|merg\w+|fusion\w+|combin\w+|mesma pessoa|same person|misma persona)\b"
@@ -161,22 +82,28 @@ _TASK = re.compile(
     r"|follow.?ups?|agend(?:a|ar|e)|schedule|compromissos?)\b"
 )
 _DONE = re.compile(
-    r"\b(?:conclu\w+|finaliz\w+|terminei|termine|complet\w+|done|finish\w*|hech[ao]|feit[ao]|fiz|marc\w+ .*(?:feit|conclu|pront)\w+"
+    r"\b(?:conclu\w+|finaliz\w+|terminei|termine|complet\w+|done|finish\w*|hech[ao]|feit[ao]|fiz|marc\w+ .*(?:feit"
+    r"|conclu|pront)\w+"
     r"|ja (?:liguei|falei|fiz|mandei)|hice|listo)\b"
 )
 _LIST = re.compile(
-    r"\b(?:quais|qual|minhas|lista\w*|mostra\w*|ver|what|which|show|list|my|cuales|mis|muestra\w*|tenho|tem|tengo|hay|ha"
+    r"\b(?:quais|qual|minhas|lista\w*|mostra\w*|ver|what|which|show|list|my|cuales|mis|muestra\w*|tenho|tem|tengo"
+    r"|hay|ha"
     r"|temos|have|que tareas|que tarefas|proximas|pendentes|pendientes|pending|atrasad\w+|overdue)\b"
 )
 _ADD_TASK = re.compile(
-    r"\b(?:lembr(?:a|e|ar|ete)\b|me lembr\w*|remind\b|remind me|recuerda\w*|recuerdame|recordar\w*|cri(?:a|e|ar)\b|adicion\w+"
-    r"|nova|new|add|create|crea|agrega\w*|agend(?:a|ar|e)\b|schedule|anot\w+|coloc\w+|bot(?:a|ar)|poe|put|set|marc(?:a|ar|e)\b)"
+    r"\b(?:lembr(?:a|e|ar|ete)\b|me lembr\w*|remind\b|remind me|recuerda\w*|recuerdame|recordar\w*|cri(?:a|e|ar)\b"
+    r"|adicion\w+"
+    r"|nova|new|add|create|crea|agrega\w*|agend(?:a|ar|e)\b|schedule|anot\w+|coloc\w+|bot(?:a|ar)|poe|put|set"
+    r"|marc(?:a|ar|e)\b)"
 )
 _BOARD = re.compile(
     r"\b(?:funil|pipeline|kanban|embudo|funnel|quadro|board|tablero|etapas|stages)\b"
-    r"|\b(?:negocios?|deals?|oportunidades?|opportunit\w+|vendas|ventas|leads?)\b.{0,25}\b(?:abert\w+|open|abiert\w+|andamento|ongoing"
+    r"|\b(?:negocios?|deals?|oportunidades?|opportunit\w+|vendas|ventas|leads?)\b.{0,25}\b(?:abert\w+|open|abiert\w+"
+    r"|andamento|ongoing"
     r"|curso|parad\w+|fechad\w+|perdid\w+|ganh\w+|etapa|stage|negociacao|negotiation|proposta)\b"
-    r"|\b(?:quant\w+|how many|cuant\w+|quais|que|which|what|cuales|lista\w*|list|mostra\w*|show|muestra\w*|total|valor total)\b"
+    r"|\b(?:quant\w+|how many|cuant\w+|quais|que|which|what|cuales|lista\w*|list|mostra\w*|show|muestra\w*|total"
+    r"|valor total)\b"
     r".{0,25}\b(?:negocios|deals|oportunidades|opportunities|negociacao|negotiation|negociacion)\b"
 )
 _WON = re.compile(
@@ -184,27 +111,34 @@ _WON = re.compile(
 )
 _LOST = re.compile(r"\b(?:perd(?:emos|i|eu|id[oa]|imos|io)|lost|desisti\w+)\b")
 _MOVE = re.compile(
-    r"\b(?:mov(?:e|a|er|i)|mud(?:a|ar|e)|pass(?:a|ar|e)|coloc(?:a|ar|que)|poe|bot(?:a|ar|e)|avanc\w+|lev(?:a|ar|e)|move|put|push"
+    r"\b(?:mov(?:e|a|er|i)|mud(?:a|ar|e)|pass(?:a|ar|e)|coloc(?:a|ar|que)|poe|bot(?:a|ar|e)|avanc\w+|lev(?:a|ar|e)"
+    r"|move|put|push"
     r"|advance|muev\w+|pas(?:a|ar|e)|pon(?:er|go)?|llev\w+|transfer\w+|set|cambia\w*|change)\b"
 )
 _DEAL = re.compile(r"\b(?:negocios?|deals?|oportunidades?|opportunit\w+|oportunidad|negociacao|negociacion)\b")
 _NEW = re.compile(
-    r"\b(?:cri(?:a|ar|e)|abr(?:e|ir|a)|nov[oa]|adicion(?:a|e|ar)|cadastr(?:a|e|ar)|registr(?:a|e|ar)|inclu(?:i|a|ir)|inser(?:e|ir)"
-    r"|salv(?:a|e|ar)|add|save|create|open|new|register|enter|crea|crear|nuev[oa]|agreg(?:a|ar|ue)|guard(?:a|ar|e)|anad(?:e|ir)"
+    r"\b(?:cri(?:a|ar|e)|abr(?:e|ir|a)|nov[oa]|adicion(?:a|e|ar)|cadastr(?:a|e|ar)|registr(?:a|e|ar)|inclu(?:i|a|ir)"
+    r"|inser(?:e|ir)"
+    r"|salv(?:a|e|ar)|add|save|create|open|new|register|enter|crea|crear|nuev[oa]|agreg(?:a|ar|ue)|guard(?:a|ar|e)"
+    r"|anad(?:e|ir)"
     r"|insert)\b"
 )
 _UPDATE = re.compile(
-    r"\b(?:atualiz\w+|mud(?:a|ar|e|ou)|troc(?:a|ar|e|ou)|alter\w+|corrig\w+|updat\w+|chang\w+|correct|actualiz\w+|cambi\w+|corrig\w+|novo|new|nuevo|agora|now|ahora|passou a ser)\b"
+    r"\b(?:atualiz\w+|mud(?:a|ar|e|ou)|troc(?:a|ar|e|ou)|alter\w+|corrig\w+|updat\w+|chang\w+|correct|actualiz\w+"
+    r"|cambi\w+|corrig\w+|novo|new|nuevo|agora|now|ahora|passou a ser)\b"
 )
 _TAG = re.compile(
-    r"\b(?:etiquet\w+|tags?|taguei|tagu\w+|tagged|labels?|marcador\w*)\b|\b(?:marc(?:a|ar|e|o|que)|mark|class?ific\w+) .+ (?:como|as) "
+    r"\b(?:etiquet\w+|tags?|taguei|tagu\w+|tagged|labels?|marcador\w*)\b|\b(?:marc(?:a|ar|e|o|que)|mark"
+    r"|class?ific\w+) .+ (?:como|as) "
 )
 _UNTAG = re.compile(r"\b(?:tir(?:a|ar|e)|remov\w+|remove|apag\w+|quit\w+|sac(?:a|ar)|delete|untag|desmarc\w+)\b")
 _ASSIGN = re.compile(
-    r"\b(?:atribu\w+|assign\w*|asign\w+|(?:novo )?responsavel|nova? don[oa]|owner|responsable|carteira|pass\w+ .+ (?:para|pra|pro) (?:o|a) |give .+ to )"
+    r"\b(?:atribu\w+|assign\w*|asign\w+|(?:novo )?responsavel|nova? don[oa]|owner|responsable|carteira"
+    r"|pass\w+ .+ (?:para|pra|pro) (?:o|a) |give .+ to )"
 )
 _NOTE = re.compile(
-    r"\b(?:anot\w+|notas?|notes?|observac\w+|registr\w+ (?:que|uma|um|a|o)|log|liguei|falei|conversei|visitei|reuniao|mandei|called"
+    r"\b(?:anot\w+|notas?|notes?|observac\w+|registr\w+ (?:que|uma|um|a|o)|log|liguei|falei|conversei|visitei"
+    r"|reuniao|mandei|called"
     r"|spoke|talked|met|visited|emailed|llame|hable|visite|me reuni|escribi|apunt\w+)\b"
 )
 _ENTRY = (
@@ -214,7 +148,8 @@ _ENTRY = (
     ("message", r"\b(?:mensagem|whatsapp|zap|message|messaged|mensaje)\b"),
 )
 _FIELDS = (
-    ("reach", r"telefone|fone|celular|numero|phone(?: number)?|number|telefono|movil|whats(?:app)?|zap|e-?mail|correo|mail|cnpj|cpf|instagram|linkedin"),
+    ("reach", r"telefone|fone|celular|numero|phone(?: number)?|number|telefono|movil|whats(?:app)?|zap|e-?mail|correo|mail"
+     r"|cnpj|cpf|instagram|linkedin"),
     ("city", r"cidade|city|ciudad"),
     ("title", r"cargo|funcao|job title|title|role|puesto"),
     ("address", r"endereco|address|direccion"),
@@ -222,10 +157,19 @@ _FIELDS = (
     ("company", r"empresa|company"),
     ("name", r"nome|name|nombre"),
 )  # fmt: skip
-_SHOWS_FIELD = ("phone", "email", "title", "city", "address", "company")
+_ASKED_FIELDS = (
+    ("phone", r"telefone|fone\b|celular|numero|phone|number|telefono|whats"),
+    ("email", r"e-?mail|correo"),
+)
+_TITLES = re.compile(
+    r"(?:gerente|diretora?|don[oa]|soci[oa]|ceo|compradora?|manager|director|owner|founder|vendedora?|coordenadora?"
+    r"|secretari[oa]|president\w|head|analista)\b"
+)
 _PLACES = frozenset(
-    "padaria loja clinica escritorio empresa restaurante mercado academia escola construtora oficina farmacia hotel pousada"
-    " imobiliaria agencia studio estudio salao pet consultorio grupo industria transportadora distribuidora bar cafe cafeteria"
+    "padaria loja clinica escritorio empresa restaurante mercado academia escola construtora oficina farmacia hotel"
+    " pousada"
+    " imobiliaria agencia studio estudio salao pet consultorio grupo industria transportadora distribuidora bar cafe"
+    " cafeteria"
     " pizzaria hamburgueria supermercado atelier colegio universidade hospital laboratorio fabrica autoescola barbearia"
     " panaderia bakery shop store clinic office company tienda oficina".split()
 )
@@ -236,14 +180,18 @@ WRITES = frozenset(
     {"crm_save", "crm_deal", "crm_task", "crm_mark", "crm_merge", "crm_do_not_contact", "crm_erase", "crm_import"}
 )
 _ASKS_HOW = re.compile(
-    r"^\W*(?:como|how|por ?que|why|posso|devo|podemos|can i|should (?:i|we)|puedo|debo|sera que|vale a pena|quem|who|quien"
-    r"|o que acontece|what happens|e se|what if|quando|when|cuando|quanto|quant[ao]s|how many|voce (?:ja )?\w+(?:ou|eu|iu)\b|did)\b"
+    r"^\W*(?:como|how|por ?que|why|posso|devo|podemos|can i|should (?:i|we)|puedo|debo|sera que|vale a pena|quem|who"
+    r"|quien"
+    r"|o que acontece|what happens|e se|what if|quando|when|cuando|quanto|quant[ao]s|how many|voce (?:ja )?\w+(?:ou"
+    r"|eu|iu)\b|did)\b"
 )
 _IF = re.compile(r"^\W*(?:se|if|si|caso|quando|when|cuando)\b")
 _DENIED = re.compile(
-    r"\b(?:nao|nunca|jamais|ainda nao|never|not|no|don ?'?t|didn ?'?t|do not|did not|haven ?'?t|sem|without|sin|todavia no)\s+"
+    r"\b(?:nao|nunca|jamais|ainda nao|never|not|no|don ?'?t|didn ?'?t|do not|did not|haven ?'?t|sem|without|sin"
+    r"|todavia no)\s+"
     r"(?:(?:me|a|o|the|to|foi|e|quero|precisa|need|want|vamos|vou|mais|more|eu|we|i)\s+)*"
-    r"(?:cadastr|adicion|salv|cri[ae]|add|save|creat|ganh|fech|perd|won|win|los[te]|mov|mud|pass|apag|exclu|delet|eras|borr|elimin|junt|un[aei]|merg"
+    r"(?:cadastr|adicion|salv|cri[ae]|add|save|creat|ganh|fech|perd|won|win|los[te]|mov|mud|pass|apag|exclu|delet"
+    r"|eras|borr|elimin|junt|un[aei]|merg"
     r"|etiquet|marc|tag|anot|registr|import|lembr|remind|recuerd|agreg|guard|esque|forget|clos|cerr|gan|muev|pas)"
 )
 
@@ -304,7 +252,7 @@ def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import:
         return asked
     if _TAG.search(words):
         return _tag(text, words)
-    if _NO_CONTACT.search(words) or _AGAIN.search(words) and hint == "privacy":
+    if _NO_CONTACT.search(words) or (_AGAIN.search(words) and hint == "privacy"):
         return _no_contact(text, words)
     if _ERASE.search(words) and hint not in ("deal", "board"):
         who = bare_name(
@@ -359,17 +307,14 @@ def _find(text: str, words: str) -> Asked:
     tag = re.search(r"\b(?:etiquet\w+|tags?|label)\s+(?:de\s+|of\s+)?[\"“']?([\w-]+)", words)
     if tag:
         return Asked("crm_search", {"query": "", "tag": tag[1]})
-    about = next(
-        (name for name, said in (("phone", r"telefone|fone\b|celular|numero|phone|number|telefono|whats"), ("email", r"e-?mail|correo"))
-         if re.search(rf"\b(?:{said})", words)), "",
-    )  # fmt: skip
+    about = next((name for name, said in _ASKED_FIELDS if re.search(rf"\b(?:{said})", words)), "")
     keys, _ = keys_in_text(text)
     if keys:
         return Asked("crm_search", {"query": keys[0]}, "query", about=about)
     name = bare_name(
         text, "historico", "sobre", "recentes", "ultimos", "ultimas", "latest", "recent", "quantos", "quantas"
     )
-    pointed = _pointed(text)
+    pointed = pointed_at(text)
     if pointed:
         return Asked("crm_record", {"record": pointed}, about=about)
     if name:
@@ -377,29 +322,16 @@ def _find(text: str, words: str) -> Asked:
     return Asked("crm_search", {"query": ""}, "query")
 
 
-_POINTED = re.compile(
-    r"\b(?:el[ae]|del[ae]|dess[ae]|dest[ae]|ess[ae]|it|her|his|him|that one|this one|ella|es[ae])\b(?!\s+(?:semana|mes|ano|etapa|week|month))"
-)
-
-
-def _pointed(text: str) -> str | None:
-    """ "a segunda", "o telefone dela": what was shown before."""
-    words = plain(text)
-    for found in re.finditer(r"\b(?:a|o|the|la|el|da|do|na|no)\s+(\w+)\b|#\d+|\b\d{1,2}[ªºa]\b", words):
-        if (place := place_named(found[1] or found[0])) is not None and not (found[1] or "").isdigit():
-            return str(place) if place > 0 else "última"
-    rest = folded(words).split()
-    if len(rest) == 1 and rest[0].isdigit() and len(rest[0]) < 3:
-        return rest[0]
-    return "ela" if _POINTED.search(words) and not re.search(r"\s[A-Z]", text) else None
-
-
 def _board(text: str, words: str) -> Asked:
     more = (
-        "funil pipeline kanban embudo funnel quadro board tablero etapas stages etapa stage vendas ventas sales aberto abertos"
-        " aberta abertas open abierto abiertos andamento ongoing curso parado parados negociacao negotiation negociacion proposta"
-        " proposal propuesta fechado fechados fechamos fecharam ganho ganhos perdidos perdidas quanto quantos quantas many much"
-        " cuanto cuantos total valor value hoje mes ano week month year current crm equipe comercial time esta estao vai going"
+        "funil pipeline kanban embudo funnel quadro board tablero etapas stages etapa stage vendas ventas sales"
+        " aberto abertos"
+        " aberta abertas open abierto abiertos andamento ongoing curso parado parados negociacao negotiation"
+        " negociacion proposta"
+        " proposal propuesta fechado fechados fechamos fecharam ganho ganhos perdidos perdidas quanto quantos"
+        " quantas many much"
+        " cuanto cuantos total valor value hoje mes ano week month year current crm equipe comercial time esta estao"
+        " vai going"
         " minhas oportunidades novo novos new"
     ).split()
     who = bare_name(text, *more)
@@ -411,18 +343,20 @@ def _board(text: str, words: str) -> Asked:
 
 def _where_from(text: str) -> Asked:
     more = (
-        "tiraram tirou tiramos conseguiram conseguimos conseguiu veio vieram pegaram pegamos pegou saiu sairam origem fonte"
-        " fontes source sources origen fuente meus meu mis my got came come obtained sacaron sacamos obtuvieron viene vienen"
+        "tiraram tirou tiramos conseguiram conseguimos conseguiu veio vieram pegaram pegamos pegou saiu sairam"
+        " origem fonte"
+        " fontes source sources origen fuente meus meu mis my got came come obtained sacaron sacamos obtuvieron"
+        " viene vienen"
         " vino salio salieron voces ustedes they us did"
     ).split()
     who = bare_name(text, *more)
     own = re.search(r"\b(?:meus?|minhas?|my|mis?)\b", plain(text))
     if not who or own:
-        pointed = None if own else _pointed(text)
+        pointed = None if own else pointed_at(text)
         return Asked(
             "crm_record", {"record": pointed} if pointed else {}, missing="" if pointed else "whose", about="where_from"
         )
-    return Asked("crm_record", {"record": _pointed(text) or who}, about="where_from")
+    return Asked("crm_record", {"record": pointed_at(text) or who}, about="where_from")
 
 
 def _export(words: str) -> Asked:
@@ -439,7 +373,8 @@ def _export(words: str) -> Asked:
 # --- contacts and companies -----------------------------------------------------------------------
 
 _SAVE_WORDS = (
-    "cadastra cadastrar cadastre cadastro adiciona adicionar adicione salva salvar salve cria criar crie registra registrar"
+    "cadastra cadastrar cadastre cadastro adiciona adicionar adicione salva salvar salve cria criar crie registra"
+    " registrar"
     " registre inclui incluir inclua insere nova novo add save create register new enter agrega agregar agregue guarda"
     " guardar anade crea crear registra nuevo nueva chame chamada chama"
 ).split()
@@ -512,8 +447,7 @@ def _told_of(part: str, kind: str, place: int) -> list[tuple[str, str]]:
         value = part[found.end() :].strip()
         first = plain(value.split()[0]) if value else ""
         return [("company" if first in _PLACES else "city", value)] if value else []
-    titles = r"(?:gerente|diretor|diretora|dono|dona|soci[oa]|ceo|comprador|compradora|manager|director|owner|founder|vendedor|vendedora|coordenador|coordenadora|secretari[oa]|president\w|head|analista)\b"
-    if re.match(titles, words):
+    if _TITLES.match(words):
         return [("title", part)]
     return []
 
@@ -523,7 +457,8 @@ def _update(text: str, words: str) -> Asked | None:
     for name, said in _FIELDS:
         found = re.search(
             rf"\b(?:{said})\s+(?:novo\s+|new\s+)?(?:d[aeo]s?|del?|of)\s+(?:el |la )?(?P<who>.+?)\s+"
-            r"(?:agora\s+(?:e|eh)|mudou (?:para|pra)|passou a ser|now is|is now|is|ahora es|e|eh|es|para|pra|to|a|por|=|:)\s+(?P<value>\S.*)$",
+            r"(?:agora\s+(?:e|eh)|mudou (?:para|pra)|passou a ser|now is|is now|is|ahora es|e|eh|es|para|pra|to|a"
+            r"|por|=|:)\s+(?P<value>\S.*)$",
             words,
         ) or re.search(
             rf"(?P<who>[\w .'-]+?)['’]s\s+(?:new\s+)?(?:{said})\s+(?:is now|is|to|now is)\s+(?P<value>\S.*)$", words
@@ -534,7 +469,7 @@ def _update(text: str, words: str) -> Asked | None:
         if len(plain(shown)) != len(shown):
             return None
         who, value = (shown[found.start(part) : found.end(part)].strip(" .!") for part in ("who", "value"))
-        who = bare_name(who, *_words_of(_UPDATE, plain(who))) or _pointed(who) or who
+        who = bare_name(who, *_words_of(_UPDATE, plain(who))) or pointed_at(who) or who
         keys, _ = keys_in_text(value)
         if name == "reach":
             return Asked("crm_save", {"record": who, "reach": keys or [value]}) if re.search(r"\d|@", value) else None
@@ -546,18 +481,23 @@ def _update(text: str, words: str) -> Asked | None:
 # --- deals ----------------------------------------------------------------------------------------
 
 _BECAUSE = re.compile(
-    r"[,;:]?\s*\b(?:porque|pq|por que|por causa d[aeo]|motivo:?|because(?: of)?|due to|since|ya que|debido a|razao:?|reason:?)\s+(.+)$",
+    r"[,;:]?\s*\b(?:porque|pq|por que|por causa d[aeo]|motivo:?|because(?: of)?|due to|since|ya que|debido a|razao:?"
+    r"|reason:?)\s+(.+)$",
     re.I,
 )
 _TO_STAGE = re.compile(
-    r"^(.*)\s(?:para|pra|pro|p/|to|into|hacia|a|en|na|no|in|em)\s+(?:(?:a|o|the|la|el|etapa|stage|fase|coluna)\s+)*(?:de\s+)?(\S[^,;]*)$",
+    r"^(.*)\s(?:para|pra|pro|p/|to|into|hacia|a|en|na|no|in|em)\s+(?:(?:a|o|the|la|el|etapa|stage|fase"
+    r"|coluna)\s+)*(?:de\s+)?(\S[^,;]*)$",
     re.I,
 )
 _DEAL_WORDS = (
     "ganhamos ganhei ganhou ganho ganha ganhar fechamos fechei fechou fechado fechada won win closed close ganamos gane"
-    " cerramos cerre ganado vendemos vendi sold perdemos perdi perdeu perdido perdida perder lost lose perdimos perdio move"
-    " mova mover muda mudar mude passa passar passe coloca colocar poe bota botar avanca avancar leva levar put push advance"
-    " mueve mover pasa pon marca marcar marque mark como as cria criar crie create abre abrir abra novo nova new nuevo nueva"
+    " cerramos cerre ganado vendemos vendi sold perdemos perdi perdeu perdido perdida perder lost lose perdimos"
+    " perdio move"
+    " mova mover muda mudar mude passa passar passe coloca colocar poe bota botar avanca avancar leva levar put push"
+    " advance"
+    " mueve mover pasa pon marca marcar marque mark como as cria criar crie create abre abrir abra novo nova new"
+    " nuevo nueva"
     " adiciona add agrega crea crear registra set cambia change valor value monto amount estagio etapa stage negociacao"
     " contrato contract proposta_de valendo worth vale vai fica"
 ).split()
@@ -573,32 +513,32 @@ def _deal(text: str, words: str, hint: str) -> Asked | None:
         reason = _BECAUSE.search(rest) if lost else None
         if reason:
             rest = rest[: reason.start()]
-        who = bare_name(rest, *_DEAL_WORDS) or _pointed(text) or ""
+        who = bare_name(rest, *_DEAL_WORDS) or pointed_at(text) or ""
         arguments: dict[str, Any] = {"deal": who, "outcome": "won" if won and not lost else "lost"}
         if reason:
             arguments["reason"] = reason[1].strip(" .!")
         return Asked("crm_deal", _with(arguments, amount), "deal", missing="" if who else "deal")
-    if not named or _BOARD.search(words) and not (_MOVE.search(words) or _NEW.search(words)):
+    if not named or (_BOARD.search(words) and not (_MOVE.search(words) or _NEW.search(words))):
         return None
     new = _NEW.search(words)
     if new and not _MOVE.match(words) and _DEAL.search(words):
         title = re.search(r"\b(?:chamad[oa]|called|llamad[oa]|titulo:?|title:?)\s+[\"“]?([^\"”,;]+)", rest, re.I)
         if title:
             rest = rest[: title.start()] + rest[title.end() :]
-        who = bare_name(rest, *_DEAL_WORDS) or _pointed(text) or ""
+        who = bare_name(rest, *_DEAL_WORDS) or pointed_at(text) or ""
         arguments = {"of": who} | ({"title": title[1].strip()} if title else {})
         return Asked("crm_deal", _with(arguments, amount), "of", missing="" if who else "deal_of")
     if _MOVE.search(words):
         if amount is not None and re.search(r"\b(?:valor|value|monto|amount)\b", words):
-            who = bare_name(rest, *_DEAL_WORDS) or _pointed(text) or ""
+            who = bare_name(rest, *_DEAL_WORDS) or pointed_at(text) or ""
             return Asked("crm_deal", _with({"deal": who}, amount), "deal", missing="" if who else "deal")
         split = _TO_STAGE.match(rest.strip(" .!?"))
         if split:
-            who = bare_name(split[1], *_DEAL_WORDS) or _pointed(split[1]) or ""
+            who = bare_name(split[1], *_DEAL_WORDS) or pointed_at(split[1]) or ""
             return Asked("crm_deal", {"deal": who, "stage": split[2].strip()}, "deal", missing="" if who else "deal")
         return Asked("crm_deal", {}, "deal", missing="stage")
     if amount is not None:
-        who = bare_name(rest, *_DEAL_WORDS) or _pointed(text) or ""
+        who = bare_name(rest, *_DEAL_WORDS) or pointed_at(text) or ""
         if who:
             return Asked("crm_deal", _with({"deal": who}, amount), "deal")
     return None
@@ -640,22 +580,30 @@ def _amount(text: str) -> tuple[NamedAmount | None, str]:
 _LEAD_IN = re.compile(
     r"^\W*(?:(?:por favor|please|oi|ola|voce|vc|pode|can you|could you|puedes)\W+)*"
     r"(?:(?:me )?lembr(?:a|e|ar|ete)(?:-me)?|remind me|recuerdame|recuerda(?:me)?|recordarme"
-    r"|(?:cri(?:a|e|ar)|adicion(?:a|e|ar)|anot(?:a|e|ar)|coloc(?:a|ar)|bota|poe|add|create|make|set|crea|agrega|nova|new|nueva|agend(?:a|e|ar)|schedule|marc(?:a|ar))"
-    r"(?:\s+(?:me|para mim|pra mim))?(?:\s+(?:uma|um|a|an|una|un|nova|new|nueva))*(?:\s+(?:tarefa|task|tarea|lembrete|reminder|recordatorio|follow.?up))?)"
+    r"|(?:cri(?:a|e|ar)|adicion(?:a|e|ar)|anot(?:a|e|ar)|coloc(?:a|ar)|bota|poe|add|create|make|set|crea|agrega|nova"
+    r"|new|nueva|agend(?:a|e|ar)|schedule|marc(?:a|ar))"
+    r"(?:\s+(?:me|para mim|pra mim))?(?:\s+(?:uma|um|a|an|una|un|nova|new|nueva))*(?:\s+(?:tarefa|task|tarea"
+    r"|lembrete|reminder|recordatorio|follow.?up))?)"
     r"\s*:?\s*(?:(?:de|para|pra|que|to|of|about|para que|por)\s+)?"
 )
 _TASK_NOUN = re.compile(r"^\W*(?:tarefa|task|tarea|lembrete|reminder|recordatorio)\s*:?\s*(?:de|para|pra|to)?\s*")
 _WHOM = re.compile(
-    r"\b(?:para|pra|pro|com|con|with|to|call|ligar|visitar|visit|email|ao|a|à|às|sobre|about|d[aeo]|llamar|call|ping|cobrar|contatar)\s+"
-    r"(?:(?:o|a|os|as|the|el|la|com|para|pra|to|à)\s+)?(?P<who>[A-ZÀ-Ý][\w'’-]*(?:\s+(?:d[aeo]s?\s+|e\s+|&\s+)?[A-ZÀ-Ý][\w'’-]*)*)"
+    r"\b(?:para|pra|pro|com|con|with|to|call|ligar|visitar|visit|email|ao|a|à|às|sobre|about|d[aeo]|llamar|call|ping"
+    r"|cobrar|contatar)\s+"
+    r"(?:(?:o|a|os|as|the|el|la|com|para|pra|to|à)\s+)?(?P<who>[A-ZÀ-Ý][\w'’-]*(?:\s+(?:d[aeo]s?\s+|e\s+"
+    r"|&\s+)?[A-ZÀ-Ý][\w'’-]*)*)"
 )
 
 
 def _task(text: str, words: str, now: datetime, time_zone: str) -> Asked:
     adding = _ADD_TASK.search(words)
     if _DONE.search(words):
-        more = "concluida concluir conclui conclua conclusao finaliza finalizar finalizei terminei termine completa completei done finish finished hecha hecho feita feito fiz marca marcar mark como as tarefa tarefas task tasks tarea tareas lembrete reminder recordatorio complete completed liste".split()
-        which = _pointed(text) or bare_name(text, *more)
+        more = (
+            "concluida concluir conclui conclua conclusao finaliza finalizar finalizei terminei termine completa"
+            " completei done finish finished hecha hecho feita feito fiz marca marcar mark como as tarefa tarefas"
+            " task tasks tarea tareas lembrete reminder recordatorio complete completed liste"
+        ).split()
+        which = pointed_at(text) or bare_name(text, *more)
         return Asked("crm_task", {"finish": which} if which else {}, "finish", missing="" if which else "task_done")
     asks = "?" in text or _LIST.search(words)
     if asks and not (
@@ -686,7 +634,12 @@ def _tasks(text: str, words: str, now: datetime, time_zone: str) -> Asked:
     _, due = _without_due(" ".join(text.split()), now, time_zone)
     if due:
         arguments["until"] = due
-    more = "tarefa tarefas task tasks tarea tareas minha minhas my mis mi pendencia pendencias lembrete lembretes reminder reminders pendente pendentes pending pendientes aberta abertas open abiertas equipe time team equipo semana week hoje today hoy amanha tomorrow manana atrasada atrasadas overdue atrasadas feitas concluidas done proximas proxima next agenda compromissos fazer".split()
+    more = (
+        "tarefa tarefas task tasks tarea tareas minha minhas my mis mi pendencia pendencias lembrete lembretes"
+        " reminder reminders pendente pendentes pending pendientes aberta abertas open abiertas equipe time team"
+        " equipo semana week hoje today hoy amanha tomorrow manana atrasada atrasadas overdue atrasadas feitas"
+        " concluidas done proximas proxima next agenda compromissos fazer"
+    ).split()
     if not due and "owner" not in arguments and (who := bare_name(text, *more)):
         arguments["record"] = who
     return Asked("crm_tasks", arguments)
@@ -718,16 +671,19 @@ def _without_due(text: str, now: datetime, time_zone: str) -> tuple[str, str]:
 
 
 def _note(text: str, words: str) -> Asked:
-    """ "anota na Padaria Sol que pediram desconto", "registra que liguei para a Ana". The whole sentence is the note where
+    """ "anota na Padaria Sol que pediram desconto", "registra que liguei para a"
+    " Ana". The whole sentence is the note where
     what happened cannot be cut from it."""
     kind = next((kind for kind, said in _ENTRY if re.search(said, words)), "note")
     shown = " ".join(text.split())
     about = re.search(
-        r"\b(?:n[ao]|para|pra|pro|com|con|with|on|to|of|sobre|about|d[aeo]|en|del?|que (?:o|a)|called|spoke to|met|visited|al|a)\s+(?:(?:o|a|the|la|el|ficha d[aeo]|cliente|contato|client|customer|contact|empresa|company)\s+)*"
+        r"\b(?:n[ao]|para|pra|pro|com|con|with|on|to|of|sobre|about|d[aeo]|en|del?|que (?:o|a)|called|spoke to|met"
+        r"|visited|al|a)\s+(?:(?:o|a|the|la|el|ficha d[aeo]|cliente|contato|client|customer|contact|empresa"
+        r"|company)\s+)*"
         r"(?P<who>[A-ZÀ-Ý][\w'’-]*(?:\s+(?:d[aeo]s?\s+|e\s+|&\s+)?[A-ZÀ-Ý][\w'’-]*)*)",
         shown,
     )
-    who = about["who"] if about else _pointed(text)
+    who = about["who"] if about else pointed_at(text)
     body = shown
     if split := re.search(r"\s*(?::|\bque\b|\bthat\b)\s+(?P<body>.+)$", shown[about.end() :] if about else shown, re.I):
         body = split["body"]
@@ -744,14 +700,17 @@ def _note(text: str, words: str) -> Asked:
 def _tag(text: str, words: str) -> Asked:
     shown = " ".join(text.split()).strip(" .!")
     if re.match(
-        r"\W*(?:quais|quem|which|who|lista\w*|mostra\w*|ver|show|list|contatos|clientes|leads|cuales|contact[os]*|empresas|busca|find)\b",
+        r"\W*(?:quais|quem|which|who|lista\w*|mostra\w*|ver|show|list|contatos|clientes|leads|cuales|contact[os]*"
+        r"|empresas|busca|find)\b",
         words,
     ):
         return _find(text, words)
     remove = bool(_UNTAG.search(words))
     patterns = (
-        r"(?:etiquet[ae]\w*|tag|marc\w+|mark|label|class?ific\w+)\s+(?P<who>.+?)\s+(?:como|as|with|com|con)\s+(?:(?:a |o |the |la )?(?:etiqueta|tag|label)\s+)?(?P<tags>.+)$",
-        r"(?:etiqueta|tag|label)\s+(?P<tags>[\"“']?[\w ,-]+?[\"”']?)\s+(?:d[aeo]s?|n[ao]s?|from|to|on|del?|en|a|para|pra)\s+(?:(?:o|a|the|la|el)\s+)?(?P<who>.+)$",
+        r"(?:etiquet[ae]\w*|tag|marc\w+|mark|label|class?ific\w+)\s+(?P<who>.+?)\s+(?:como|as|with|com"
+        r"|con)\s+(?:(?:a |o |the |la )?(?:etiqueta|tag|label)\s+)?(?P<tags>.+)$",
+        r"(?:etiqueta|tag|label)\s+(?P<tags>[\"“']?[\w ,-]+?[\"”']?)\s+(?:d[aeo]s?|n[ao]s?|from|to|on|del?|en|a|para"
+        r"|pra)\s+(?:(?:o|a|the|la|el)\s+)?(?P<who>.+)$",
         r"(?P<who>.+?)\s+(?:com|with|con)\s+(?:a |the |la )?(?:etiqueta|tag|label)\s+(?P<tags>.+)$",
     )
     for pattern in patterns:
@@ -761,7 +720,7 @@ def _tag(text: str, words: str) -> Asked:
                 one.strip(" \"'“”")
                 for one in re.split(r",|\s+e\s+|\s+and\s+|\s+y\s+", shown[found.start("tags") : found.end("tags")])
             ]
-            named = _pointed(who) or bare_name(who) or who
+            named = pointed_at(who) or bare_name(who) or who
             return Asked(
                 "crm_mark", {"record": named, ("remove_tags" if remove else "add_tags"): [one for one in tags if one]}
             )
@@ -771,20 +730,23 @@ def _tag(text: str, words: str) -> Asked:
 def _assign(text: str) -> Asked | None:
     shown = " ".join(text.split()).strip(" .!")
     found = re.search(
-        r"(?:atribu\w+|assign|asign\w+|pass\w+|give|d[aáê])\s+(?:(?:o|a|the|la|el)\s+)?(?P<who>.+?)\s+(?:para|pra|pro|ao|à|to|a)\s+(?:(?:o|a|the|la|el)\s+)?(?P<owner>[\w ]+)$",
+        r"(?:atribu\w+|assign|asign\w+|pass\w+|give|d[aáê])\s+(?:(?:o|a|the|la|el)\s+)?(?P<who>.+?)\s+(?:para|pra"
+        r"|pro|ao|à|to|a)\s+(?:(?:o|a|the|la|el)\s+)?(?P<owner>[\w ]+)$",
         shown,
         re.I,
     )
     if found is None:
         return None
-    who = _pointed(found["who"]) or bare_name(found["who"]) or found["who"]
+    who = pointed_at(found["who"]) or bare_name(found["who"]) or found["who"]
     return Asked("crm_mark", {"record": who, "owner": found["owner"].strip()})
 
 
 def _merge(text: str, words: str) -> Asked:
     rest = re.sub(
-        r"\b(?:junt[ae]r?|un[aei]r?|unific\w+|mescl\w+|merge|fusion\w+|combin\w+|s[aã]o a mesma pessoa|are the same person|son la misma persona"
-        r"|duplicad[oa]s?|duplicates?|cadastros?|fichas?|registros?|records?|contatos?|contacts?|contactos?|as duas|os dois|the two|both|los dos|las dos|dois|duas|two|dos)\b",
+        r"\b(?:junt[ae]r?|un[aei]r?|unific\w+|mescl\w+|merge|fusion\w+|combin\w+|s[aã]o a mesma pessoa"
+        r"|are the same person|son la misma persona"
+        r"|duplicad[oa]s?|duplicates?|cadastros?|fichas?|registros?|records?|contatos?|contacts?|contactos?|as duas"
+        r"|os dois|the two|both|los dos|las dos|dois|duas|two|dos)\b",
         " ",
         text,
         flags=re.I,
@@ -800,14 +762,19 @@ def _merge(text: str, words: str) -> Asked:
 def _no_contact(text: str, words: str) -> Asked:
     keys, _ = keys_in_text(text)
     more = (
-        "nao nunca never not no dont don't sem stop para parar parem pare jamais mais more again contatar contate contatem contact"
-        " contacted contacting ligar ligue liguem liga mandar mande mandem manda enviar envie escrever escreva message messages"
-        " call calls called write perturbar mensagem mensagens receber recebe incomodar llamar llames escribir molestar mensajes"
-        " recibir opt out opt-out optout descadastra descadastrar unsubscribe bloqueia bloquear bloqueie block blocklist lista negra"
-        " blacklist text email emails pediu pede pidio asked asks quer quiere wants want deixar deixa ser be to desbloqueia"
+        "nao nunca never not no dont don't sem stop para parar parem pare jamais mais more again contatar contate"
+        " contatem contact"
+        " contacted contacting ligar ligue liguem liga mandar mande mandem manda enviar envie escrever escreva"
+        " message messages"
+        " call calls called write perturbar mensagem mensagens receber recebe incomodar llamar llames escribir"
+        " molestar mensajes"
+        " recibir opt out opt-out optout descadastra descadastrar unsubscribe bloqueia bloquear bloqueie block"
+        " blocklist lista negra"
+        " blacklist text email emails pediu pede pidio asked asks quer quiere wants want deixar deixa ser be to"
+        " desbloqueia"
         " desbloquear unblock devemos debemos should must va vai mas nossas nossos our anymore ever volver a que pra"
     ).split()
-    who = keys[0] if keys else (_pointed(text) or bare_name(text, *more))
+    who = keys[0] if keys else (pointed_at(text) or bare_name(text, *more))
     arguments: dict[str, Any] = {"record": who} if who else {}
     if _AGAIN.search(words) and not re.search(r"\bnao\b|\bnot?\b|\bnunca\b", words):
         arguments["undo"] = True

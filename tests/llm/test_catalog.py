@@ -27,10 +27,11 @@ HELPERS = ["judge", "memory_extraction", "transcription", "vision", "embeddings"
 
 def test_every_agent_of_the_plan_has_a_role_and_those_that_have_code_are_told_apart() -> None:
     plans = load_catalog().describe(ALL)
-    assert [plan.role for plan in plans] == ["ads_analyst", "router", *AGENTS, *HELPERS]
+    assert [plan.role for plan in plans] == ["ads_analyst", "router", "crm", *AGENTS, *HELPERS]
     assert [plan.role for plan in plans if not plan.planned] == [
         "ads_analyst",
         "router",
+        "crm",
         "hunter_linkedin",
         "hunter_google",
         "hunter_social",

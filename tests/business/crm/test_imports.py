@@ -66,9 +66,9 @@ async def test_a_preview_says_line_by_line_what_would_be_and_writes_nothing(
         (2, "created", ""),
         (3, "updated", ""),
         (4, "updated", ""),
-        (5, "ambiguous", "crm.rule.keys_agree_but_names_do_not", {}),
-        (6, "refused", "crm_nothing_told", {}),
-        (8, "refused", "crm_row_cut", {}),
+        (5, "ambiguous", "crm.rule.keys_agree_but_names_do_not"),
+        (6, "refused", "crm_nothing_told"),
+        (8, "refused", "crm_row_cut"),
     ]
     ana = seen.lines[0].found
     assert ana is not None and ana.changes["name"] == (None, "Ana Lima") and ana.changes["tags"][1] == ["feira", "vip"]
