@@ -28,6 +28,7 @@ MOST_CANDIDATES = 8
 _MOST_DEALS = 1_000  # the latest changed, among which a title is looked for
 _ID = re.compile(r"(con|com|deal|task)_[0-9a-f]{32}")
 _KIND_OF: dict[str, Kind] = {"con": "contact", "com": "company", "deal": "deal", "task": "task"}
+_SHOWN = frozenset({*_KIND_OF.values(), "candidate"})  # what a search found may be a record by now: by its name
 _ORDINALS = (
     (r"primeir[ao]|first|primer[ao]?|1[ªºao]|1st", 1),
     (r"segund[ao]|second|2[ªºao]|2nd", 2),
@@ -162,7 +163,7 @@ def _shown(ctx: ToolContext, mention: str) -> dict[str, Any] | None:
     """The row that "a segunda", "2" or "ela" points at; None when it points at nothing."""
     session = ctx.turn.session
     asked = (session.get("open") or {}).get("candidates") or []
-    rows = [one for one in asked or session.get("entities") or [] if one.get("kind") in _KIND_OF.values()]
+    rows = [one for one in asked or session.get("entities") or [] if one.get("kind") in _SHOWN]
     words = squeezed(mention)
     place = _place(words)
     if place is not None:
@@ -173,7 +174,7 @@ def _shown(ctx: ToolContext, mention: str) -> dict[str, Any] | None:
     if not _POINTS.fullmatch(words):
         return None
     focus = session.get("focus") or {}
-    if focus.get("kind") in _KIND_OF.values():
+    if focus.get("kind") in _SHOWN:
         return dict(focus)
     if len(rows) == 1:
         return rows[0]

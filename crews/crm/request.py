@@ -148,8 +148,8 @@ _ENTRY = (
     ("message", r"\b(?:mensagem|whatsapp|zap|message|messaged|mensaje)\b"),
 )
 _FIELDS = (
-    ("reach", r"telefone|fone|celular|numero|phone(?: number)?|number|telefono|movil|whats(?:app)?|zap|e-?mail|correo|mail"
-     r"|cnpj|cpf|instagram|linkedin"),
+    ("reach", r"telefone|fone|celular|numero|phone(?: number)?|number|telefono|movil|whats(?:app)?|zap|e-?mail|correo"
+     r"|mail|cnpj|cpf|instagram|linkedin"),
     ("city", r"cidade|city|ciudad"),
     ("title", r"cargo|funcao|job title|title|role|puesto"),
     ("address", r"endereco|address|direccion"),
