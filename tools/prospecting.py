@@ -338,6 +338,7 @@ async def _found(ctx: ToolContext, search: Search, reading: Reading, *, goes_on:
     say, searches, who = _say(ctx), ctx.service(Searches), ctx.turn.identity
     rows = rows_of(await searches.candidates(who, search.id), say)
     first, last = search.profile.age.opened(_today(ctx))
+    rules = await searches.rules(who)
     return FoundCompanies(
         state=search.state.value,
         sentence=search.sentence,
@@ -351,6 +352,8 @@ async def _found(ctx: ToolContext, search: Search, reading: Reading, *, goes_on:
         more=max(0, len(rows) - MOST_ROWS),
         contact=reading.profile.wants_contact,
         contact_most=reading.profile.contact_most,
+        qualified_from=rules.qualified,
+        person_from=rules.person,
         simulated=(await ctx.service(LazySources).open()).sandbox,
         opened_since=first,
         opened_until=last,

@@ -5,6 +5,7 @@ None is unknown. Sentences (reasons, doubts, plans) are in the language of the t
 also there as a number, because a number that a model may repeat must stand in a result by itself.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -128,6 +129,9 @@ class FoundCompanies(ToolResult):
     contact: bool = False
     """First messages for the best were asked for, too."""
     contact_most: int | None = None
+    qualified_from: int | None = None
+    """The score from which a company qualifies, and the one from which a person should look at it."""
+    person_from: int | None = None
     simulated: bool = False
     """The sandbox's companies: they do not exist."""
     opened_since: date | None = None
@@ -243,7 +247,7 @@ def company_row(n: int, found: Candidate, say: Say) -> CompanyRow:
         note=said(found.note, say) if found.note else None,
         state=found.state.value,
         reasons=reasons_of(found, say),
-        phone=_text(pieces, Kind.PHONE) or _text(pieces, Kind.WHATSAPP),
+        phone=phone_shown(_text(pieces, Kind.PHONE) or _text(pieces, Kind.WHATSAPP)),
         email=_text(pieces, Kind.EMAIL),
         website=_text(pieces, Kind.WEBSITE),
         known=[
@@ -289,6 +293,17 @@ def city_of(pieces: Sequence[Evidence]) -> str | None:
     code = codes.pop()
     city = next((one for one in known_cities() if one.ibge == code), None)
     return f"{city.name}/{city.uf}" if city else None
+
+
+def phone_shown(given: str | None) -> str | None:
+    """A Brazilian number as people write it, "(19) 3668-9288", with the digits that were told and no others; anything
+    else as it was given."""
+    digits = re.sub(r"\D", "", given or "")
+    if len(digits) in (12, 13) and digits.startswith("55"):
+        digits = digits[2:]
+    if len(digits) not in (10, 11) or digits.startswith("0"):
+        return given
+    return f"({digits[:2]}) {digits[2:-4]}-{digits[-4:]}"
 
 
 def _text(pieces: Sequence[Evidence], kind: Kind) -> str | None:

@@ -126,13 +126,15 @@ def _said_by_user(turn: Turn, value: str) -> bool:
 
 
 def _owners(data: Any, value: str) -> list[dict[str, Any]]:
-    """The innermost objects in a result that hold `value` as one of their own texts."""
+    """The innermost objects in a result that hold `value` as one of their own texts, or stand at that place of a
+    list."""
     return list(_holders(data, folded(value)))
 
 
 def _holders(data: Any, wanted: str) -> Iterator[dict[str, Any]]:
     if isinstance(data, dict):
-        if any(isinstance(inner, str) and folded(inner) == wanted for inner in data.values()):
+        by_place = wanted.isdigit() and data.get("n") == int(wanted)
+        if by_place or any(isinstance(inner, str) and folded(inner) == wanted for inner in data.values()):
             yield data
         for inner in data.values():
             if isinstance(inner, dict | list):

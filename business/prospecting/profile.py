@@ -241,7 +241,7 @@ _ANY_SIZE = re.compile(
 )
 
 _BEST = (
-    r"(?:melhores|mejores|best|top|qualificad[ao]s|cualificad[ao]s|calificad[ao]s"
+    r"(?:melhor(?:es)?|mejor(?:es)?|best(?: one)?|top|qualificad[ao]s|cualificad[ao]s|calificad[ao]s"
     r"|primeir[ao]s|first(?: ones)?|primer[ao]s|qualified(?: ones)?|mais promissor\w+"
     r"|mas prometedor\w+|most promising(?: ones)?|good ones|bons|boas|buen[ao]s|que valerem a pena)"
 )
@@ -256,6 +256,7 @@ _CONTACT = re.compile(
     rf"(?:(?:os|as|the|los|las)\s+)?(?:(?P<a>{_NUM})\s+)?(?:{_BEST}|todos|todas|all|el[ae]s|them|ell[oa]s)"
     rf"(?:\s+(?P<b>{_NUM})\b)?(?:\s+(?:del[ae]s|of them|de ell[oa]s|ones))?"
 )
+_ONE = re.compile(r"\b(?:melhor|mejor|best one)\b")
 _NO_CONTACT = re.compile(
     r"\b(?:nao|sem|without|no|do not|don.?t|sin)\s+(?:(?:precisa|quero|e para|vamos|mande|necesitas?)\s+)?"
     r"(?:falar|fale|contatar|contate|contact\w*|talk\w*|hablar|hables|entr\w+ em contato|mand\w+ mensage\w+|chamar"
@@ -523,7 +524,8 @@ def _contact(text: _Text, read: _Read) -> None:
         if read.contact is None:
             read.contact = True
             number = found["a"] or found["b"]
-            read.contact_most = _number(number) if number else None
+            one = 1 if _ONE.search(found.group()) else None
+            read.contact_most = _number(number) if number else one
 
 
 def _age(text: _Text, read: _Read) -> None:
