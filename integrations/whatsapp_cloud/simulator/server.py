@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from integrations.sandbox_http import Abortable, Cut, Lost, faults_wanted
@@ -146,7 +146,11 @@ class Simulator:
             return _response(error(100, "Invalid parameter", "The body is not JSON"))
         base = f"{request.url.scheme}://{request.url.netloc}"
         call = Call(request.method, path, dict(request.query_params), body, base)
-        answer = self.graph.answer(call, token, fault.code if fault is not None and fault.kind == "status" else None)
+        fails_with = fault.code if fault is not None and fault.kind == "status" else None
+        try:
+            answer = self.graph.answer(call, token, fails_with)
+        except (ValueError, TypeError) as wrong:  # a list where a text should be, no number where one should be
+            answer = error(100, "Invalid parameter", str(wrong))
         if self.config.early:
             await self.courier.settled(5.0)
         if fault is not None and fault.kind in ("slow", "hang_after"):
@@ -169,11 +173,12 @@ class Simulator:
     async def _health(self, request: Request) -> Response:
         files = {f"{name}_file": str(self.state.folder / name) for name in ("token", "app_secret", "verify_token")}
         accounts = [asdict(one) for one in ACCOUNTS]
-        return JSONResponse({"ready": True, "pid": os.getpid(), "accounts": accounts} | files)
+        return _json({"ready": True, "pid": os.getpid(), "accounts": accounts} | files)
 
     async def _witness(self, request: Request) -> Response:
-        since = int(request.query_params.get("since", "0"))
-        return JSONResponse({"requests": self.state.witnessed[since:], "count": len(self.state.witnessed)})
+        told = request.query_params.get("since", "0")
+        since = int(told) if told.isdecimal() else 0
+        return _json({"requests": self.state.witnessed[since:], "count": len(self.state.witnessed)})
 
     async def _faults(self, request: Request) -> Response:
         return await faults_wanted(request, self.faults, Fault, KINDS)
@@ -199,7 +204,7 @@ class Simulator:
     async def _hooks(self, request: Request) -> Response:
         found = self.courier
         told = {"taken": found.taken, "refused": found.refused, "last_status": found.last_status}
-        return JSONResponse({"pending": found.pending} | told)
+        return _json({"pending": found.pending} | told)
 
     async def _settle(self, asked: dict[str, Any]) -> Any:
         return {"settled": await self.courier.settled(float(asked.get("seconds", 5.0)))}
@@ -242,12 +247,12 @@ class Simulator:
 
     async def _thread(self, request: Request) -> Response:
         number_id = request.query_params.get("number_id", ACCOUNTS[0].number_id)
-        contact = self.state.contact(request.query_params["contact"])
+        contact = self.state.find(request.query_params.get("contact", ""))
+        if contact is None:
+            return _json({"error": "nobody has written from there or been written to"}, 404)
         shown = [self._shown(one) for one in self.state.thread(number_id, contact.wa_id)]
         typing = self.state.typing.get((number_id, contact.wa_id), 0.0)
-        return JSONResponse(
-            {"contact": asdict(contact), "typing": typing > self.phones.now().timestamp(), "messages": shown}
-        )
+        return _json({"contact": asdict(contact), "typing": typing > self.phones.now().timestamp(), "messages": shown})
 
     async def _threads(self, request: Request) -> Response:
         number_id = request.query_params.get("number_id", ACCOUNTS[0].number_id)
@@ -256,7 +261,7 @@ class Simulator:
             if one.number_id == number_id:
                 last[one.contact] = one
         rows = [asdict(self.state.contacts[wa_id]) | {"last": self._shown(one)} for wa_id, one in last.items()]
-        return JSONResponse({"threads": sorted(rows, key=lambda row: -row["last"]["at"])})
+        return _json({"threads": sorted(rows, key=lambda row: -row["last"]["at"])})
 
     async def _media(self, request: Request) -> Response:
         found = self.state.media.get(request.query_params.get("id", ""))
@@ -292,14 +297,19 @@ def _control(act: Callable[[dict[str, Any]], Awaitable[Any]]) -> Callable[[Reque
 
     async def endpoint(request: Request) -> Response:
         if "origin" in request.headers:  # a page in the browser has no business here
-            return JSONResponse({"error": "not from a page"}, 403)
+            return _json({"error": "not from a page"}, 403)
         try:
             asked = await request.json() if request.method == "POST" else {}
-            return JSONResponse(await act({**dict(asked), **request.path_params}))
+            return _json(await act({**dict(asked), **request.path_params}))
         except (ValueError, KeyError, TypeError) as wrong:
-            return JSONResponse({"error": str(wrong)}, 400)
+            return _json({"error": str(wrong)}, 400)
 
     return endpoint
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    """JSON in ASCII: even half an emoji that somebody sent can be told."""
+    return Response(json.dumps(content), status, media_type="application/json")
 
 
 def _response(answer: Answer) -> Response:

@@ -232,8 +232,7 @@ class State:
 
     def contact(self, told: str, name: str = "") -> Contact:
         """The contact of a phone number, wa_id or user id; made when new."""
-        digits = told.lstrip("+")
-        found = self._known.get(digits) or self._known.get(wa_id_of(digits))
+        digits, found = told.lstrip("+"), self.find(told)
         if found is None or (name and found.name != name):
             wa_id = found.wa_id if found else wa_id_of(digits)
             made = Contact(
@@ -246,6 +245,11 @@ class State:
             self.note("contact", contact=asdict(made))
             found = self.contacts[made.wa_id]
         return found
+
+    def find(self, told: str) -> Contact | None:
+        """The contact of a phone number, wa_id or user id; None when there is none yet."""
+        digits = told.lstrip("+")
+        return self._known.get(digits) or self._known.get(wa_id_of(digits))
 
     def thread(self, number_id: str, wa_id: str) -> list[Chat]:
         return self._threads.get((number_id, wa_id), [])
@@ -265,7 +269,7 @@ class State:
 
 def wa_id_of(phone: str) -> str:
     """What WhatsApp registered for a Brazilian mobile: above area code 28 often without the ninth digit."""
-    if len(phone) == 13 and phone.startswith("55") and phone[4] == "9" and int(phone[2:4]) > 28:
+    if len(phone) == 13 and phone.isdecimal() and phone[:2] == "55" and phone[4] == "9" and int(phone[2:4]) > 28:
         return phone[:4] + phone[5:]
     return phone
 

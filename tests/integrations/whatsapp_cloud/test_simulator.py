@@ -203,3 +203,18 @@ def test_two_companies_have_numbers_of_their_own_and_some_numbers_lose_their_nin
         "553199990001",
         "553133330001",
     ]
+
+
+def test_whatever_it_is_asked_it_answers_as_the_api_would(control: Control) -> None:
+    token = {"authorization": f"Bearer {control.secrets.token}"}
+    frame = {"messaging_product": "whatsapp", "recipient_type": "individual", "type": "text", "text": {"body": "x"}}
+    bodies = [b"", b"[" * 10_000, b"\xff", *(json.dumps(one).encode() for one in (None, [], 7, {}, {"type": ["a"]}))]
+    bodies += [json.dumps(frame | {"to": wrong}).encode() for wrong in (7, "\ud800", None)]
+    with httpx.Client(base_url=control.url, headers=token, verify=False) as http:
+        for raw in bodies:
+            answer = http.post(f"/v26.0/{NUMBER}/messages", content=raw)
+            assert answer.json()["error"]["code"] in (100, 131008, 131009)
+        for path in (f"{WABA}/message_templates?limit=x", "1", f"{NUMBER}/media", ""):
+            assert http.get(f"/v26.0/{path}").json()["error"]["code"] == 100
+        assert http.get(f"/v26.0/{NUMBER}", headers={"authorization": "Bearer x"}).json()["error"]["code"] == 190
+        assert http.get("/__witness").status_code == 200
