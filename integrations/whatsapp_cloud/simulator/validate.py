@@ -200,7 +200,7 @@ def complaint(body: Any) -> Complaint:
     if kind not in BODIES:
         return f"(#100) Param type must be one of {sorted(BODIES)}"
     wrong = thing({**_FRAME, str(kind): BODIES[str(kind)]}, _MAY)(body, "body")
-    if wrong is None and ("to" in body) == ("recipient" in body):
+    if wrong is None and bool(body.get("to")) == bool(body.get("recipient")):
         wrong = "The parameter to is required."
     if wrong is None and kind == "interactive" and body["interactive"]["type"] == "list":
         wrong = _list_wrong(body["interactive"]["action"]["sections"])
