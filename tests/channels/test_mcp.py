@@ -30,13 +30,13 @@ from core.money import Money
 from core.permissions import Permissions
 from core.tenancy import Identity, Role
 from core.turn import Progress, StepLine, StepStarted
+from crews.registry import CREWS
 from prompts.texts import Texts
 from tests.business.approvals.witness import Witness
 from tests.conftest import Dsns, Tenants
 from tests.tools.conftest import MakeRunner, approvals, make_runner, policies, texts, witness  # noqa: F401
 from tests.tools.test_runner import ALL
 from tools.adapters import parameters
-from tools.ads import ADS_TOOLS
 
 Connect = Callable[..., AbstractAsyncContextManager[ClientSession]]
 
@@ -235,7 +235,7 @@ async def test_the_whole_command_speaks_clean_mcp_over_stdio(tmp_path: Path, dsn
             proposed = await client.call_tool("set_ads_budget", {"target": "Remarketing", "amount": 130})
             answer = await client.call_tool("ask", {"question": "Quanto gastei ontem?"}, progress_callback=on_progress)
 
-    assert names == [*(tool.name for tool in ADS_TOOLS), "ask"]
+    assert names == [*(tool.name for crew in CREWS for tool in crew.tools), "ask"]
     assert not report.isError and report.structuredContent is not None
     spent = Decimal(report.structuredContent["reports"][0]["total"]["spend"])
     assert not answer.isError and money(Money(spent, "BRL"), "pt-BR") in told(answer)
