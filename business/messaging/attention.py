@@ -67,14 +67,13 @@ TABLE: dict[Event, dict[Held, tuple[Held, tuple[Effect, ...]]]] = {
 
 @dataclass(frozen=True)
 class Attention:
-    """`segment` counts hand-backs and ends: a text of the bot belongs to the segment in which it was begun. `told`:
-    whether this segment's contact knows that a person comes. `by`: the person's id; `since`: of the present hand."""
+    """`segment` counts hand-backs and ends: a text of the bot belongs to the segment in which it was begun. `by`: the
+    person's id; `since`: of the present hand."""
 
     held: Held = Held.BOT
     since: datetime | None = None
     by: str | None = None
     segment: int = 0
-    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,10 @@ def step(before: Attention, event: Event, at: datetime, *, by: str | None = None
     """The state after `event`, which happened at `at` (WhatsApp's moment for an echo, ours for a button).
 
     What happened before the present state began changes nothing: an echo that is delivered after a hand-back must not
-    silence the bot again. Messages that we sent ourselves come back as echoes, too: leave them out by their ids.
+    silence the bot again. In the same second (echoes have whole ones) the person goes first. Messages that we sent
+    ourselves come back as echoes, too: leave them out by their ids.
     """
-    if before.since is not None and at < before.since:
+    if before.since is not None and at.replace(microsecond=0) < before.since.replace(microsecond=0):
         return Step(before, (), ignored=True)
     held, effects = TABLE[event][before.held]
     after = replace(before, held=held)
@@ -99,10 +99,6 @@ def step(before: Attention, event: Event, at: datetime, *, by: str | None = None
         after = replace(after, since=at)
     if held is Held.PERSON:
         after = replace(after, by=by or before.by)
-    if Effect.TELL_CONTACT in effects:
-        if before.told:
-            effects = tuple(one for one in effects if one is not Effect.TELL_CONTACT)
-        after = replace(after, told=True)
     if Effect.CLEAN_START in effects:
         after = Attention(Held.BOT, at, None, before.segment + 1)
     return Step(after, effects)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -62,20 +62,18 @@ def said(why: Why, say: Callable[..., str], zone: str) -> str:
     params: dict[str, Any] = {}
     for name, one in why.params.items():
         if isinstance(one, datetime):
-            local = one.astimezone(clock)
-            params[name] = {"day": local.date(), "time": local.strftime("%H:%M")}
+            local = (one + timedelta(microseconds=999_999)).astimezone(clock)  # "until" is never told too early
+            params[name] = {"day": local.date(), "time": local.strftime("%H:%M:%S" if local.second else "%H:%M")}
         else:
             params[name] = one
     return say(why.key, **params)
 
 
 def explained(decision: "Decision", say: Callable[..., str], zone: str) -> str:
-    """The whole answer for a person: what, why, until when, by which rule, written where; then what to know besides.
-    Moments are told in `zone`. Keys: messaging.verdict.*, messaging.rule.*, messaging.explained, messaging.until."""
-    until = {"until": decision.until} if decision.until else {}
+    """The whole answer for a person: what, why and until when, by which rule, written where; then what to know besides.
+    Moments are told in `zone`. Keys: messaging.verdict.*, messaging.rule.*, messaging.explained."""
     lines = [
         said(Why(f"messaging.verdict.{decision.verdict}"), say, zone) + " " + said(decision.why, say, zone),
-        *([said(Why("messaging.until", until), say, zone)] if until and not decision.may_leave else []),
         say("messaging.explained", rule=say(f"messaging.rule.{decision.rule}"), source=decision.source),
         *(said(one, say, zone) for one in decision.cautions),
     ]

@@ -45,6 +45,8 @@ def test_a_message_from_the_app_pauses_at_once_and_a_late_echo_does_not() -> Non
     late = step(back, Event.PERSON_WROTE, NOW + HOUR - SECOND)
     assert late.ignored and late.after == back
     assert step(back, Event.PERSON_WROTE, NOW + HOUR + SECOND).after.held is Held.PERSON
+    half_past = replace(back, since=NOW + timedelta(milliseconds=700))  # an echo's moment has no fractions
+    assert step(half_past, Event.PERSON_WROTE, NOW).after.held is Held.PERSON
 
 
 def test_the_table_knows_every_event_in_every_hand() -> None:

@@ -91,6 +91,8 @@ def test_the_day_counts_by_the_contacts_own_timestamp_not_by_our_reception() -> 
     # and a clock that runs ahead opens no window of days
     assert closes(NOW + 10 * DAY, NOW) == NOW + DAY + timedelta(minutes=5)
     assert not is_open(None, NOW)
+    margin = RULES_OF_ACCOUNT.window_margin
+    assert is_open(NOW - DAY + margin + SECOND, NOW, margin) and not is_open(NOW - DAY + margin, NOW, margin)
 
 
 def test_what_meta_says_is_closed_is_closed_until_the_contact_writes_again() -> None:
@@ -106,6 +108,7 @@ def test_an_advertisement_makes_three_days_free_but_not_free_of_rules() -> None:
     told = asked(replace(ANSWER, values=VALUES), lead)
     assert told.verdict is Verdict.TEMPLATE and told.free_until == came + 73 * HOUR
     assert free_until(EntryPoint(came), NOW) is None  # not answered within a day: it never began
+    assert free_until(EntryPoint(came, came + DAY), NOW) is None
     assert free_until(EntryPoint(NOW - HOUR), NOW) == NOW + 72 * HOUR
     assert free_until(EntryPoint(came - 50 * HOUR, came - 49 * HOUR), NOW) is None
 
@@ -162,6 +165,12 @@ def test_who_opted_out_is_left_alone_and_answered_when_they_write() -> None:
     answer = asked(ANSWER, wrote)
     assert answer.verdict is Verdict.SEND and answer.cautions[0].key == "messaging.caution.opted_out"
     assert asked(FOLLOW_UP, wrote).verdict is Verdict.NEVER
+    the_opt_out_itself = known(standing=Standing(stopped=replace(STOPPED.stopped, at=NOW - HOUR)))  # type: ignore[type-var]
+    assert asked(ANSWER, the_opt_out_itself).verdict is Verdict.NEVER
+    long_ago = replace(STOPPED.stopped, at=NOW - 30 * DAY)  # type: ignore[type-var]
+    assert (
+        asked(ANSWER, known(**CLOSED, standing=Standing(stopped=long_ago), templates=(REMINDER,))).rule == "opted_out"
+    )
 
 
 def test_an_opt_out_is_confirmed_once_and_within_the_window() -> None:
@@ -226,7 +235,9 @@ def test_promotions_to_one_contact_are_counted_and_metas_own_cap_is_waited_for()
     held = known(standing=AGREED, blocks=(capped,), templates=(NUDGE, REMINDER))
     assert asked(CAMPAIGN, held).until == NOW + 23 * HOUR
     assert asked(ANSWER, held).verdict is Verdict.SEND
-    assert asked(replace(ANSWER, values=VALUES), replace(held, **CLOSED)).template.template is REMINDER
+    closed = replace(held, **CLOSED)
+    assert asked(replace(ANSWER, values=VALUES), closed).template.template is REMINDER
+    assert asked(replace(ANSWER, values=VALUES), replace(closed, templates=(NUDGE,))).verdict is Verdict.ASK
 
 
 def test_the_portfolios_limit_keeps_a_reserve_for_what_was_agreed() -> None:
@@ -382,6 +393,12 @@ def test_every_reason_and_caution_has_its_words_and_no_words_are_left_over() -> 
     assert cautions == {key.split(".")[2] for key in TEXTS.sources["en"] if key.startswith("messaging.caution.")}
     rules = {rule.name for rule in RULES} | {"all"}
     assert rules == {key.split(".")[2] for key in TEXTS.sources["en"] if key.startswith("messaging.rule.")}
+
+
+def test_a_moment_is_told_in_the_zone_of_the_reader_and_never_too_early() -> None:
+    told = asked(ANSWER, known(pair_line=NOW + timedelta(seconds=5, milliseconds=300)))
+    assert "12:00:06" in said(told.why, partial(TEXTS.say, "pt-BR"), "America/Sao_Paulo")
+    assert "10:00:06" in said(told.why, partial(TEXTS.say, "en"), "America/Rio_Branco")
 
 
 def test_buttons_for_the_contact_fit_on_a_button() -> None:

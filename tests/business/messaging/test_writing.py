@@ -88,6 +88,13 @@ def test_a_bold_passage_that_is_cut_is_closed_and_opened_again() -> None:
     assert all(one.count("```") == 2 for one in parts(code, comfortable=500, most=10))
 
 
+def test_a_cut_looks_for_a_place_outside_of_bold() -> None:
+    text = "Primeiro o que é simples. " * 12 + "*Isto é forte. E isto também. E mais isto.* " + "Depois o resto. " * 30
+    found = parts(text, comfortable=350, most=9)
+    assert " ".join(found) == text.strip()
+    assert all(one.count("*") % 2 == 0 for one in found)
+
+
 def test_parts_get_longer_rather_than_many_and_never_longer_than_a_message() -> None:
     text = ("Uma frase que não acaba tão cedo, mas acaba. " * 200).strip()
     assert len(parts(text)) <= 4
