@@ -286,7 +286,7 @@ class Words:
             for row in result["fields"]
         ]
         columns = [self.say(f"crm.column.{name}") for name in ("field", "value", "source", "since")]
-        return Table(self.say("crm.table.fields", name=result["name"]), columns, rows, ["left"] * 4)
+        return Table(self.say("crm.table.fields", name=result["name"]), columns, rows, ["left"] * 4, view="crm_record")
 
     def _board_tables(self, result: dict[str, Any]) -> list[Table]:
         stages = [
@@ -295,7 +295,7 @@ class Words:
             if c["count"] or c["state"] == "open"
         ]
         columns = [self.say(f"crm.column.{name}") for name in ("stage", "deals", "sum")]
-        tables = [Table("", columns, stages, ["left", "right", "right"])]
+        tables = [Table("", columns, stages, ["left", "right", "right"], view="crm_board")]
         deals = [deal for column in result["columns"] for deal in column["deals"]][:_DEALS]
         rows = [
             [
@@ -308,7 +308,7 @@ class Words:
             for deal in deals
         ]
         columns = ["#", *(self.say(f"crm.column.{name}") for name in ("deal", "stage", "sum", "owner"))]
-        return [*tables, Table("", columns, rows, ["right", "left", "left", "right", "left"])]
+        return [*tables, Table("", columns, rows, ["right", "left", "left", "right", "left"], view="crm_board")]
 
     def _task_table(self, tasks: list[dict[str, Any]]) -> Table:
         rows = [
