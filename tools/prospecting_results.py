@@ -301,7 +301,8 @@ def phone_shown(given: str | None) -> str | None:
     digits = re.sub(r"\D", "", given or "")
     if len(digits) in (12, 13) and digits.startswith("55"):
         digits = digits[2:]
-    if len(digits) not in (10, 11) or digits.startswith("0"):
+    abroad = (given or "").lstrip().startswith("+") and not (given or "").lstrip().startswith("+55")
+    if abroad or len(digits) not in (10, 11) or digits.startswith("0"):
         return given
     return f"({digits[:2]}) {digits[2:-4]}-{digits[-4:]}"
 
