@@ -62,6 +62,7 @@ from tools.crm_results import (
     found_row,
     imported,
     origin_of_entries,
+    plain_amount,
     previewed,
     record_row,
     saved,
@@ -282,6 +283,8 @@ async def crm_save(ctx: ToolContext, args: SaveArgs) -> CrmSavedResult:
     target = await meant(ctx, args.record, (args.kind,)) if args.record else None
     data = await _data(ctx, args)
     into, options = target.id if target else None, {"dry_run": args.dry_run, "as_new": args.as_new}
+    if target and args.name and not args.dry_run and _is_shorter(args.name, target.name):
+        await crm.clear_fields(who, target.subject, target.id, ["name" if args.kind == "contact" else "trade_name"])
     if isinstance(data, ContactData):
         result = await crm.upsert_contact(who, data, into=into, **options)
     else:
@@ -290,6 +293,12 @@ async def crm_save(ctx: ToolContext, args: SaveArgs) -> CrmSavedResult:
     if result.id and result.outcome is not Outcome.CREATED:
         name = called(await _record(ctx, Target(args.kind, result.id, "")))
     return saved(result, args.kind, name, args.dry_run)
+
+
+def _is_shorter(name: str, known: str) -> bool:
+    """Whether a name leaves words of the known one out: an upsert keeps the longer one, a correction does not."""
+    said, words = set(folded(name).split()), set(folded(known).split())
+    return said < words
 
 
 async def _data(ctx: ToolContext, args: SaveArgs) -> ContactData | CompanyData:
@@ -388,7 +397,7 @@ async def crm_deal(ctx: ToolContext, args: DealArgs) -> CrmDealResult:
     did = _what_became(before, deal)
     earlier = {
         "stage": before.stage.name,
-        "amount": str(before.amount.amount) if before.amount else None,
+        "amount": str(plain_amount(before.amount.amount)) if before.amount else None,
         "currency": before.amount.currency if before.amount else None,
     }
     return CrmDealResult(did=did, deal=await _deal_row(ctx, deal), before=earlier)

@@ -303,7 +303,7 @@ def deal_row(n: int, deal: Deal, face: Face | None, team: Mapping[str, str]) -> 
         company=face.company if face else None,
         stage=deal.stage.name,
         state=deal.stage.kind.value,
-        amount=deal.amount.amount if deal.amount else None,
+        amount=plain_amount(deal.amount.amount) if deal.amount else None,
         currency=deal.amount.currency if deal.amount else None,
         expected_on=deal.expected_on,
         lost_reason=deal.lost_reason,
@@ -323,7 +323,13 @@ def column_row(column: Column, faces: Mapping[str, Face], team: Mapping[str, str
 
 
 def _sum(money: Money) -> str:
-    return f"{money.amount} {money.currency}"
+    return f"{plain_amount(money.amount)} {money.currency}"
+
+
+def plain_amount(amount: Decimal) -> Decimal:
+    """With two decimals, as people write money; with more where it has more."""
+    cents = amount.quantize(Decimal("0.01"))
+    return cents if cents == amount else amount.normalize()
 
 
 def task_row(n: int, task: Task, of: str | None, team: Mapping[str, str], now: datetime, zone: str) -> TaskRow:

@@ -127,12 +127,12 @@ def fold(before: Row, known: Iterable[Key], data: Data, keys: Iterable[Key], at:
 def _is_news(name: str, old: Any, value: Any, source: Source) -> bool:
     if old is None or old == value:
         return old is None
+    if name == "name" and isinstance(old, str) and words_in_name(value) < words_in_name(old):
+        alike = (Likeness.SAME, Likeness.COMPATIBLE)
+        return compare_people(old, value) not in alike  # whoever says "Ana" does not take her surname away
     if source.by_person or not isinstance(old, str):
         return True
-    if squeezed(old) == squeezed(value):
-        return False  # the same, in capitals or without accents
-    alike = (Likeness.SAME, Likeness.COMPATIBLE)
-    return not (name == "name" and compare_people(old, value) in alike and words_in_name(value) < words_in_name(old))
+    return squeezed(old) != squeezed(value)  # else the same, in capitals or without accents
 
 
 def _persons_word(row: Row, name: str, source: Source) -> bool:

@@ -120,7 +120,9 @@ async def test_erasing_waits_for_a_yes_and_leaves_nothing_behind(house: House) -
 async def test_a_list_is_shown_first_and_brought_in_on_a_word(house: House) -> None:
     talk = Talk(house)
     shown = await talk.say("", file=LIST)
-    assert "Ainda não gravei nada" in shown.text and "2 novos" in shown.text and "1 com problema" in shown.text, shown.text
+    assert "Ainda não gravei nada" in shown.text and "2 novos" in shown.text and "1 com problema" in shown.text, (
+        shown.text
+    )
     assert "Linha 4" in shown.text and "Observação" in shown.text
     assert "Não encontrei" in (await talk.say("mostra a ficha da Carla Nogueira")).text
     shown = await talk.say("", file=LIST)
