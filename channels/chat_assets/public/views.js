@@ -30,7 +30,7 @@
       if (this.trail) return;
       const [, kind, subject = ""] = PAGE.exec(this.getAttribute("src")) || [];
       this.trail = [{ kind, subject }];
-      this.each = 20;
+      this.each = PAGE.test(location.pathname) ? 20 : 8; // cards of a column: in the chat there is more to see
       this.status = el("p", { class: "view-said", role: "status", "aria-live": "polite" });
       this.place = el("div", { class: "view-place" });
       this.append(this.place, this.status);
@@ -178,7 +178,7 @@
           ? el("ul", {}, column.cards.map((card) => el("li", {}, this.card(card, column, data))))
           : el("p", { class: "view-small view-none" }, words.none),
         column.more && el("p", { class: "view-small view-more" }, column.more, " ",
-          el("button", { type: "button", class: "view-quiet", onclick: () => { this.each += 40; this.load(); } }, words.more)));
+          el("button", { type: "button", class: "view-quiet", onclick: () => { this.each += 20; this.load(); } }, words.more)));
       if (data.may_change) this.takesCards(section, column, data);
       return section;
     }
