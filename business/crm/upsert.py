@@ -78,8 +78,9 @@ class Known:
     version: str
 
 
-def made_ready(data: Data) -> Told:
-    """ArgumentsWrong: crm_nothing_told, crm_too_many_keys (most)."""
+def made_ready(data: Data, into: str | None = None) -> Told:
+    """`into`: the record that is meant, which then needs no name and no key. ArgumentsWrong: crm_nothing_told,
+    crm_too_many_keys (most)."""
     keys: list[Key] = []
     ignored: list[tuple[KeyKind, str, str]] = []
     for kind, given in data.keys:
@@ -92,12 +93,12 @@ def made_ready(data: Data) -> Told:
             ignored.append((kind, given, f"crm.key.{kind}_invalid"))
     name = data.name if isinstance(data, ContactData) else data.trade_name or data.legal_name
     name = clean(name or "") or None
-    if not keys and not name:
+    if not keys and not name and into is None:
         raise ArgumentsWrong("crm_nothing_told", "neither a name nor a key")
     if len(keys) > _MOST_KEYS:
         raise ArgumentsWrong("crm_too_many_keys", f"more than {_MOST_KEYS} keys", most=_MOST_KEYS)
     handles = {found.value for found in keys if not found.value.startswith("?")}
-    return Told(data, keys, ignored, name, handles or {whole_name(name or "")})
+    return Told(data, keys, ignored, name, handles or {whole_name(name or into or "")})
 
 
 class UpsertPart(CrmPart):
@@ -125,13 +126,13 @@ class UpsertPart(CrmPart):
     async def _upsert_one(self, who: Identity, data: Data, dry_run: bool, into: str | None, as_new: bool) -> Upserted:
         self._writes(who)
         async with self._db.tenant(who.tenant_id) as conn:
-            told = await self._ready(conn, who, data)
+            told = await self._ready(conn, who, data, into)
             (found,) = await self.upsert_batch(conn, who, [told], write=not dry_run, into=into, as_new=as_new)
         if isinstance(found, MutiraoError):
             raise found
         return found
 
-    async def _ready(self, conn: Connection, who: Identity, data: Data) -> Told:
+    async def _ready(self, conn: Connection, who: Identity, data: Data, into: str | None) -> Told:
         own = self._writes(who)
         if own is not None and data.owner_id not in (None, own):
             raise Refused("crm_not_allowed", "records of one's own only")
@@ -141,7 +142,7 @@ class UpsertPart(CrmPart):
         if isinstance(data, ContactData) and data.company_id:
             company = await row_of(conn, Subject.COMPANY, data.company_id, own)
             data = replace(data, company_name=data.company_name or name_of(company, Subject.COMPANY))
-        return made_ready(data)
+        return made_ready(data, into)
 
     async def upsert_batch(
         self,

@@ -80,6 +80,20 @@ async def test_a_dry_run_says_what_would_be_and_changes_nothing(crm: Crm, tenant
     assert everything(owner_dsn) == before
 
 
+async def test_a_known_record_is_changed_without_saying_its_name_again(crm: Crm, tenants: Tenants) -> None:
+    who = tenants.one[Role.DIRETOR]
+    ana = await crm.upsert_contact(who, person("Ana Lima", (PHONE, "19 98765-4329")))
+    ipe = await crm.upsert_company(who, firm("Ipê Arquitetura", (CNPJ, "11.222.333/0001-81")))
+    assert ana.id and ipe.id
+    changed = await crm.upsert_contact(who, person(title="Diretora", source=SPOKEN), into=ana.id)
+    assert (changed.outcome, changed.id, changed.changes) == (Outcome.UPDATED, ana.id, {"title": (None, "Diretora")})
+    moved = await crm.upsert_company(who, firm(city="Itu", source=SPOKEN), into=ipe.id)
+    assert (moved.outcome, moved.changes) == (Outcome.UPDATED, {"city": (None, "Itu")})
+    with pytest.raises(ArgumentsWrong) as told:
+        await crm.upsert_contact(who, person(title="Diretora"))
+    assert told.value.code == "crm_nothing_told"
+
+
 async def test_two_people_behind_one_key_are_candidates_with_reasons_and_a_person_decides(
     crm: Crm, tenants: Tenants
 ) -> None:
