@@ -177,7 +177,7 @@ async def open_services(
         handlers: list[ChangeHandler] = [
             AdsChangeHandler(connections.client_for),
             FirstContactHandler(db, leads.blocked),
-            CrmErasure(crm, people.identity, searches.forget),
+            CrmErasure(crm, people.identity, searches.forget, lambda tenant, ids: approvals.forget(tenant, ids)),
         ]
         approvals = Approvals(
             db,

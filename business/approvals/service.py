@@ -10,7 +10,7 @@ keeps it, so nobody sends a second time behind its back.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -366,6 +366,14 @@ class Approvals:
             for proposal_id in expired:
                 await audit(conn, _STEP, "proposal.expired", proposal_id, {})
         return len(expired)
+
+    async def forget(self, tenant_id: str, targets: Sequence[str]) -> int:
+        """Delete what was only proposed about objects that are erased: its text and numbers are theirs. How many."""
+        async with self._db.tenant(tenant_id) as conn:
+            gone = await store.forget(conn, targets)
+            for proposal_id in gone:
+                await audit(conn, _STEP, "proposal.forgotten", proposal_id, {})
+        return len(gone)
 
     async def reconcile(self, tenant_id: str) -> int:
         """Settle what a dead process or a lost answer left: approved, executing or unknown. How many were settled.

@@ -1,6 +1,7 @@
 """The rows of `proposals`. Every change of state is one guarded UPDATE: it says which state it comes from."""
 
 import json
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -176,6 +177,18 @@ async def expire(conn: Conn, now: datetime) -> list[str]:
         """UPDATE proposals SET state = 'expired', finished_at = %s
            WHERE state = 'pending' AND expires_at <= %s RETURNING id""",
         [now, now],
+    )
+    return [row["id"] for row in await rows.fetchall()]
+
+
+async def forget(conn: Conn, targets: Sequence[str]) -> list[str]:
+    """Delete the proposals about these objects that never did anything; their ids."""
+    rows = await conn.execute(
+        """DELETE FROM proposals p
+           WHERE change->>'target' = ANY(%s) AND state IN ('pending', 'rejected', 'expired')
+             AND NOT EXISTS (SELECT FROM proposals u WHERE u.undo_of = p.id)
+           RETURNING id""",
+        [list(targets)],
     )
     return [row["id"] for row in await rows.fetchall()]
 

@@ -4,7 +4,7 @@ What other modules know of the same company goes with it; modules know nothing o
 callable.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from business.approvals.model import Change, Preview, ReadBack
 from business.crm.access import AREA
@@ -18,6 +18,8 @@ KIND = "crm_erase"
 
 Forget = Callable[[Identity, str], Awaitable[bool]]
 """(who, CNPJ of 14 letters and digits) → whether anything was known; for what was found out but is no record yet."""
+Unsay = Callable[[str, Sequence[str]], Awaitable[int]]
+"""(tenant id, ids of records) → how many proposals about them were deleted."""
 IdentityOf = Callable[[str, str], Awaitable[Identity]]
 
 
@@ -55,10 +57,13 @@ class CrmErasure:
     kind = KIND
     area = AREA
 
-    def __init__(self, crm: Crm, identity_of: IdentityOf, forget: Forget | None = None) -> None:
+    def __init__(
+        self, crm: Crm, identity_of: IdentityOf, forget: Forget | None = None, unsay: Unsay | None = None
+    ) -> None:
         self._crm = crm
         self._identity_of = identity_of
         self._forget = forget
+        self._unsay = unsay
 
     def effect(self, change: Change) -> str:
         return "WRITE"
@@ -90,6 +95,8 @@ class CrmErasure:
             if self._forget is not None and key.kind is KeyKind.CNPJ:
                 await self._forget(who, key.value)
         await self._crm.erase(who, Subject(change.data["subject"]), change.target, keep_out=change.data["keep_out"])
+        if self._unsay is not None:
+            await self._unsay(tenant_id, [change.target])
 
     async def read_back(self, tenant_id: str, change: Change) -> ReadBack:
         try:

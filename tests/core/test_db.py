@@ -39,7 +39,8 @@ def test_every_table_with_tenant_rows_forces_its_policy_and_every_other_is_liste
                    WHERE a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
                ) AS of_tenant,
                (SELECT array_agg(pg_get_expr(p.polqual, p.polrelid) ORDER BY p.polname)
-                FROM pg_policy p WHERE p.polrelid = c.oid AND p.polroles = '{0}') AS policies
+                FROM pg_policy p WHERE p.polrelid = c.oid AND p.polroles = '{0}'
+                AND p.polpermissive) AS policies -- a restrictive one only narrows
         FROM pg_class c
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'm')
     """

@@ -549,3 +549,16 @@ async def test_an_edited_undo_is_no_undo_any_more_and_the_policy_is_asked_about_
     assert (undo.tool, edited.tool, edited.undo_of) == ("undo", "edited_undo", None)
     code = await refused_code(approvals.edit(tenants.one[Role.ADMIN], edited.id, {"to": "1000"}, "chat"))
     assert code == "policy_forbids"
+
+
+async def test_what_was_only_proposed_about_an_erased_object_is_deleted_and_what_was_done_stays(
+    approvals: Approvals, tenants: Tenants, propose: Propose, witness: Witness
+) -> None:
+    done = await propose(to="120")
+    await approvals.approve(tenants.one[Role.ADMIN], done.id, door="chat")
+    waiting = await propose(to="150")
+    assert waiting.change.target == done.change.target
+    assert await approvals.forget(tenants.other.id, [done.change.target]) == 0
+    assert await approvals.forget(tenants.one.id, [done.change.target]) == 1
+    left = await approvals.list(tenants.one[Role.ADMIN])
+    assert [(one.id, one.state) for one in left] == [(done.id, ProposalState.EXECUTED)]
