@@ -103,7 +103,8 @@ class Scene:
     def untouched(self, what: str, *, makes: bool = False) -> Iterator[None]:
         """Within, nothing of the first company changes; and of the second only what it makes anew, if it `makes`."""
         theirs, ours = self.rows(self.one.tenant_id), self.rows(self.other.tenant_id)
-        self.told.begin()
+        if not makes:  # what was made itself may be told again
+            self.told.begin()
         yield
         assert self.rows(self.one.tenant_id) == theirs, f"{what}: changed the other company"
         now = self.rows(self.other.tenant_id)
@@ -197,6 +198,7 @@ async def _prospect(scene: Scene) -> None:
             await sources.close()
     found = await services.searches.candidates(one, search.id)
     assert found[0].name and found[0].cnpj
+    scene.things |= {"search": search, "found": found[0]}
     scene.told |= {
         "search": search.id, "candidate": found[0].id, "found": found[0].name, "found_cnpj": found[0].cnpj,
         "second": found[1].id,
