@@ -19,6 +19,7 @@ from business.prospecting.scouting import Finds, days_in, positions_in
 from business.prospecting.searches import Search
 from core.errors import MutiraoError
 from core.permissions import Permissions
+from core.tenancy import Role
 from crews.contract import CrewDeps
 from crews.hunter.scouts import HUNTERS, SCOUTED, Scouts, unknown
 from evals.stand_in import Answer, Seen
@@ -325,6 +326,25 @@ async def test_what_fails_stays_unknown_and_is_counted_and_what_does_not_pay_ask
     assert after == before and used.web_off == "search_not_set_up" and used.searches == {} and used.sites == 0
     after, used = await scouts.look(desk.who, search, company, before, judge(truth))
     assert after == before and (used.failed, used.searches) == (0, {})
+
+
+async def test_a_search_for_companies_with_instagram_finds_some_that_truly_have_it(
+    desk: Desk, make_scouts: MakeScouts
+) -> None:
+    said = "ache 4 escritórios de arquitetura em Campinas com Instagram e mais de 3 anos"
+    search = await desk.start(said)
+    await desk.another(scouts=make_scouts()).run(desk.who.tenant_id, search.id)
+    done = await desk.searches.get(desk.who, search.id)
+    for one in await desk.found(done):
+        truth = sandbox.by_cnpj()[str(one.cnpj)]
+        for piece in of_kind(one.evidence, Kind.INSTAGRAM):
+            assert truth.instagram is not None and piece.value == truth.instagram.handle, "a namesake's"
+        assert one.score < 70 or of_kind(one.evidence, Kind.INSTAGRAM)
+    # Without scouts more companies have to be looked at for as many: some have a website that stands on no map.
+    alone = await desk.start(said, who=desk.tenants.other[Role.DIRETOR])
+    await desk.hunts.run(desk.tenants.other.id, alone.id)
+    without = await desk.searches.get(desk.tenants.other[Role.DIRETOR], alone.id)
+    assert done.ended == "enough" and without.progress.seen > done.progress.seen
 
 
 def test_scouts_refuse_to_work_where_other_tools_could_be_reached(make_scouts: MakeScouts, desk: Desk) -> None:
