@@ -41,7 +41,7 @@ _HIRING = re.compile(
     re.IGNORECASE,
 )
 _WHATSAPP = re.compile(r"\bwhats|\bzap\b|wa\.me/|api\.whatsapp\.com", re.IGNORECASE)
-_TITLE_END = re.compile(r"\s+[|•·–—-]\s+|\s+\(@|\s*[|•]\s*")
+_TITLE_END = re.compile(r" [|•·–—-] | \(@| ?[|•] ?")
 _SAYS_LITTLE = frozenset("brasil brazil oficial official ltda me epp".split())
 _MONTHS = {
     name: place
@@ -192,7 +192,8 @@ class Finds:
 
     def _is_named(self, seen: Seen) -> bool:
         """A profile or page whose title is the name, in the city."""
-        return self._bears_name(_TITLE_END.split(seen.title)[0]) and self._tells_city(seen.text)
+        title = " ".join(seen.title.split())
+        return self._bears_name(_TITLE_END.split(title)[0]) and self._tells_city(seen.text)
 
     def _bears_name(self, title: str) -> bool:
         """The same words, but for those that any title may add: the city, "oficial"."""
