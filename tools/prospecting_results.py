@@ -298,6 +298,8 @@ def city_of(pieces: Sequence[Evidence]) -> str | None:
 def phone_shown(given: str | None) -> str | None:
     """A Brazilian number as people write it, "(19) 3668-9288", with the digits that were told and no others; anything
     else as it was given."""
+    if link := re.search(r"(?:wa\.me/|phone=)\+?(\d{10,15})", given or ""):
+        given = link[1]
     digits = re.sub(r"\D", "", given or "")
     if len(digits) in (12, 13) and digits.startswith("55"):
         digits = digits[2:]

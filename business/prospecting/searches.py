@@ -255,15 +255,18 @@ class Searches:
         self._rights.writes(who)
 
     async def release(self, who: Identity, search_id: str) -> int:
-        """Let the search that corrects this one look at its companies again, but for those that a person decided about;
-        how many. One that it finds becomes its own, with a new score; the others stay where they are."""
+        """Let the search that corrects this one look again at what it and those of the same wish found, but for what a
+        person decided about; how many. One that it finds becomes its own, with a new score; the others stay."""
         own = self._rights.writes(who)
         async with self._db.tenant(who.tenant_id) as conn:
             await search_in(conn, search_id, own)
             done = await conn.execute(
                 """UPDATE prospect_candidates c SET released = true
-                   WHERE search_id = %s AND state IN ('new', 'saved') AND NOT EXISTS (
-                       SELECT 1 FROM prospect_feedback f WHERE f.candidate_id = c.id)""",
+                   WHERE state IN ('new', 'saved') AND search_id IN (
+                           SELECT same.id FROM prospect_searches s
+                           JOIN prospect_searches same ON same.tenant_id = s.tenant_id AND same.wish = s.wish
+                           WHERE s.id = %s)
+                       AND NOT EXISTS (SELECT 1 FROM prospect_feedback f WHERE f.candidate_id = c.id)""",
                 [search_id],
             )
             return done.rowcount

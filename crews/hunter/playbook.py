@@ -237,7 +237,7 @@ class HunterPlaybook:
             case "steer_search":
                 return words.steered(record.result, record.arguments["action"])
             case "explain_score":
-                return words.explained(record.result, request.score_said)
+                return words.explained(record.result, request.score_said, facts=request.facts)
             case "decide_company":
                 return words.decided(record.result)
         return ""  # a first message: its card says everything

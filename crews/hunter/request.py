@@ -37,6 +37,8 @@ class HunterRequest:
     verdict: Literal["qualified", "person", "below", "all"] = "all"
     score_said: int | None = None
     """The score that the words speak of: "por que a terceira tem 82?"."""
+    facts: bool = False
+    """How to reach it is asked for: "qual o telefone da segunda?"."""
     message: str | None = None
     """A first message in quotes, to be used as it is."""
 
@@ -83,6 +85,11 @@ _WHY = re.compile(
     r"|pontua\w+))\b"
 )
 _SCORE = re.compile(r"\b(?:notas?|pontua\w+|pontos?|scor\w+|points?|puntaj\w+|puntua\w+|puntos?|ratings?)\b")
+_FACTS = re.compile(
+    r"\b(?:telefones?|fones?|phones?|e-?mails?|correos?|sites?|websites?|sitios?|contatos?|contactos?|contacts?"
+    r"|whats\w*|zap"
+    r"|instagram|quem|who|quien|onde|where|donde)\b"
+)
 _RULES = re.compile(
     r"\b(?:regras?|rules?|reglas?|criterios?|criteria|pesos?|weights?)\b"
     r"|\bcomo (?:funciona|e (?:feit|calculad)[ao]|voces? (?:calcul|pontu|dao)\w*|se (?:calcul|hace)\w*|calcul\w+)"
@@ -227,7 +234,8 @@ def understand(
         return HunterRequest("decide", text, named, decision=decision)
     if routed == "explain" or (routed in ("", "status") and (why or score) and (about or score)):
         if named:
-            return HunterRequest("explain", text, named[:1], score_said=score_said)
+            facts = bool(_FACTS.search(words))
+            return HunterRequest("explain", text, named[:1], score_said=score_said, facts=facts)
         if _RULES.search(words) or (score and not _focused(session)) or not _focused(session):
             return HunterRequest("rules", text, score_said=score_said)
         return HunterRequest("explain", text, (_focused(session),), score_said=score_said)
@@ -250,12 +258,12 @@ def understand(
         if _GO_ON.search(words):
             return HunterRequest("change", text)
         verdict = next((name for name, pattern in _VERDICTS if pattern.search(words)), None)
-        if verdict or (_SHOW.search(words) and not _STATE.search(words)):
+        if (verdict or (_SHOW.search(words) and not _STATE.search(words))) and not named:
             return HunterRequest("list", text, verdict=verdict or "all")
         if routed == "status" or _STATE.search(words):
             return HunterRequest("status", text)
         if named:
-            return HunterRequest("explain", text, named[:1])
+            return HunterRequest("explain", text, named[:1], facts=True)
     return _looking(routed, text, words, session)
 
 

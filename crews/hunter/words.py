@@ -137,7 +137,8 @@ class HunterWords:
 
     # --- a company --------------------------------------------------------------------------------
 
-    def explained(self, found: dict[str, Any], score_said: int | None) -> str:
+    def explained(self, found: dict[str, Any], score_said: int | None, *, facts: bool = False) -> str:
+        """Why a company has its score; with `facts` first what is known of it, each with its source and day."""
         company = found["company"]
         if company is None:
             return self._rules(found)
@@ -156,13 +157,14 @@ class HunterWords:
                 person=found["person_from"],
             )
         )
+        known = [self._piece(one) for one in company["known"]] if facts else []
         parts = [self._part(one) for one in found["parts"]]
         lines = [_bullets([*parts, *found["feedback"], *found["limits"]])]
         unknown = [one["name"] for one in found["rules"] if one["outcome"] == "unknown"]
         if unknown:
             share = Decimal(str(found["unknown_counts"])) * 100
             lines.append(self.say("hunter.unknown_half", names=", ".join(unknown), share=self._number(share)))
-        return "\n\n".join([" ".join(said), *lines])
+        return "\n\n".join([_bullets(known), " ".join(said), *lines] if known else [" ".join(said), *lines])
 
     def _rules(self, found: dict[str, Any]) -> str:
         said = self.say(

@@ -58,6 +58,8 @@ def asked(intent: str, text: str, session: dict[str, Any]) -> HunterRequest:
         ("explain", "por que a nota dela é baixa?", FOURTH, ("explain", ("cand_4",))),
         ("explain", "como funciona a nota?", AFTER, ("rules", ())),
         ("explain", "¿cómo se calcula el puntaje?", {}, ("rules", ())),
+        ("", "quem é a primeira?", AFTER, ("explain", ("cand_1",))),
+        ("explain", "qual o telefone da segunda?", AFTER, ("explain", ("cand_2",))),
         ("", "e a segunda?", AFTER, ("explain", ("cand_2",))),
         ("status", "como está a busca?", AFTER, ("status", ())),
         ("status", "quanto custou a busca?", AFTER, ("status", ())),
