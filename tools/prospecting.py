@@ -64,6 +64,8 @@ from tools.spec import Effect, ProposedChange, ToolArgs, ToolContext, tool
 
 FOLLOWED = 45.0
 """Seconds that a search is followed in the conversation. One that takes longer runs on, and says when it is over."""
+CONTACTED = 5
+"""How many of the best a first message is prepared for when no number was said."""
 _LEFT_FOR_WORDS = 20.0
 """Seconds of the turn that are left for what comes after."""
 _SEARCHES_TOLD = 5
@@ -161,7 +163,24 @@ async def find_companies(ctx: ToolContext, args: FindArgs) -> FoundCompanies:
     for line in profile_lines(reading.profile, _today(ctx), _say(ctx)):
         ctx.tell(line)
     search = await _hunts(ctx).follow(ctx.turn.identity, search.id, _seconds(ctx), _teller(ctx))
+    if reading.profile.wants_contact and search.state is State.DONE:
+        await _look_the_best_up(ctx, search, reading.profile.contact_most or CONTACTED)
     return await _found(ctx, search, reading, goes_on=goes_on)
+
+
+async def _look_the_best_up(ctx: ToolContext, search: Search, most: int) -> None:
+    """Whoever will be written to is looked up before the list is taken: what is found may change a score, and a list
+    must show the scores that stay."""
+    who, looked = ctx.turn.identity, set[str]()
+    while len(looked) < 3 * most:
+        saved = rows_of(await ctx.service(Searches).candidates(who, search.id, verdict=Verdict.QUALIFIED), _say(ctx))
+        best = [one.id for one in saved if one.phone or one.email or one.id not in looked][:most]
+        if not (fresh := [one for one in best if one not in looked]):
+            return
+        looked.update(fresh)
+        with contextlib.suppress(TimeoutError):  # what is known already will do
+            async with asyncio.timeout(_LOOK_UP_SECONDS):
+                await asyncio.gather(*(_hunts(ctx).look_up(who, one) for one in fresh))
 
 
 @dataclass(frozen=True)
