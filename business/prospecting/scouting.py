@@ -70,6 +70,8 @@ class Seen:
     source: str
     """The search vendor, or "site" for a page that was read."""
     at: datetime
+    news: bool = False
+    """A search of the news brought it."""
     day: date | None = None
     """Of a news item: when it was published, as the vendor told."""
     page: Page | None = None
@@ -111,7 +113,10 @@ class Finds:
         for one in answer.results:
             day = one.published.date() if one.published is not None else None
             text = _joined(one.title, one.snippet, one.source, one.told_date)
-            self._add(Seen(one.url, one.title, text, answer.vendor, answer.asked_at, day))
+            item = Seen(one.url, one.title, text, answer.vendor, answer.asked_at, True, day)
+            known = self.seen.get(_key(one.url))
+            if known is None or known.page is None:
+                self.seen[_key(one.url)] = item
 
     def add_places(self, answer: Answer[MapPlace]) -> None:
         self._map = [*(self._map or []), *answer.results]
@@ -122,7 +127,8 @@ class Finds:
         facts = page.facts
         links = "\n".join([*(one.url for one in facts.profiles), *(one.url for one in facts.links)])
         text = _joined(facts.title, facts.description, facts.text, links)
-        seen = Seen(page.url, facts.title or "", text, WEBSITE, page.fetched_at, before.day if before else None, page)
+        news, day = (before.news, before.day) if before else (False, None)
+        seen = Seen(page.url, facts.title or "", text, WEBSITE, page.fetched_at, news, day, page)
         self.seen[_key(page.url)] = self.seen[_key(page.asked)] = seen
         where = host(page.url)
         pages = self._read.setdefault(where, [])
@@ -238,7 +244,7 @@ class Finds:
         tie = self.tie(seen)
         if kind is Kind.NEWS:
             named = self._names_us(seen.text) and self._tells_city(seen.text) and self.on_map and self.alone()
-            tie = tie or ("name" if named else None)
+            tie = "name" if seen.news and named and tie != "own" else None  # a directory's date is no news
         needs_own = kind not in (Kind.LINKEDIN, Kind.INSTAGRAM, Kind.NEWS)
         if tie is None or (needs_own and tie != "own") or (tie == "name" and self._contradicted(kind, seen)):
             raise Refused("scout_not_theirs", "nothing shows that this is the company's and not a namesake's")

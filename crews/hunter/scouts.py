@@ -231,15 +231,10 @@ async def _in_the_news(look: Look) -> None:
         return
     await look.news()
     name, city = f" {folded(look.finds.name)} ", f" {folded(look.finds.city)} "
-    own = look.finds.named_sites()
     news = [
-        one
-        for one in look.finds.seen.values()
-        if one.page is None and name in f" {folded(one.text)} " and not is_social(host(one.url))
+        one for one in look.finds.seen.values() if one.news and one.page is None and name in f" {folded(one.text)} "
     ]
     for one in sorted(news, key=lambda one: str(one.day or ""), reverse=True)[:2]:
-        if host(one.url) in own:
-            continue
         if one.day is not None and city in f" {folded(one.text)} ":
             if _note(look.finds, Kind.NEWS, one.day.isoformat(), one.title, one.url):
                 return

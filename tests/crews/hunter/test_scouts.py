@@ -204,6 +204,9 @@ def test_news_are_of_a_day_that_is_told_and_of_a_company_that_nobody_else_is_cal
     again = look()
     again.add_news(Found("Serper", "x", (replace(item, published=None, told_date="há 2 dias"),), NOW, 1, False))
     assert refusal(again, "news", "2026-11-18", title, url) == "scout_value_not_in_quote", "a day is never reckoned"
+    listed = look(result("https://cnpjs.example/ipe", title, "CNPJ 11.222.333/0001-81, atualizado em 02/11/2026"))
+    claim = ("news", "2026-11-02", "atualizado em 02/11/2026", "https://cnpjs.example/ipe")
+    assert refusal(listed, *claim) == "scout_not_theirs", "a directory's date is no news"
     assert days_in("9 de março de 2026; 09/11/2026; November 9, 2026; 31/02/2026; 2026-11-09") == [
         date(2026, 3, 9), date(2026, 11, 9), date(2026, 11, 9), date(2026, 11, 9),
     ]  # fmt: skip
