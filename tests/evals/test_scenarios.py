@@ -18,6 +18,9 @@ from evals.scenario import load_all
 from evals.world import open_stage
 from tests.evals.conftest import OFFLINE
 
+pytestmark = pytest.mark.timeout(400)
+"""The first test waits for all playings; searches for companies take seconds each."""
+
 SCENARIOS = load_all()
 NAMES = [found.name for found in SCENARIOS]
 
