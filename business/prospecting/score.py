@@ -115,7 +115,7 @@ def score(
         for rule, outcome, share, by, disagreeing in asked:
             of = weight * rule.points / whole
             scored.append(RuleScore(rule, outcome, share, of * share, of, by, disagreeing))
-            best += of if outcome is Outcome.UNKNOWN else of * _best_share(rule, profile, share, pieces)
+            best += of * _answer(rule, profile, pieces, today, Decimal(1))[1]
         points = sum((one.points for one in scored), Decimal(0))
         parts.append((part, points, weight))
         found += scored
@@ -289,13 +289,6 @@ def _holds(rule: Rule, one: Evidence, today: date) -> bool:
     raise ValueError(rule.test)
 
 
-def _best_share(rule: Rule, profile: IdealCustomer, share: Decimal, pieces: Sequence[Evidence]) -> Decimal:
-    """What a rule of a known outcome could still give: nothing more, but for an activity whose main one is unknown."""
-    if rule.test == "asked_activity" and not of_kind(pieces, Kind.ACTIVITY):
-        return Decimal(1)
-    return share
-
-
 def in_places(places: Iterable[WantedPlace], ibge: str) -> bool:
     """Whether a city (IBGE code) is one of the places or in one of them: its code begins with that of its state."""
     return any(ibge == place.ibge or (place.kind == "state" and ibge[:2] == place.ibge) for place in places)
@@ -368,10 +361,17 @@ def explain(of: Score) -> list[Line]:
 
 
 def reasons(of: Score, most: int = 3) -> list[Line]:
-    """Why this verdict, in few words: what speaks most for it, what holds it down, what is missing most."""
+    """Why this verdict, in few words: what speaks most for it, what holds it down, what is missing most.
+
+    That it is as asked is one line: on a list of those that are, it tells nobody apart.
+    """
+    asked = [one for one in of.rules if one.rule.test.startswith("asked_")]
+    as_asked = bool(asked) and all(one.outcome is Outcome.YES for one in asked)
     strong = sorted((one for one in of.rules if one.outcome is Outcome.YES), key=lambda one: -one.points)
+    strong = [one for one in strong if not (as_asked and one in asked)]
     weak = sorted((one for one in of.rules if one.outcome is not Outcome.YES), key=lambda one: one.points - one.of)
-    lines = [Line("prospecting.reason.for", _rule(one)) for one in strong[:most]]
+    lines = [Line("prospecting.reason.as_asked")] if as_asked else []
+    lines += [Line("prospecting.reason.for", _rule(one)) for one in strong[:most]]
     lines += [_limit(one, of) for one in of.limits[:1]]
     return lines + [Line(f"prospecting.reason.{_WEAK[one.outcome]}", _rule(one)) for one in weak[:most]]
 

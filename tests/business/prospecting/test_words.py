@@ -102,7 +102,7 @@ def test_no_text_of_this_part_is_unused() -> None:
     ours = {key for key in TEXTS.sources["pt-BR"] if key.startswith("prospecting.")}
     by_data = {"prospecting.rule_own", "prospecting.outcome.partly", "prospecting.trait.mei", "prospecting.size.small",
                "prospecting.size.other", "prospecting.profile.opened_between", "prospecting.verdict.below",
-               "prospecting.evidence.yes", "prospecting.reason.partly"}  # fmt: skip
+               "prospecting.evidence.yes", "prospecting.reason.partly", "prospecting.reason.as_asked"}  # fmt: skip
     assert ours - used <= by_data
 
 
