@@ -12,6 +12,7 @@ So 0.8, which the rule file asks for, reads "of the same trade, and alike in mos
 codes: that an architect's customers are like an engineer's it does not.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from datetime import date
@@ -58,6 +59,7 @@ class Likeness:
         self._crm = crm
         self._clock = clock
         self._looked: dict[str, float] = {}
+        self._learning = asyncio.Lock()
 
     async def learn(self, tenant_id: str) -> int:
         """Take in what became of deals and companies since the last time; how many companies were looked at again.
@@ -114,9 +116,10 @@ class Likeness:
         """The same as evidence on a company of the registry; nothing when it is unknown. Raises nothing for a CRM or a
         memory that is away."""
         try:
-            if time.monotonic() - self._looked.get(tenant_id, float("-inf")) >= LEARN_EVERY:
-                await self.learn(tenant_id)
-                self._looked[tenant_id] = time.monotonic()
+            async with self._learning:  # companies are looked at side by side: all wait for what is learnt first
+                if time.monotonic() - self._looked.get(tenant_id, float("-inf")) >= LEARN_EVERY:
+                    await self.learn(tenant_id)
+                    self._looked[tenant_id] = time.monotonic()
             known = await self.of(tenant_id, self.describe(company, evidence), without=company.cnpj)
         except MutiraoError as error:
             log.warning("likeness_unknown", code=error.code)

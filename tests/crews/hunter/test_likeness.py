@@ -12,7 +12,7 @@ import pytest
 from business.crm.identity import KeyKind
 from business.crm.model import CompanyData, Source, StageKind, Subject
 from business.crm.service import Crm
-from business.prospecting.evidence import Kind, of_company
+from business.prospecting.evidence import Kind, of_company, of_kind
 from business.prospecting.model import IdealCustomer, WantedActivity, WantedPlace
 from business.prospecting.rules import default_rules
 from business.prospecting.score import Outcome, score
@@ -26,6 +26,7 @@ from memory.long_term import LongTermMemory
 from memory.shelf_edge import EdgeShelves
 from memory.shelf_server import ServerShelves
 from tests.conftest import Tenants, World, free_port
+from tests.crews.hunter.conftest import Desk
 
 NOW = datetime(2026, 11, 20, 15, tzinfo=UTC)
 
@@ -151,3 +152,21 @@ async def test_a_tenant_without_won_deals_starts_no_memory_and_one_whose_memory_
     )
     assert await away.evidence(tenants.one.id, ARCHITECTS, of_company(ARCHITECTS)) == ()
     assert len(await kept(database, tenants.one.id)) == 1, "what was learnt is not lost with the index"
+
+
+async def test_a_search_tells_which_won_customer_a_company_is_like(desk: Desk, folder: Path) -> None:
+    desk.without_web()
+    won = await customer(desk.crm, desk.tenants.one, "Jatobá Arquitetura", "33000167000101")
+    await close_deal(desk.crm, desk.tenants.one, won, StageKind.WON)
+    memory = LongTermMemory(desk.db, desk.clock, EdgeShelves(folder), patience=20.0)
+    hunts = desk.another(likeness=Likeness(memory, desk.crm, desk.clock))
+    search = await desk.start("ache 5 escritórios de arquitetura em Campinas com mais de 3 anos")
+    await hunts.run(desk.who.tenant_id, search.id)
+    await memory.close()
+    found = await desk.found(search)
+    pieces = [piece for one in found for piece in of_kind(one.evidence, Kind.LIKENESS)]
+    assert len(pieces) == len(found) >= 5 and {piece.reference for piece in pieces} == {"Jatobá Arquitetura"}
+    values = sorted(Decimal(str(piece.value)) for piece in pieces)
+    assert values[0] < values[-1] >= Decimal("0.8"), "some are more like it than others"
+    told = [one for one in found[0].explained() if "Jatobá" in str(one)]
+    assert told, "the reason names the customer"
