@@ -63,7 +63,7 @@ from core.http import QueuedClient, mend_idle_checks
 from core.jobs import Jobs
 from core.migrate import migrate
 from core.observe import Onlookers
-from core.permissions import Permissions
+from core.permissions import Permissions, Scope
 from core.postgres import Postgres
 from core.settings import Settings
 from core.telemetry import configure_logging
@@ -277,6 +277,7 @@ async def open_services(
             vault=vault,
             files=files,
             jobs=jobs,
+            permissions=permissions,
             people=people,
             conversations=conversations,
             turns=turns,
@@ -512,7 +513,7 @@ def serve(settings: Settings) -> None:
 
         async with open_services(settings) as services, AsyncExitStack() as stack:
             stack.enter_context(services.metrics())
-            app = build_web_app(services, card=proposal_card, starters=[key for crew in CREWS for key in crew.starters])
+            app = build_web_app(services, card=proposal_card, starters=partial(_starters, services.permissions))
             server = uvicorn.Server(
                 uvicorn.Config(
                     app,
@@ -538,6 +539,12 @@ def serve(settings: Settings) -> None:
                 await asyncio.gather(worker, warming, settling, announcing, return_exceptions=True)
 
     asyncio.run(run())
+
+
+def _starters(permissions: Permissions, role: Role) -> list[str]:
+    """What a newcomer with this role may click first: of the crews whose area they may see."""
+    seen = [crew for crew in CREWS if permissions.read_scope(role, crew.area) is not Scope.NONE]
+    return [key for crew in seen for key in crew.starters]
 
 
 async def _announce(server: object, banner: list[str]) -> None:

@@ -24,7 +24,7 @@ from core.door import Attachment, Handle, IncomingMessage, Reply
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.files import Files
 from core.ids import new_id
-from core.tenancy import Identity
+from core.tenancy import Identity, Role
 from core.turn import Event, StepFinished, StepLine, StepStarted, TextChunk, TextWithdrawn
 from prompts.texts import Texts
 
@@ -44,7 +44,7 @@ UPLOADS = {".csv": "text/csv", ".xlsx": "application/vnd.openxmlformats-officedo
 
 @dataclass
 class Chat:
-    """What the callbacks use. `identity` reads a user anew; `starters` are keys of texts to click first."""
+    """What the callbacks use. `identity` reads a user anew; `starters` gives a role's keys of texts to click first."""
 
     handle: Handle
     identity: Callable[[str, str], Awaitable[Identity]]
@@ -53,7 +53,7 @@ class Chat:
     texts: Texts
     card: CardOf
     data: ChatData
-    starters: list[str]
+    starters: Callable[[Role], list[str]]
     language: str
     running: dict[str, "asyncio.Future[Reply]"] = field(default_factory=dict)
     """The turn of each browser session, for the stop button."""
@@ -97,7 +97,8 @@ def wire_chat(chat: Chat) -> None:
         who = visitor.get()
         spoken = who.language if who else chat.language
         return [
-            cl.Starter(label=chat.texts.say(spoken, key), message=chat.texts.say(spoken, key)) for key in chat.starters
+            cl.Starter(label=chat.texts.say(spoken, key), message=chat.texts.say(spoken, key))
+            for key in (chat.starters(who.role) if who else [])
         ]
 
     async def on_message(message: "cl.Message") -> None:

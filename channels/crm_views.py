@@ -401,7 +401,9 @@ def _key(look: _Looker, key: StoredKey, blocked: Mapping[tuple[KeyKind, str], Bl
 
 
 def _document(key: StoredKey) -> str:
-    """As given, but for the marks in a number that the registry tells without any."""
+    """As given, but for the marks in a number that is told without any."""
+    if key.kind in (KeyKind.PHONE, KeyKind.WA_ID):
+        return formats.phone(key.given)
     if key.kind is KeyKind.CNPJ and len(key.given) == 14:
         g = key.given
         return f"{g[:2]}.{g[2:5]}.{g[5:8]}/{g[8:12]}-{g[12:]}"

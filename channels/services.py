@@ -22,6 +22,7 @@ from core.doctor import Finding
 from core.door import Difference, Handle, ProposalCard
 from core.files import Files
 from core.jobs import Jobs
+from core.permissions import Permissions
 from core.settings import Settings
 from core.vault import Vault
 from crews.hunter.job import Hunts
@@ -39,6 +40,7 @@ class Services:
     vault: Vault
     files: Files
     jobs: Jobs
+    permissions: Permissions
     people: People
     conversations: Conversations
     turns: TurnRecords

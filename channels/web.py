@@ -31,7 +31,7 @@ from channels.crm_acts import CrmActs
 from channels.crm_views import CrmViews
 from channels.services import Services
 from core.errors import MutiraoError, Refused, Unavailable
-from core.tenancy import Identity
+from core.tenancy import Identity, Role
 
 log = structlog.get_logger(__name__)
 
@@ -67,10 +67,10 @@ _OURS = {"/", "/health", "/chat/login", "/chat/logout", "/chat/set-session-cooki
 ReadIdentity = Callable[[str, str], Awaitable[Identity]]
 
 
-def build_web_app(services: Services, *, card: CardOf, starters: list[str]) -> FastAPI:
+def build_web_app(services: Services, *, card: CardOf, starters: Callable[[Role], list[str]]) -> FastAPI:
     """The ASGI application over opened `services`. Once per process: Chainlit keeps its settings in modules.
 
-    `card` is agents.approvals.proposal_card; `starters` are keys of texts that a newcomer may click first.
+    `card` is agents.approvals.proposal_card; `starters` gives a role's keys of texts that a newcomer may click first.
     Everything Chainlit writes goes to `data_dir/web`. Must be called before anything else imports chainlit.
     """
     settings = services.settings

@@ -58,6 +58,10 @@ def texts() -> Texts:
     return Texts.load()
 
 
+def _starters(role: Role) -> list[str]:
+    return ["starter.overview"] if role is Role.CLIENTE else ["starter.overview", "starter.pause"]
+
+
 class Budget:
     """A change of a number in memory: the smallest thing that can be approved, edited and undone."""
 
@@ -250,7 +254,7 @@ async def web(
     )
     chainlit.data._data_layer = None  # one process serves one chat; here it serves one per test
     chainlit.data._data_layer_initialized = False
-    web.app = build_web_app(services, card=proposal_card, starters=["starter.overview"])  # type: ignore[arg-type]
+    web.app = build_web_app(services, card=proposal_card, starters=_starters)  # type: ignore[arg-type]
     yield web
     await approvals.close()
 

@@ -11,7 +11,7 @@ import httpx
 import jwt
 import pytest
 
-from core.tenancy import Identity
+from core.tenancy import Identity, Role
 from tests.channels.conftest import HOST, Socket, Web
 from tests.conftest import PASSWORD
 
@@ -74,6 +74,15 @@ async def test_the_interface_speaks_portuguese_whatever_the_browser_asks_for(web
     async with web.browser() as browser:
         words = (await browser.get("/chat/project/translations?language=en-US")).json()["translation"]
     assert words["auth"]["login"]["form"]["actions"]["signin"] == "Entrar"
+
+
+async def test_a_newcomer_is_offered_what_their_role_may_ask(web: Web) -> None:
+    offered = {}
+    for role in (Role.ADMIN, Role.CLIENTE):
+        async with web.logged_in(web.tenants.one[role]) as browser:
+            settings = (await browser.get("/chat/project/settings?language=pt-BR")).json()
+        offered[role] = [starter["label"] for starter in settings["starters"]]
+    assert len(offered[Role.ADMIN]) == 2 and offered[Role.CLIENTE] == offered[Role.ADMIN][:1]
 
 
 # --- what does not exist -----------------------------------------------------------------------
