@@ -34,6 +34,7 @@ SMALLTALK = "smalltalk"
 
 _NAME = "nomeproprio"  # stands for a proper name or a quoted one, whose letters would only mislead
 _QUOTED = re.compile(r'["“”«»][^"“”«»\n]{1,80}["“”«»]')
+_MASKED = re.compile(r"\[secret\]?")  # what stands for a token in a record: a replay must read it as the turn did
 _NUMBER = re.compile(r"\d+(?:[.,/:]\d+)*")
 _REPEATED = re.compile(r"(.)\1{2,}")
 _NAMES = re.compile(rf"(?:{_NAME}\W*)+")
@@ -115,7 +116,7 @@ class Lexicon:
 
     def normalise(self, text: str) -> str:
         """Plain text with names and numbers replaced by a stand-in, so that the request remains."""
-        text = _QUOTED.sub(f" {_NAME} ", text)
+        text = _QUOTED.sub(f" {_NAME} ", _MASKED.sub(_NAME, text))
         if not text.isupper():
             words = text.split()
             for i, word in enumerate(words[1:], start=1):
