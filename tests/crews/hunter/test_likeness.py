@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from business.crm.identity import KeyKind
 from business.crm.model import CompanyData, Source, StageKind, Subject
 from business.crm.service import Crm
 from business.prospecting.evidence import Kind, of_company, of_kind
+from business.prospecting.lines import said
 from business.prospecting.model import IdealCustomer, WantedActivity, WantedPlace
 from business.prospecting.rules import default_rules
 from business.prospecting.score import Outcome, score
@@ -168,5 +170,6 @@ async def test_a_search_tells_which_won_customer_a_company_is_like(desk: Desk, f
     assert len(pieces) == len(found) >= 5 and {piece.reference for piece in pieces} == {"Jatobá Arquitetura"}
     values = sorted(Decimal(str(piece.value)) for piece in pieces)
     assert values[0] < values[-1] >= Decimal("0.8"), "some are more like it than others"
-    told = [one for one in found[0].explained() if "Jatobá" in str(one)]
-    assert told, "the reason names the customer"
+    say = partial(desk.texts.say, "pt-BR")
+    told = " ".join(said(line, say) for line in found[0].explained())
+    assert "(CRM: Jatobá Arquitetura, 20/11/2026)" in told, "the reason names the customer"
