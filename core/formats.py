@@ -4,6 +4,7 @@ Spaces are ordinary spaces, not CLDR's no-break ones, so that a text can be sear
 Halves are rounded away from zero, as Ads Manager and statements of account do.
 """
 
+import re
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -83,3 +84,17 @@ def window(since: date, until: date, language: str) -> str:
     if since == until:
         return day(since, language)
     return f"{day(since, language)} {_TO.get(language, 'a')} {day(until, language)}"
+
+
+def phone(given: str) -> str:
+    """A Brazilian number as people write it, "(19) 3668-9288", with the digits that were told and no others; a link to
+    WhatsApp as its number; anything else as it was given."""
+    if link := re.search(r"(?:wa\.me/|phone=)\+?(\d{10,15})", given):
+        given = f"+{link[1]}"
+    digits = re.sub(r"\D", "", given)
+    if len(digits) in (12, 13) and digits.startswith("55"):
+        digits = digits[2:]
+    abroad = given.lstrip().startswith("+") and not given.lstrip().startswith("+55")
+    if abroad or len(digits) not in (10, 11) or digits.startswith("0"):
+        return given
+    return f"({digits[:2]}) {digits[2:-4]}-{digits[-4:]}"

@@ -20,6 +20,7 @@ from business.prospecting.contact import Channel, KnownFrom, plan_first_contact,
 from business.prospecting.evidence import WEBSITE, Evidence, Kind, company_url, of_company, of_kind
 from business.prospecting.lines import Line, said
 from business.prospecting.searches import Candidate, CandidateState, Search, Searches
+from core import formats
 from core.db import Database
 from core.errors import ArgumentsWrong, Refused
 from core.tenancy import Identity
@@ -132,6 +133,7 @@ class Leads:
         if way is None:
             raise Refused("first_contact_no_way", f"no way to reach {name!r}", name=name)
         channel, found = way
+        to = str(found.value) if channel == "email" else phone(str(found.value)) or str(found.value)
         known_from: KnownFrom = "registry" if found.source == REGISTRY else _short(found)
         async with self._db.tenant(who.tenant_id) as conn:
             row = await (await conn.execute("SELECT name FROM tenants")).fetchone()
@@ -143,7 +145,7 @@ class Leads:
             candidate_id=candidate.id,
             name=name,
             channel=channel,
-            to=str(found.value),
+            to=to,
             keys=keys,
             text=text,
             notice=say("first_contact.lgpd", who=ours, source=source, at=found.at.date()),
@@ -151,7 +153,8 @@ class Leads:
             known_on=found.at.date(),
             reference=company_url(from_record(candidate.bronze)),
         )
-        note = say("first_contact.draft", to=str(found.value), text=whole_text(change))
+        shown = to if channel == "email" else formats.phone(to)
+        note = say("first_contact.draft", to=shown, text=whole_text(change))
         written = await self._crm.timeline(who, company_id=company.id, limit=20)
         if note not in [one.text for one in written]:
             await self._crm.write_activity(who, "note", note, company_id=company.id)

@@ -5,7 +5,6 @@ None is unknown. Sentences (reasons, doubts, plans) are in the language of the t
 also there as a number, because a number that a model may repeat must stand in a result by itself.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -20,6 +19,7 @@ from business.prospecting.quota import MonthUse
 from business.prospecting.rules import PARTS, RuleSet
 from business.prospecting.score import Verdict
 from business.prospecting.searches import Candidate, CandidateState, Search
+from core import formats
 from integrations.brasil_places.cities import known_cities
 from tools.spec import Origin, ToolResult
 
@@ -247,7 +247,7 @@ def company_row(n: int, found: Candidate, say: Say) -> CompanyRow:
         note=said(found.note, say) if found.note else None,
         state=found.state.value,
         reasons=reasons_of(found, say),
-        phone=phone_shown(_text(pieces, Kind.PHONE) or _text(pieces, Kind.WHATSAPP)),
+        phone=formats.phone(_text(pieces, Kind.PHONE) or _text(pieces, Kind.WHATSAPP) or "") or None,
         email=_text(pieces, Kind.EMAIL),
         website=_text(pieces, Kind.WEBSITE),
         known=[
@@ -293,20 +293,6 @@ def city_of(pieces: Sequence[Evidence]) -> str | None:
     code = codes.pop()
     city = next((one for one in known_cities() if one.ibge == code), None)
     return f"{city.name}/{city.uf}" if city else None
-
-
-def phone_shown(given: str | None) -> str | None:
-    """A Brazilian number as people write it, "(19) 3668-9288", with the digits that were told and no others; anything
-    else as it was given."""
-    if link := re.search(r"(?:wa\.me/|phone=)\+?(\d{10,15})", given or ""):
-        given = link[1]
-    digits = re.sub(r"\D", "", given or "")
-    if len(digits) in (12, 13) and digits.startswith("55"):
-        digits = digits[2:]
-    abroad = (given or "").lstrip().startswith("+") and not (given or "").lstrip().startswith("+55")
-    if abroad or len(digits) not in (10, 11) or digits.startswith("0"):
-        return given
-    return f"({digits[:2]}) {digits[2:-4]}-{digits[-4:]}"
 
 
 def _text(pieces: Sequence[Evidence], kind: Kind) -> str | None:

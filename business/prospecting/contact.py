@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from business.approvals.model import Change, Preview, ReadBack
 from business.prospecting.searches import AREA
+from core import formats
 from core.db import Database
 from core.errors import ArgumentsWrong, Refused
 
@@ -103,7 +104,7 @@ class FirstContactHandler:
             lines=[
                 ("first_contact.company", data["name"]),
                 ("first_contact.channel", (f"first_contact.channel.{data['channel']}", {})),
-                ("first_contact.to", data["to"]),
+                ("first_contact.to", data["to"] if data["channel"] == "email" else formats.phone(data["to"])),
                 ("first_contact.source", (f"first_contact.known_from.{data['known_from']}", {})),
                 ("first_contact.since", date.fromisoformat(data["known_on"])),
                 ("first_contact.text", data["text"]),

@@ -69,3 +69,20 @@ def test_an_amount_can_be_read_back_from_what_was_written(amount: Decimal, langu
     assert Decimal(digits.replace(thousands, "").replace(decimal, ".")) == amount
     assert written.isprintable()
     assert "\u00a0" not in written
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("1936689288", "(19) 3668-9288"),
+        ("19986331453", "(19) 98633-1453"),
+        ("+55 19 3328-8678", "(19) 3328-8678"),
+        ("https://api.whatsapp.com/send?phone=5519968667141", "(19) 96866-7141"),
+        ("+351 912 345 678", "+351 912 345 678"),
+        ("0800 123 4567", "0800 123 4567"),
+        ("oi@ipe.example", "oi@ipe.example"),
+        ("", ""),
+    ],
+)
+def test_a_telephone_is_shown_as_people_write_it_and_with_no_digit_that_was_not_told(given: str, shown: str) -> None:
+    assert formats.phone(given) == shown

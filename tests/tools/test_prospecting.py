@@ -17,7 +17,6 @@ from tests.tools.conftest import MakeTurn
 from tools.leads import Leads
 from tools.policy import Policies, load_policy
 from tools.prospecting import PROSPECTING_TOOLS, Hunting, asks_for_more, number_meant
-from tools.prospecting_results import phone_shown
 from tools.runner import ToolOutcome, ToolRunner
 
 __all__ = ["desk", "registry_control", "servers", "sources"]
@@ -113,16 +112,6 @@ async def test_a_draft_is_not_done_for_a_companys_own_words_and_a_first_message_
 )
 def test_a_place_in_a_list_is_told_from_a_name(said: str, number: int | None) -> None:
     assert number_meant(said) == number
-
-
-def test_a_telephone_is_shown_with_the_digits_that_were_told_and_no_others() -> None:
-    shown = {"1936689288": "(19) 3668-9288", "19986331453": "(19) 98633-1453", "+55 19 3668-9288": "(19) 3668-9288"}
-    assert {given: phone_shown(given) for given in shown} == shown
-    assert [phone_shown(given) for given in ("0800 123 4567", "+1 415 555 267", None)] == [
-        "0800 123 4567",
-        "+1 415 555 267",
-        None,
-    ]
 
 
 @pytest.mark.parametrize(

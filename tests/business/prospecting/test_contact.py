@@ -44,7 +44,7 @@ async def test_a_yes_is_refused_and_the_message_stays_pending_to_be_edited_and_r
     who, seller = desk.tenants.one[Role.DIRETOR], desk.tenants.one[Role.COMERCIAL]
     made = await approvals.create(who, message(), tool="draft_first_message", effect="SEND", door="chat")
     shown = dict(made.preview.lines)
-    assert shown["first_contact.to"] == "1932324455" and shown["first_contact.text"] == "Olá!"
+    assert shown["first_contact.to"] == "(19) 3232-4455" and shown["first_contact.text"] == "Olá!"
     assert shown["first_contact.notice"] == "Somos … responda SAIR"
     assert ("first_contact.no_door", {}) in made.preview.warnings
     with pytest.raises(Refused) as caught:
