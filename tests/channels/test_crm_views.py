@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -266,6 +266,9 @@ async def test_a_door_of_text_gets_tables_and_none_of_what_is_not_theirs(
     assert ["Novo", "Fachada", "Estúdio Norte, Helena <b>Prado</b>", "R$ 18.000,00", "desde hoje"] in [
         row[:5] for row in deals.rows
     ]
+    for language, sum_, today in (("en", "R$18,000.00", "since today"), ("es", "R$ 18.000,00", "desde hoy")):
+        stages, cards_told = await views.tables(replace(web.admin, language=language), View("crm_board", ""))
+        assert sum_ in stages.rows[0][2] and cards_told.rows[0][4] == today
     known, *_ = await views.tables(web.admin, View("crm_record", "", filled.company))
     assert ["Site", "não sabemos", ""] in known.rows and "Estúdio Norte" in known.title
     assert await views.tables(web.colleague, View("crm_record", "", filled.company)) == []
