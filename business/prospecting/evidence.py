@@ -123,6 +123,11 @@ def sorted_evidence(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
     return tuple(sorted(set(evidence), key=lambda one: (one.kind, one.source, one.reference, one.at, str(one.value))))
 
 
+def from_the_web(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Without what the registry tells and what follows from our own book: both are looked at anew each time."""
+    return tuple(one for one in evidence if one.source != REGISTRY and one.kind is not Kind.LIKENESS)
+
+
 def of_kind(evidence: Iterable[Evidence], *kinds: Kind) -> tuple[Evidence, ...]:
     return tuple(one for one in evidence if one.kind in kinds)
 

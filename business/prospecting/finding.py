@@ -129,6 +129,7 @@ class _Hunt:
         self._judge = Judge(self._profile, taken.rules, today, taken.lessons)
         self._progress: Progress = taken.search.progress
         self._cost: Cost = taken.search.cost
+        self._remembered: dict[str, tuple[Evidence, ...]] = {}
 
     async def run(self) -> str:
         """Why it ended."""
@@ -174,6 +175,7 @@ class _Hunt:
         """
         left = page.companies[place.item :]
         known = await self._work.known(self._taken.tenant_id, [company.cnpj for company in left])
+        self._remembered = await self._work.remembered(self._taken.tenant_id, [company.cnpj for company in left])
         ahead: deque[_Ahead] = deque()
         try:
             for company in left:
@@ -221,7 +223,7 @@ class _Hunt:
 
     async def _look(self, company: Company) -> tuple[tuple[Evidence, ...], Used]:
         """All that the sources tell of a company, and what that cost."""
-        evidence = of_company(company)
+        evidence = sorted_evidence((*of_company(company), *self._remembered.get(company.cnpj, ())))
         if self._likens is not None:
             evidence = sorted_evidence((*evidence, *await self._likens(company, evidence)))
         spent = sum(self._cost.searches.values()) >= self._taken.search.plan.most_searches

@@ -15,7 +15,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from business.prospecting.evidence import Evidence
+from business.prospecting.evidence import Evidence, evidence_from, from_the_web
 from business.prospecting.lessons import Lesson, Said, traits_of
 from business.prospecting.plan import Check
 from business.prospecting.rules import RuleSet
@@ -129,6 +129,15 @@ class Work:
             )
             return {keys[row["company_key"]] for row in await rows.fetchall()}
 
+    async def remembered(self, tenant_id: str, cnpjs: Iterable[str]) -> dict[str, tuple[Evidence, ...]]:
+        """What was learnt on the web about companies of a search that was corrected: it need not be learnt again."""
+        async with self._db.tenant(tenant_id) as conn:
+            rows = await conn.execute(
+                "SELECT cnpj, evidence FROM prospect_candidates WHERE company_key = ANY(%s) AND released",
+                [[company_key(tenant_id, cnpj) for cnpj in cnpjs]],
+            )
+            return {row["cnpj"]: from_the_web(map(evidence_from, row["evidence"])) for row in await rows.fetchall()}
+
     async def keep(
         self, taken: Taken, step: str, place: Place, progress: Progress, cost: Cost, fresh: Fresh | None = None
     ) -> Candidate | None:
@@ -176,7 +185,7 @@ class Work:
                            score = excluded.score, verdict = excluded.verdict, scored = excluded.scored,
                            rules_version = excluded.rules_version, step = excluded.step,
                            found_at = excluded.found_at, updated_at = excluded.updated_at
-                       WHERE prospect_candidates.released RETURNING *""",
+                       WHERE prospect_candidates.released AND prospect_candidates.cnpj IS NOT NULL RETURNING *""",
                     [
                         new_id("cand"), taken.search.id, company_key(taken.tenant_id, fresh.cnpj), group, fresh.cnpj,
                         fresh.name, Jsonb(fresh.bronze), Jsonb([one.record() for one in fresh.evidence]),

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 import pytest
 
 from business.prospecting.enrich import Judge, Used
-from business.prospecting.evidence import Evidence
+from business.prospecting.evidence import Evidence, Kind
 from business.prospecting.finding import find
 from business.prospecting.lessons import Said
 from business.prospecting.score import Verdict
@@ -249,7 +250,12 @@ async def test_a_search_that_corrects_another_looks_at_its_companies_again_but_f
     desk: Desk,
 ) -> None:
     who = desk.tenants.one[Role.DIRETOR]
-    first = await desk.run(await desk.start("dentistas em Sorocaba"))
+    seen = Evidence(Kind.WEBSITE, "https://sorriso.example/", "SerpAPI", "https://maps.example/1", desk.clock.now())
+
+    async def scouts(_search: Search, _company: Company, evidence: Sequence[Evidence], _judge: Judge) -> Any:
+        return (*evidence, seen), Used()
+
+    first = await desk.run(await desk.start("dentistas em Sorocaba"), scouts=scouts)
     before = await found_by(desk, first.id)
     refused, *others = before
     await desk.searches.say(who, refused.id, Said.NOT_THIS_KIND)
@@ -259,6 +265,7 @@ async def test_a_search_that_corrects_another_looks_at_its_companies_again_but_f
     after = await found_by(desk, again.id)
     assert {one.id for one in after} == {one.id for one in others}, "the same companies, not other rows of them"
     assert {one.id: one.state for one in after}[others[0].id] is CandidateState.SAVED
+    assert all(seen in one.evidence for one in after), "what the web told need not be learnt again"
     assert [one.id for one in await found_by(desk, first.id)] == [refused.id]
     assert again.progress.kept == len(others) and again.progress.left_out["known"] == 1
     told, _ = await desk.searches.found_after(who, again.id)
