@@ -93,15 +93,21 @@ class Leads:
             await self._company(who, lead, False)
 
     async def close_deal(self, who: Identity, candidate: Candidate, *, won: bool) -> list[Line]:
-        """Put the open deal of a lead on the first stage of its kind; which one, in a sentence. Nothing without one."""
-        if candidate.company_id is None:
+        """Put the deal that a lead was given on the first stage of its kind; which one, in a sentence. Deals that
+        others opened with the company are not touched: they are told of."""
+        if candidate.company_id is None or candidate.bronze is None:
             return []
+        search = await self._searches.get(who, candidate.search_id)
+        tags = set(_Lead.of(candidate, search, partial(self._texts.say, search.language), who).tags)
         kind = StageKind.WON if won else StageKind.LOST
         stage = next(stage for stage in await self._crm.stages(who) if stage.kind is kind)
         deals = await self._crm.deals(who, company_id=candidate.company_id, kind=StageKind.OPEN)
-        for deal in deals:
+        ours = [deal for deal in deals if tags <= set(deal.tags)]
+        for deal in ours:
             await self._crm.move_deal(who, deal.id, stage.id)
-        return [Line("lead.note.deal_moved", {"stage": stage.name})] if deals else []
+        told = [Line("lead.note.deal_moved", {"stage": stage.name})] if ours else []
+        left = len(deals) - len(ours)
+        return [*told, Line("lead.note.deals_left", {"count": left})] if left else told
 
     async def forget(self, who: Identity, candidate_id: str) -> bool:
         """Erase a candidate and the company that it became, for good: it is not found again, and its keys go on the

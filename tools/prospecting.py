@@ -483,6 +483,8 @@ async def explain_score(ctx: ToolContext, args: ExplainArgs) -> ScoreExplained:
 
 
 class DecideArgs(ToolArgs):
+    targets = ("company",)
+
     company: CompanyArg
     decision: Annotated[
         Decision,

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,6 +36,9 @@ class ToolArgs(BaseModel):
     """Base of every tool's arguments: unknown ones are refused, so that a slip of the model is told, not ignored."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    targets: ClassVar[tuple[str, ...]] = ()
+    """Of a DRAFT: the arguments that name what it is done to, which has to be the user's choice (tools/taint.py)."""
 
 
 class ToolResult(BaseModel):

@@ -34,6 +34,7 @@ _BEST = re.compile(
     r"|tod[ao]s)\b"
 )
 """Words that leave the choice to our ranking: "fale com os melhores"."""
+_OTHERS = frozenset({"file", "web", "contact"})
 _COMMON = frozenset(
     re.findall(
         r"\w+",
@@ -64,10 +65,23 @@ def argument_warnings(turn: Turn, args: ToolArgs) -> list[Warning_]:
 
 
 def named_by_others(turn: Turn, args: ToolArgs) -> str | None:
-    """The first named thing in `args` that stands in words of others (a file, the web, a contact) and that the user
-    neither named nor pointed at; None when there is none."""
-    others = ("proposal.warning.from_file", "proposal.warning.from_web", "proposal.warning.from_contact")
-    return next((str(told["value"]) for key, told in argument_warnings(turn, args) if key in others), None)
+    """The first thing that a draft would be done to and that was not the user's choice; None when all are.
+
+    What stands in words of others (a file, a page, a contact) never is. Once such words were read in this turn, only
+    what the user named or pointed at is: a model that was told to by a page would look the name up first.
+    """
+    if turn.door == "mcp" and not turn.text:
+        return None
+    read = any(record.origin in _OTHERS and record.result is not None for record in turn.results)
+    for name in args.targets:
+        given = getattr(args, name)
+        for value in given if isinstance(given, list) else [given]:
+            if value is None:
+                continue
+            origin = origin_of(turn, str(value))
+            if origin in _OTHERS or (read and origin != "user"):
+                return _name_of(turn, str(value))
+    return None
 
 
 def origin_of(turn: Turn, value: str) -> str | None:

@@ -16,7 +16,7 @@ from business.prospecting.enrich import SHARE_OVER, Judge, Likens, Scouting, Sit
 from business.prospecting.evidence import Evidence, of_company, sorted_evidence
 from business.prospecting.plan import Check, Step
 from business.prospecting.searches import Candidate, CandidateState, Cost, Progress, Search, State
-from business.prospecting.work import Fresh, Interrupted, Place, Taken, Work, counted, with_left_out
+from business.prospecting.work import Fresh, Interrupted, Place, Taken, Work, charged, counted, with_left_out
 from core.errors import MutiraoError, Unavailable
 from integrations.minha_receita.client import Query
 from integrations.minha_receita.payloads import Company, Page, to_record
@@ -253,16 +253,7 @@ class _Hunt:
             await self._on_candidate(kept)
 
     def _charge(self, used: Used) -> None:
-        searches = dict(self._cost.searches)
-        for vendor, cost in used.searches.items():
-            searches[vendor] = searches.get(vendor, 0) + cost
-        self._cost = replace(
-            self._cost,
-            searches=searches,
-            sites=self._cost.sites + used.sites,
-            model_calls=self._cost.model_calls + used.model_calls,
-            model_usd=self._cost.model_usd + used.model_usd,
-        )
+        self._cost = charged(self._cost, used)
         self._progress = replace(
             self._progress,
             lookups_failed=self._progress.lookups_failed + used.failed,

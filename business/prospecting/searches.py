@@ -461,7 +461,7 @@ async def forgotten_in(
         f"""WITH gone AS (
                 UPDATE prospect_candidates SET cnpj = NULL, name = NULL, bronze = NULL, evidence = '[]',
                     scored = '{{"explained": [], "reasons": []}}', state = 'rejected', company_id = NULL,
-                    note = NULL, updated_at = %s
+                    note = NULL, released = false, updated_at = %s
                 WHERE {by} = ANY(%s) AND cnpj IS NOT NULL RETURNING tenant_id, id
             ), said AS (DELETE FROM prospect_feedback f USING gone WHERE f.candidate_id = gone.id)
             SELECT id FROM gone""".encode(),

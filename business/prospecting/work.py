@@ -15,6 +15,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from business.prospecting.enrich import Used
 from business.prospecting.evidence import Evidence, evidence_from, from_the_web
 from business.prospecting.lessons import Lesson, Said, traits_of
 from business.prospecting.plan import Check
@@ -263,6 +264,15 @@ class Work:
             )
             return [candidate_of(row) for row in await rows.fetchall()]
 
+    async def charge(self, tenant_id: str, search_id: str, used: Used) -> None:
+        """Add what was looked up after a search had ended to its cost; while it runs its worker's counts stand."""
+        async with self._db.tenant(tenant_id) as conn:
+            query = "SELECT id FROM prospect_searches WHERE id = %s AND state <> 'running' FOR UPDATE"
+            if await (await conn.execute(query, [search_id])).fetchone() is not None:
+                cost = charged((await search_in(conn, search_id, None)).cost, used)
+                update = "UPDATE prospect_searches SET cost = %s WHERE id = %s"
+                await conn.execute(update, [Jsonb(cost.record()), search_id])
+
     async def judged_by(self, tenant_id: str) -> tuple[RuleSet, tuple[Lesson, ...]]:
         """The tenant's rules and lessons as they are now."""
         async with self._db.tenant(tenant_id) as conn:
@@ -308,6 +318,20 @@ class Work:
                        updated_at = %s WHERE id = %s AND state = 'running'""",
                 [code, self._clock.now(), search_id],
             )
+
+
+def charged(cost: Cost, used: Used) -> Cost:
+    """The cost with that of a look."""
+    searches = dict(cost.searches)
+    for vendor, units in used.searches.items():
+        searches[vendor] = searches.get(vendor, 0) + units
+    return replace(
+        cost,
+        searches=searches,
+        sites=cost.sites + used.sites,
+        model_calls=cost.model_calls + used.model_calls,
+        model_usd=cost.model_usd + used.model_usd,
+    )
 
 
 def counted(progress: Progress, candidate: Candidate | None) -> Progress:

@@ -193,8 +193,10 @@ class Hunts:
 
     async def look_up(self, who: Identity, candidate_id: str) -> Candidate:
         """Learn more about a company that is about to be written to: scouts look it up whole, what they find counts in
-        its score and goes to its company in the CRM. What fails leaves it as it is. Refused("prospect_unknown").
+        its score and goes to its company in the CRM. What fails leaves it as it is.
+        Refused: prospect_not_allowed, prospect_unknown.
         """
+        self._searches.check_may_change(who)
         candidate = await self._searches.candidate(who, candidate_id)
         if candidate.bronze is None or self._scouts is None:
             return candidate
@@ -203,7 +205,8 @@ class Hunts:
         today = self._clock.now().astimezone(ZoneInfo(who.time_zone)).date()
         judge = Judge(search.profile, rules, today, lessons, to_contact=True)
         company = from_record(candidate.bronze)
-        evidence, _ = await self._scouts.look(who, search, company, candidate.evidence, judge)
+        evidence, used = await self._scouts.look(who, search, company, candidate.evidence, judge)
+        await self._work.charge(who.tenant_id, search.id, used)
         if tuple(evidence) == candidate.evidence:
             return candidate
         candidate = await self._work.learnt(who.tenant_id, candidate, evidence, judge.score(evidence))
