@@ -161,8 +161,8 @@ class Lexicon:
 # regularisation: chosen by 5-fold cross-validation on the training examples only (accuracy 0.89).
 _LETTERS, _WORDS, _CONCEPTS = 1.0, 0.7, 1.5
 _SHARED_BY = 3
-_INVERSE_REGULARISATION = 20.0
-_ITERATIONS = 25  # stopping early regularises too, and start-up waits for it
+_INVERSE_REGULARISATION = 30.0
+_ITERATIONS = 40  # stopping early regularises too, and start-up waits for it
 _CACHE_FORM = 1  # raised when what is learnt from the same files changes
 
 
