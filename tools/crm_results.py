@@ -114,12 +114,17 @@ class CrmRecordResult(ToolResult):
     blocked: list[str] = Field(default_factory=list)
 
 
+class SumRow(BaseModel):
+    amount: Decimal
+    currency: str
+
+
 class ColumnRow(BaseModel):
     stage: str
     state: Literal["open", "won", "lost"]
     count: int
-    sums: list[str]
-    """Amounts with their currency; currencies are never added."""
+    sums: list[SumRow]
+    """One for each currency: they are never added."""
     deals: list[DealRow]
 
 
@@ -322,8 +327,8 @@ def column_row(column: Column, faces: Mapping[str, Face], team: Mapping[str, str
     )
 
 
-def _sum(money: Money) -> str:
-    return f"{plain_amount(money.amount)} {money.currency}"
+def _sum(money: Money) -> SumRow:
+    return SumRow(amount=plain_amount(money.amount), currency=money.currency)
 
 
 def plain_amount(amount: Decimal) -> Decimal:

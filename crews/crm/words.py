@@ -41,10 +41,6 @@ class Words:
             return self.say("crm.no_amount")
         return formats.money(Money(Decimal(str(amount)), currency), self.language)
 
-    def sum(self, text: str) -> str:
-        amount, _, currency = text.partition(" ")
-        return self.money(amount, currency)
-
     def moment(self, value: Any) -> str:
         at = _moment(value)
         return f"{formats.weekday(at.date(), self.language)}, {formats.day(at.date(), self.language)} {at:%H:%M}"
@@ -290,7 +286,11 @@ class Words:
 
     def _board_tables(self, result: dict[str, Any]) -> list[Table]:
         stages = [
-            [c["stage"], str(c["count"]), "; ".join(map(self.sum, c["sums"])) or "–"]
+            [
+                c["stage"],
+                str(c["count"]),
+                "; ".join(self.money(one["amount"], one["currency"]) for one in c["sums"]) or "–",
+            ]
             for c in result["columns"]
             if c["count"] or c["state"] == "open"
         ]

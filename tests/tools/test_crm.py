@@ -137,7 +137,7 @@ async def test_a_deal_goes_its_way_and_says_what_it_was_before(desk: Desk, tenan
     assert (lost["did"], lost["deal"]["lost_reason"]) == ("lost", "achou caro")
     board = await desk.do("funil", "crm_board")
     assert {c["stage"]: (c["count"], c["sums"]) for c in board["columns"] if c["count"]} == {
-        "Perdido": (1, ["4200.00 BRL"])
+        "Perdido": (1, [{"amount": "4200.00", "currency": "BRL"}])
     }
     none = await desk.ask("x", "crm_deal", deal="Padaria Lua", outcome="won")
     assert none.error_code == "crm_nobody" and none.error
