@@ -27,6 +27,7 @@ from agents.intents import (
 from core.turn import Turn
 from core.words import plain
 from prompts.prompt import Prompts
+from tools.crm_targets import place_named
 
 __all__ = [
     "MAX_PARTS",
@@ -54,6 +55,7 @@ held-out messages need no model, and 0.955 of those go to the right crew or to t
 MAX_PARTS = 4
 """Requests served of one message; the others are named in `left_out`, so that the reply can say so."""
 
+_PLACE = 3  # words of an answer that names a place
 _SHORT = 8  # words of an answer to what we asked
 _CUT = 0.45  # each side of a conjunction must be this clear a request before a sentence is cut there
 _LONG = 1_200  # characters; above it only clear requests at the edges count: the rest is likely pasted text
@@ -140,11 +142,28 @@ def route(text: str, session: Mapping[str, Any], classifier: Classifier) -> Rout
     if _LIST_WAITS in (session.get("open") or {}).values() and _about_the_list(parts, message):
         part = RoutePart(message, "crm.import", "crm", 1.0, Why("route.why.crm.import", {}), "session", follows=True)
         return RoutePlan([part], True, message=message, continues=continues)
-    if session.get("open") and continues and _may_answer(parts, message):
+    if session.get("open") and continues and _may_answer(parts, message, continues[1]):
         part = _followup(message, SURE, "session", None, continues)
         return RoutePlan([part], True, message=message, continues=continues)
     sure = all(p.probability >= SURE or p.crew_probability >= CREW_SURE for p in pieces[:MAX_PARTS])
     return _plan(parts, sure, message, continues)
+
+
+def _is_a_place(message: str) -> bool:
+    """ "a 2", "a segunda": which of those that we asked about."""
+    return len(message.split()) <= _PLACE and place_named(message.strip(" .!")) is not None
+
+
+def _of_what_was_shown(part: RoutePart, session: Mapping[str, Any], classifier: Classifier) -> RoutePart:
+    """ "Marca a primeira como feita", after a list of the CRM: it is no company of a search that is pointed at."""
+    shown = {one.get("kind") for one in session.get("entities") or []}
+    if part.crew != "hunter" or not part.follows or not shown or not shown <= {"contact", "company", "deal", "task"}:
+        return part
+    name, _ = next(one for one in classifier.classify(part.text) if one[0].startswith("crm."))
+    crew = classifier.intents[name].crew
+    return (
+        part if crew is None else replace(part, intent=name, crew=crew, why=Why(f"route.why.{name}", {}), how="session")
+    )
 
 
 def _about_the_list(parts: list[RoutePart], message: str) -> bool:
@@ -154,10 +173,12 @@ def _about_the_list(parts: list[RoutePart], message: str) -> bool:
     return "=" in message or (says_so and len(message.split()) <= _SHORT and "?" not in message)
 
 
-def _may_answer(parts: list[RoutePart], message: str) -> bool:
-    """Whether a message may be the answer to what we asked back: short, and no crew is sure to be meant by it."""
+def _may_answer(parts: list[RoutePart], message: str, asking: str) -> bool:
+    """Whether a message may be the answer to what the crew `asking` asked back: short, and no other is sure to be meant
+    by it."""
     short = len(parts) == 1 and len(message.split()) <= _SHORT and "?" not in message
-    return short and parts[0].intent != _ANSWER and parts[0].crew is None and parts[0].confidence < SURE
+    unsure = parts[0].crew != asking and parts[0].confidence < SURE
+    return short and parts[0].intent != _ANSWER and unsure
 
 
 def _plan(parts: list[RoutePart], sure: bool, message: str, continues: tuple[str, str] | None) -> RoutePlan:
