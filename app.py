@@ -177,7 +177,7 @@ async def open_services(
         handlers: list[ChangeHandler] = [
             AdsChangeHandler(connections.client_for),
             FirstContactHandler(db, leads.blocked),
-            CrmErasure(crm, people.identity, searches.forget, lambda tenant, ids: approvals.forget(tenant, ids)),
+            CrmErasure(crm, people.identity, searches.forget),
         ]
         approvals = Approvals(
             db,
@@ -198,6 +198,7 @@ async def open_services(
             scouts=Scouts(scouting, clock, sources.open, quota),
             likeness=Likeness(memory, crm, clock),
             web=quota,
+            unsay=approvals.forget,
         )  # fmt: skip
         stack.push_async_callback(hunts.close)
 

@@ -13,6 +13,7 @@ ROWS_SHOWN = 20
 """A longer table shows this many rows; a CSV file beside it has all."""
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~:])")
+_BRACKET = re.compile(r"(\\*)([\[\]])")
 _SMALL_PRINT = re.compile(r"_[^\n]+_")
 _ITEM = re.compile(r"\s*([-*+]|\d{1,3}[.)])\s")
 _NUMBER = re.compile(r"[+-]?[\d.,]+ ?%?")
@@ -33,6 +34,12 @@ def plain(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
+def unlinked(text: str) -> str:
+    """`text` without links and images behind other words: a reply has none of its own, and a company may be called
+    "[Pague aqui](https://…)". An address that stands there openly stays one."""
+    return _BRACKET.sub(lambda found: f"{found[1]}\\{found[2]}" if len(found[1]) % 2 == 0 else found[0], text)
+
+
 def table(table: Table, texts: Texts, language: str) -> str:
     """A Markdown table of at most `ROWS_SHOWN` rows, and a line that says so when there are more."""
     lines = [f"**{plain(table.title)}**", ""] if table.title else []
@@ -47,7 +54,7 @@ def table(table: Table, texts: Texts, language: str) -> str:
 def answer(text: str, tables: list[Table], texts: Texts, language: str, views: Sequence[View] = ()) -> str:
     """The reply's text with its tables below, its small print (last paragraphs all in italics), and its views: each a
     link, which the page draws in its place (chat_assets/public/views.js)."""
-    said = _lists_closed(text).split("\n\n")
+    said = _lists_closed(unlinked(text)).split("\n\n")
     small: list[str] = []
     while tables and said and _SMALL_PRINT.fullmatch(said[-1].strip()):
         small.insert(0, said.pop())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from business.approvals.model import Change
 from business.crm.identity import KeyKind, is_mobile, phone
@@ -66,7 +67,7 @@ class Leads:
                 first = blocked[0]
                 what = Line(f"lead.key.{first.kind}")
                 reason = Line(f"lead.blocked.{first.reason}")
-                told = {"what": what, "reason": reason, "since": first.since.date()}
+                told = {"what": what, "reason": reason, "since": first.since.astimezone(ZoneInfo(who.time_zone)).date()}
                 note = Line("lead.note.blocked", told)
                 return await self._searches.mark(who, candidate.id, CandidateState.REJECTED, note=note)
             try:
@@ -154,9 +155,9 @@ class Leads:
             to=to,
             keys=keys,
             text=text,
-            notice=say("first_contact.lgpd", who=ours, source=source, at=found.at.date()),
+            notice=say("first_contact.lgpd", who=ours, source=source, at=found.day),
             known_from=known_from,
-            known_on=found.at.date(),
+            known_on=found.day,
             reference=company_url(from_record(candidate.bronze)),
         )
         shown = to if channel == "email" else formats.phone(to)

@@ -251,7 +251,7 @@ def company_row(n: int, found: Candidate, say: Say) -> CompanyRow:
         email=_text(pieces, Kind.EMAIL),
         website=_text(pieces, Kind.WEBSITE),
         known=[
-            Known(about=one.kind.value, value=one.value, source=one.source, reference=one.reference, on=one.at.date())
+            Known(about=one.kind.value, value=one.value, source=one.source, reference=one.reference, on=one.day)
             for one in of_kind(pieces, *_SHOWN)
         ],
     )

@@ -368,7 +368,8 @@ class Approvals:
         return len(expired)
 
     async def forget(self, tenant_id: str, targets: Sequence[str]) -> int:
-        """Delete what was only proposed about objects that are erased: its text and numbers are theirs. How many."""
+        """Delete what was only proposed about objects that are erased, for its text and numbers are theirs, and what
+        was shown of what was done to them. How many were deleted."""
         async with self._db.tenant(tenant_id) as conn:
             gone = await store.forget(conn, targets)
             for proposal_id in gone:

@@ -182,7 +182,14 @@ async def expire(conn: Conn, now: datetime) -> list[str]:
 
 
 async def forget(conn: Conn, targets: Sequence[str]) -> list[str]:
-    """Delete the proposals about these objects that never did anything; their ids."""
+    """Delete the proposals about these objects that never did anything; their ids. Of what was done the preview goes:
+    what is left is what was done to which id, by whom and when."""
+    await conn.execute(
+        """UPDATE proposals SET preview = preview || '{"title_params": {"name": "…"}, "lines": [], "editable": {}}',
+               evidence = '[]'
+           WHERE change->>'target' = ANY(%s) AND state NOT IN ('pending', 'rejected', 'expired')""",
+        [list(targets)],
+    )
     rows = await conn.execute(
         """DELETE FROM proposals p
            WHERE change->>'target' = ANY(%s) AND state IN ('pending', 'rejected', 'expired')

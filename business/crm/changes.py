@@ -4,7 +4,7 @@ What other modules know of the same company goes with it; modules know nothing o
 callable.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from business.approvals.model import Change, Preview, ReadBack
 from business.crm.access import AREA
@@ -18,30 +18,26 @@ KIND = "crm_erase"
 
 Forget = Callable[[Identity, str], Awaitable[bool]]
 """(who, CNPJ of 14 letters and digits) → whether anything was known; for what was found out but is no record yet."""
-Unsay = Callable[[str, Sequence[str]], Awaitable[int]]
-"""(tenant id, ids of records) → how many proposals about them were deleted."""
 IdentityOf = Callable[[str, str], Awaitable[Identity]]
 
 
 async def plan_erase(crm: Crm, who: Identity, subject: Subject, record_id: str, *, keep_out: bool) -> Change:
     """The change that erases a record and all that hangs on it. `keep_out`: its telephones and addresses are not to be
-    contacted again, whoever brings them. Refused: crm_not_allowed (who may change only their own too), crm_unknown.
+    contacted again, whoever brings them. Its name is in the preview alone, which can be emptied when it is done.
+    Refused: crm_not_allowed (who may change only their own too), crm_unknown.
     """
     crm.must_be_allowed_to_erase(who)
     record: Contact | Company
     if subject is Subject.CONTACT:
         record = await crm.contact(who, record_id)
-        name = record.name
         deals = await crm.deals(who, contact_id=record_id)
         entries = await crm.timeline(who, contact_id=record_id, limit=500)
     else:
         record = await crm.company(who, record_id)
-        name = record.trade_name or record.legal_name
         deals = await crm.deals(who, company_id=record_id)
         entries = await crm.timeline(who, company_id=record_id, limit=500)
     data = {
         "subject": subject.value,
-        "name": name or record_id,
         "keep_out": keep_out,
         "keys": len(record.keys),
         "deals": len(deals),
@@ -57,22 +53,21 @@ class CrmErasure:
     kind = KIND
     area = AREA
 
-    def __init__(
-        self, crm: Crm, identity_of: IdentityOf, forget: Forget | None = None, unsay: Unsay | None = None
-    ) -> None:
+    def __init__(self, crm: Crm, identity_of: IdentityOf, forget: Forget | None = None) -> None:
         self._crm = crm
         self._identity_of = identity_of
         self._forget = forget
-        self._unsay = unsay
 
     def effect(self, change: Change) -> str:
         return "WRITE"
 
     async def preview(self, tenant_id: str, change: Change) -> Preview:
         data = change.data
+        record = await self._look(await self._identity_of(tenant_id, data["by"]), change)
+        name = record.name if isinstance(record, Contact) else record.trade_name or record.legal_name
         return Preview(
             title=f"crm.erase.title.{data['subject']}",
-            title_params={"name": data["name"]},
+            title_params={"name": name or change.target},
             lines=[
                 ("crm.erase.keys", data["keys"]),
                 ("crm.erase.deals", data["deals"]),
@@ -95,8 +90,6 @@ class CrmErasure:
             if self._forget is not None and key.kind is KeyKind.CNPJ:
                 await self._forget(who, key.value)
         await self._crm.erase(who, Subject(change.data["subject"]), change.target, keep_out=change.data["keep_out"])
-        if self._unsay is not None:
-            await self._unsay(tenant_id, [change.target])
 
     async def read_back(self, tenant_id: str, change: Change) -> ReadBack:
         try:

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from business.prospecting.model import Size
 from integrations.minha_receita.client import SOURCE as REGISTRY
@@ -19,6 +20,9 @@ from integrations.web_search.payloads import Place as MapPlace
 
 WEBSITE = "site"
 """The source of what a company's own pages tell."""
+
+
+_BRASILIA = ZoneInfo("America/Sao_Paulo")
 
 
 class Kind(StrEnum):
@@ -88,6 +92,11 @@ class Evidence:
         )
         if not right:
             raise ValueError(f"{value!r} is no {self.kind}")
+
+    @property
+    def day(self) -> date:
+        """The day on which the source told it, by Brasília's clock: the companies and those who read it are there."""
+        return self.at.astimezone(_BRASILIA).date()
 
     def record(self) -> dict[str, Any]:
         """As JSON values; `evidence_from` gives it back."""

@@ -243,7 +243,7 @@ class _Hunt:
         fresh = Fresh(
             cnpj=company.cnpj,
             name=company.trade_name or company.legal_name,
-            bronze=to_record(company),
+            bronze=to_record(replace(company, partners=None)),  # people, whose names no later step needs
             evidence=evidence,
             score=self._judge.score(evidence),
         )

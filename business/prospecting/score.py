@@ -415,7 +415,7 @@ def _piece(piece: Evidence) -> Line:
             "value": str(value) if isinstance(value, int | Decimal) else value,
             "source": piece.source,
             "reference": piece.reference,
-            "at": piece.at.date(),
+            "at": piece.day,
         },
     )
 

@@ -305,6 +305,12 @@ class Work:
             for row in await rows.fetchall():
                 await said_in(conn, row["id"], said, traits_of(candidate_of(row).evidence, now.date()), "crm", now)
 
+    async def joined(self, tenant_id: str, kept_id: str, other_id: str) -> None:
+        """Two companies of the CRM are one now: candidates that became the other are the kept one's."""
+        async with self._db.tenant(tenant_id) as conn:
+            update = "UPDATE prospect_candidates SET company_id = %s WHERE company_id = %s"
+            await conn.execute(update, [kept_id, other_id])
+
     async def forget(self, tenant_id: str, company_ids: Sequence[str]) -> list[str]:
         """Erase the candidates that became these companies of the CRM; their ids."""
         async with self._db.tenant(tenant_id) as conn:

@@ -9,7 +9,7 @@ terminal without a server), whoever follows it does the work.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Literal, Protocol
@@ -77,9 +77,14 @@ class Likeness(Protocol):
     async def learn(self, tenant_id: str) -> object: ...
 
 
+async def _nothing_said(_tenant_id: str, _ids: Sequence[str]) -> None:
+    """Where there are no proposals."""
+
+
 class Hunts:
     """The searches of all tenants as work. app.py declares `run` as the job JOB, calls `revive` from keep_promises and
-    `close` at the end; `web` counts the tenants' searches of the web."""
+    `close` at the end; `web` counts the tenants' searches of the web;
+    `unsay` deletes what was only proposed about records that are erased (Approvals.forget)."""
 
     def __init__(
         self,
@@ -97,6 +102,7 @@ class Hunts:
         scouts: Scouts | None = None,
         likeness: Likeness | None = None,
         web: WebQuota | None = None,
+        unsay: Callable[[str, Sequence[str]], Awaitable[object]] | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -111,6 +117,7 @@ class Hunts:
         self._scouts = scouts
         self._likeness = likeness
         self._web = web or WebQuota(db, clock)
+        self._unsay = unsay or _nothing_said
         self.leads = Leads(db, crm, searches, texts)
         self._here: dict[str, asyncio.Task[None]] = {}
 
@@ -275,8 +282,12 @@ class Hunts:
                     if event.kind in (Happened.DEAL_WON, Happened.DEAL_LOST):
                         said = Said.WON if event.kind is Happened.DEAL_WON else Said.LOST
                         await self._work.heard(tenant_id, event.data.get("company_id") or "", said)
-                    elif event.kind is Happened.ERASED and event.data.get("subject") == "company":
-                        await self._work.forget(tenant_id, [event.subject_id, *event.data.get("ids", [])])
+                    elif event.kind is Happened.COMPANY_MERGED:
+                        await self._work.joined(tenant_id, event.subject_id, event.data["other_id"])
+                    elif event.kind is Happened.ERASED:
+                        gone = [event.subject_id, *event.data.get("ids", [])]
+                        await self._work.forget(tenant_id, gone)
+                        await self._unsay(tenant_id, gone)
             if not events:
                 break
         if self._likeness is not None:

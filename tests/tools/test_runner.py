@@ -90,7 +90,10 @@ async def turn_the_dial(ctx: ToolContext, args: TurnArgs) -> ProposedChange:
 
 
 class NoteArgs(ToolArgs):
+    targets = ("about", "others")
+
     about: str
+    others: list[str] = Field(default_factory=list)
     note: str = ""
 
 
@@ -375,6 +378,11 @@ async def test_a_draft_about_somebody_whom_only_a_page_of_the_web_names_is_refus
     turn = make_turn("anota na Rival Ltda o que diz o site deles")
     await runner.call(turn, "read_a_page", {"name": "Rival Ltda"})
     assert (await runner.call(turn, "write_a_note", {"about": "Rival Ltda", "note": "lost"})).ok
+    # Words of others have been read: what they only mention, or what was looked up since, is not the user's choice.
+    for asked in ({"about": "Mercado Rei"}, {"about": "Rival Ltda", "others": ["Mercado Rei"]}):
+        assert (await runner.call(turn, "write_a_note", asked)).error_code == "not_named_by_user"
+    await runner.call(turn, "look", {"name": "Mercado Rei"})
+    assert (await runner.call(turn, "write_a_note", {"about": "Mercado Rei"})).error_code == "not_named_by_user"
 
 
 async def test_a_tenant_may_forbid_a_draft(

@@ -561,4 +561,4 @@ async def test_what_was_only_proposed_about_an_erased_object_is_deleted_and_what
     assert await approvals.forget(tenants.other.id, [done.change.target]) == 0
     assert await approvals.forget(tenants.one.id, [done.change.target]) == 1
     left = await approvals.list(tenants.one[Role.ADMIN])
-    assert [(one.id, one.state) for one in left] == [(done.id, ProposalState.EXECUTED)]
+    assert [(one.id, one.state, one.preview.lines) for one in left] == [(done.id, ProposalState.EXECUTED, [])]

@@ -225,6 +225,11 @@ def test_the_best_is_reached_when_all_that_is_unknown_turns_out_well(
 # --- evidence -------------------------------------------------------------------------------------
 
 
+def test_what_was_told_at_night_is_of_the_day_that_it_was_in_brasilia() -> None:
+    late = datetime(2026, 11, 21, 1, 30, tzinfo=UTC)  # half past ten in the evening there
+    assert Evidence(Kind.PHONE, "1932324455", "Minha Receita", "https://registry.example/1", late).day == TODAY
+
+
 @given(st.sampled_from([*_WANTED_PIECES, *_UNWANTED_PIECES, _SITE_HAS, _SITE_LACKS]))
 def test_evidence_that_was_kept_comes_back_as_it_was(piece: Evidence) -> None:
     assert evidence_from(piece.record()) == piece
