@@ -10,7 +10,7 @@ from core.errors import Refused
 from core.turn import ToolRecord, Turn
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.hunter.playbook import HunterPlaybook, entity
-from crews.hunter.words import HunterWords
+from crews.hunter.words import HunterWords, claims_of_sending, without
 from crews.kickoff import kick_off
 from crews.opening import moment, said_before
 from llm.messages import OnText
@@ -42,6 +42,8 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
             raise
         so_far = playbook.text() if turn.results else ""
         text, by_model = "\n\n".join(filter(None, [so_far, deps.texts.error(turn.language, limit)])), False
+    if by_model and (untrue := claims_of_sending(text)):
+        text = f"{without(text, untrue)}\n\n{words.say('hunter.not_sent')}".strip()
     lists = [record.result for record in turn.results if record.name in _LISTS and record.result is not None]
     tables = words.company_table(lists[-1]) if lists and (by_model or playbook.shows_companies()) else []
     for record in turn.results:
