@@ -142,6 +142,10 @@ def route(text: str, session: Mapping[str, Any], classifier: Classifier) -> Rout
     if _LIST_WAITS in (session.get("open") or {}).values() and _about_the_list(parts, message):
         part = RoutePart(message, "crm.import", "crm", 1.0, Why("route.why.crm.import", {}), "session", follows=True)
         return RoutePlan([part], True, message=message, continues=continues)
+    if continues and _is_a_place(message) and (session.get("open") or {}).get("candidates"):
+        part = _followup(message, SURE, "session", None, continues)
+        return RoutePlan([part], True, message=message, continues=continues)
+    parts = [_of_what_was_shown(part, session, classifier) for part in parts]
     if session.get("open") and continues and _may_answer(parts, message, continues[1]):
         part = _followup(message, SURE, "session", None, continues)
         return RoutePlan([part], True, message=message, continues=continues)

@@ -41,6 +41,7 @@ from core.turn import Turn
 from core.words import folded
 from tools.amounts import amount_was_named, amounts_in
 from tools.crm_results import (
+    CandidateRow,
     ColumnRow,
     CrmBoardResult,
     CrmDealResult,
@@ -54,6 +55,7 @@ from tools.crm_results import (
     CrmTaskResult,
     CrmTasksResult,
     DealRow,
+    SumRow,
     TaskRow,
     column_row,
     deal_row,
@@ -78,6 +80,7 @@ from tools.crm_targets import (
     Target,
     called,
     crm_of,
+    described,
     meant,
     member_meant,
     stage_meant,
@@ -189,7 +192,18 @@ async def crm_board(ctx: ToolContext, args: BoardArgs) -> CrmBoardResult:
     columns: list[ColumnRow] = []
     for column in board:
         columns.append(column_row(column, faces, team, 1 + sum(len(one.deals) for one in columns)))
-    return CrmBoardResult(columns=columns, deals=sum(column.count for column in board))
+    live = [one for column in board if column.stage.kind is StageKind.OPEN for one in column.sums]
+    totals = {
+        currency: sum(one.amount for one in live if one.currency == currency)
+        for currency in sorted({m.currency for m in live})
+    }
+    return CrmBoardResult(
+        columns=columns,
+        deals=sum(column.count for column in board),
+        open_sums=[
+            SumRow(amount=plain_amount(Decimal(total)), currency=currency) for currency, total in totals.items()
+        ],
+    )
 
 
 class TasksArgs(ToolArgs):
@@ -252,6 +266,8 @@ def _link(file_id: str) -> str:
 
 
 class SaveArgs(ToolArgs):
+    targets = ("record",)
+
     kind: Literal["contact", "company"] = "contact"
     record: Annotated[str | None, Field(max_length=200, description="The known record to change; omit to add.")] = None
     name: OptionalText = None
@@ -283,6 +299,8 @@ async def crm_save(ctx: ToolContext, args: SaveArgs) -> CrmSavedResult:
     target = await meant(ctx, args.record, (args.kind,)) if args.record else None
     data = await _data(ctx, args)
     into, options = target.id if target else None, {"dry_run": args.dry_run, "as_new": args.as_new}
+    if target is None and args.name and not args.as_new and (namesakes := await _namesakes(ctx, args, data)):
+        return namesakes
     if target and args.name and not args.dry_run and _is_shorter(args.name, target.name):
         await crm.clear_fields(who, target.subject, target.id, ["name" if args.kind == "contact" else "trade_name"])
     if isinstance(data, ContactData):
@@ -293,6 +311,35 @@ async def crm_save(ctx: ToolContext, args: SaveArgs) -> CrmSavedResult:
     if result.id and result.outcome is not Outcome.CREATED:
         name = called(await _record(ctx, Target(args.kind, result.id, "")))
     return saved(result, args.kind, name, args.dry_run)
+
+
+async def _namesakes(ctx: ToolContext, args: SaveArgs, data: ContactData | CompanyData) -> CrmSavedResult | None:
+    """Who is called the same, where nothing else tells whether it is them: the person is asked, not doubled."""
+    crm, who = crm_of(ctx), ctx.turn.identity
+    if isinstance(data, ContactData):
+        tried = await crm.upsert_contact(who, data, dry_run=True)
+    else:
+        tried = await crm.upsert_company(who, data, dry_run=True)
+    if tried.outcome is not Outcome.CREATED:
+        return None
+    hits = await crm.search(who, args.name or "", subjects=(Subject(args.kind),), limit=5)
+    same = [hit for hit in hits if folded(hit.name or "") == folded(args.name or "")]
+    if not same:
+        return None
+    candidates = [
+        CandidateRow(
+            n=n,
+            id=hit.id,
+            kind=args.kind,
+            name=hit.name,
+            detail=(await described(ctx, hit))["detail"],
+            why=[("crm.rule.only_the_name_agrees", {})],
+        )
+        for n, hit in enumerate(same, 1)
+    ]
+    return CrmSavedResult(
+        outcome="ambiguous", id=None, kind=args.kind, name=args.name or "", candidates=candidates, dry_run=args.dry_run
+    )
 
 
 def _is_shorter(name: str, known: str) -> bool:
@@ -359,6 +406,8 @@ def keys_said(text: str, *, company: bool = False) -> list[tuple[KeyKind, str]]:
 
 
 class DealArgs(ToolArgs):
+    targets = ("deal", "of")
+
     deal: Annotated[
         str | None,
         Field(max_length=200, description="A known deal: title, id, number, or whose it is. Omit for a new one."),
@@ -443,6 +492,8 @@ def _named(turn: Turn, amount: Decimal) -> Money:
 
 
 class TaskArgs(ToolArgs):
+    targets = ("record", "finish")
+
     title: Annotated[str | None, Field(max_length=300, description="Of a new task: what is to be done.")] = None
     due: DueArg = None
     record: Annotated[str | None, Field(max_length=200, description="Whom it is about: contact, company or deal.")] = (
@@ -484,6 +535,8 @@ async def crm_task(ctx: ToolContext, args: TaskArgs) -> CrmTaskResult:
 
 
 class MarkArgs(ToolArgs):
+    targets = ("record",)
+
     record: RecordArg
     note: Annotated[str | None, Field(max_length=5_000, description="What happened, in the user's words.")] = None
     note_kind: Literal["note", "call", "meeting", "message", "email"] = "note"
@@ -531,6 +584,8 @@ async def _tagged(ctx: ToolContext, target: Target, add: Sequence[str], remove: 
 
 
 class MergeArgs(ToolArgs):
+    targets = ("records",)
+
     records: Annotated[list[str], Field(min_length=1, max_length=2, description="The two; the first is kept.")]
     undo: Annotated[bool, Field(description="Part again what was merged last into the one record.")] = False
 
@@ -571,6 +626,8 @@ async def _two(ctx: ToolContext, mentions: Sequence[str]) -> tuple[Target, Targe
 
 
 class DoNotContactArgs(ToolArgs):
+    targets = ("record",)
+
     record: RecordArg
     words: Annotated[str | None, Field(max_length=500, description="What they said, or how it is known.")] = None
     undo: Annotated[bool, Field(description="The person asked to be contacted again.")] = False

@@ -129,8 +129,11 @@ class ColumnRow(BaseModel):
 
 
 class CrmBoardResult(ToolResult):
+    """`open_sums`: of all deals that are neither won nor lost, one for each currency."""
+
     columns: list[ColumnRow]
     deals: int
+    open_sums: list[SumRow]
 
 
 class CrmTasksResult(ToolResult):
@@ -152,6 +155,7 @@ class CandidateRow(BaseModel):
     kind: Kind
     name: str | None
     """None: a colleague's, whose name the asker may not see."""
+    detail: str = ""
     why: list[tuple[str, dict[str, str]]]
     """(text key, values): what agrees and what does not."""
 

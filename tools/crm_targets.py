@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from business.crm.identity import KeyKind, key
-from business.crm.model import Company, Contact, Deal, Stage, StageKind, Subject, Task
+from business.crm.model import Company, Contact, Deal, Found, Stage, StageKind, Subject, Task
 from business.crm.service import Crm
 from core.errors import ArgumentsWrong, Refused
 from core.words import folded, squeezed
@@ -290,7 +290,7 @@ async def _by_name(ctx: ToolContext, name: str, kinds: Collection[Kind]) -> Targ
         return Target(fitting[0].subject.value, fitting[0].id, fitting[0].name or name)
     fitting = fitting or hits  # found by their company, city or tag: who is meant is not said
     if fitting:
-        raise _several(name, [_hit_candidate(hit) for hit in fitting[: MOST_CANDIDATES + 1]])
+        raise _several(name, [await described(ctx, hit) for hit in fitting[: MOST_CANDIDATES + 1]])
     closest: list[dict[str, Any]] = []
     for word in sorted(words, key=len, reverse=True)[:2]:
         near = await crm.search(who, word[: max(4, len(word) - 2)], subjects=subjects, limit=3)
@@ -371,7 +371,15 @@ def _candidate(record: Contact | Company) -> dict[str, Any]:
     return candidate(target.kind, target.id, target.name, company, record.city, first)
 
 
-def _hit_candidate(hit: Any) -> dict[str, Any]:
+async def described(ctx: ToolContext, hit: Found) -> dict[str, Any]:
+    """A hit with what tells it from another of the same name: company, city, its first telephone or e-mail."""
+    crm, who = crm_of(ctx), ctx.turn.identity
+    if hit.subject is Subject.CONTACT:
+        return _candidate(await crm.contact(who, hit.id))
+    return _candidate(await crm.company(who, hit.id))
+
+
+def _hit_candidate(hit: Found) -> dict[str, Any]:
     return candidate(hit.subject.value, hit.id, hit.name, hit.company_name, hit.city)
 
 

@@ -100,9 +100,10 @@ class CrmPlaybook:
             return [call]
         result = call.record.result
         if call.name == "crm_search" and result:
-            same = [one for one in result["records"] if folded(one["name"]) == folded(asked.arguments["query"])]
+            query = asked.arguments.get("query", "")
+            same = [one for one in result["records"] if folded(one["name"]) == folded(query)]
             one = result["records"] if len(result["records"]) == 1 and not result["more"] else same
-            if len(one) == 1 and asked.arguments["query"]:
+            if len(one) == 1:
                 return [call, self._call("crm_record", {"record": one[0]["id"]})]
         if call.name == "crm_task" and call.record.error == "crm_nobody" and "title" in asked.arguments:
             bare = {name: value for name, value in asked.arguments.items() if name != "record"}
@@ -305,6 +306,6 @@ def _intent_of(task: CrewTask) -> str:
 
 def _same(made: dict[str, Any], wanted: dict[str, Any]) -> bool:
     def bare(arguments: dict[str, Any]) -> dict[str, str]:
-        return {key: str(value) for key, value in arguments.items() if value is not None}
+        return {key: str(value) for key, value in arguments.items() if value not in (None, "")}
 
     return bare(made) == bare(wanted)

@@ -48,6 +48,8 @@ _ERASE = re.compile(
     r"|base|sistema))\b"
 )
 _NO_CONTACT = re.compile(
+    r"\b(?:sair|tir(?:a|ar|em)|salir|off|out)\b.{0,20}\b(?:lista|listas|list|campanhas|campanas|envios)\b"
+    r"|\bd(?:ar?|en) de baja\b|"
     r"\bopt.?out\b|\bdescadastr\w+|\bunsubscrib\w+|\bdo.not.contact\b|\b(?:lista negra|blacklist|blocklist"
     r"|blocked list)\b"
     r"|\bbloque\w+|\bblock\b"
@@ -86,6 +88,7 @@ _DONE = re.compile(
     r"|conclu|pront)\w+"
     r"|ja (?:liguei|falei|fiz|mandei)|hice|listo)\b"
 )
+_MARKED_DONE = re.compile(r"\b(?:como|as) (?:feit[ao]s?|conclu\w+|pront[ao]s?|done|complet\w+|hech[ao]s?)\b")
 _LIST = re.compile(
     r"\b(?:quais|qual|minhas|lista\w*|mostra\w*|ver|what|which|show|list|my|cuales|mis|muestra\w*|tenho|tem|tengo"
     r"|hay|ha"
@@ -246,7 +249,7 @@ def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import:
             "separe",
         )
         return Asked("crm_merge", {"records": [who or "it"], "undo": True}, "records")
-    if _TASK.search(words) or hint == "task":
+    if _TASK.search(words) or hint == "task" or _MARKED_DONE.search(words):
         return _task(text, words, now, time_zone)
     if _ends(words) and (asked := _deal(text, words, "deal")) is not None:
         return asked
@@ -277,7 +280,7 @@ def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import:
         return _board(text, words)
     if (asked := _update(text, words)) is not None:
         return asked
-    if _ASSIGN.search(words) and hint == "save" and (asked := _assign(text)) is not None:
+    if _ASSIGN.search(words) and hint in ("save", "record", "privacy") and (asked := _assign(text)) is not None:
         return asked
     if _NOTE.search(words) and not re.match(
         r"\W*(?:cadastr|adicion|salv|add|save|registr\w+ (?:o |a )?(?:client|contat))", words
@@ -306,7 +309,7 @@ def _find(text: str, words: str) -> Asked:
     """One record where one is named by a place or a pronoun, else a search, whose one hit is shown whole."""
     tag = re.search(r"\b(?:etiquet\w+|tags?|label)\s+(?:de\s+|of\s+)?[\"“']?([\w-]+)", words)
     if tag:
-        return Asked("crm_search", {"query": "", "tag": tag[1]})
+        return Asked("crm_search", {"tag": tag[1]}, "query")
     about = next((name for name, said in _ASKED_FIELDS if re.search(rf"\b(?:{said})", words)), "")
     keys, _ = keys_in_text(text)
     if keys:
@@ -319,7 +322,7 @@ def _find(text: str, words: str) -> Asked:
         return Asked("crm_record", {"record": pointed}, about=about)
     if name:
         return Asked("crm_search", {"query": name}, "query", about=about)
-    return Asked("crm_search", {"query": ""}, "query")
+    return Asked("crm_search", {}, "query")
 
 
 def _board(text: str, words: str) -> Asked:
@@ -448,7 +451,10 @@ def _told_of(part: str, kind: str, place: int) -> list[tuple[str, str]]:
         first = plain(value.split()[0]) if value else ""
         return [("company" if first in _PLACES else "city", value)] if value else []
     if _TITLES.match(words):
-        return [("title", part)]
+        title, _, company = (
+            one.strip() for one in re.sub(r"\s(?:d[ao]|na|no|de la|del|at|of|en)\s", "|", part, count=1).partition("|")
+        )
+        return [("title", title), *([("company", company)] if company and kind == "contact" else [])]
     return []
 
 
@@ -770,7 +776,8 @@ def _no_contact(text: str, words: str) -> Asked:
         " molestar mensajes"
         " recibir opt out opt-out optout descadastra descadastrar unsubscribe bloqueia bloquear bloqueie block"
         " blocklist lista negra"
-        " blacklist text email emails pediu pede pidio asked asks quer quiere wants want deixar deixa ser be to"
+        " blacklist sair tirar tira tirem lista listas list campanhas campanas envios off salir baja dar den da"
+        " text email emails pediu pede pidio asked asks quer quiere wants want deixar deixa ser be to"
         " desbloqueia"
         " desbloquear unblock devemos debemos should must va vai mas nossas nossos our anymore ever volver a que pra"
     ).split()

@@ -128,7 +128,8 @@ class Words:
         if not result["deals"]:
             return self.say("crm.board.empty")
         live = [column for column in result["columns"] if column["state"] == "open"]
-        return self.say("crm.board", count=sum(c["count"] for c in live), stages=len(live), all=result["deals"])
+        worth = "; ".join(self.money(one["amount"], one["currency"]) for one in result["open_sums"])
+        return self.say("crm.board", count=sum(c["count"] for c in live), all=result["deals"], worth=worth)
 
     def _crm_tasks(self, result: dict[str, Any], about: str) -> str:
         tasks = result["tasks"]
@@ -142,7 +143,8 @@ class Words:
             lines = [self.say("crm.saved.ambiguous", name=result["name"])]
             for one in result["candidates"]:
                 why = "; ".join(self.say(key, **params) for key, params in one["why"])
-                lines.append(f"{one['n']}. {one['name'] or self.say('crm.of_a_colleague')} ({why})")
+                name = ", ".join(filter(None, [one["name"] or self.say("crm.of_a_colleague"), one["detail"]]))
+                lines.append(f"{one['n']}. {name} ({why})")
             return "\n".join([*lines, self.say("crm.saved.which")])
         lines = [
             self.say(

@@ -26,7 +26,7 @@ def asked(text: str, intent: str) -> tuple[str, dict[str, Any]]:
         ("me mostra a ficha da Padaria Sol", "record", "crm_search", {"query": "Padaria Sol"}),
         ("quem é o João da Silva?", "record", "crm_search", {"query": "João da Silva"}),
         ("show me Ana Souza's record", "record", "crm_search", {"query": "Ana Souza"}),
-        ("contatos com a etiqueta vip", "record", "crm_search", {"query": "", "tag": "vip"}),
+        ("contatos com a etiqueta vip", "record", "crm_search", {"tag": "vip"}),
         ("mostra a segunda", "record", "crm_record", {"record": "2"}),
         ("qual o email dela?", "record", "crm_record", {"record": "ela"}),
         ("em que etapa está a Padaria Sol?", "board", "crm_search", {"query": "Padaria Sol"}),
@@ -76,6 +76,8 @@ def asked(text: str, intent: str) -> tuple[str, dict[str, Any]]:
         ),
         ("quais são minhas tarefas?", "task", "crm_tasks", {}),
         ("que tarefas tenho pra amanhã", "task", "crm_tasks", {"until": "amanha"}),
+        ("marca a primeira como feita", "deal", "crm_task", {"finish": "1"}),
+        ("a Marina pediu pra sair da lista", "privacy", "crm_do_not_contact", {"record": "Marina"}),
         ("terminei a segunda tarefa", "task", "crm_task", {"finish": "2"}),
         (
             "anota na Padaria Sol que pediram desconto", "save", "crm_mark",
