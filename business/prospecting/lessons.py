@@ -120,7 +120,7 @@ def points_of(
     profile: IdealCustomer, evidence: Sequence[Evidence], lessons: Sequence[Lesson], today: date, by: Feedback
 ) -> tuple[tuple[Lesson, ...], Decimal]:
     """The lessons that apply to a company and their points together, within ±`most`."""
-    asked = _asked(profile)
+    asked = asked_for(profile)
     mine = set(traits_of(evidence, today))
     applying = tuple(
         lesson for lesson in lessons if lesson.trait in mine and lesson.trait not in asked and lesson.points(by)
@@ -129,8 +129,8 @@ def points_of(
     return applying, min(max(total, -by.most), by.most)
 
 
-def _asked(profile: IdealCustomer) -> set[Trait]:
-    """The traits that every candidate of the search shares because it asks for just these."""
+def asked_for(profile: IdealCustomer) -> set[Trait]:
+    """The traits that every candidate of the search shares because it asks for just these: they set nobody apart."""
     found = set()
     if len(profile.activities) == 1:
         found.add(Trait("activity", profile.activities[0].code))

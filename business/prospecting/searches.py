@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from psycopg.types.json import Jsonb
 
 from business.prospecting.evidence import Evidence, evidence_from
-from business.prospecting.lessons import Lesson, Said, Trait, favours, lessons_from, told, traits_of
+from business.prospecting.lessons import Lesson, Said, Trait, asked_for, favours, lessons_from, told, traits_of
 from business.prospecting.lines import Line, line_from
 from business.prospecting.model import IdealCustomer, customer_from
 from business.prospecting.plan import SearchPlan, make_plan, plan_from
@@ -348,7 +348,8 @@ class Searches:
     # --- what is learnt -----------------------------------------------------------------------------
 
     async def say(self, who: Identity, candidate_id: str, said: Said) -> list[Line]:
-        """Won, lost or "not this kind"; the last word counts. What it changes from the next search on, in sentences.
+        """Won, lost or "not this kind"; the last word counts. What it changes from the next search of the kind on, in
+        sentences: what the search itself asks for, all of them have, and it changes nothing.
 
         "not this kind" rejects the candidate, too. Refused("prospect_unknown").
         """
@@ -364,7 +365,8 @@ class Searches:
                     [self._clock.now(), candidate_id],
                 )
             rules, taught = await rules_in(conn), await lessons_in(conn)
-        return told_lessons([one for one in taught if one.trait in traits], rules)
+            asked = asked_for((await search_in(conn, found.search_id, None)).profile)
+        return told_lessons([one for one in taught if one.trait in traits and one.trait not in asked], rules)
 
     async def learnt(self, who: Identity) -> list[Line]:
         """All that feedback has taught, strongest first: what it gives or takes in the next search."""
