@@ -12,7 +12,7 @@ from business.prospecting.searches import CandidateState, Searches
 from business.prospecting.sources import LazySources, Sources
 from core.ids import new_id
 from core.tenancy import Role
-from core.turn import StepLine, Turn
+from core.turn import Limits, StepLine, Turn
 from crews.contract import CrewTask
 from crews.hunter.crew import _session
 from crews.hunter.playbook import HunterPlaybook
@@ -26,6 +26,10 @@ from tools.prospecting import PROSPECTING_TOOLS, Hunting
 from tools.runner import ToolRunner
 
 SAID = "ache 5 escritórios de arquitetura em Campinas com mais de 3 anos e fale com os 2 melhores"
+
+_LIMITS = Limits()
+_NO_TIME = Limits(seconds=20)
+"""All of it is kept for words: a search is not followed, and runs on in the background."""
 
 
 class Opened:
@@ -63,7 +67,7 @@ class Conversation:
         )  # fmt: skip
         self.session: dict[str, Any] = {}
 
-    async def say(self, text: str, intent: str = "followup", language: str = "pt-BR") -> str:
+    async def say(self, text: str, intent: str = "followup", language: str = "pt-BR", limits: Limits = _LIMITS) -> str:
         self.told = []
 
         def progress(event: Any) -> None:
@@ -72,7 +76,7 @@ class Conversation:
 
         self.turn = turn = Turn(
             new_id("turn"), self.who, self.id, "chat", text, language, self.clock.now(),
-            session=dict(self.session), progress=progress,
+            session=dict(self.session), progress=progress, limits=limits,
         )  # fmt: skip
         words = HunterWords(self.texts, language)
         playbook = HunterPlaybook(turn, [CrewTask(intent, text)], words)
@@ -213,3 +217,20 @@ async def test_a_person_decides_what_waits_and_a_seller_may_only_look(talk: Conv
     assert seller.errors == ["role_may_not"] and "não tem acesso" in said
     await seller.say("explica a nota da primeira", "hunter.explain")
     assert seller.errors == [] and seller.result("explain_score")["company"]["id"] == first
+
+
+async def test_a_search_that_runs_on_is_halted_resumed_and_followed_to_its_end_and_its_best_are_written_to_then(
+    talk: Conversation, desk: Desk
+) -> None:
+    said = await talk.say("ache 2 dentistas em Sorocaba e fale com os melhores", "hunter.search", limits=_NO_TIME)
+    found = talk.result("find_companies")
+    assert found["state"] == "running" and "continua em segundo plano" in said
+    assert 'diga "fale com os melhores"' in said and talk.turn.proposals == []
+    assert "continua em segundo plano" in await talk.say("como está a busca?", "hunter.status")
+    assert (await talk.say("pausa a busca", "hunter.status")).startswith("Pausei a busca")
+    assert (await talk.say("retoma a busca", "hunter.status")).startswith("Retomei a busca")
+    said = await talk.say("continua")
+    done = talk.result("find_companies")
+    assert done["search"]["id"] == found["search"]["id"], "the one under way is followed, no other is begun"
+    assert done["state"] == "done" and "Preparei 2 primeiras mensagens" in said and len(talk.turn.proposals) == 2
+    assert await desk.said_in(talk.id) == [], "an end that was seen is not announced, too"
