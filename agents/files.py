@@ -91,7 +91,7 @@ class FileIntake:
             ok = done.error is None
             summary = self.texts.say(turn.language, "step.import_rows", rows=done.rows + done.bad)
         except ArgumentsWrong as error:
-            if _asks_for_columns(error.code) and (shown := await self._look_at_list(turn, file_id, name)):
+            if shown := await self._look_at_list(turn, file_id, name, hints.columns):
                 ok = True
                 return shown
             self._ask(turn, file_id, name, error, hints)
@@ -105,21 +105,21 @@ class FileIntake:
         self._remember(turn, done)
         return told(self.texts, turn.language, done)
 
-    async def _look_at_list(self, turn: Turn, file_id: str, name: str) -> str | None:
+    async def _look_at_list(self, turn: Turn, file_id: str, name: str, columns: dict[str, str]) -> str | None:
         """What would become of a list of people or companies, for the person to say yes to; None when it is none, or
-        when they may not bring one in."""
+        when they may not bring one in. `columns`: what the person said of them."""
         if self.lists is None:
             return None
         try:
-            preview = await self.lists.preview(turn.identity, file_id)
+            preview = await self.lists.preview(turn.identity, file_id, columns=columns or None)
         except MutiraoError:
             return None
         known = set(preview.columns.values())
-        if len(known) < 2 and preview.ignored:  # one column of many that happens to be called "cliente"
+        if len(known) < 2 and preview.ignored and not columns:  # a column of many that happens to be called "cliente"
             return None
         turn.session.pop(_PENDING, None)
         turn.session |= {
-            _PENDING_LIST: {"file_id": file_id, "name": name},
+            _PENDING_LIST: {"file_id": file_id, "name": name, "columns": columns},
             "last_crew": "crm",
             "last_intent": "crm.import",
             "open": {"intent": "crm.import", "confirm": "crm_import"},

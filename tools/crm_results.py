@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from business.crm.deals import Column
 from business.crm.faces import Face
 from business.crm.identity import KeyKind
-from business.crm.imports import Imported, Preview
+from business.crm.imports import Imported, Preview, PreviewLine
 from business.crm.model import FIELDS, Activity, Company, Contact, Deal, Fact, Found, Subject, Task, Upserted
 from core.money import Money
 from tools.crm_targets import Kind, called
@@ -409,13 +409,20 @@ def previewed(preview: Preview, name: str, columns_text: Mapping[str, str]) -> C
         outcomes=preview.counts(),
         columns=dict(columns_text),
         ignored=preview.ignored,
-        problems=[
-            (line.line, line.outcome, line.code if line.code.startswith("crm.") else f"error.{line.code}", line.params)
-            for line in preview.lines
-            if line.code
-        ][:10],
+        problems=[problem for line in preview.lines for problem in _problems(line)][:10],
         more=preview.more,
     )
+
+
+def _problems(line: PreviewLine) -> list[tuple[int, str, str, dict[str, Any]]]:
+    """What is wrong with a line: why it is refused or left to a person, and the keys of it that cannot be any."""
+    found: list[tuple[int, str, str, dict[str, Any]]] = []
+    if line.code:
+        key = line.code if line.code.startswith("crm.") else f"error.{line.code}"
+        found.append((line.line, line.outcome, key, line.params))
+    for _, given, why in line.found.ignored if line.found else ():
+        found.append((line.line, line.outcome, "crm.import.not_valid", {"value": given, "why": why}))
+    return found
 
 
 def imported(done: Imported, *, running: bool) -> CrmImportResult:

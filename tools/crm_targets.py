@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from business.crm.deals import first_stages
 from business.crm.identity import KeyKind, key
 from business.crm.model import Company, Contact, Deal, Found, Stage, StageKind, Subject, Task
 from business.crm.service import Crm
@@ -118,9 +119,11 @@ def stage_meant(stages: Sequence[Stage], mention: str) -> Stage:
     words = set(_stems(wanted))
     alike = [stage for stage in stages if words and words <= set(_stems(folded(stage.name)))]
     if not (same or alike):
-        kind = {"ganh": StageKind.WON, "won": StageKind.WON, "win": StageKind.WON, "perd": StageKind.LOST,
-                "lost": StageKind.LOST, "los": StageKind.LOST}  # fmt: skip
-        alike = [s for s in stages for stem in words if kind.get(stem[:4], kind.get(stem[:3])) is s.kind]
+        alike = [stage for stage in stages if folded(stage.name) in _in_other_languages(words)]
+    if not (same or alike):
+        ends = {"ganh": StageKind.WON, "gana": StageKind.WON, "won": StageKind.WON, "perd": StageKind.LOST,
+                "lost": StageKind.LOST}  # fmt: skip
+        alike = [stage for stage in stages for word in words if ends.get(word[:4]) is stage.kind]
     found = same or alike
     if len(found) != 1:
         names = [stage.name for stage in stages]
@@ -128,6 +131,17 @@ def stage_meant(stages: Sequence[Stage], mention: str) -> Stage:
             "crm_stage_which", f"{mention[:60]!r}; there are: {names}", mention=mention[:60], stages=names
         )
     return found[0]
+
+
+def _in_other_languages(words: set[str]) -> set[str]:
+    """The names, in all languages, of the usual stages that one language calls so: "negotiation" is "Negociação"."""
+    by_language = list(first_stages().values())
+    found: set[str] = set()
+    for names in by_language:
+        for place, (name, _) in enumerate(names):
+            if words and words <= set(_stems(folded(name))):
+                found |= {folded(other[place][0]) for other in by_language}
+    return found
 
 
 async def member_meant(ctx: ToolContext, mention: str) -> tuple[str, str]:

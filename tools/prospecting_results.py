@@ -16,7 +16,7 @@ from business.prospecting.evidence import Evidence, Kind, of_kind
 from business.prospecting.lines import Line, said
 from business.prospecting.model import IdealCustomer
 from business.prospecting.quota import MonthUse
-from business.prospecting.rules import PARTS, RuleSet
+from business.prospecting.rules import PARTS, RuleSet, default_rules
 from business.prospecting.score import Verdict
 from business.prospecting.searches import Candidate, CandidateState, Search
 from core import formats
@@ -181,6 +181,8 @@ class ScoreRule(BaseModel):
     judged: str
     points: Decimal
     of: Decimal
+    looks_at: str
+    """What has to be known for it: "site"."""
     evidence: list[Known]
     disagreeing: bool
 
@@ -215,7 +217,7 @@ class ScoreExplained(ToolResult):
     def for_model(self) -> Mapping[str, Any]:
         told = self.model_dump(mode="json", exclude={"company", "rules", "origin"})
         rules = [
-            one.model_dump(mode="json", exclude={"evidence"})
+            one.model_dump(mode="json", exclude={"evidence", "looks_at"})
             | {"evidence": [piece.model_dump(mode="json", exclude={"reference"}) for piece in one.evidence]}
             for one in self.rules
         ]
@@ -258,18 +260,32 @@ def company_row(n: int, found: Candidate, say: Say) -> CompanyRow:
 
 
 def reasons_of(found: Candidate, say: Say) -> list[str]:
-    """Why this verdict, in what tells one company of a search from the others: what holds it down, what speaks for it
-    beyond being what was asked for and, where it does not qualify, what is not known."""
+    """Why this verdict, in what tells one company of a search from the others: what holds it down, what it is only in
+    part, what speaks for it beyond being what was asked for and, where it does not qualify, what is not known."""
     held = [said(line, say).rstrip(".") for line in found.explained() if line.key.startswith("prospecting.limit.")]
-    judged: dict[str, list[str]] = {"yes": [], "unknown": []}
-    rules = [line for line in found.explained() if line.key == "prospecting.explain.rule"]
-    for line in sorted(rules, key=lambda line: -line.params["of"]):
-        outcome = line.params["outcome"]
-        if outcome in judged and line.params["rule"] not in _ASKED_FOR:
-            judged[outcome].append(said(line.params["name"], say))
-    outcomes = ("yes",) if found.verdict is Verdict.QUALIFIED else ("yes", "unknown")
-    told = [say(f"hunter.reason.{outcome}", names=names[:_NAMED]) for outcome in outcomes if (names := judged[outcome])]
-    return held[:1] + told
+    judged: dict[str, list[str]] = {"partly": [], "yes": [], "unknown": []}
+    rules = [line.params for line in found.explained() if line.key == "prospecting.explain.rule"]
+    for told in sorted(rules, key=lambda told: -told["of"]):
+        outcome, rule = told["outcome"], told["rule"]
+        if outcome == "unknown" and rule not in _ASKED_FOR and rule != "likeness":
+            judged[outcome].append(_looked_at(rule, said(told["name"], say), say))
+        elif outcome == "partly" or (outcome == "yes" and rule not in _ASKED_FOR):
+            judged[outcome].append(said(told["name"], say))
+    if found.verdict is Verdict.QUALIFIED:
+        judged["unknown"] = []
+    more = [say(f"hunter.reason.{outcome}", names=unique(names)[:_NAMED]) for outcome, names in judged.items() if names]
+    return held[:1] + more
+
+
+def _looked_at(rule: str, name: str, say: Say) -> str:
+    """What a rule looks at, for saying that it is not known: "site" rather than "não tem site". A tenant's own rules
+    have their own names."""
+    about = next((one.about for one in default_rules().rules if one.id == rule), None)
+    return say(f"prospecting.kind.{about}") if about else name
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 _ASKED_FOR = frozenset({"activity", "place", "age", "size", "wishes", "head_office"})
@@ -363,6 +379,7 @@ def score_explained(found: Candidate, rules: RuleSet, say: Say) -> ScoreExplaine
                     judged=said(params["judged"], say),
                     points=params["points"],
                     of=params["of"],
+                    looks_at=_looked_at(params["rule"], said(params["name"], say), say),
                     evidence=[_known(piece) for piece in params["evidence"]],
                     disagreeing=params["disagreeing"],
                 )

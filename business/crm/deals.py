@@ -477,12 +477,19 @@ async def _stages(conn: Connection) -> list[Stage]:
         rows = await (await conn.execute(query)).fetchall()
     if not rows:
         tenant = await (await conn.execute("SELECT language FROM tenants")).fetchone()
-        named = yaml.safe_load((Path(__file__).parent / "stages.yaml").read_text(encoding="utf-8"))
+        named = first_stages()
         names = named.get(tenant["language"] if tenant else "", named["pt-BR"])
         for position, (name, kind) in enumerate(names):
             await _write_stage(conn, Stage(new_id("stage"), name, StageKind(kind), position))
         rows = await (await conn.execute(query)).fetchall()
     return [Stage(row["id"], row["name"], StageKind(row["kind"]), row["position"]) for row in rows]
+
+
+def first_stages() -> dict[str, list[list[str]]]:
+    """Language → [name, kind] of the stages of a new tenant, in one order in all languages."""
+    text = (Path(__file__).parent / "stages.yaml").read_text(encoding="utf-8")
+    found: dict[str, list[list[str]]] = yaml.safe_load(text)
+    return found
 
 
 async def _write_stage(conn: Connection, stage: Stage) -> None:

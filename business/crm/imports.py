@@ -352,7 +352,9 @@ class CrmImports(CrmPart):
         """All that is kept of a contact (privacy.py), as a JSON file that `who` may fetch. Refused("crm_unknown")."""
         everything = await self._privacy.export_person(who, contact_id)
         text = json.dumps(everything, ensure_ascii=False, indent=2, default=str)
-        return await self._files.store(who, text.encode(), name=f"crm-person-{self._clock.now():%Y-%m-%d}.json", mime="application/json")
+        return await self._files.store(
+            who, text.encode(), name=f"crm-person-{self._clock.now():%Y-%m-%d}.json", mime="application/json"
+        )
 
 
 def _ready(

@@ -115,7 +115,7 @@ def _that_have(subjects: list[Subject], told: dict[str, str], custom: list[Custo
         one: {*column_names(one).values(), *(f"custom.{own.name}" for own in custom if own.subject == one), ""}
         for one in subjects
     }
-    fitting = [one for one in subjects if {*told.values()} <= known[one]]
+    fitting = [one for one in subjects if {_field_said(name, one) for name in told.values()} <= known[one]]
     if not fitting:
         everything = set().union(*known.values())
         wrong = min({*told.values()} - everything or {*told.values()})
@@ -137,7 +137,7 @@ def _match(cells: Sequence[str], subject: Subject, told: dict[str, str], custom:
     own = {
         folded(text): f"custom.{one.name}" for one in custom if one.subject == subject for text in (one.name, one.label)
     }
-    wanted = {folded(header): name for header, name in told.items()}
+    wanted = {folded(header): _field_said(name, subject) for header, name in told.items()}
     found: dict[int, str] = {}
     for place, cell in enumerate(cells[:200]):
         header = folded(cell)
@@ -146,6 +146,12 @@ def _match(cells: Sequence[str], subject: Subject, told: dict[str, str], custom:
         if field_name and (field_name in _KEYS or field_name == "tags" or field_name not in found.values()):
             found[place] = field_name
     return found
+
+
+def _field_said(name: str, subject: Subject) -> str:
+    """A field by its name, or by what people call it: "telefone" is phone."""
+    names = column_names(subject)
+    return name if name in names.values() else names.get(folded(name), name)
 
 
 def column_names(subject: Subject) -> dict[str, str]:

@@ -487,7 +487,8 @@ def _update(text: str, words: str) -> Asked | None:
 # --- deals ----------------------------------------------------------------------------------------
 
 _BECAUSE = re.compile(
-    r"[,;:]?\s*\b(?:porque|pq|por que|por causa d[aeo]|motivo:?|because(?: of)?|due to|since|ya que|debido a|razao:?"
+    r"[,;:]?\s*\b(?:porque|pq|por que|por causa d[aeo]|motivo:?|because(?: of)?|due to|since|ya que|debido a"
+    r"|por(?=\s+(?:el|la|los|las|falta|preco|preço|precio)\b)|pel[oa]s?|razao:?"
     r"|reason:?)\s+(.+)$",
     re.I,
 )
@@ -594,7 +595,8 @@ _LEAD_IN = re.compile(
 )
 _TASK_NOUN = re.compile(r"^\W*(?:tarefa|task|tarea|lembrete|reminder|recordatorio)\s*:?\s*(?:de|para|pra|to)?\s*")
 _WHOM = re.compile(
-    r"\b(?:para|pra|pro|com|con|with|to|call|ligar|visitar|visit|email|ao|a|à|às|sobre|about|d[aeo]|llamar|call|ping"
+    r"\b(?:para|pra|pro|com|con|with|to|send|call|ligar|visitar|visit|email|ao|a|à|às|sobre|about|d[aeo]|llamar|call"
+    r"|ping"
     r"|cobrar|contatar)\s+"
     r"(?:(?:o|a|os|as|the|el|la|com|para|pra|to|à)\s+)?(?P<who>[A-ZÀ-Ý][\w'’-]*(?:\s+(?:d[aeo]s?\s+|e\s+"
     r"|&\s+)?[A-ZÀ-Ý][\w'’-]*)*)"
@@ -776,7 +778,8 @@ def _no_contact(text: str, words: str) -> Asked:
         " molestar mensajes"
         " recibir opt out opt-out optout descadastra descadastrar unsubscribe bloqueia bloquear bloqueie block"
         " blocklist lista negra"
-        " blacklist sair tirar tira tirem lista listas list campanhas campanas envios off salir baja dar den da"
+        " blacklist contactar contacten contactemos contactado sair tirar tira tirem lista listas list campanhas"
+        " campanas envios off salir baja dar den da"
         " text email emails pediu pede pidio asked asks quer quiere wants want deixar deixa ser be to"
         " desbloqueia"
         " desbloquear unblock devemos debemos should must va vai mas nossas nossos our anymore ever volver a que pra"

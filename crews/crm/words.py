@@ -360,6 +360,8 @@ def imported_in_words(texts: Texts, language: str, result: dict[str, Any]) -> st
     if result["ignored"]:
         lines.append(say("crm.import.ignored", columns=", ".join(result["ignored"])))
     for line, _, key, params in result["problems"][:_LINES]:
+        if key == "crm.import.not_valid":
+            params = {**params, "why": say(params["why"])}
         lines.append(f"- {say('crm.import.line', line=line, why=say(key, **params))}")
     if state == "preview":
         lines.append(say("crm.import.ask"))
