@@ -218,15 +218,14 @@ async def test_a_search_that_outlives_its_turn_is_announced_and_one_whose_follow
     assert len(await desk.said_in(conversation)) == 1
 
     second = await desk.start(FEW, conversation)
-    following = asyncio.create_task(desk.hunts.follow(desk.who, second.id, 60, lambda _: None))
 
-    async def ended() -> bool:
-        return (await desk.searches.get(desk.who, second.id)).state is State.DONE
+    def gone(_: Candidate) -> None:  # the person pressed stop before the end was shown
+        raise asyncio.CancelledError
 
-    await desk.hunts.run(desk.who.tenant_id, second.id)
-    assert await ended()
-    following.cancel()  # the person pressed stop before the end was shown
-    await asyncio.gather(following, return_exceptions=True)
+    following = asyncio.create_task(desk.hunts.follow(desk.who, second.id, 60, gone))
+    await asyncio.gather(desk.hunts.run(desk.who.tenant_id, second.id), following, return_exceptions=True)
+    assert following.cancelled()
+    assert (await desk.searches.get(desk.who, second.id)).state is State.DONE
     desk.clock.advance(QUEUED)
     await desk.hunts.revive()
     await desk.hunts.run(desk.who.tenant_id, second.id)
