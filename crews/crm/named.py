@@ -14,7 +14,7 @@ _POLITE = (
 _ASKING = (
     "qual quais que quem cual cuales quien what which who whose where onde donde como how o_que is are was esta estao"
     " foi tem temos tenho tinha ha hay tiene tenemos tengo sabe sabemos saber know have has does do did we e eh es"
-    " são sao"
+    " são sao son"
     " tudo todo todos todas all everything algum alguma any"
 )
 _LOOKING = (

@@ -78,6 +78,12 @@ def asked(text: str, intent: str) -> tuple[str, dict[str, Any]]:
         ("que tarefas tenho pra amanhã", "task", "crm_tasks", {"until": "amanha"}),
         ("marca a primeira como feita", "deal", "crm_task", {"finish": "1"}),
         ("a Marina pediu pra sair da lista", "privacy", "crm_do_not_contact", {"record": "Marina"}),
+        (
+            "perdimos el negocio de Lucía por el precio", "deal", "crm_deal",
+            {"deal": "Lucía", "outcome": "lost", "reason": "el precio"},
+        ),
+        ("cuáles son mis tareas?", "task", "crm_tasks", {}),
+        ("no contactar más a Lucía Gómez", "privacy", "crm_do_not_contact", {"record": "Lucía Gómez"}),
         ("terminei a segunda tarefa", "task", "crm_task", {"finish": "2"}),
         (
             "anota na Padaria Sol que pediram desconto", "save", "crm_mark",
