@@ -256,8 +256,9 @@ def test_the_director_sees_them_come_in_asks_why_and_looks_at_the_board(chat: Ch
     page.fill("#chat-input", SENTENCE)
     page.click("#chat-submit")
     line = page.get_by_text(re.compile(r"Campinas/SP.*\b\d{1,3}\b"))
-    expect(line.first).to_be_visible()
+    expect(line.first).to_be_visible(timeout=60_000)  # the server has just begun, and so do the registry and the web
     assert page.locator("#stop-button").count(), "shown while the search ran, not after"
+    expect(page.locator("#stop-button")).to_have_count(0, timeout=60_000)
     chat.until_answered(SENTENCE)
     table = page.locator("table").first
     expect(table).to_be_visible()
@@ -274,4 +275,7 @@ def test_the_director_sees_them_come_in_asks_why_and_looks_at_the_board(chat: Ch
     chat.ask(f"por que a terceira tem {score}?")
     assert score in chat.answer and "ponto" in chat.answer
     chat.ask("mostra meus leads")
-    expect(page.get_by_text(re.compile("kanban|funil|quadro", re.IGNORECASE)).last).to_be_visible()
+    board = page.locator("mutirao-view").last
+    expect(board.locator(".view-card").first).to_be_visible()
+    cards = {plain(card) for card in board.locator(".view-card").all_inner_texts()}
+    assert len(cards) >= 8 and all(any(name in card for name in names) for card in cards)
