@@ -100,7 +100,7 @@ class HunterWords:
             return self.say("hunter.next_running", contact=found["contact"])
         rows = found["companies"]
         if not rows:
-            return self.say("hunter.next_none")
+            return self.say("hunter.next_none_simulated" if found["simulated"] else "hunter.next_none")
         counted = found["search"]
         return self.say("hunter.next", score=rows[0]["score"], person=counted["person"], qualified=counted["qualified"])
 
@@ -161,7 +161,7 @@ class HunterWords:
         known = [self._piece(one) for one in company["known"]] if facts else []
         parts = [self._part(one) for one in found["parts"]]
         lines = [_bullets([*parts, *found["feedback"], *found["limits"]])]
-        unknown = [one["name"] for one in found["rules"] if one["outcome"] == "unknown"]
+        unknown = list(dict.fromkeys(one["looks_at"] for one in found["rules"] if one["outcome"] == "unknown"))
         if unknown:
             share = Decimal(str(found["unknown_counts"])) * 100
             lines.append(self.say("hunter.unknown_half", names=", ".join(unknown), share=self._number(share)))
