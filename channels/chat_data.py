@@ -339,6 +339,10 @@ def card_id(proposal_id: str) -> str:
     return f"card-{proposal_id}"
 
 
+FILE = "file"
+"""A view that is a file which was made for the reader: its title is the name, its subject the file's id."""
+
+
 def file_address(file_id: str) -> str:
     """Where whoever brought a file finds it again."""
     return f"/chat/data/files/{file_id}"
@@ -382,6 +386,9 @@ def parts_of(conversation_id: str, message_id: str, extra: dict[str, Any]) -> di
             add(f"table-{number}", "file", title, "text/csv", table=_table(table))
     for number, file in enumerate(extra.get("attachments", [])):
         add(f"file-{number}", "file", file["name"], file["mime"], address=file_address(file["file_id"]))
+    made = [view for view in extra.get("views", []) if view["kind"] == FILE]
+    for number, view in enumerate(made):
+        add(f"made-{number}", "file", view["title"], view["data"]["mime"], address=file_address(view["subject"]))
     return found
 
 

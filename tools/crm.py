@@ -246,20 +246,15 @@ class ExportArgs(ToolArgs):
 @tool(effect=Effect.READ, area="crm")
 async def crm_export(ctx: ToolContext, args: ExportArgs) -> CrmFileResult:
     """Make a file of the contacts or companies that the user may see, or the copy of one person's data that the law
-    (LGPD) gives them. Give the user its link."""
+    (LGPD) gives them. The file appears below the answer."""
     imports, who = ctx.service(CrmImports), ctx.turn.identity
     subject = {"contacts": Subject.CONTACT, "companies": Subject.COMPANY}.get(args.what)
     if subject is None:
         target = await meant(ctx, args.what, CONTACTS)
         file = await imports.export_person(who, target.id)
-        return CrmFileResult(what=target.name, name=file.name, link=_link(file.id), count=1)
+        return CrmFileResult(what=target.name, name=file.name, file=file.id, mime=file.mime, count=1)
     file, count = await imports.export_file(who, subject, form=args.form, tag=args.tag)
-    return CrmFileResult(what=args.what, name=file.name, link=_link(file.id), count=count)
-
-
-def _link(file_id: str) -> str:
-    """Where the chat's server hands a file to the person who made it (channels/web.py)."""
-    return f"/chat/data/files/{file_id}"
+    return CrmFileResult(what=args.what, name=file.name, file=file.id, mime=file.mime, count=count)
 
 
 # --- contacts and companies -----------------------------------------------------------------------

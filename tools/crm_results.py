@@ -141,11 +141,12 @@ class CrmTasksResult(ToolResult):
 
 
 class CrmFileResult(ToolResult):
-    """A file that the asker may fetch under `link`."""
+    """A file that was made for the asker, who may fetch it; `file` is its id."""
 
     what: str
     name: str
-    link: str
+    file: str
+    mime: str
     count: int
 
 

@@ -136,7 +136,7 @@ class Words:
         return self.say("crm.tasks", count=len(tasks), overdue=sum(task["overdue"] for task in tasks))
 
     def _crm_export(self, result: dict[str, Any], about: str) -> str:
-        return self.say("crm.exported", **{name: result[name] for name in ("what", "name", "link", "count")})
+        return self.say("crm.exported", **{name: result[name] for name in ("what", "name", "count")})
 
     def _crm_save(self, result: dict[str, Any], about: str) -> str:
         if result["outcome"] == "ambiguous":
@@ -336,6 +336,8 @@ class Words:
             return [View("crm_record", result["name"], result["id"])]
         if record.name == "crm_save" and result["outcome"] in ("created", "updated") and not result["dry_run"]:
             return [View("crm_record", result["name"], result["id"])]
+        if record.name == "crm_export":
+            return [View("file", result["name"], result["file"], {"mime": result["mime"]})]
         if record.name == "crm_board" and result["deals"]:
             return [View("crm_board", self.say("crm.board.title"))]
         return []

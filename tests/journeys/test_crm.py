@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from channels.chat import reply_extra
+from channels.chat_data import parts_of
 from core.door import Attachment, Reply
 from core.ids import new_id
 from core.tenancy import Role
-from tests.conftest import until
 from tests.journeys.conftest import House
 
 LIST = """\
@@ -131,10 +132,12 @@ async def test_a_list_is_shown_first_and_brought_in_on_a_word(house: House) -> N
     record = await talk.say("mostra a ficha da Carla Nogueira")
     assert any("arquivo importado (feira.csv, 2)" in row[2] for row in record.tables[0].rows), record.tables
     exported = await talk.say("exporta meus contatos em excel")
-    link = re.search(r"\((/chat/data/files/(\w+))\)", exported.text)
-    assert link and "2 contatos" in exported.text, exported.text
-    stored = await house.services.files.info((await house.person()).tenant_id, link[2])
-    assert stored.name.endswith(".xlsx")
+    (view,) = exported.views
+    assert "2 contatos" in exported.text and view.kind == "file", exported.text
+    stored = await house.services.files.info((await house.person()).tenant_id, view.subject)
+    assert stored.name == view.title and stored.name.endswith(".xlsx")
+    pieces = parts_of(talk.id, exported.message_id, reply_extra(exported))
+    assert [part.element["url"] for part in pieces.values()] == [f"/chat/data/files/{stored.id}"]
 
 
 @pytest.mark.parametrize(
@@ -170,4 +173,3 @@ async def test_a_seller_sees_only_their_own_and_a_client_nothing(house: House) -
     assert not refused.proposals and "não permite" in refused.text, refused.text
     nothing = await client.say("mostra meu funil")
     assert not nothing.tools and not nothing.views
-    await until(lambda: True)
