@@ -243,7 +243,7 @@ async def open_services(
         )
 
         keep_promises = _declare_jobs(
-            jobs, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings
+            jobs, db, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings
         )
         memory.declare()
         await jobs.open()
@@ -372,6 +372,7 @@ async def _sample_company(
 
 def _declare_jobs(
     jobs: Jobs,
+    db: Database,
     people: People,
     approvals: Approvals,
     imports: Imports,
@@ -386,26 +387,36 @@ def _declare_jobs(
 
     async def read_import(tenant_id: str, import_id: str) -> None:
         done = await imports.run(tenant_id, import_id)
-        if conversation := await imports.take_announcement(tenant_id, import_id):
-            language = (await conversations.state(tenant_id, conversation)).language or settings.language
-            await conversations.announce(tenant_id, conversation, told(texts, language, done))
+        await tell(imports, tenant_id, import_id, lambda language: told(texts, language, done))
 
     async def read_list(tenant_id: str, import_id: str) -> None:
         done = await lists.run(tenant_id, import_id)
-        if conversation := await lists.take_announcement(tenant_id, import_id):
-            language = (await conversations.state(tenant_id, conversation)).language or settings.language
-            await conversations.announce(tenant_id, conversation, told_of_list(texts, language, done))
+        await tell(lists, tenant_id, import_id, lambda language: told_of_list(texts, language, done))
+
+    async def tell(brought: Imports | CrmImports, tenant_id: str, import_id: str, words: Callable[[str], str]) -> None:
+        """Say in its conversation how an import ended, in one transaction with the note that it was said."""
+        async with db.tenant(tenant_id) as conn:
+            if conversation := await brought.take_announcement(tenant_id, import_id, within=conn):
+                language = (await conversations.state(tenant_id, conversation, conn)).language or settings.language
+                await conversations.announce(tenant_id, conversation, words(language), within=conn)
 
     async def keep_promises() -> None:
         """Proposals past their time expire, writes of unknown outcome are looked at, searches that nobody works on go
         on, dead turns are closed, old records of turns are cut to their figures."""
-        await hunts.revive()
         notice = texts.say(settings.language, "turn.interrupted")
         for tenant in await people.tenants():
-            await approvals.expire(tenant.id)
-            await approvals.reconcile(tenant.id)
-            await conversations.close_interrupted(tenant.id, _INTERRUPTED, notice)
-            await turns.cut(tenant.id, timedelta(days=settings.turn_record_days))
+            for promise in (
+                partial(approvals.expire, tenant.id),
+                partial(approvals.reconcile, tenant.id),
+                partial(conversations.close_interrupted, tenant.id, _INTERRUPTED, notice),
+                partial(turns.cut, tenant.id, timedelta(days=settings.turn_record_days)),
+                partial(hunts.hear, tenant.id),
+                partial(hunts.revive, tenant.id),
+            ):
+                try:
+                    await promise()
+                except Exception:  # one odd row of one house must not stop the others' promises
+                    log.exception("promise_not_kept", tenant=tenant.id)
 
     jobs.task(IMPORT_JOB, read_import)
     jobs.task(LIST_JOB, read_list)

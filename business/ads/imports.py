@@ -208,9 +208,12 @@ class Imports:
             )
         return await self.get(tenant_id, import_id)
 
-    async def take_announcement(self, tenant_id: str, import_id: str) -> str | None:
-        """The conversation that waits to be told, once: the next caller gets None."""
-        async with self._db.tenant(tenant_id) as conn:
+    async def take_announcement(
+        self, tenant_id: str, import_id: str, *, within: Connection | None = None
+    ) -> str | None:
+        """The conversation that waits to be told, once: the next caller gets None. `within`: the caller's transaction,
+        in which it is told."""
+        async with self._db.tenant(tenant_id, within) as conn:
             row = await (
                 await conn.execute(
                     """UPDATE ad_imports i SET report = i.report - 'announce_in' FROM ad_imports old

@@ -226,12 +226,15 @@ class CrmImports(CrmPart):
             )
         return await self.get(tenant_id, import_id)
 
-    async def take_announcement(self, tenant_id: str, import_id: str) -> str | None:
-        """The conversation that waits to be told, once: the next caller gets None."""
+    async def take_announcement(
+        self, tenant_id: str, import_id: str, *, within: Connection | None = None
+    ) -> str | None:
+        """The conversation that waits to be told, once: the next caller gets None. `within`: the caller's transaction,
+        in which it is told."""
         query = """UPDATE crm_imports i SET report = i.report - 'announce_in' FROM crm_imports old
                    WHERE i.id = %s AND old.id = i.id AND i.state IN ('done', 'failed') AND i.report ? 'announce_in'
                    RETURNING old.report ->> 'announce_in' AS conversation"""
-        async with self._db.tenant(tenant_id) as conn:
+        async with self._db.tenant(tenant_id, within) as conn:
             row = await (await conn.execute(query, [import_id])).fetchone()
         return None if row is None else str(row["conversation"])
 

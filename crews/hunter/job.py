@@ -49,6 +49,8 @@ READER = "prospecting"
 """Of the CRM's events."""
 QUEUED = timedelta(seconds=60)
 """A job that was put in the queue less than this ago is not put there again."""
+NOBODY_TRIED = timedelta(hours=1)
+"""A job that waits longer than this was not tried: no process was there."""
 GIVE_UP = timedelta(hours=24)
 """A search that came no further for so long (the registry is away) ends as failed."""
 _POLL = 0.3  # seconds between looks at the rows of a search that is followed
@@ -247,31 +249,31 @@ class Hunts:
         if search.state in (State.DONE, State.FAILED):
             await self._announce(tenant_id, search_id)
 
-    async def revive(self) -> None:
+    async def revive(self, tenant_id: str) -> None:
         """Put searches in the queue again that nobody works on, or whose end nobody told; give up those that came no
-        further for a day; hear what happened in the CRM. For a round by the clock and for the start of a process."""
-        for tenant in await self._people.tenants():
-            try:
-                await self.hear(tenant.id)
-            except MutiraoError as error:  # the memory's index is away: searches go on all the same
-                log.warning("crm_not_heard", tenant=tenant.id, code=error.code)
-            now = self._clock.now()
-            async with self._db.tenant(tenant.id) as conn:
-                await conn.execute(
-                    """UPDATE prospect_searches SET state = 'failed', ended = 'prospect_no_further', updated_at = %s
-                       WHERE state = 'running' AND (lease_by IS NULL OR lease_until <= %s) AND updated_at <= %s""",
-                    [now, now, now - GIVE_UP],
-                )
-                rows = await conn.execute(
-                    """SELECT id FROM prospect_searches WHERE (queued_at IS NULL OR queued_at <= %s) AND (
-                           (state = 'running' AND (lease_by IS NULL OR lease_until <= %s))
-                           OR (state IN ('done', 'failed') AND announced_at IS NULL AND conversation_id IS NOT NULL
-                               AND (followed_until IS NULL OR followed_until <= %s)))
-                       ORDER BY created_at LIMIT 100 FOR UPDATE SKIP LOCKED""",
-                    [now - QUEUED, now, now],
-                )
-                for row in await rows.fetchall():
-                    await self._queue(conn, tenant.id, row["id"])
+        further for a day of tries. For a round by the clock and for the start of a process."""
+        now = self._clock.now()
+        async with self._db.tenant(tenant_id) as conn:
+            await conn.execute(  # nobody tried for a while: the machine was off, and the day of tries begins now
+                """UPDATE prospect_searches SET updated_at = %s
+                   WHERE state = 'running' AND (lease_by IS NULL OR lease_until <= %s) AND queued_at <= %s""",
+                [now, now, now - NOBODY_TRIED],
+            )
+            await conn.execute(
+                """UPDATE prospect_searches SET state = 'failed', ended = 'prospect_no_further', updated_at = %s
+                   WHERE state = 'running' AND (lease_by IS NULL OR lease_until <= %s) AND updated_at <= %s""",
+                [now, now, now - GIVE_UP],
+            )
+            rows = await conn.execute(
+                """SELECT id FROM prospect_searches WHERE (queued_at IS NULL OR queued_at <= %s) AND (
+                       (state = 'running' AND (lease_by IS NULL OR lease_until <= %s))
+                       OR (state IN ('done', 'failed') AND announced_at IS NULL AND conversation_id IS NOT NULL
+                           AND (followed_until IS NULL OR followed_until <= %s)))
+                   ORDER BY created_at LIMIT 100 FOR UPDATE SKIP LOCKED""",
+                [now - QUEUED, now, now],
+            )
+            for row in await rows.fetchall():
+                await self._queue(conn, tenant_id, row["id"])
 
     async def hear(self, tenant_id: str) -> None:
         """What happened in the CRM to companies that were candidates: deals won and lost are lessons for the next

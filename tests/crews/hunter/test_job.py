@@ -19,7 +19,7 @@ from business.prospecting.searches import Candidate, CandidateState, Cost, Progr
 from core.errors import Refused, Unavailable
 from core.tenancy import Role
 from crews.hunter.ending import ending
-from crews.hunter.job import GIVE_UP, QUEUED
+from crews.hunter.job import GIVE_UP, NOBODY_TRIED, QUEUED
 from integrations.sandbox_companies import by_cnpj
 from tests.crews.hunter.conftest import Desk
 from tests.integrations.sandbox import Control
@@ -172,13 +172,17 @@ async def test_a_registry_that_is_away_leaves_the_search_to_be_revived_and_a_day
     registry_control.fail("html", status=503, times=50)
     with pytest.raises(Unavailable):
         await desk.hunts.run(desk.who.tenant_id, search.id)
-    await desk.hunts.revive()
+    await desk.hunts.revive(desk.who.tenant_id)
     assert await queued(desk, search.id) == 1  # not twice within a minute
     desk.clock.advance(QUEUED)
-    await asyncio.gather(desk.hunts.revive(), desk.another().revive())
+    await asyncio.gather(desk.hunts.revive(desk.who.tenant_id), desk.another().revive(desk.who.tenant_id))
     assert await queued(desk, search.id) == 2
-    desk.clock.advance(GIVE_UP)
-    await desk.hunts.revive()
+    desk.clock.advance(GIVE_UP)  # the machine was off: nobody tried
+    await desk.hunts.revive(desk.who.tenant_id)
+    assert (await desk.searches.get(desk.who, search.id)).state is State.RUNNING
+    for _ in range(30):
+        desk.clock.advance(NOBODY_TRIED - timedelta(minutes=10))
+        await desk.hunts.revive(desk.who.tenant_id)
     await desk.hunts.run(desk.who.tenant_id, search.id)
     assert (await desk.searches.get(desk.who, search.id)).state is State.FAILED
     [told] = await desk.said_in(conversation)
@@ -202,7 +206,7 @@ async def test_who_follows_sees_each_company_and_tells_the_end_which_is_then_not
     assert done.state is State.DONE and [one.id for one in seen] == sorted(one.id for one in await desk.found(done))
     await desk.hunts.run(desk.who.tenant_id, search.id)
     desk.clock.advance(timedelta(minutes=10))
-    await desk.hunts.revive()
+    await desk.hunts.revive(desk.who.tenant_id)
     assert await desk.said_in(conversation) == [] and await queued(desk, search.id) == 1
     with pytest.raises(Refused):
         await desk.hunts.follow(desk.tenants.other[Role.DIRETOR], search.id, 1, seen.append)
@@ -227,7 +231,7 @@ async def test_a_search_that_outlives_its_turn_is_announced_and_one_whose_follow
     assert following.cancelled()
     assert (await desk.searches.get(desk.who, second.id)).state is State.DONE
     desk.clock.advance(QUEUED)
-    await desk.hunts.revive()
+    await desk.hunts.revive(desk.who.tenant_id)
     await desk.hunts.run(desk.who.tenant_id, second.id)
     assert len(await desk.said_in(conversation)) == 2
 
@@ -273,13 +277,13 @@ async def test_a_person_decides_on_a_candidate(desk: Desk) -> None:
     # It was won after all, by hand and on the board: the next search learns it.
     won = next(stage for stage in await desk.crm.stages(desk.who) if stage.kind is StageKind.WON)
     await desk.crm.move_deal(desk.who, deal.id, won.id)
-    await desk.hunts.revive()
+    await desk.hunts.hear(desk.who.tenant_id)
     assert {line.key for line in await desk.searches.learnt(desk.who)} == {"prospecting.lesson.more"}
     with pytest.raises(Refused):
         await desk.hunts.decide(desk.tenants.one[Role.COMERCIAL], waiting.id, "save")
     # Erased in the CRM, it is forgotten here, and not found again.
     await desk.crm.erase(desk.who, Subject.COMPANY, str(saved.company_id))
-    await desk.hunts.revive()
+    await desk.hunts.hear(desk.who.tenant_id)
     assert await desk.searches.learnt(desk.who) == []
     gone = await desk.searches.candidate(desk.who, saved.id)
     assert gone.cnpj is None and gone.company_id is None

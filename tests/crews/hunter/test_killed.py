@@ -81,7 +81,7 @@ async def test_killed_workers_leave_a_search_that_others_end_as_if_nothing_had_h
         kept = await work_until_killed(desk, servers, search.id, kept + 4)
         assert kept < 20, "it was over before it was killed"
         desk.clock.advance(LEASE)  # the dead process's lease runs out
-        await desk.hunts.revive()
+        await desk.hunts.revive(desk.who.tenant_id)
     stop = asyncio.Event()
     worker = asyncio.create_task(desk.jobs.run_worker(stop))
     said: list[str] = []
