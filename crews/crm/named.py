@@ -33,7 +33,7 @@ _NOUNS = (
     " conversa crm base sistema system lista negocio negocios deal deals negocio oportunidade oportunidades opportunity"
     " opportunities oportunidad oportunidades venda venta sale cnpj cpf documento instagram linkedin site nome name"
     " nombre"
-    " dono responsavel owner responsable"
+    " dono responsavel owner responsable page pagina"
 )
 _SMALL = (
     "o a os as um uma uns umas the an el la los las un una unos unas do da dos das de del di no na nos nas em en in"
@@ -44,7 +44,7 @@ _SMALL = (
 )
 _STOP = frozenset(f"{_POLITE} {_ASKING} {_LOOKING} {_NOUNS} {_SMALL}".split())
 _LINKS = frozenset("do da dos das de del di e y la los las the of and and &".split())
-_TOKEN = re.compile(r"[^\s,;:!?\"“”()]+")
+_TOKEN = re.compile(r"[^\s,;:!?¿¡\"“”()]+")
 _QUOTED = re.compile(r"[\"“«']([^\"”»']{2,120})[\"”»'](?!\w)")
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
@@ -71,7 +71,9 @@ def bare_name(text: str, *more: str) -> str:
     kept: list[tuple[str, bool]] = []
     for token in _TOKEN.findall(re.sub(r"(?<=\w)['’]s\b", "", text)):
         word = plain(token).strip(".'’-")
-        proper = token[:1].isupper() and bool(kept)  # "Fone Fácil": a capital within the sentence is part of a name
+        proper = (
+            token[:1].isupper() and len(word) > 1 and bool(kept)
+        )  # "Fone Fácil": a capital within the sentence is part of a name
         kept.append((token.strip(".'’"), word in stop and not (proper and word not in _LINKS)))
     while kept and kept[0][1]:
         kept.pop(0)

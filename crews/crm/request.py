@@ -286,7 +286,10 @@ def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import:
         r"\W*(?:cadastr|adicion|salv|add|save|registr\w+ (?:o |a )?(?:client|contat))", words
     ):
         return _note(text, words)
-    if hint in ("save", "record") and (_NEW.search(words) or (hint == "save" and keys_in_text(text)[0])):
+    opened = hint == "record" and re.match(r"\W*(?:abr(?:e|ir|a)|open)\b", words)  # "abre a ficha da Ana" looks
+    if hint in ("save", "record") and (
+        (_NEW.search(words) and not opened) or (hint == "save" and keys_in_text(text)[0])
+    ):
         return _save(text, words)
     if hint == "save":
         return Asked("crm_save", missing="name")
@@ -646,7 +649,7 @@ def _tasks(text: str, words: str, now: datetime, time_zone: str) -> Asked:
         "tarefa tarefas task tasks tarea tareas minha minhas my mis mi pendencia pendencias lembrete lembretes"
         " reminder reminders pendente pendentes pending pendientes aberta abertas open abiertas equipe time team"
         " equipo semana week hoje today hoy amanha tomorrow manana atrasada atrasadas overdue atrasadas feitas"
-        " concluidas done proximas proxima next agenda compromissos fazer"
+        " concluidas done proximas proxima next agenda compromissos fazer eu i yo me mim tenho have tengo there"
     ).split()
     if not due and "owner" not in arguments and (who := bare_name(text, *more)):
         arguments["record"] = who
