@@ -319,6 +319,8 @@ def _merged(pieces: list[_Piece], lexicon: Lexicon) -> list[_Piece]:
         words = re.findall(r"\w+", plain(piece.text))
         asks = "?" in piece.text or piece.probability >= SURE or piece.intent == FOLLOWUP
         bare = piece.intent == FOLLOWUP and len(words) <= 2 and lexicon.periods.isdisjoint(words)  # "Por quê?"
+        if merged and len(words) <= 2 and any(word.isdigit() for word in words):
+            asks = False  # "uns 5", "80 reais": of what was asked for before
         if len(requests) > 1 and (not asks or (bare and merged)):
             if merged:
                 merged[-1] = replace(merged[-1], text=f"{merged[-1].text} {piece.text}")

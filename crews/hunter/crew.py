@@ -102,10 +102,13 @@ def _session(turn: Turn, playbook: HunterPlaybook) -> dict[str, Any]:
             session["hunt"] = _hunt(record.result)
         if record.name in _LISTS and record.result["companies"]:
             session["entities"] = [entity(row) for row in record.result["companies"]][:MOST_ROWS]
-            session["focus"] = None
+            session["focus"], session["spoken_of"] = None, []
         company = record.result.get("company") if record.name in ("explain_score", "decide_company") else None
         if company:
             session["focus"] = {key: company[key] for key in ("id", "name")} | {"kind": "candidate"}
+    decided = [r.result["company"]["id"] for r in turn.results if r.name == "decide_company" and r.result]
+    if decided:
+        session["spoken_of"] = decided
     drafted = [record for record in turn.results if record.name == "draft_first_message" and record.result]
     if len(drafted) == 1:
         session["focus"] = _drafted_for(drafted[0])

@@ -251,19 +251,27 @@ class HunterPlaybook:
         return next((call.result for call in reversed(calls) if call.name == name and call.result), None)
 
 
+_ONE_WISH = {
+    ("hunter.search", "hunter.refine"),
+    ("hunter.search", "hunter.contact"),
+    ("hunter.refine", "hunter.refine"),
+    ("hunter.refine", "hunter.contact"),
+}
+
+
 def entity(row: dict[str, Any]) -> dict[str, Any]:
     """A company of a list as a conversation keeps it, for "a terceira"."""
     return {key: row[key] for key in ("n", "id", "name", "score", "verdict")} | {"kind": "candidate"}
 
 
 def _joined(tasks: Sequence[CrewTask]) -> list[CrewTask]:
-    """A wish that was cut from what to do with the best of it ("… e fale com os melhores") is one again: whom is
-    written to is looked at more closely."""
+    """A wish that was cut in two sentences ("… em Campinas? Umas 5, com telefone"), or from what to do with the best of
+    it, is one again: who will be written to is looked at more closely."""
     joined: list[CrewTask] = []
     for task in tasks:
         before = joined[-1] if joined else None
-        if before and before.intent in ("hunter.search", "hunter.refine") and task.intent == "hunter.contact":
-            joined[-1] = replace(before, text=f"{before.text.rstrip(' .,;')} e {task.text}")
+        if before and (before.intent, task.intent) in _ONE_WISH:
+            joined[-1] = replace(before, text=f"{before.text.rstrip(' .,;')}, {task.text}")
         else:
             joined.append(task)
     return joined

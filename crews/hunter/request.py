@@ -204,6 +204,7 @@ _THAT = re.compile(
     r"|search|busqueda|lista"
     r"|tipo|perfil|kind|type|nota))"
 )
+_THOSE = re.compile(r"\b(?:elas|eles|delas|deles|ess[ae]s|them|those|ell[ao]s|es[ao]s)\b(?! (?:empresas|buscas))")
 _QUOTED = re.compile(r"[\"“«]([^\"”»]{20,1000})[\"”»]")
 _COMMON = frozenset(
     "ltda me epp eireli empresa empresas arquitetura arquitetos clinica clinicas escritorio studio estudio centro"
@@ -215,7 +216,7 @@ def understand(
     intent: str, text: str, session: Mapping[str, Any], today: date, language: str = "pt-BR"
 ) -> HunterRequest:
     """What is asked. `intent` is the routed one, "followup" for what follows the last answer. Of the session: the
-    `entities` of the last list, the company in `focus`, the last `hunt`."""
+    `entities` of the last list, the company in `focus`, the ids of those `spoken_of` together, the last `hunt`."""
     words = squeezed(_QUOTED.sub(" ", text).replace("’", "'"))
     routed = intent.removeprefix("hunter.") if intent.startswith("hunter.") else ""
     wish = read_profile(text, language, today).profile
@@ -223,6 +224,8 @@ def understand(
         return _looking(routed, text, words, session)
     entities = [one for one in session.get("entities", []) if one.get("kind") == "candidate"]
     named = _companies(words, text, entities, session.get("focus"), explaining=routed == "explain")
+    if not named and routed in ("contact", "decide", "") and _THOSE.search(words):
+        named = tuple(session.get("spoken_of") or ())
     score_said = _score_said(words)
     about = bool(named or score_said is not None)
     decision = None if _DENIED.search(words) else _decision(words)

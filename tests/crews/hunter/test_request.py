@@ -26,6 +26,7 @@ ASKED = {
     "hunt": HUNT
     | {"search": None, "state": "asking", "wish": read_profile("ache padarias", "pt-BR", TODAY).profile.record()}
 }
+LAST_TWO = AFTER | {"spoken_of": ["cand_4", "cand_5"]}
 FOURTH = AFTER | {"focus": {"kind": "candidate", "id": "cand_4"}}
 
 
@@ -71,6 +72,7 @@ def asked(intent: str, text: str, session: dict[str, Any]) -> HunterRequest:
         ("contact", "fale com os melhores", AFTER, ("contact", ())),
         ("contact", "escreve pra segunda", AFTER, ("contact", ("cand_2",))),
         ("contact", "draft a message to Estúdio Farol", AFTER, ("contact", ("cand_2",))),
+        ("contact", "manda mensagem pra elas", LAST_TWO, ("contact", ("cand_4", "cand_5"))),
         ("contact", "fale com a terceira", {}, ("contact", ("3",))),
     ],
 )  # fmt: skip
