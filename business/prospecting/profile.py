@@ -81,7 +81,8 @@ def corrected(
     """
     read = _read(sentence, language, activities, places)
     text = _plain(sentence)
-    adding = _ADDING.search(text) is not None and not _SWAP.search(text)
+    and_so = _AND_FIRST.search(text) is not None and "?" not in sentence  # "e em Recife?" asks for Recife instead
+    adding = (and_so or _ADDING.search(text) is not None) and not _SWAP.search(text)
     changed = profile
     if read.activities:
         base = changed.activities if adding else ()
@@ -386,8 +387,9 @@ _SIZES: tuple[tuple[tuple[Size, ...], bool, re.Pattern[str]], ...] = (
 
 _ADDING = re.compile(
     r"\b(?:tambem|alem|inclu\w+|acrescent\w+|adicion\w+|junt[ae]|coloc\w+|bot[ae]|soma|mais (?:em|na|no)|also|too|add"
-    r"|as well|besides|tambien|ademas|agreg\w+|suma|anad\w+)\b|^\s*(?:e|and|y)\s"
+    r"|as well|besides|tambien|ademas|agreg\w+|suma|anad\w+)\b"
 )
+_AND_FIRST = re.compile(r"^\s*(?:e|and|y)\s")
 _SWAP = re.compile(
     r"\b(?:troc\w+|substitu\w+|mud\w+|replace|swap|change|cambi\w+|reemplaz\w+)\s+(?:de\s+|a\s+"
     r"|o\s+|the\s+|from\s+)?(?P<old>.+?)"

@@ -85,7 +85,7 @@ class HunterWords:
         """As the end of a search in the background tells it (crews/hunter/ending.py)."""
         cost, month = search["cost"], search["month"]
         parts = [self.say("hunts.cost.pages", count=cost["pages"])]
-        for vendor, count in sorted(cost["searches"].items()):
+        for vendor, count in sorted((vendor, count) for vendor, count in cost["searches"].items() if count):
             told = {"used": month.get(vendor, count), "limit": search["month_limit"]}
             parts.append(self.say("hunts.cost.searches", count=count, vendor=vendor, **told))
         if cost["sites"]:
@@ -185,7 +185,7 @@ class HunterWords:
     def decided(self, found: dict[str, Any]) -> str:
         company = found["company"]
         said = self.say(f"hunter.decided.{found['decision']}", name=company["name"])
-        if company["note"]:
+        if company["note"] and found["decision"] == "save":  # why it is not saved after all
             said = f"{said} {company['note']}"
         return f"{said}\n{_bullets(found['changes'])}" if found["changes"] else said
 

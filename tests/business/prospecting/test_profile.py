@@ -199,6 +199,8 @@ CORRECTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("fale com os 5 melhores", ("contact_most",), {"contact": 5}),
     ("fale com os 3 primeiros", ("contact_most",), {"contact": 3}),
     ("na verdade é em Sorocaba, não Campinas", ("places",), {"places": ["Sorocaba"]}),
+    ("e em Recife?", ("places",), {"places": ["Recife"]}),
+    ("e em Recife", ("places",), {"places": ["Campinas", "Recife"]}),
     ("na Lua", ("places",), {"places": [], "doubts": ["place_unknown"]}),
     ("bla bla", (), {}),
 ]  # fmt: skip
