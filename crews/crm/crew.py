@@ -111,8 +111,9 @@ def _session(turn: Turn, tasks: list[CrewTask], playbook: CrmPlaybook, by_model:
 
 def _asked_by_model(turn: Turn, intent: str) -> dict[str, Any] | None:
     """A model that met several candidates asks which: the answer is understood without it, too."""
-    questions = [question_of(record, "record", intent) for record in turn.results[-1:]]
-    return questions[0] if questions else None
+    last = max((record.round for record in turn.results), default=0)
+    questions = (question_of(record, "record", intent) for record in turn.results if record.round == last)
+    return next((one for one in questions if one), None)
 
 
 def _entities(record: ToolRecord) -> list[dict[str, Any]]:

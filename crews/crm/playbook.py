@@ -197,7 +197,7 @@ class CrmPlaybook:
             asked = part.asked
             base: dict[str, Any] = {"intent": _intent_of(part.task), "text": part.task.text, "call": asked.tool}
             base |= {"arguments": asked.arguments, "slot": asked.slot}
-            if asked.missing and asked.missing not in ("question", "denied", "import", "not_there"):
+            if asked.missing and asked.missing not in ("question", "denied", "import", "not_there", "not_erasable"):
                 return base | {"missing": asked.missing, "about": asked.about}
             for call in self._calls(part):
                 if question := question_of(call.record, asked.slot, base["intent"]):

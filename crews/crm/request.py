@@ -47,6 +47,15 @@ _ERASE = re.compile(
     r"\b(?:apag\w+|exclu\w+|delet\w+|elimin\w+|esquec\w+|eras\w+|forget|borr\w+|remov\w+|remove|tir[ae] d[ao] (?:crm"
     r"|base|sistema))\b"
 )
+_ERASES_A_PART = re.compile(
+    r"\b(?:apag\w+|exclu\w+|delet\w+|elimin\w+|eras\w+|borr\w+|remov\w+|cancel\w*|cancela\w*)\s+(?:(?:a|o|as|os|the"
+    r"|la|el|las|los"
+    r"|essa|esse|esta|este|this|minha|my|mi|ultima|last|primeira|segunda|first|second)\s+)*"
+    r"(?:tarefas?|tasks?|tareas?|lembretes?|reminders?|recordatorios?|negocios?|deals?|oportunidades?|opportunit\w+"
+    r"|notas?|notes?"
+    r"|anotac\w+|etapas?|stages?|reuniao|meeting|reunion)\b"
+)
+"""Only people and companies are erased: a task is finished, a deal lost."""
 _NO_CONTACT = re.compile(
     r"\b(?:sair|tir(?:a|ar|em)|salir|off|out)\b.{0,20}\b(?:lista|listas|list|campanhas|campanas|envios)\b"
     r"|\bd(?:ar?|en) de baja\b|"
@@ -249,6 +258,8 @@ def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import:
             "separe",
         )
         return Asked("crm_merge", {"records": [who or "it"], "undo": True}, "records")
+    if _ERASES_A_PART.search(words):
+        return Asked("", missing="not_erasable")
     if _TASK.search(words) or hint == "task" or _MARKED_DONE.search(words):
         return _task(text, words, now, time_zone)
     if _ends(words) and (asked := _deal(text, words, "deal")) is not None:
@@ -271,7 +282,8 @@ def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import:
             "siempre",
             "delete",
         )
-        return Asked("crm_erase", {"record": who or "it"})
+        who = who or pointed_at(text) or ""
+        return Asked("crm_erase", {"record": who} if who else {}, missing="" if who else "whose_erase")
     if _MERGE.search(words) and hint in ("save", "record", "privacy"):
         return _merge(text, words)
     if (asked := _deal(text, words, hint)) is not None:

@@ -1,16 +1,20 @@
 """The CRM in conversation, without any model: found, written, asked back, erased with a yes, brought in from a list."""
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from business.crm.model import ContactData, Source
 from channels.chat import reply_extra
 from channels.chat_data import parts_of
 from core.door import Attachment, Reply
 from core.ids import new_id
 from core.tenancy import Role
-from tests.journeys.conftest import House
+from evals.stand_in import Answer, StandIn
+from tests.journeys.conftest import House, OpenHouse
 
 LIST = """\
 Nome;Telefone;E-mail;Empresa;Observação
@@ -173,3 +177,65 @@ async def test_a_seller_sees_only_their_own_and_a_client_nothing(house: House) -
     assert not refused.proposals and "não permite" in refused.text, refused.text
     nothing = await client.say("mostra meu funil")
     assert not nothing.tools and not nothing.views
+
+
+async def test_a_model_writes_what_was_said_and_is_told_what_it_may_not(open_house: OpenHouse) -> None:
+    """The agent's tools, its opening and its tables; what it made up is refused, and a choice that it met is open to a
+    bare answer later, when no model is there any more."""
+    saved = {"kind": "contact", "name": "Ana Souza", "reach": ["(19) 98811-2233"]}
+    made_up = {"kind": "contact", "name": "Ana Souza", "reach": ["(11) 97722-3344"]}
+    with StandIn(
+        [
+            Answer(calls=[("crm_save", made_up)]),
+            Answer(calls=[("crm_save", saved)]),
+            Answer("Cadastrei a Ana Souza com o telefone (19) 98811-2233."),
+            Answer(calls=[("crm_search", {"query": "Ana"}), ("crm_mark", {"record": "Ana", "add_tags": ["vip"]})]),
+            Answer("Há duas: qual Ana?"),
+        ]
+    ) as server:
+        house = await open_house(model="openai/gpt-5.6-terra", openai_api_key="sk-x", openai_base_url=server.openai_url)
+        talk = Talk(house)
+        reply = await talk.say("cadastra a Ana Souza, (19) 98811-2233")
+        assert [name for name, _ in called(reply)] == ["crm_save", "crm_save"], reply.tools
+        assert reply.text.startswith("Cadastrei a Ana Souza com o telefone (19) 98811-2233."), reply.text
+        told = str(server.seen[1].body["messages"])
+        assert "crm_not_said" in told and "97722-3344" in told
+        assert "CRM do Mutirão" in str(server.seen[0].body["messages"][0])
+        assert len(server.seen[0].body["tools"]) == 14
+
+        who = await house.person()
+        await house.services.crm.upsert_contact(who, ContactData(Source("person", who.user_id, True), name="Ana Lima"))
+        asked = await talk.say("etiqueta a Ana como vip")
+        assert asked.text.startswith("Há duas: qual Ana?"), asked.text
+        answer = await talk.say("a segunda")  # the script is at its end: the playbook takes over
+        assert "Etiquetas de **Ana Souza**: vip" in answer.text, answer.text
+
+
+async def test_a_long_list_is_brought_in_in_the_background_and_announced_once(house: House) -> None:
+    talk, services = Talk(house), house.services
+    await talk.say("oi")
+    who = await house.person()
+    stored = await services.files.store(who, LIST.encode(), name="feira.csv", mime="text/csv")
+    started = await services.crm_imports.start(who, stored.id)
+    await services.crm_imports.announce_in(who.tenant_id, started.id, talk.id)
+
+    async def announced() -> list[str]:
+        said = await services.conversations.said(who.tenant_id, talk.id, last=50)
+        return [message.text for message in said if "feira.csv" in message.text]
+
+    stop = asyncio.Event()
+    worker = asyncio.create_task(services.jobs.run_worker(stop))
+    try:
+        await until_async(announced)
+    finally:
+        stop.set()
+        await worker
+    (told,) = await announced()
+    assert told.startswith("Importei feira.csv: 3 linhas lidas.") and "2 novos" in told, told
+
+
+async def until_async(look: Callable[[], Awaitable[Any]], seconds: float = 60) -> None:
+    """Wait until `look` gives something."""
+    async with asyncio.timeout(seconds):
+        while not await look():
+            await asyncio.sleep(0.05)

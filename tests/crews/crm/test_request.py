@@ -140,6 +140,14 @@ def test_who_is_missing_is_asked_for() -> None:
     assert asked("cadastra um contato", "save")[0] == "ask name"
     assert asked("de onde vocês têm meus dados?", "privacy")[0] == "ask whose"
     assert asked("obrigado pelos dados", "save")[0] == "ask name"
+    assert asked("esquece", "privacy")[0] == "ask whose_erase"
+    for text in (
+        "apaga a tarefa da Ana",
+        "cancela a reunião",
+        "delete the deal of Padaria Sol",
+        "apaga o negócio da Padaria Sol",
+    ):
+        assert asked(text, "privacy")[0] == asked(text, "task")[0] == "ask not_erasable", text
     assert asked("qual campanha trouxe o cliente?", "board")[0] == "ask not_there"
 
 
