@@ -89,8 +89,10 @@ class Leads:
 
     async def renew(self, who: Identity, search: Search, candidate: Candidate) -> None:
         """Bring what was learnt of a lead since it was saved to its company in the CRM."""
-        if candidate.company_id is not None and candidate.bronze is not None:
-            lead = _Lead.of(candidate, search, partial(self._texts.say, search.language), who)
+        if candidate.company_id is None or candidate.bronze is None:
+            return
+        lead = _Lead.of(candidate, search, partial(self._texts.say, search.language), who)
+        if not await self._crm.blocked(who.tenant_id, lead.keys):
             await self._company(who, lead, False)
 
     async def close_deal(self, who: Identity, candidate: Candidate, *, won: bool) -> list[Line]:
@@ -98,11 +100,13 @@ class Leads:
         others opened with the company are not touched: they are told of."""
         if candidate.company_id is None or candidate.bronze is None:
             return []
-        search = await self._searches.get(who, candidate.search_id)
-        tags = set(_Lead.of(candidate, search, partial(self._texts.say, search.language), who).tags)
         kind = StageKind.WON if won else StageKind.LOST
         stage = next(stage for stage in await self._crm.stages(who) if stage.kind is kind)
         deals = await self._crm.deals(who, company_id=candidate.company_id, kind=StageKind.OPEN)
+        if not deals:
+            return []
+        search = await self._searches.get(who, candidate.search_id)
+        tags = set(_Lead.of(candidate, search, partial(self._texts.say, search.language), who).tags)
         ours = [deal for deal in deals if tags <= set(deal.tags)]
         for deal in ours:
             await self._crm.move_deal(who, deal.id, stage.id)

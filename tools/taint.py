@@ -34,6 +34,22 @@ _BEST = re.compile(
     r"|tod[ao]s)\b"
 )
 """Words that leave the choice to our ranking: "fale com os melhores"."""
+_ONE = re.compile(
+    r"\b(?:el[ae]|ess[ae]|est[ae]|dess[ae]|dest[ae]|isso|isto|del[ae]|nel[ae]|ness[ae]|it|him|her|them|this|that"
+    r"|es[ae]|eso|esto|l[ae])\b"
+)
+"""Words for what was spoken of last."""
+_WHOLE_LIST = re.compile(
+    r"\b(?:tod[ao]s|el[ae]s|ess[ae]s|est[ae]s|dess[ae]s|del[ae]s|ambas|ambos|as duas|os dois|all|both|these|those"
+    r"|es[ao]s|las dos|los dos)\b"
+    r"|^\W*(?:sim|pode(?: sim| fazer)?|isso|confirmo|confirmado|faz|faca|yes|yep|go ahead|si|dale|confirmed)\W*$"
+)
+"""Words for the whole of the last list, and a bare yes."""
+_ORDINALS = (
+    "primeir[ao]|first|primer[ao]?", "segund[ao]|second", "terceir[ao]|third|tercer[ao]?", "quart[ao]|fourth|cuart[ao]",
+    "quint[ao]|fifth", "sext[ao]|sixth", "setim[ao]|seventh|septim[ao]", "oitav[ao]|eighth|octav[ao]",
+    "non[ao]|ninth|noven[ao]", "decim[ao]|tenth",
+)  # fmt: skip
 _OTHERS = frozenset({"file", "web", "contact"})
 _COMMON = frozenset(
     re.findall(
@@ -67,21 +83,36 @@ def argument_warnings(turn: Turn, args: ToolArgs) -> list[Warning_]:
 def named_by_others(turn: Turn, args: ToolArgs) -> str | None:
     """The first thing that a draft would be done to and that was not the user's choice; None when all are.
 
-    What stands in words of others (a file, a page, a contact) never is. Once such words were read in this turn, only
-    what the user named or pointed at is: a model that was told to by a page would look the name up first.
+    The user's choice is what they named or pointed at: "a terceira" is the third row of the last list and no other,
+    "ela" what was spoken of last, "todas" or a yes the whole list. Whatever else stands in a result is not, for others
+    may have written there what should be done.
     """
     if turn.door == "mcp" and not turn.text:
         return None
-    read = any(record.origin in _OTHERS and record.result is not None for record in turn.results)
     for name in args.targets:
         given = getattr(args, name)
         for value in given if isinstance(given, list) else [given]:
-            if value is None:
-                continue
-            origin = origin_of(turn, str(value))
-            if origin in _OTHERS or (read and origin != "user"):
+            if value is not None and not _chosen(turn, str(value)):
                 return _name_of(turn, str(value))
     return None
+
+
+def _chosen(turn: Turn, value: str) -> bool:
+    read = any(record.origin in _OTHERS and record.result is not None for record in turn.results)
+    earlier = [] if read else [text for role, text in turn.session.get("history", []) if role == "user"]
+    if _said_by_user(turn, value) or any(_stands_in(value, text) for text in earlier):
+        return True
+    text = folded(turn.text)
+    found = [owner for record in turn.results for owner in _owners(record.result, value)]
+    if any("n" in one and "score" in one for one in found) and _BEST.search(text):
+        return True
+    shown = _owners(_shown(turn), value)
+    if any(_by_place(turn, one) or _named_by_user(turn, str(one.get("name") or "")) for one in [*found, *shown]):
+        return True
+    focus = turn.session.get("focus") or {}
+    alone = len(turn.session.get("entities") or []) == 1
+    spoken_of = [one for one in _owners([focus], value) or (shown if alone else [])]
+    return bool((shown and _WHOLE_LIST.search(text)) or (spoken_of and _ONE.search(text)))
 
 
 def origin_of(turn: Turn, value: str) -> str | None:
@@ -114,8 +145,14 @@ def _shown(turn: Turn) -> list[Any]:
 
 
 def _by_place(turn: Turn, owner: dict[str, Any]) -> bool:
-    """Whether the user wrote the number under which it stood in a list: "rejeita a 5"."""
-    return "n" in owner and re.search(rf"(?<!\w){owner['n']}[ao]?(?!\w)", folded(turn.text)) is not None
+    """Whether the user wrote the number under which it stood in a list: "rejeita a 5", "a terceira"."""
+    if "n" not in owner:
+        return False
+    number = owner["n"]
+    ways = [rf"{number}[ao]?"]
+    if isinstance(number, int) and 1 <= number <= len(_ORDINALS):
+        ways.append(_ORDINALS[number - 1])
+    return re.search(rf"(?<!\w)(?:{'|'.join(ways)})(?!\w)", folded(turn.text)) is not None
 
 
 def _named_by_user(turn: Turn, name: str) -> bool:
@@ -134,9 +171,12 @@ def _name_of(turn: Turn, value: str) -> str:
 
 
 def _said_by_user(turn: Turn, value: str) -> bool:
+    return any(_stands_in(value, text) for text in (turn.text, str(turn.session.get("last_text") or "")))
+
+
+def _stands_in(value: str, text: str) -> bool:
     wanted = folded(value)
-    said = (turn.text, str(turn.session.get("last_text") or ""))
-    return bool(wanted) and any(re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", folded(text)) for text in said)
+    return bool(wanted) and re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", folded(text)) is not None
 
 
 def _owners(data: Any, value: str) -> list[dict[str, Any]]:

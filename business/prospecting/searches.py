@@ -255,8 +255,9 @@ class Searches:
         self._rights.writes(who)
 
     async def release(self, who: Identity, search_id: str) -> int:
-        """Let the search that corrects this one look again at what it and those of the same wish found, but for what a
-        person decided about; how many. One that it finds becomes its own, with a new score; the others stay."""
+        """Let the search that corrects this one look again at what it and its owner's others of the same wish found,
+        but not at what a person decided about; how many. One that it finds becomes its own, with a new score; the
+        others stay."""
         own = self._rights.writes(who)
         async with self._db.tenant(who.tenant_id) as conn:
             await search_in(conn, search_id, own)
@@ -265,6 +266,7 @@ class Searches:
                    WHERE state IN ('new', 'saved') AND search_id IN (
                            SELECT same.id FROM prospect_searches s
                            JOIN prospect_searches same ON same.tenant_id = s.tenant_id AND same.wish = s.wish
+                                AND same.owner_id IS NOT DISTINCT FROM s.owner_id
                            WHERE s.id = %s)
                        AND NOT EXISTS (SELECT 1 FROM prospect_feedback f WHERE f.candidate_id = c.id)""",
                 [search_id],

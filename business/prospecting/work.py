@@ -38,7 +38,7 @@ from business.prospecting.searches import (
 )
 from core.clock import Clock
 from core.db import Database
-from core.errors import Unavailable
+from core.errors import Refused, Unavailable
 from core.ids import new_id
 
 LEASE = timedelta(seconds=60)
@@ -185,6 +185,7 @@ class Work:
                            search_id = excluded.search_id, bronze = excluded.bronze, evidence = excluded.evidence,
                            score = excluded.score, verdict = excluded.verdict, scored = excluded.scored,
                            rules_version = excluded.rules_version, step = excluded.step,
+                           outcome = CASE prospect_candidates.state WHEN 'saved' THEN 'unchanged' END,
                            found_at = excluded.found_at, updated_at = excluded.updated_at
                        WHERE prospect_candidates.released AND prospect_candidates.cnpj IS NOT NULL RETURNING *""",
                     [
@@ -279,7 +280,8 @@ class Work:
             return await rules_in(conn), await lessons_in(conn)
 
     async def learnt(self, tenant_id: str, candidate: Candidate, evidence: Sequence[Evidence], of: Score) -> Candidate:
-        """A candidate of which more is known now, and its score with that. What became of it stays."""
+        """A candidate of which more is known now, and its score with that. What became of it stays.
+        Refused("prospect_unknown") when it was erased meanwhile."""
         async with self._db.tenant(tenant_id) as conn:
             row = await (
                 await conn.execute(
@@ -291,7 +293,9 @@ class Work:
                     ],
                 )
             ).fetchone()  # fmt: skip
-            return candidate if row is None else candidate_of(row)
+            if row is None:  # erased meanwhile
+                raise Refused("prospect_unknown", f"no candidate {candidate.id!r}")
+            return candidate_of(row)
 
     async def heard(self, tenant_id: str, company_id: str, said: Said) -> None:
         """What became in the CRM of a company that was a candidate. A lost deal does not take back that somebody

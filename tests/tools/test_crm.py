@@ -29,7 +29,10 @@ class Desk:
         self.runner, self.make_turn, self.crm, self.approvals = runner, make_turn, crm, approvals
 
     async def ask(self, said: str, tool: str, role: Role = Role.ADMIN, **arguments: Any) -> ToolOutcome:
+        """The person names whom they mean, unless the session shows it already."""
         session = arguments.pop("session", {})
+        named = [str(arguments[name]) for name in ("record", "records", "deal", "of", "finish") if name in arguments]
+        said = said if session else " ".join([said, *named])
         return await self.runner.call(self.make_turn(said, role=role, session=session), tool, arguments)
 
     async def do(self, said: str, tool: str, role: Role = Role.ADMIN, **arguments: Any) -> dict[str, Any]:

@@ -392,3 +392,30 @@ async def test_a_tenant_may_forbid_a_draft(
         await conn.execute("""UPDATE tenants SET settings = '{"policy": {"tools": {"write_a_note": "never"}}}'""")
     outcome = await make_runner(ALL).call(make_turn("anota sobre a Ana"), "write_a_note", {"about": "Ana"})
     assert (outcome.error_code, ran) == ("policy_forbids", [])
+
+
+@pytest.mark.parametrize(
+    ("said", "target", "may"),
+    [
+        ("obrigado, ok", "Mercado Rei", False),  # a name that the user never wrote
+        ("mostra a ficha dela", "con_2", False),  # "ela" is what was spoken of last, and no other row
+        ("anota nela que ligou", "con_1", True),
+        ("rejeita a terceira", "con_3", True),
+        ("rejeita a terceira", "con_2", False),
+        ("rejeita a 2", "con_2", True),
+        ("sim", "con_3", True),
+        ("pode rejeitar todas", "con_2", True),
+        ("anota na oficina", "con_3", True),
+    ],
+)
+async def test_a_draft_is_done_to_what_the_user_pointed_at_and_to_nothing_beside_it(
+    said: str, target: str, may: bool, make_runner: MakeRunner, make_turn: MakeTurn
+) -> None:
+    rows = [
+        {"n": 1, "id": "con_1", "name": "Padaria Sol"},
+        {"n": 2, "id": "con_2", "name": "Mercado Rei"},
+        {"n": 3, "id": "con_3", "name": "Oficina da Lua Azul"},
+    ]
+    turn = make_turn(said, session={"entities": rows, "focus": rows[0]})
+    outcome = await make_runner(ALL).call(turn, "write_a_note", {"about": target})
+    assert outcome.error_code == (None if may else "not_named_by_user")
