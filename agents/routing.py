@@ -161,7 +161,9 @@ def _is_a_place(message: str) -> bool:
 def _of_what_was_shown(part: RoutePart, session: Mapping[str, Any], classifier: Classifier) -> RoutePart:
     """ "Marca a primeira como feita", after a list of the CRM: it is no company of a search that is pointed at."""
     shown = {one.get("kind") for one in session.get("entities") or []}
-    if part.crew != "hunter" or not part.follows or not shown or not shown <= {"contact", "company", "deal", "task"}:
+    points = part.follows or _is_a_place(part.text)
+    others = part.crew == "hunter" or (part.crew == "ads" and session.get("last_crew") == "crm")
+    if not (points and others and shown) or not shown <= {"contact", "company", "deal", "task"}:
         return part
     name, _ = next(one for one in classifier.classify(part.text) if one[0].startswith("crm."))
     crew = classifier.intents[name].crew

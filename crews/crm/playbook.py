@@ -12,7 +12,7 @@ from core.turn import ToolRecord, Turn
 from core.words import folded, plain
 from crews.contract import CrewTask
 from crews.crm.named import keys_in_text
-from crews.crm.request import WRITES, Asked, understand
+from crews.crm.request import NEW_STAGE, WRITES, Asked, understand
 from crews.crm.words import Words
 from llm.messages import ToolCall
 from tools.crm import PENDING_IMPORT
@@ -105,6 +105,8 @@ class CrmPlaybook:
             one = result["records"] if len(result["records"]) == 1 and not result["more"] else same
             if len(one) == 1:
                 return [call, self._call("crm_record", {"record": one[0]["id"]})]
+        if call.name == "crm_setup" and result and asked.about.startswith(NEW_STAGE):
+            return [call, self._call("crm_setup", {"stages": _with_stage(result["stages"], asked.about)})]
         if call.name == "crm_task" and call.record.error == "crm_nobody" and "title" in asked.arguments:
             bare = {name: value for name, value in asked.arguments.items() if name != "record"}
             return [call, self._call("crm_task", bare)]
@@ -197,7 +199,14 @@ class CrmPlaybook:
             asked = part.asked
             base: dict[str, Any] = {"intent": _intent_of(part.task), "text": part.task.text, "call": asked.tool}
             base |= {"arguments": asked.arguments, "slot": asked.slot}
-            if asked.missing and asked.missing not in ("question", "denied", "import", "not_there", "not_erasable"):
+            if asked.missing and asked.missing not in (
+                "question",
+                "denied",
+                "import",
+                "not_there",
+                "not_erasable",
+                "one_by_one",
+            ):
                 return base | {"missing": asked.missing, "about": asked.about}
             for call in self._calls(part):
                 if question := question_of(call.record, asked.slot, base["intent"]):
@@ -222,7 +231,7 @@ class CrmPlaybook:
 
     def _answer(self, part: Part) -> list[str]:
         calls = [call for call in self._calls(part) if call.record is not None]
-        shown = calls[1:] if len(calls) > 1 and calls[0].name == "crm_search" else calls
+        shown = calls[1:] if len(calls) > 1 and calls[0].name in ("crm_search", "crm_setup") else calls
         said = []
         for call in shown:
             assert call.record is not None
@@ -292,6 +301,14 @@ def _picked(text: str, candidates: list[dict[str, Any]]) -> dict[str, Any] | Non
     whole = {id(one): set(folded(f"{one['name']} {one.get('detail') or ''}").split()) for one in candidates}
     fits = [one for one in candidates if wanted and wanted <= whole[id(one)]]
     return fits[0] if len(fits) == 1 else None
+
+
+def _with_stage(stages: list[Any], about: str) -> list[str]:
+    """The stages with a new one behind the last open one."""
+    names = [name for name, _ in stages]
+    live = [place for place, (_, kind) in enumerate(stages) if kind == "open"]
+    names.insert(live[-1] + 1 if live else 0, about.removeprefix(NEW_STAGE))
+    return names
 
 
 def _columns_told(text: str) -> list[str]:

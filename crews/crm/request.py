@@ -58,14 +58,15 @@ _ERASES_A_PART = re.compile(
 """Only people and companies are erased: a task is finished, a deal lost."""
 _NO_CONTACT = re.compile(
     r"\b(?:sair|tir(?:a|ar|em)|salir|off|out)\b.{0,20}\b(?:lista|listas|list|campanhas|campanas|envios)\b"
-    r"|\bd(?:ar?|en) de baja\b|"
-    r"\bopt.?out\b|\bdescadastr\w+|\bunsubscrib\w+|\bdo.not.contact\b|\b(?:lista negra|blacklist|blocklist"
-    r"|blocked list)\b"
-    r"|\bbloque\w+|\bblock\b"
-    r"|\b(?:nao|nunca|never|no|don ?'?t|dont|not|sem|stop|par(?:a|ar|em|e) de|deja(?:r|n)? de|jamais)\b.{0,40}"
+    r"|\bd(?:ar?|en) de baja\b|\bopt.?out\b|\bdescadastr\w+|\bunsubscrib\w+|\bdo.not.contact\b"
+    r"|\b(?:lista negra|blacklist|blocklist|blocked list)\b|\bbloque\w+|\bblock\b"
+    r"|\b(?:nao|nunca|never|don ?'?t|dont|not|stop|par(?:a|ar|em|e) de|deja(?:r|n)? de|jamais)\b.{0,40}"
     r"\b(?:contat\w+|contact\w*|ligar|ligue\w*|liga(?:r|mos)?|mand\w+|envi\w+|escrev\w+|message\w*|messaging|call\w*"
-    r"|writ\w+"
-    r"|perturb\w+|mensage\w+|receb\w+|incomod\w+|llam\w+|escrib\w+|molest\w+|recib\w+|text|email\w*)\b"
+    r"|writ\w+|perturb\w+|mensage\w+|receb\w+|incomod\w+|llam\w+|escrib\w+|molest\w+|recib\w+|text|email\w*)\b"
+    # "no contato" is Portuguese for "in the contact"
+    r"|\bno (?:(?:quier\w+|se|le|les|lo|la|me|mas|more|further) )*(?:contact(?:ar|en|es|emos|ado|ada)"
+    r"|llam(?:ar|en|es)|escrib\w+|molest\w+|recib\w+|envi(?:ar|en)|mand(?:ar|en)"
+    r"|more (?:messages|contact|calls|emails)|messages|calls)\b"
 )
 _AGAIN = re.compile(
     r"\b(?:desbloque\w+|unblock|pode(?:mos)? (?:voltar|contatar|ligar)|voltar a contat\w+|contact again|de novo"
@@ -188,6 +189,8 @@ _PLACES = frozenset(
 """Words with which names of companies begin: what follows "da" is a surname otherwise."""
 
 
+NEW_STAGE = "new stage: "
+"""In `Asked.about` of crm_setup: a stage to be put before the ends, whose name follows."""
 WRITES = frozenset(
     {"crm_save", "crm_deal", "crm_task", "crm_mark", "crm_merge", "crm_do_not_contact", "crm_erase", "crm_import"}
 )
@@ -226,6 +229,8 @@ def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import:
     hint = intent.removeprefix("crm.")
     if _NOT_THERE.search(words):
         return Asked("", missing="not_there")
+    if (asked := _setup(text, words)) is not None:
+        return asked
     if pending_import and _IMPORT.search(words):
         return Asked("crm_import")
     if _COPY.search(words) and (who := bare_name(text, "copia", "copy", "lgpd", "exporta", "exportar", "export")):
@@ -286,12 +291,12 @@ def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import:
         return Asked("crm_erase", {"record": who} if who else {}, missing="" if who else "whose_erase")
     if _MERGE.search(words) and hint in ("save", "record", "privacy"):
         return _merge(text, words)
+    if (asked := _update(text, words)) is not None:
+        return asked
     if (asked := _deal(text, words, hint)) is not None:
         return asked
     if _BOARD.search(words) or hint == "board":
         return _board(text, words)
-    if (asked := _update(text, words)) is not None:
-        return asked
     if _ASSIGN.search(words) and hint in ("save", "record", "privacy") and (asked := _assign(text)) is not None:
         return asked
     if _NOTE.search(words) and not re.match(
@@ -423,7 +428,10 @@ def _save(text: str, words: str) -> Asked:
                 arguments["city"] = city[1].strip()
                 name = re.sub(rf"\s(?:em|in|en)\s+{re.escape(city[1])}$", "", name)
             continue
-        for field_name, value in _told_of(part, kind, place):
+        told = _told_of(part, kind, place)
+        if not told and len(keys) > 1 and re.match(r"(?:e|and|y)\s+\S", part):
+            return Asked("crm_save", missing="one_by_one")  # whose number is whose is not guessed at
+        for field_name, value in told:
             arguments.setdefault(field_name, value)
     if name:
         arguments["name"] = name
@@ -496,6 +504,31 @@ def _update(text: str, words: str) -> Asked | None:
             return Asked("crm_save", {"record": who, "reach": keys or [value]}) if re.search(r"\d|@", value) else None
         kind = {"kind": "company"} if name == "website" else {}
         return Asked("crm_save", {"record": who, name: value, **kind})
+    return None
+
+
+_OWN_FIELD = re.compile(
+    r"\b(?:campos?|fields?)\b(?P<rest>.*?)(?:\s*:\s*|\s+(?:chamad[oa]|called|llamad[oa]|named)\s+|\s+(?=[\"“]))"
+    r"[\"“]?(?P<label>[^\"”]{2,60})"
+)
+_OWN_STAGE = re.compile(
+    r"\b(?:etapa|stage|fase)\b.*?(?:\s*:\s*|\s+(?:chamad[oa]|called|llamad[oa]|named)\s+|\s+(?=[\"“]))"
+    r"[\"“]?(?P<label>[^\"”]{2,60})"
+)
+
+
+def _setup(text: str, words: str) -> Asked | None:
+    """ "cria um campo novo no contato: aniversário", "cria uma etapa chamada Visita"."""
+    shown = " ".join(text.split()).strip(" .!")
+    if not _NEW.search(words) or (_DEAL.search(words) and not re.search(r"\bcampos?\b|\bfields?\b", words)):
+        return None
+    if found := _OWN_FIELD.search(shown):
+        rest = plain(found["rest"])
+        company, deal = re.search(r"\b(?:empresas?|compan\w+)\b", rest), _DEAL.search(rest)
+        of = "company" if company else "deal" if deal else "contact"
+        return Asked("crm_setup", {"field": found["label"].strip(" ."), "field_of": of})
+    if found := _OWN_STAGE.search(shown):
+        return Asked("crm_setup", about=f"{NEW_STAGE}{found['label'].strip(' .')}")
     return None
 
 

@@ -89,6 +89,13 @@ def asked(text: str, intent: str) -> tuple[str, dict[str, Any]]:
         ),
         ("cuáles son mis tareas?", "task", "crm_tasks", {}),
         ("no contactar más a Lucía Gómez", "privacy", "crm_do_not_contact", {"record": "Lucía Gómez"}),
+        (
+            "cria um campo novo no contato: aniversário", "save", "crm_setup",
+            {"field": "aniversário", "field_of": "contact"},
+        ),
+        ("anota no contato da Ana que gosta de café", "save", "crm_mark",
+         {"record": "Ana", "note": "Gosta de café", "note_kind": "note"}),
+        ("muda a empresa da Bia para Loja Sol", "deal", "crm_save", {"record": "Bia", "company": "Loja Sol"}),
         ("terminei a segunda tarefa", "task", "crm_task", {"finish": "2"}),
         (
             "anota na Padaria Sol que pediram desconto", "save", "crm_mark",
@@ -140,6 +147,7 @@ def test_who_is_missing_is_asked_for() -> None:
     assert asked("cadastra um contato", "save")[0] == "ask name"
     assert asked("de onde vocês têm meus dados?", "privacy")[0] == "ask whose"
     assert asked("obrigado pelos dados", "save")[0] == "ask name"
+    assert asked("cadastra Carlos 19 98822-3344 e Paula 19 98833-4455", "save")[0] == "ask one_by_one"
     assert asked("esquece", "privacy")[0] == "ask whose_erase"
     for text in (
         "apaga a tarefa da Ana",
