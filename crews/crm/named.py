@@ -3,7 +3,7 @@ and the telephones, e-mails and documents in it. Portuguese, English and Spanish
 
 import re
 
-from core.words import folded, plain
+from core.words import plain
 from tools.crm_targets import place_named
 
 _POLITE = (
@@ -111,7 +111,6 @@ def pointed_at(text: str) -> str | None:
     for found in re.finditer(r"\b(?:a|o|the|la|el|da|do|na|no)\s+(\w+)\b|#\d+|\b\d{1,2}[ªºa]\b", words):
         if (place := place_named(found[1] or found[0])) is not None and not (found[1] or "").isdigit():
             return str(place) if place > 0 else "última"
-    rest = folded(words).split()
-    if len(rest) == 1 and rest[0].isdigit() and len(rest[0]) < 3:
-        return rest[0]
+    if (place := place_named(words.strip(" .!?"))) is not None:
+        return str(place) if place > 0 else "última"
     return "ela" if _POINTED.search(words) and not re.search(r"\s[A-Z]", text) else None

@@ -346,6 +346,10 @@ def _find(text: str, words: str) -> Asked:
 
 
 def _board(text: str, words: str) -> Asked:
+    if re.search(
+        r"\b(?:quais|que|which|what|cuales|lista|list|mostra|show)\b.{0,20}\b(?:etapas|stages|fases)\b", words
+    ):
+        return Asked("crm_setup")
     more = (
         "funil pipeline kanban embudo funnel quadro board tablero etapas stages etapa stage vendas ventas sales"
         " aberto abertos"

@@ -36,6 +36,8 @@ def asked(text: str, intent: str) -> tuple[str, dict[str, Any]]:
         ("qual o email dela?", "record", "crm_record", {"record": "ela"}),
         ("em que etapa está a Padaria Sol?", "board", "crm_search", {"query": "Padaria Sol"}),
         ("mostra meu funil", "board", "crm_board", {}),
+        ("quais são as etapas do funil?", "board", "crm_setup", {}),
+        ("o 2", "deal", "crm_record", {"record": "2"}),
         ("quantos negócios fechamos", "board", "crm_board", {}),
         (
             "cadastra a Ana Souza, 11 98811-2233, da Padaria Sol", "save", "crm_save",
