@@ -14,6 +14,7 @@ from crews.contract import CrewTask
 from crews.crm.named import keys_in_text
 from crews.crm.request import NEW_STAGE, WRITES, Asked, understand
 from crews.crm.words import Words
+from crews.orders import denies, kind_of
 from llm.messages import ToolCall
 from tools.crm import PENDING_IMPORT
 from tools.crm_targets import place_named
@@ -132,6 +133,12 @@ class CrmPlaybook:
             return None
         if waiting.get("confirm") == "crm_import":
             return self._about_import(task)
+        if denies(re.sub(r"^\W*(?:nao|não|no)\s*,\s*", "", text, flags=re.I)) or kind_of(text) not in (
+            "order",
+            "question",
+        ):
+            refused = len(text.split()) <= 3 and waiting.get("call") in WRITES
+            return Part(task, Asked("", missing="denied")) if refused else None
         short, follows = len(text.split()) <= _MOST_WORDS, task.intent == "followup"
         if candidates := waiting.get("candidates"):
             return self._chosen(task, waiting, candidates) if short else None
@@ -202,6 +209,8 @@ class CrmPlaybook:
             if asked.missing and asked.missing not in (
                 "question",
                 "denied",
+                "condition",
+                "exception",
                 "import",
                 "not_there",
                 "not_erasable",
@@ -223,6 +232,8 @@ class CrmPlaybook:
             if part.asked.missing:
                 said.append(self._words.say(f"crm.ask.{part.asked.missing}"))
             said += self._answer(part)
+            if part.asked.held:
+                said.append(self._words.say(f"crm.ask.{part.asked.held}"))
         return "\n\n".join(dict.fromkeys(one for one in [*said, *self._proposed()] if one))
 
     def _proposed(self) -> list[str]:

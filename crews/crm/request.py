@@ -13,6 +13,7 @@ from business.crm.moments import find_due
 from core.errors import ArgumentsWrong
 from core.words import plain
 from crews.crm.named import bare_name, keys_in_text, pointed_at
+from crews.orders import Kind, kind_of
 from tools.amounts import NamedAmount, amounts_in
 from tools.crm_targets import place_named
 
@@ -28,6 +29,8 @@ class Asked:
     missing: str = ""
     about: str = ""
     """What of the result is asked for: "where_from", "phone", …; empty for all of it."""
+    held: str = ""
+    """Why this only looks where a writing verb was read (a text key's end), said below what was found."""
 
 
 # --- what is asked --------------------------------------------------------------------------------
@@ -72,6 +75,12 @@ _AGAIN = re.compile(
     r"\b(?:desbloque\w+|unblock|pode(?:mos)? (?:voltar|contatar|ligar)|voltar a contat\w+|contact again|de novo"
     r"|otra vez)\b"
 )
+_OFF_THE_LIST = re.compile(
+    r"\b(?:tir(?:a|ar|e|em)|remov\w+|sac(?:a|ar)|saque|quit(?:a|ar|e)|take|remove)\b.{0,60}\b(?:lista|list) "
+    r"(?:de |of )?(?:nao contat\w+|nao contact\w+|bloque\w+|block\w*|do.not.contact|no contact\w+|negra)\b"
+    r"|\b(?:off|out of|from) (?:the |our )?(?:blacklist|blocklist|blocked list|do.not.contact list)\b"
+)
+"""Whoever is taken from it may be contacted again."""
 _WHERE_FROM = re.compile(
     r"\b(?:de onde|where|de donde|origem|origen|fonte|fontes|sources?|fuente|procedencia)\b.*"
     r"\b(?:dad(?:o|os)|data|datos|contat\w+|contact\w*|tem(?:os)?|have|got|get|veio|vieram|came|come|saiu|sali\w+"
@@ -104,6 +113,14 @@ _LIST = re.compile(
     r"|hay|ha"
     r"|temos|have|que tareas|que tarefas|proximas|pendentes|pendientes|pending|atrasad\w+|overdue)\b"
 )
+_CHANGE_TASK = re.compile(
+    r"^(?!.*\b(?:lembr|remind|recuerd|recordar)\w*\b.*\bcancel).*\b(?:cancel(?:a|ar|e|o|amos|led)?|apag(?:a|ar|ue)"
+    r"|exclu(?:a|i|ir)|delet(?:a|ar|e)|remov(?:a|e|er)|tir(?:a|ar|e)|elimin(?:a|ar|e)|borr(?:a|ar|e)|desmarc(?:a|ar)"
+    r"|desmarque|reabr(?:a|e|ir)|reopen|adi(?:a|ar|e)|remarc(?:a|ar)|remarque|reagend(?:a|ar|e)|reschedule|postpone"
+    r"|pospon(?:er|e)|drop|forget|esquec(?:e|er)|olvida)\b.{0,40}\b(?:tarefas?|tasks?|tareas?|lembretes?|reminders?"
+    r"|recordatorios?|compromissos?|to-?dos?|follow.?ups?)\b"
+)
+"""What is not done to tasks: they are added, and finished."""
 _ADD_TASK = re.compile(
     r"\b(?:lembr(?:a|e|ar|ete)\b|me lembr\w*|remind\b|remind me|recuerda\w*|recuerdame|recordar\w*|cri(?:a|e|ar)\b"
     r"|adicion\w+"
@@ -194,34 +211,43 @@ NEW_STAGE = "new stage: "
 WRITES = frozenset(
     {"crm_save", "crm_deal", "crm_task", "crm_mark", "crm_merge", "crm_do_not_contact", "crm_erase", "crm_import"}
 )
-_ASKS_HOW = re.compile(
-    r"^\W*(?:como|how|por ?que|why|posso|devo|podemos|can i|should (?:i|we)|puedo|debo|sera que|vale a pena|quem|who"
-    r"|quien"
-    r"|o que acontece|what happens|e se|what if|quando|when|cuando|quanto|quant[ao]s|how many|voce (?:ja )?\w+(?:ou"
-    r"|eu|iu)\b|did)\b"
-)
-_IF = re.compile(r"^\W*(?:se|if|si|caso|quando|when|cuando)\b")
-_DENIED = re.compile(
-    r"\b(?:nao|nunca|jamais|ainda nao|never|not|no|don ?'?t|didn ?'?t|do not|did not|haven ?'?t|sem|without|sin"
-    r"|todavia no)\s+"
-    r"(?:(?:me|a|o|the|to|foi|e|quero|precisa|need|want|vamos|vou|mais|more|eu|we|i)\s+)*"
-    r"(?:cadastr|adicion|salv|cri[ae]|add|save|creat|ganh|fech|perd|won|win|los[te]|mov|mud|pass|apag|exclu|delet"
-    r"|eras|borr|elimin|junt|un[aei]|merg"
-    r"|etiquet|marc|tag|anot|registr|import|lembr|remind|recuerd|agreg|guard|esque|forget|clos|cerr|gan|muev|pas)"
-)
+_HELD: dict[Kind, str] = {"negation": "denied", "condition": "condition", "exception": "exception"}
+_IS = r"(?:e|eh|era|is|es|mora|trabalha|fica|lives|works|vive|trabaja)"
+"""Of what is kept about somebody: "o telefone da Ana não é 11 98811-2233" is no telephone."""
+_NAMES = re.compile(r"[A-ZÀ-Ý][\w'’&-]*(?:\s+(?:d[aeo]s?\s+|e\s+|&\s+)?[A-ZÀ-Ý][\w'’&-]*)*")
 
 
 def understand(text: str, intent: str, *, now: datetime, time_zone: str, pending_import: bool = False) -> Asked:
-    """Read one part of a message that was routed to the CRM. `intent` decides where the words do not. What is asked
-    about, denied or only supposed is not done: `missing` is "question" or "denied" then."""
+    """Read one part of a message that was routed to the CRM. `intent` decides where the words do not. Only an order is
+    carried out: what a question is about is looked at, and for what is denied, only supposed or has an exception
+    `missing` says so ("denied", "condition", "exception")."""
     asked = _read(text, intent, now, time_zone, pending_import)
-    words = plain(" ".join(text.split()))
-    if asked.tool in WRITES:
-        if _ASKS_HOW.search(words) or _IF.search(words):
-            return Asked(asked.tool, missing="import" if asked.tool == "crm_import" else "question")
-        if asked.tool != "crm_do_not_contact" and _DENIED.search(words.partition(" que ")[0]):
-            return Asked(asked.tool, missing="denied")
-    return asked
+    sets_up = asked.tool == "crm_setup" and bool(asked.arguments or asked.about)
+    if asked.tool not in WRITES and not sets_up:
+        return asked
+    kind = kind_of(text, _IS if asked.tool == "crm_save" and "record" in asked.arguments else "")
+    if kind == "order":
+        return asked
+    if kind == "question":
+        return _looked_at(asked, text)
+    return Asked(asked.tool, missing=_HELD[kind])
+
+
+def _looked_at(asked: Asked, text: str) -> Asked:
+    """What answers a question that has the words of an order: "ganhamos o negócio da Padaria Sol?" opens its record."""
+    if asked.tool == "crm_import":
+        return Asked("crm_import", missing="import")
+    if asked.tool in ("crm_task", "crm_setup"):
+        return Asked("crm_tasks" if asked.tool == "crm_task" else "crm_setup", held="question")
+    who = str(next((asked.arguments[one] for one in ("deal", "of", "record") if asked.arguments.get(one)), ""))
+    if who and who == pointed_at(text):
+        return Asked("crm_record", {"record": who}, held="question")
+    keys, _ = keys_in_text(who)
+    if found := keys[0] if keys else (named[0] if (named := _NAMES.search(who)) else ""):
+        return Asked("crm_search", {"query": found}, "query", held="question")
+    if asked.tool == "crm_deal":
+        return Asked("crm_board", {}, "stage", held="question")
+    return Asked(asked.tool, missing="question")
 
 
 def _read(text: str, intent: str, now: datetime, time_zone: str, pending_import: bool) -> Asked:
@@ -657,6 +683,8 @@ _WHOM = re.compile(
 
 def _task(text: str, words: str, now: datetime, time_zone: str) -> Asked:
     adding = _ADD_TASK.search(words)
+    if _CHANGE_TASK.search(words):
+        return Asked("crm_tasks", held="task_stays")
     if _DONE.search(words):
         more = (
             "concluida concluir conclui conclua conclusao finaliza finalizar finalizei terminei termine completa"
@@ -838,6 +866,7 @@ def _no_contact(text: str, words: str) -> Asked:
     ).split()
     who = keys[0] if keys else (pointed_at(text) or bare_name(text, *more))
     arguments: dict[str, Any] = {"record": who} if who else {}
-    if _AGAIN.search(words) and not re.search(r"\bnao\b|\bnot?\b|\bnunca\b", words):
+    again = _AGAIN.search(words) and not re.search(r"\bnao\b|\bnot?\b|\bnunca\b", words)
+    if again or _OFF_THE_LIST.search(words):
         arguments["undo"] = True
     return Asked("crm_do_not_contact", arguments, missing="" if who else "whose_stop")
