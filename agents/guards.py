@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
+from core import formats
 from core.telemetry import holds_token
 
 # --- numbers as people write them ---------------------------------------------------------------
@@ -64,6 +65,7 @@ _RANK = re.compile(r"(?:#|\bn[.º°]{1,2}\s?)\d{1,3}\b")
 _DAY_WORD = re.compile(r"\b(?:dias?|d[íi]as?|days?)\s$", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 _PLAIN_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
+_TELEPHONE = re.compile(r"\+?[\d ().-]{10,20}")
 _ISO_DATE = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})(?!\d)")
 _ATTRIBUTION = re.compile(r"(\d{1,2})d_(?:click|view|engaged)")
 
@@ -215,6 +217,8 @@ class KnownNumbers:
     def _gather_text(self, text: str, language: str, key: str | None) -> None:
         if not _DIGIT.search(text):
             return
+        if key is not None and _TELEPHONE.fullmatch(text):  # people write it in another form than a source does
+            self.names.append(formats.phone(text))
         if len(text) < 40 and _PLAIN_NUMBER.fullmatch(text):
             self._add(Decimal(text), key)
             if key is not None:

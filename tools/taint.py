@@ -51,6 +51,8 @@ _ORDINALS = (
     "non[ao]|ninth|noven[ao]", "decim[ao]|tenth",
 )  # fmt: skip
 _OTHERS = frozenset({"file", "web", "contact"})
+_BEST_ONE = re.compile(r"\b(?:melhor|pior|mejor|peor|best|worst)\b")
+_LAST_ONE = re.compile(r"\b(?:ultim[ao]|last(?: one)?)\b")
 _COMMON = frozenset(
     re.findall(
         r"\w+",
@@ -104,15 +106,28 @@ def _chosen(turn: Turn, value: str) -> bool:
         return True
     text = folded(turn.text)
     found = [owner for record in turn.results for owner in _owners(record.result, value)]
-    if any("n" in one and "score" in one for one in found) and _BEST.search(text):
-        return True
     shown = _owners(_shown(turn), value)
+    listed = [one for one in [*found, *shown] if "n" in one]
+    if listed and (_BEST.search(text) or _BEST_ONE.search(text)):
+        return True
+    if _LAST_ONE.search(text) and any(one["n"] == _last_number(turn) for one in listed):
+        return True
     if any(_by_place(turn, one) or _named_by_user(turn, str(one.get("name") or "")) for one in [*found, *shown]):
+        return True
+    if any(
+        _named_by_user(turn, str(one.get("detail") or "")) for one in shown
+    ):  # "a de Campinas", of those to choose from
         return True
     focus = turn.session.get("focus") or {}
     alone = len(turn.session.get("entities") or []) == 1
     spoken_of = [one for one in _owners([focus], value) or (shown if alone else [])]
     return bool((shown and _WHOLE_LIST.search(text)) or (spoken_of and _ONE.search(text)))
+
+
+def _last_number(turn: Turn) -> int:
+    """Under which number the last row of what was shown stands; 0 without any."""
+    rows = [*(turn.session.get("entities") or [])]
+    return max((row["n"] for row in rows if isinstance(row.get("n"), int)), default=0)
 
 
 def origin_of(turn: Turn, value: str) -> str | None:

@@ -87,6 +87,12 @@ def test_digits_of_a_name_count_only_where_the_name_stands() -> None:
     assert untraceable_numbers("A Promo gastou R$ 99,00.", facts, "pt-BR") == ["R$ 99,00"]
 
 
+def test_a_telephone_may_be_written_as_people_write_it_and_with_no_other_digit() -> None:
+    told = [{"phone": "1936689288", "known": [{"about": "phone", "value": "+55 19 3457-0087"}]}]
+    assert untraceable_numbers("Ligue para (19) 3668-9288 ou (19) 3457-0087.", told, "pt-BR") == []
+    assert untraceable_numbers("Ligue para (19) 3457-0088.", told, "pt-BR") != []
+
+
 def test_text_without_any_result_may_hold_no_number() -> None:
     assert untraceable_numbers("Seu CPA médio é R$ 20.", [], "pt-BR") == ["R$ 20"]
     assert untraceable_numbers("Olá! Posso ajudar com seus anúncios.", [], "pt-BR") == []

@@ -405,6 +405,9 @@ async def test_a_tenant_may_forbid_a_draft(
         ("rejeita a 2", "con_2", True),
         ("sim", "con_3", True),
         ("pode rejeitar todas", "con_2", True),
+        ("salva a melhor", "con_2", True),
+        ("descarta a última", "con_3", True),
+        ("descarta a última", "con_2", False),
         ("anota na oficina", "con_3", True),
     ],
 )
