@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 from core.turn import ToolRecord, Turn
 from core.words import folded, squeezed
 from crews.contract import CrewTask
-from crews.hunter.request import CONTACTED, MOST_CONTACTED, HunterRequest, place_meant, understand
+from crews.hunter.request import CONTACTED, MOST_CONTACTED, HunterRequest, place_meant, understand, withheld
 from crews.hunter.words import HunterWords
+from crews.orders import denies
 from llm.messages import ToolCall
 
 _LISTS = ("find_companies", "companies_found")
 _OF_ONE = ("explain_score", "decide_company")
+_LOOKS = ("explain", "list", "status")
 _LEARNT = re.compile(r"\b(?:aprend|learn)")
 _YES = re.compile(r"^(?:sim|isso|yes|yep|si|ok|pode ser|exato|esse|essa|that one|claro)\b")
 
@@ -83,7 +85,7 @@ class HunterPlaybook:
             if call.record is not None and call.record.error == "prospect_company_ambiguous":
                 candidates = call.record.error_params["candidates"]
                 return {"intent": _intent(request), "text": task.text, "candidates": candidates}
-        if request.asked in ("decide", "contact") and not self._calls(task):
+        if request.asked in ("decide", "contact") and not request.held and not self._calls(task):
             return {"intent": _intent(request), "text": task.text, "candidates": []}
         return None
 
@@ -94,11 +96,13 @@ class HunterPlaybook:
 
     def _calls(self, task: CrewTask) -> list[Call]:
         request = self.request(task)
+        if request.held and request.asked not in _LOOKS:
+            return []
         match request.asked:
             case "find" | "change":
                 key = "request" if request.asked == "find" else "change"
                 call = self._call("find_companies", {key: request.text})
-                return [call, *self._drafts_of_find(call)]
+                return [call, *(self._drafts_of_find(call) if withheld(request.text) == "order" else [])]
             case "list":
                 return [self._call("companies_found", {"verdict": request.verdict})]
             case "status":
@@ -184,6 +188,8 @@ class HunterPlaybook:
         waiting = self._turn.session.get("open")
         if not waiting or not str(waiting.get("intent", "")).startswith("hunter.") or len(self._tasks) > 1:
             return None
+        if denies(re.sub(r"^\W*(?:nao|não|no)\s*,\s*", "", task.text, flags=re.I)):
+            return None
         chosen = _chosen(task.text, waiting.get("candidates") or [])
         if waiting["intent"] == "hunter.search":
             return HunterRequest("change", chosen["name"]) if chosen else None
@@ -201,6 +207,8 @@ class HunterPlaybook:
 
     def _answer(self, task: CrewTask) -> str:
         request, calls, words = self.request(task), self._calls(task), self._words
+        if request.held and request.asked not in _LOOKS:
+            return words.say(f"hunter.held.{request.held}")
         if request.asked == "decide" and not request.companies:
             return words.say("hunter.which_company")
         if request.asked == "decide" and request.decision is None:
@@ -213,8 +221,12 @@ class HunterPlaybook:
         if request.asked == "contact" and not drafts:
             said.append(words.say("hunter.nobody_to_contact"))
         if request.asked in ("find", "change") and (found := calls[0].result) and found["contact"] and not drafts:
-            over = found["state"] in ("done", "failed")
-            said.append(words.say("hunter.nobody_to_contact") if over else "")
+            over, kind = found["state"] in ("done", "failed"), withheld(request.text)
+            said.append(
+                words.say("hunter.nobody_to_contact" if kind == "order" else f"hunter.held.{kind}") if over else ""
+            )
+        if request.held:
+            said.append(words.say(f"hunter.held.{request.held}"))
         said.append(self._drafted(drafts))
         return "\n\n".join(part for part in dict.fromkeys(said) if part)
 

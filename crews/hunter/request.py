@@ -6,13 +6,14 @@ The router says roughly what it is about; the words decide. Whom to look for is 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
 from business.prospecting.model import customer_from
 from business.prospecting.profile import corrected, read_profile
 from core.words import folded, squeezed
+from crews.orders import Kind, kind_of
 
 Asked = Literal[
     "find", "change", "list", "status", "pause", "resume", "explain", "rules", "decide", "contact", "unclear"
@@ -41,12 +42,14 @@ class HunterRequest:
     """How to reach it is asked for: "qual o telefone da segunda?"."""
     message: str | None = None
     """A first message in quotes, to be used as it is."""
+    held: Kind | None = None
+    """Why nothing is done, where a verb was read that would: a question, a no, a condition, an exception."""
 
 
 _DECISIONS: tuple[tuple[Decision, re.Pattern[str]], ...] = (
     ("lost", re.compile(
         r"\b(?:perdemos|perdi|perdeu-se|perdid[ao]|nao (?:quis|quiseram|fechou|fecharam|fechamos|rolou|topou|toparam)"
-        r"|desisti(?:u|ram)|we lost|lost|did ?n.?t (?:close|want|buy)|turned us down|perdimos|perdi"
+        r"|desisti(?:u|ram)|we lost|lost|did(?: ?n.?t| not) (?:close|want|buy)|turned us down|perdimos|perdi"
         r"|no (?:quiso|quisieron|cerro|cerramos|compro)|desistio)\b"
     )),
     ("won", re.compile(
@@ -74,9 +77,17 @@ _DECISIONS: tuple[tuple[Decision, re.Pattern[str]], ...] = (
         r" (?:\w+ ){0,4}crm|quero (?:ess[ae]|a (?=\d|\w+[ae]\b)))\b"
     )),
 )  # fmt: skip
-_DENIED = re.compile(
-    r"\b(?:nao|don.?t|do not|no|never|nunca) (?:a |o |lo |la )?(?:salv|rejeit|descart|save|reject|discard|guard)"
+_NOT_YET = re.compile(r"\b(?:ainda|yet|todavia|aun)\b")
+_TAKEN_BACK = re.compile(r"\b(?:desfa\w+|undo|revert\w*|cancel\w*|anul\w*|deshac\w+|deshaz|desrejeit\w+|unreject)\b")
+_NO_SEARCH = re.compile(
+    r"\b(?:nao|don ?'?t|do not|never|nunca|no) (?:me |quero que |you )?(?:busqu?\w+|procur(?:a|e|ar|es)|ach(?:e|a|ar)"
+    r"|encontr(?:e|a|ar|es)|encuentr\w+|search|look|find|traz|traga|traig\w+)\b"
 )
+_TO_WRITE = (
+    r"(?:fal[ae]|convers|abord|escrev|redij|redig|rascunh|contat|contact|mand|envi|cham|apresent|prepar|draft|habl"
+    r"|escrib|redact|religa|destrav|volt|continu)\w*|write|talk|send|reach|message|call"
+)
+"""Orders here, besides what is an order everywhere."""
 _WHY = re.compile(
     r"\b(?:por ?que|porque|pq|why|explic\w+|explain\w*|justific\w+|(?:o que|what|que) (?:pesou|conta|contou"
     r"|counted|peso"
@@ -216,7 +227,44 @@ def understand(
     intent: str, text: str, session: Mapping[str, Any], today: date, language: str = "pt-BR"
 ) -> HunterRequest:
     """What is asked. `intent` is the routed one, "followup" for what follows the last answer. Of the session: the
-    `entities` of the last list, the company in `focus`, the ids of those `spoken_of` together, the last `hunt`."""
+    `entities` of the last list, the company in `focus`, the ids of those `spoken_of` together, the last `hunt`. What
+    is no plain order is not done: a question shows what it asks about, the rest has `held` alone."""
+    request = _read(intent, text, session, today, language)
+    words = squeezed(_QUOTED.sub(" ", text).replace("’", "'"))
+    if request.asked == "find" and _NO_SEARCH.search(words):
+        return replace(request, held="negation")
+    if request.asked not in ("decide", "contact", "pause", "resume"):
+        return request
+    kind = _kind(request, words)
+    if kind == "order":
+        return request
+    if kind != "question":
+        return replace(request, decision=None, held=kind)
+    if request.asked in ("pause", "resume"):
+        return HunterRequest("status", text, held=kind)
+    if request.companies:
+        return HunterRequest("explain", text, request.companies[:1], facts=True, held=kind)
+    return HunterRequest("list", text, held=kind)
+
+
+def _kind(request: HunterRequest, words: str) -> Kind:
+    """What the words are; "a terceira não fechou" and "não é desse tipo" are told, not denied."""
+    if request.decision and _TAKEN_BACK.search(words):
+        return "negation"
+    if request.decision in ("lost", "not_this_kind") and not _NOT_YET.search(words):
+        words = dict(_DECISIONS)[request.decision].sub(" ", words)
+    return kind_of(words, _TO_WRITE)
+
+
+def withheld(text: str) -> Kind:
+    """Whether the first messages that a wish asks for in the same breath are to be prepared: "order" where so."""
+    words = squeezed(_QUOTED.sub(" ", text).replace("’", "'")).rstrip(" ?")
+    clauses = re.split(r"(?:[,;.]|\b(?:e|and|y)\b)\s", words)
+    at = next((n for n, clause in enumerate(clauses) if _WRITE.search(clause)), None)
+    return "order" if at is None else kind_of(", ".join(clauses[at:]), _TO_WRITE)
+
+
+def _read(intent: str, text: str, session: Mapping[str, Any], today: date, language: str) -> HunterRequest:
     words = squeezed(_QUOTED.sub(" ", text).replace("’", "'"))
     routed = intent.removeprefix("hunter.") if intent.startswith("hunter.") else ""
     wish = read_profile(text, language, today).profile
@@ -228,7 +276,7 @@ def understand(
         named = tuple(session.get("spoken_of") or ())
     score_said = _score_said(words)
     about = bool(named or score_said is not None)
-    decision = None if _DENIED.search(words) else _decision(words)
+    decision = _decision(words)
     why, score = bool(_WHY.search(words)), bool(_SCORE.search(words))
 
     if _LEARNT.search(words) and not about:
