@@ -43,6 +43,7 @@ _ORDINALS = (
     (r"decim[ao]|tenth|10[ªºao]|10th", 10),
     (r"ultim[ao]|last", -1),
 )
+_SMALL_WORDS = frozenset("a o as os para pra pro com de da do to the of with for la el con en na no".split())
 _ARTICLE = re.compile(
     r"^(?:o|a|os|as|do|da|de|dos|das|no|na|ao|the|el|la|los|las|del|al|com|con|with|para|pra|to)\s+", re.I
 )
@@ -334,7 +335,7 @@ async def _deal_titled(ctx: ToolContext, title: str, *, whole: bool) -> Target |
 
 async def _task(ctx: ToolContext, title: str) -> Target:
     tasks = await crm_of(ctx).tasks(ctx.turn.identity, limit=1_000)
-    words = folded(title).split()
+    words = [word for word in folded(title).split() if word not in _SMALL_WORDS]
     fits = [task for task in tasks if words and _all_begin(words, folded(task.title).split())]
     if len(fits) > 1:
         raise _several(title, [{"id": one.id, "name": one.title, "kind": "task", "detail": _when(one)} for one in fits])

@@ -29,6 +29,7 @@ _YES = re.compile(
     r"|bring)\b"
 )
 _NO = re.compile(r"\b(?:nao|no|nope|cancel\w*|deixa|esquece|never ?mind|dejalo|olvida\w*)\b")
+_KINDS = frozenset({"contact", "company", "deal", "task"})
 _KEPT_BASES = frozenset({"crm.record", "crm.board"})
 """Intents that a follow-up may go on with by itself; nothing is written because something was written before."""
 
@@ -59,6 +60,7 @@ class CrmPlaybook:
         self._tasks = tasks
         self._words = words
         self._parts: list[Part] | None = None
+        self._pointed: dict[int, dict[str, Any]] = {}
 
     # --- which calls --------------------------------------------------------------------------
 
@@ -96,6 +98,7 @@ class CrmPlaybook:
         asked = part.asked
         if asked.missing or not asked.tool:
             return []
+        asked = replace(asked, arguments=self._arguments(part))
         call = self._call(asked.tool, asked.arguments)
         if call.record is None:
             return [call]
@@ -112,6 +115,17 @@ class CrmPlaybook:
             bare = {name: value for name, value in asked.arguments.items() if name != "record"}
             return [call, self._call("crm_task", bare)]
         return [call]
+
+    def _arguments(self, part: Part) -> dict[str, Any]:
+        """The arguments with what "ela" meant when the part's turn had come: what it makes is spoken of after it."""
+        if id(part) not in self._pointed:
+            focus = self._turn.session.get("focus") or {}
+            shown = {"ela": focus["id"]} if focus.get("kind") in _KINDS else {}
+            self._pointed[id(part)] = {
+                name: shown.get(value, value) if isinstance(value, str) else value
+                for name, value in part.asked.arguments.items()
+            }
+        return self._pointed[id(part)]
 
     def _call(self, name: str, arguments: dict[str, Any]) -> Call:
         record = next((r for r in self._turn.results if r.name == name and _same(r.arguments, arguments)), None)
@@ -308,6 +322,8 @@ def _picked(text: str, candidates: list[dict[str, Any]]) -> dict[str, Any] | Non
     place = place_named(text)
     if place is not None:
         return candidates[-1] if place == -1 else next((one for one in candidates if one.get("n") == place), None)
+    if len(candidates) == 1 and _YES.fullmatch(plain(text).strip(" .!")):
+        return candidates[0]
     wanted = set(folded(text).split()) - set("a o as os da do de the la el una um uma com em na no".split())
     whole = {id(one): set(folded(f"{one['name']} {one.get('detail') or ''}").split()) for one in candidates}
     fits = [one for one in candidates if wanted and wanted <= whole[id(one)]]

@@ -691,7 +691,7 @@ def _task(text: str, words: str, now: datetime, time_zone: str) -> Asked:
             " completei done finish finished hecha hecho feita feito fiz marca marcar mark como as tarefa tarefas"
             " task tasks tarea tareas lembrete reminder recordatorio complete completed liste"
         ).split()
-        which = pointed_at(text) or bare_name(text, *more)
+        which = pointed_at(text) or _task_named(text) or bare_name(text, *more)
         return Asked("crm_task", {"finish": which} if which else {}, "finish", missing="" if which else "task_done")
     asks = "?" in text or _LIST.search(words)
     if asks and not (
@@ -711,6 +711,22 @@ def _task(text: str, words: str, now: datetime, time_zone: str) -> Asked:
     if whom := _WHOM.search(title):
         arguments["record"] = whom["who"]
     return Asked("crm_task", arguments, missing="" if title else "task_what")
+
+
+def _task_named(text: str) -> str:
+    """ "conclui a tarefa de ligar para a Ana": the words behind the noun, as they stand."""
+    found = re.search(
+        r"\b(?:tarefa|task|tarea|lembrete|reminder|recordatorio)\s*:?\s+(?:(?:de|da|do|para|pra|com|to|of|for|with"
+        r"|con)\s+)?(?P<name>.+)$",
+        " ".join(text.split()).strip(" .!?"),
+        re.I,
+    )
+    if found is None:
+        return ""
+    name = re.sub(
+        r"\s+(?:como|as)\s+\S+$|^(?:como|as|est[aá]|t[aá]|is|feita|done|hecha)\b.*$", "", found["name"], flags=re.I
+    )
+    return re.sub(r"\s+(?:est[aá]|t[aá]|is)\s+\S+$", "", name, flags=re.I).strip()
 
 
 def _tasks(text: str, words: str, now: datetime, time_zone: str) -> Asked:
