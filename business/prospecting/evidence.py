@@ -156,7 +156,7 @@ def of_company(company: Company) -> tuple[Evidence, ...]:
         (Kind.CITY, company.address.city_ibge),
         (Kind.OPENED, company.opened),
         (Kind.SIZE, str(_SIZES[company.size]) if company.size in _SIZES else None),
-        (Kind.MEI, company.mei),
+        (Kind.MEI, _is_mei(company)),
         (Kind.CAPITAL, company.capital),
         *((Kind.PHONE, phone) for phone in company.phones),
         (Kind.EMAIL, company.email),
@@ -166,6 +166,18 @@ def of_company(company: Company) -> tuple[Evidence, ...]:
     return sorted_evidence(
         Evidence(kind, value, REGISTRY, where, company.fetched_at) for kind, value in found if value is not None
     )
+
+
+_SOLE_TRADER = "2135"
+"""Empresário (Individual), the only legal nature that can be MEI (Lei Complementar 123/2006, art. 18-A, § 1º)."""
+
+
+def _is_mei(company: Company) -> bool | None:
+    """As the registry tells; where it tells nothing (null for most who never asked for the scheme), a limited company
+    surely is none."""
+    if company.mei is None and company.nature_code not in (None, _SOLE_TRADER):
+        return False
+    return company.mei
 
 
 def company_url(company: Company) -> str:
