@@ -105,7 +105,7 @@ _POINTED = re.compile(
 )
 
 
-def pointed_at(text: str) -> str | None:
+def pointed_at(text: str, *, beside_names: bool = False) -> str | None:
     """ "a segunda", "o telefone dela": what was shown before."""
     words = plain(text)
     for found in re.finditer(r"\b(?:a|o|the|la|el|da|do|na|no)\s+(\w+)\b|#\d+|\b\d{1,2}[ªºa]\b", words):
@@ -113,4 +113,5 @@ def pointed_at(text: str) -> str | None:
             return str(place) if place > 0 else "última"
     if (place := place_named(words.strip(" .!?"))) is not None:
         return str(place) if place > 0 else "última"
-    return "ela" if _POINTED.search(words) and not re.search(r"\s[A-Z]", text) else None
+    named = not beside_names and re.search(r"\s[A-Z]", text)
+    return "ela" if _POINTED.search(words) and not named else None

@@ -361,7 +361,29 @@ def _find(text: str, words: str) -> Asked:
     if keys:
         return Asked("crm_search", {"query": keys[0]}, "query", about=about)
     name = bare_name(
-        text, "historico", "sobre", "recentes", "ultimos", "ultimas", "latest", "recent", "quantos", "quantas"
+        text,
+        "historico",
+        "sobre",
+        "recentes",
+        "ultimos",
+        "ultimas",
+        "latest",
+        "recent",
+        "quantos",
+        "quantas",
+        "sera",
+        "acho",
+        "talvez",
+        "maybe",
+        "perdemos",
+        "ganhamos",
+        "fechamos",
+        "win",
+        "won",
+        "lose",
+        "lost",
+        "perdimos",
+        "ganamos",
     )
     pointed = pointed_at(text)
     if pointed:
@@ -468,9 +490,14 @@ def _save(text: str, words: str) -> Asked:
     return Asked("crm_save", arguments, missing="" if name or keys else "name")
 
 
+_PRONOUNS = frozenset(
+    "ela ele dela dele elas eles her him his it them she he ella el lo la le essa esse isso this that".split()
+)
+
+
 def _named_after_verb(part: str) -> str:
     name = bare_name(part, *_SAVE_WORDS)
-    return name if name and not name.isdigit() else ""
+    return name if name and not name.isdigit() and plain(name) not in _PRONOUNS else ""
 
 
 def _with_company(part: str) -> tuple[str, str | None]:
@@ -514,6 +541,24 @@ def _told_of(part: str, kind: str, place: int) -> list[tuple[str, str]]:
 def _update(text: str, words: str) -> Asked | None:
     """ "o telefone da Ana é 11 98765-4321", "muda o e-mail da Ana para ana@sol.com.br"."""
     for name, said in _FIELDS:
+        pointing = re.search(
+            rf"\b(?:{said})\s+(?P<who>del[ae]|de ella|de el)\s+(?:agora\s+|ahora\s+)?(?:e|eh|es|mudou (?:para|pra)"
+            rf"|para|pra|:|=)"
+            rf"\s+(?P<value>\S.*)$|\b(?P<whose>her|his)\s+(?:new\s+)?(?:{said})\s+(?:is now|now is|is"
+            rf"|to)\s+(?P<told>\S.*)$",
+            words,
+        )
+        if pointing is not None:
+            value = (pointing["value"] or pointing["told"]).strip(" .!")
+            keys, _ = keys_in_text(value)
+            if name == "reach":
+                return (
+                    Asked("crm_save", {"record": "ela", "reach": keys or [value]})
+                    if re.search(r"\d|@", value)
+                    else None
+                )
+            shown = " ".join(text.split()).strip(" .!")
+            return Asked("crm_save", {"record": "ela", name: shown[len(shown) - len(value) :]})
         found = re.search(
             rf"\b(?:{said})\s+(?:novo\s+|new\s+)?(?:d[aeo]s?|del?|of)\s+(?:el |la )?(?P<who>.+?)\s+"
             r"(?:agora\s+(?:e|eh)|mudou (?:para|pra)|passou a ser|now is|is now|is|ahora es|e|eh|es|para|pra|to|a"
@@ -787,7 +832,7 @@ def _note(text: str, words: str) -> Asked:
         r"(?P<who>[A-ZÀ-Ý][\w'’-]*(?:\s+(?:d[aeo]s?\s+|e\s+|&\s+)?[A-ZÀ-Ý][\w'’-]*)*)",
         shown,
     )
-    who = about["who"] if about else pointed_at(text)
+    who = about["who"] if about and about["who"] != "I" else pointed_at(text, beside_names=True)
     body = shown
     if split := re.search(r"\s*(?::|\bque\b|\bthat\b)\s+(?P<body>.+)$", shown[about.end() :] if about else shown, re.I):
         body = split["body"]

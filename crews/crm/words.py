@@ -189,6 +189,7 @@ class Words:
             due=self.moment(task["due"]) if task["due"] else None,
             of=task["of"],
             timed=result["timed"],
+            done=task["done"],
         )
 
     def _crm_mark(self, result: dict[str, Any], about: str) -> str:

@@ -98,6 +98,13 @@ def asked(text: str, intent: str) -> tuple[str, dict[str, Any]]:
         ("anota no contato da Ana que gosta de café", "save", "crm_mark",
          {"record": "Ana", "note": "Gosta de café", "note_kind": "note"}),
         ("muda a empresa da Bia para Loja Sol", "deal", "crm_save", {"record": "Bia", "company": "Loja Sol"}),
+        ("o telefone dela é 19 98822-3344", "save", "crm_save", {"record": "ela", "reach": ["19 98822-3344"]}),
+        ("her email is mary@acme.example", "save", "crm_save", {"record": "ela", "reach": ["mary@acme.example"]}),
+        ("a cidade dela é São Paulo", "save", "crm_save", {"record": "ela", "city": "São Paulo"}),
+        (
+            "anota que ela prefere WhatsApp", "save", "crm_mark",
+            {"record": "ela", "note": "Ela prefere WhatsApp", "note_kind": "message"},
+        ),
         ("terminei a segunda tarefa", "task", "crm_task", {"finish": "2"}),
         (
             "anota na Padaria Sol que pediram desconto", "save", "crm_mark",
@@ -147,6 +154,7 @@ def test_whatever_it_was_routed_as_nothing_is_written_that_was_not_asked_for(tex
 
 def test_who_is_missing_is_asked_for() -> None:
     assert asked("cadastra um contato", "save")[0] == "ask name"
+    assert asked("cadastra ela", "save")[0] == "ask name"
     assert asked("de onde vocês têm meus dados?", "privacy")[0] == "ask whose"
     assert asked("obrigado pelos dados", "save")[0] == "ask name"
     assert asked("cadastra Carlos 19 98822-3344 e Paula 19 98833-4455", "save")[0] == "ask one_by_one"
