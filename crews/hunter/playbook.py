@@ -199,7 +199,7 @@ class HunterPlaybook:
         if chosen:
             return replace(waited, companies=(chosen["id"],), best=None)
         named = understand(waiting["intent"], task.text, self._session(), self._today, self._turn.language)
-        if len(task.text.split()) > 8 or not named.companies:
+        if len(task.text.split()) > 8 or not named.companies or named.held:
             return None
         return replace(waited, companies=named.companies, decision=waited.decision or named.decision, best=None)
 
