@@ -234,3 +234,30 @@ async def test_a_search_that_runs_on_is_halted_resumed_and_followed_to_its_end_a
     assert done["search"]["id"] == found["search"]["id"], "the one under way is followed, no other is begun"
     assert done["state"] == "done" and "Preparei 2 primeiras mensagens" in said and len(talk.turn.proposals) == 2
     assert await desk.said_in(talk.id) == [], "an end that was seen is not announced, too"
+
+
+async def test_a_question_a_no_a_condition_and_an_exception_decide_nothing_and_write_to_nobody(
+    talk: Conversation, desk: Desk
+) -> None:
+    await talk.say("ache 5 escritórios de arquitetura em Campinas com mais de 3 anos", "hunter.search")
+    found = talk.result("find_companies")["companies"]
+    for text, intent, told in (
+        ("ainda não ganhamos a primeira", "hunter.decide", "não fiz nada"),
+        ("perdemos a segunda?", "hunter.decide", found[1]["name"]),
+        ("ganhamos a segunda?", "followup", found[1]["name"]),
+        ("por que rejeitou a terceira?", "hunter.decide", found[2]["name"]),
+        ("se a quarta não responder, rejeita", "hunter.decide", "ainda não aconteceu"),
+        ("rejeita todas menos a primeira", "hunter.contact", "exceção"),
+        ("rejeita todas menos a primeira", "hunter.decide", "exceção"),
+        ("fale com as melhores, menos a primeira", "hunter.contact", "exceção"),
+        ("não fale com a segunda", "hunter.contact", "não fiz nada"),
+        ("não pausa a busca", "hunter.status", "não fiz nada"),
+    ):
+        said = await talk.say(text, intent)
+        acted = {record.name for record in talk.turn.results} - {"explain_score", "companies_found"}
+        assert (acted, told in said) == (set(), True), (text, acted, said)
+        assert talk.session["open"] is None
+    states = [(await desk.searches.candidate(talk.who, row["id"])).state.value for row in found]
+    assert states == [row["state"] for row in found]
+    assert await talk.approvals.list(talk.who, state=ProposalState.PENDING) == []
+    assert "saiu da lista" in await talk.say("rejeita a segunda, não tem site", "hunter.decide")

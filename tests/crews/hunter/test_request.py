@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from business.prospecting.profile import read_profile
-from crews.hunter.request import HunterRequest, place_meant, understand
+from crews.hunter.request import HunterRequest, place_meant, understand, withheld
 
 TODAY = date(2026, 11, 20)
 SAID = "ache 20 escritórios de arquitetura em Campinas com mais de 3 anos e fale com os melhores"
@@ -108,6 +108,54 @@ def test_what_becomes_of_a_company_is_told_from_what_is_not_to_become_of_it(
 ) -> None:
     request = asked("decide", text, AFTER)
     assert (request.asked, request.decision, request.companies) == ("decide", decision, companies)
+
+
+@pytest.mark.parametrize(
+    ("intent", "text", "asked_for", "held"),
+    [
+        ("decide", "ainda não ganhamos a primeira", "decide", "negation"),
+        ("decide", "a 3 ainda não fechou", "decide", "negation"),
+        ("decide", "não salva a 2", "decide", "negation"),
+        ("decide", "desfaz o descarte da segunda", "decide", "negation"),
+        ("decide", "se a quarta não responder, rejeita", "decide", "condition"),
+        ("decide", "rejeita todas menos a primeira", "decide", "exception"),
+        ("contact", "rejeita todas menos a primeira", "contact", "exception"),
+        ("contact", "fale com as melhores, menos a Horizonte", "contact", "exception"),
+        ("contact", "não fale com a segunda", "contact", "negation"),
+        ("contact", "don't write to the second one", "contact", "negation"),
+        ("contact", "vale a pena falar com a segunda?", "explain", "question"),
+        ("decide", "perdemos a segunda?", "explain", "question"),
+        ("decide", "por que rejeitou a segunda?", "explain", "question"),
+        ("decide", "did we win the first one?", "explain", "question"),
+        ("decide", "¿ya cerramos con la segunda?", "explain", "question"),
+        ("decide", "quais você rejeitou?", "list", "question"),
+        ("status", "não pausa a busca", "pause", "negation"),
+        ("status", "posso pausar a busca?", "status", "question"),
+        ("status", "se demorar, pausa a busca", "pause", "condition"),
+        ("search", "não busque padarias em Campinas", "find", "negation"),
+        ("decide", "você pode rejeitar a segunda?", "decide", None),
+        ("decide", "rejeita a segunda, não tem site", "decide", None),
+        ("decide", "number 3 did not close", "decide", None),
+        ("contact", "pode falar com a segunda?", "contact", None),
+    ],
+)
+def test_what_is_no_plain_order_is_held_back_and_a_question_looks(
+    intent: str, text: str, asked_for: str, held: str | None
+) -> None:
+    session = {} if intent == "search" else AFTER
+    request = asked(intent, text, session)
+    assert (request.asked, request.held) == (asked_for, held)
+    assert held is None or request.decision is None
+
+
+def test_first_messages_of_the_same_breath_are_written_when_they_were_plainly_asked_for() -> None:
+    wish = "ache 20 dentistas em Santos"
+    plain = ("e fale com os melhores", "e fala com os 3 melhores, por favor", "e escreve pras melhores")
+    assert {withheld(f"{wish} {more}") for more in plain} == {"order"}
+    assert withheld("você consegue achar 20 dentistas em Santos e falar com os melhores?") == "order"
+    assert withheld(f"{wish} e fale com os melhores, menos a Farol") == "exception"
+    assert withheld(f"{wish} e fale com os melhores se tiverem telefone") == "condition"
+    assert withheld(f"{wish}, mas não escreve pra ninguém") == "negation"
 
 
 @pytest.mark.parametrize(
