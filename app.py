@@ -199,6 +199,7 @@ async def open_services(
             likeness=Likeness(memory, crm, clock),
             web=quota,
             unsay=approvals.forget,
+            withdraw=approvals.withdraw,
         )  # fmt: skip
         stack.push_async_callback(hunts.close)
 

@@ -38,6 +38,7 @@ from business.prospecting.searches import Candidate, CandidateState, Search, Sea
 from business.prospecting.sources import LazySources
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.tenancy import Identity
+from core.turn import Turn
 from core.words import folded, squeezed
 from integrations.brasil_places.activities import activity
 from integrations.brasil_places.cities import Ambiguous, Found
@@ -61,6 +62,7 @@ from tools.prospecting_results import (
     search_info,
 )
 from tools.spec import Effect, ProposedChange, ToolArgs, ToolContext, tool
+from tools.taint import said_by_user
 
 FOLLOWED = 45.0
 """Seconds that a search is followed in the conversation. One that takes longer runs on, and says when it is over."""
@@ -157,6 +159,7 @@ async def find_companies(ctx: ToolContext, args: FindArgs) -> FoundCompanies:
         raise ArgumentsWrong("find_one_of", "give request or change, not both")
     before = await _wish_before(ctx)
     reading, sentence = await _read(ctx, args, before)
+    _places_were_said(ctx, reading.profile, before)
     if not reading.ready or (args.change is not None and _nothing_understood(reading, args.change)):
         return _asking(ctx, reading, sentence)
     search, goes_on = await _search_for(ctx, reading.profile, sentence, before, again=args.change is None)
@@ -166,6 +169,17 @@ async def find_companies(ctx: ToolContext, args: FindArgs) -> FoundCompanies:
     if reading.profile.wants_contact and search.state is State.DONE:
         await _look_the_best_up(ctx, search, reading.profile.contact_most or CONTACTED)
     return await _found(ctx, search, reading, goes_on=goes_on)
+
+
+def _places_were_said(ctx: ToolContext, profile: IdealCustomer, before: "_Wish | None") -> None:
+    """A place is the user's to name: one that a model puts in the place of another is refused, nothing is searched.
+    ArgumentsWrong("prospect_place_not_said", place)."""
+    known = set(before.profile.places) if before else set()
+    for place in profile.places:
+        said_so = said_by_user(ctx.turn, place.name) or (place.kind == "state" and said_by_user(ctx.turn, place.uf))
+        if place not in known and not said_so:
+            name = place_name(place)
+            raise ArgumentsWrong("prospect_place_not_said", f"the user did not say {name}: ask where", place=name)
 
 
 async def _look_the_best_up(ctx: ToolContext, search: Search, most: int) -> None:
@@ -497,6 +511,10 @@ async def decide_company(ctx: ToolContext, args: DecideArgs) -> Decided:
     """Keep what the user says of a company that a search found; one call per company. `changes` says what it changes
     from the next search on: tell it. Only what the user said of this company, never your own judgement."""
     company = await _company(ctx, args.company)
+    if not _was_decided(ctx.turn, args.decision):
+        raise ArgumentsWrong(
+            "prospect_not_decided", f"the user did not say {args.decision}: ask", decision=args.decision
+        )
     found, lines = await _hunts(ctx).decide(ctx.turn.identity, company.id, args.decision)
     say = _say(ctx)
     return Decided(
@@ -504,7 +522,29 @@ async def decide_company(ctx: ToolContext, args: DecideArgs) -> Decided:
     )
 
 
+_DECIDED = {
+    "save": r"salv|guard|mantem|manten|fica|aprov|inclu|coloc|adicion|agreg|crm|sav|keep|add|put",
+    "reject": r"reje|rech|descart|tir|sac|quit|remov|exclu|recus|elimin|fora|nao quero|no quiero|drop|discard|out"
+    r"|don.?t want",
+    "won": r"ganh|gan[aeo]|fech|cerr|conquist|client|contrat|vend|won|win|clos|sign",
+    "lost": r"perd|lost|lose|nao quis|nao deu|nao fech|desist|declin|turned us down|no quiso",
+    "not_this_kind": r"nao (?:e|eh|sao|era|foi)|no (?:es|son)|tipo|perfil|serve|sirve|not|kind|type|interes|wrong|errad"
+    r"|nada a ver",
+}
+"""Words of which one stands where somebody decides so, in three languages, folded."""
+
+
+def _was_decided(turn: Turn, decision: Decision) -> bool:
+    """Whether the user's own words hold such a decision; a bare yes stands for the message before."""
+    if turn.door == "mcp" and not turn.text:
+        return True
+    said_so = " ".join([turn.text, str(turn.session.get("last_text") or "")])
+    return re.search(_DECIDED[decision], folded(said_so)) is not None
+
+
 class FirstMessageArgs(ToolArgs):
+    targets = ("company",)
+
     company: CompanyArg
     text: Annotated[
         str | None,
@@ -528,6 +568,8 @@ async def draft_first_message(ctx: ToolContext, args: FirstMessageArgs) -> Propo
     with contextlib.suppress(TimeoutError):  # what is known already will do
         async with asyncio.timeout(_LOOK_UP_SECONDS):
             company = await _hunts(ctx).look_up(who, company.id)
+    if args.text and (wrong := _unknown_number(args.text, company, ctx.turn)):
+        raise ArgumentsWrong("prospect_number_unknown", f"{wrong} is nothing that is known of it", number=wrong)
     text = args.text or _plain_message(company, who, texts)
     change = await ctx.service(Leads).draft(who, company.id, text, _THEIR_LANGUAGE)
     told = {key: value for key, value in change.data.items() if key != "keys"}
@@ -537,6 +579,19 @@ async def draft_first_message(ctx: ToolContext, args: FirstMessageArgs) -> Propo
         evidence=[said(line, _say(ctx)) for line in company.reasons()[:_REASONS]],
         told=told,
     )
+
+
+def _unknown_number(text: str, company: Candidate, turn: Turn) -> str | None:
+    """The first number of a message to a stranger that stands neither in what is known of the company nor in the user's
+    own words."""
+    known = {re.sub(r"\D", "", str(one.value)) for one in company.evidence}
+    known |= {part for one in company.evidence for part in re.findall(r"\d+", str(one.value))}
+    known |= set(re.findall(r"\d+", f"{company.name} {turn.text} {turn.session.get('last_text') or ''}"))
+    for found in re.findall(r"\d+(?:[.,]\d+)*", text):
+        parts = re.findall(r"\d+", found)
+        if "".join(parts) not in known and not all(part in known for part in parts):
+            return str(found)
+    return None
 
 
 _LOOK_UP_SECONDS = 15.0

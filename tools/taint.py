@@ -75,7 +75,7 @@ def argument_warnings(turn: Turn, args: ToolArgs) -> list[Warning_]:
         # Amounts have a check of their own (tools/amounts.py).
         if name in _NOT_TARGETS or not isinstance(value, str) or any(t in str(schema) for t in ("Literal", "Decimal")):
             continue
-        origin = origin_of(turn, value)
+        origin = "user" if name in args.targets and _chosen(turn, value) else origin_of(turn, value)
         if origin != "user":
             key = "proposal.warning.from_" + (origin or "nowhere").replace(" ", "_")
             warnings.append((key, {"value": _name_of(turn, value)}))
@@ -97,6 +97,15 @@ def named_by_others(turn: Turn, args: ToolArgs) -> str | None:
             if value is not None and not _chosen(turn, str(value)):
                 return _name_of(turn, str(value))
     return None
+
+
+def said_by_user(turn: Turn, words: str) -> bool:
+    """Whether the user wrote these words in this conversation, as far as it is remembered. Through MCP there is no
+    user's text: the client speaks for them."""
+    if turn.door == "mcp" and not turn.text:
+        return True
+    earlier = [text for role, text in turn.session.get("history", []) if role == "user"]
+    return _said_by_user(turn, words) or any(_stands_in(words, text) for text in earlier)
 
 
 def _chosen(turn: Turn, value: str) -> bool:

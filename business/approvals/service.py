@@ -367,6 +367,14 @@ class Approvals:
                 await audit(conn, _STEP, "proposal.expired", proposal_id, {})
         return len(expired)
 
+    async def withdraw(self, tenant_id: str, targets: Sequence[str]) -> int:
+        """Delete what was only proposed about objects that nobody wants to touch any more. How many."""
+        async with self._db.tenant(tenant_id) as conn:
+            gone = await store.withdraw(conn, targets)
+            for proposal_id in gone:
+                await audit(conn, _STEP, "proposal.withdrawn", proposal_id, {})
+        return len(gone)
+
     async def forget(self, tenant_id: str, targets: Sequence[str]) -> int:
         """Delete what was only proposed about objects that are erased, for its text and numbers are theirs, and what
         was shown of what was done to them. How many were deleted."""

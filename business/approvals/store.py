@@ -181,15 +181,8 @@ async def expire(conn: Conn, now: datetime) -> list[str]:
     return [row["id"] for row in await rows.fetchall()]
 
 
-async def forget(conn: Conn, targets: Sequence[str]) -> list[str]:
-    """Delete the proposals about these objects that never did anything; their ids. Of what was done the preview goes:
-    what is left is what was done to which id, by whom and when."""
-    await conn.execute(
-        """UPDATE proposals SET preview = preview || '{"title_params": {"name": "…"}, "lines": [], "editable": {}}',
-               evidence = '[]'
-           WHERE change->>'target' = ANY(%s) AND state NOT IN ('pending', 'rejected', 'expired')""",
-        [list(targets)],
-    )
+async def withdraw(conn: Conn, targets: Sequence[str]) -> list[str]:
+    """Delete the proposals about these objects that never did anything; their ids."""
     rows = await conn.execute(
         """DELETE FROM proposals p
            WHERE change->>'target' = ANY(%s) AND state IN ('pending', 'rejected', 'expired')
@@ -198,6 +191,18 @@ async def forget(conn: Conn, targets: Sequence[str]) -> list[str]:
         [list(targets)],
     )
     return [row["id"] for row in await rows.fetchall()]
+
+
+async def forget(conn: Conn, targets: Sequence[str]) -> list[str]:
+    """The same, and of what was done to these objects the preview goes: what is left is what was done to which id, by
+    whom and when."""
+    await conn.execute(
+        """UPDATE proposals SET preview = preview || '{"title_params": {"name": "…"}, "lines": [], "editable": {}}',
+               evidence = '[]'
+           WHERE change->>'target' = ANY(%s) AND state NOT IN ('pending', 'rejected', 'expired')""",
+        [list(targets)],
+    )
+    return await withdraw(conn, targets)
 
 
 async def approver_role(conn: Conn, user_id: str) -> str | None:

@@ -79,6 +79,10 @@ class Likeness(Protocol):
     async def learn(self, tenant_id: str) -> object: ...
 
 
+Unsay = Callable[[str, Sequence[str]], Awaitable[object]]
+"""(tenant id, ids of records): proposals about them go."""
+
+
 async def _nothing_said(_tenant_id: str, _ids: Sequence[str]) -> None:
     """Where there are no proposals."""
 
@@ -86,7 +90,7 @@ async def _nothing_said(_tenant_id: str, _ids: Sequence[str]) -> None:
 class Hunts:
     """The searches of all tenants as work. app.py declares `run` as the job JOB, calls `revive` from keep_promises and
     `close` at the end; `web` counts the tenants' searches of the web;
-    `unsay` deletes what was only proposed about records that are erased (Approvals.forget)."""
+    `unsay` and `withdraw` delete what was proposed about records that are erased, or rejected (business/approvals)."""
 
     def __init__(
         self,
@@ -104,7 +108,8 @@ class Hunts:
         scouts: Scouts | None = None,
         likeness: Likeness | None = None,
         web: WebQuota | None = None,
-        unsay: Callable[[str, Sequence[str]], Awaitable[object]] | None = None,
+        unsay: Unsay | None = None,
+        withdraw: Unsay | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -120,6 +125,7 @@ class Hunts:
         self._likeness = likeness
         self._web = web or WebQuota(db, clock)
         self._unsay = unsay or _nothing_said
+        self._withdraw = withdraw or _nothing_said
         self.leads = Leads(db, crm, searches, texts)
         self._here: dict[str, asyncio.Task[None]] = {}
 
@@ -197,6 +203,8 @@ class Hunts:
             await self._searches.mark(who, candidate_id, CandidateState.REJECTED, note=note)
         else:
             lines = await self._searches.say(who, candidate_id, Said(decision))
+        if decision != "won" and candidate.company_id is not None:
+            await self._withdraw(who.tenant_id, [candidate.company_id])  # nobody writes to it any more
         moved = await self.leads.close_deal(who, candidate, won=decision == "won")
         return await self._searches.candidate(who, candidate_id), [*lines, *moved]
 

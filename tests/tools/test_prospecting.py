@@ -105,6 +105,19 @@ async def test_a_draft_is_not_done_for_a_companys_own_words_and_a_first_message_
     assert proposed.proposal is not None and proposed.proposal.effect == "SEND"
     assert proposed.data["change"]["text"] == "Olá! Tudo bem?" and "keys" not in proposed.data["change"]
 
+    # What a model makes up: a word of the person's, a place in the place of another, a number in a message.
+    asking = make_turn("por que a primeira está no topo?", role=Role.DIRETOR)
+    asking.results += turn.results
+    won = {"company": str(rows[0]["n"]), "decision": "won"}
+    assert (await runner.call(asking, "decide_company", won)).error_code == "prospect_not_decided"
+    moon = make_turn("padarias na Lua", role=Role.DIRETOR)
+    for request in ("padarias em São Paulo", "padarias na Lua, em Campinas/SP"):
+        invented = await runner.call(moon, "find_companies", {"request": request})
+        assert invented.error_code == "prospect_place_not_said", request
+    text = "Olá! Vi as suas 15 avaliações com nota 4,2."
+    boast = await runner.call(pointed, "draft_first_message", {"company": rows[0]["id"], "text": text})
+    assert (boast.error_code, boast.error and boast.error.params["number"]) == ("prospect_number_unknown", "15")
+
 
 @pytest.mark.parametrize(
     ("said", "number"),
