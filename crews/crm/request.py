@@ -171,11 +171,14 @@ _NOTE = re.compile(
     r"|reuniao|mandei|called"
     r"|spoke|talked|met|visited|emailed|llame|hable|visite|me reuni|escribi|apunt\w+)\b"
 )
+_WROTE = (
+    r"\b(?:mand(?:ei|ou)|envi(?:ei|ou|e|o)|escrev(?:i|eu)|receb(?:i|eu)|respond(?:i|eu|io)|sent|wrote|mande|escribi)\b"
+)
 _ENTRY = (
     ("call", r"\b(?:liguei|ligou|ligacao|telefonei|called|call|llame|llamo|llamada)\b"),
     ("meeting", r"\b(?:reuniao|reuni|visitei|visita|encontro|met|meeting|visited|visite|reunion)\b"),
-    ("email", r"\b(?:e-?mail|email|correo)\b"),
-    ("message", r"\b(?:mensagem|whatsapp|zap|message|messaged|mensaje)\b"),
+    ("email", rf"{_WROTE}.*\b(?:e-?mail|email|correo)\b|\b(?:emailed|mailed)\b"),
+    ("message", rf"{_WROTE}.*\b(?:mensagem|whatsapp|zap|message|mensaje|dm)\b|\b(?:messaged|texted)\b"),
 )
 _FIELDS = (
     ("reach", r"telefone|fone|celular|numero|phone(?: number)?|number|telefono|movil|whats(?:app)?|zap|e-?mail|correo"

@@ -103,7 +103,7 @@ def asked(text: str, intent: str) -> tuple[str, dict[str, Any]]:
         ("a cidade dela é São Paulo", "save", "crm_save", {"record": "ela", "city": "São Paulo"}),
         (
             "anota que ela prefere WhatsApp", "save", "crm_mark",
-            {"record": "ela", "note": "Ela prefere WhatsApp", "note_kind": "message"},
+            {"record": "ela", "note": "Ela prefere WhatsApp", "note_kind": "note"},
         ),
         ("terminei a segunda tarefa", "task", "crm_task", {"finish": "2"}),
         (
