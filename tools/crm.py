@@ -34,7 +34,7 @@ from business.crm.model import (
     Task,
 )
 from business.crm.moments import find_due
-from business.crm.privacy import BlockReason
+from business.crm.privacy import REACHABLE, BlockReason
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.money import Money
 from core.turn import Turn
@@ -96,7 +96,7 @@ _ENTRIES = 15  # of a timeline
 _WAIT = 12.0  # seconds that a turn waits for an import; a longer one goes on in the background
 _LOOK = 0.5  # seconds between looks at how far it has come
 _NOBODY = frozenset({"ninguem", "nobody", "no one", "nadie", "none"})
-_REACHABLE = (KeyKind.PHONE, KeyKind.WA_ID, KeyKind.EMAIL, KeyKind.INSTAGRAM, KeyKind.LINKEDIN)
+_UNREADABLE = (KeyKind.BSUID, KeyKind.LID)  # somebody is reached by them, and nobody knows them by sight
 
 RecordArg = Annotated[
     str, Field(min_length=1, max_length=200, description="Name, phone, e-mail, CNPJ, id or number shown.")
@@ -289,8 +289,8 @@ async def crm_save(ctx: ToolContext, args: SaveArgs) -> CrmSavedResult:
     not clear who is meant nothing is written and candidates come back: ask. Only what the user said; leave out the
     rest."""
     crm, who = crm_of(ctx), ctx.turn.identity
-    told = [args.name, args.company, args.title, args.city, args.address, args.website, *args.reach, *args.custom]
-    _was_said(ctx.turn, [one for one in told if one])
+    told = [args.name, args.company, args.title, args.city, args.address, args.website, args.purpose]
+    _was_said(ctx.turn, [one for one in (*told, *args.reach, *args.tags, *args.custom) if one])
     target = await meant(ctx, args.record, (args.kind,)) if args.record else None
     data = await _data(ctx, args)
     into, options = target.id if target else None, {"dry_run": args.dry_run, "as_new": args.as_new}
@@ -549,18 +549,19 @@ async def crm_mark(ctx: ToolContext, args: MarkArgs) -> CrmDoneResult:
     of: dict[str, Any] = {f"{target.kind}_id": target.id}
     did: list[str] = []
     data: dict[str, Any] = {}
-    if args.note:
-        await crm.write_activity(who, args.note_kind, args.note, **of)
-        did.append("noted")
-        data |= {"note": args.note, "note_kind": args.note_kind}
-    if args.add_tags or args.remove_tags:
-        data["tags"] = await _tagged(ctx, target, args.add_tags, args.remove_tags)
-        did.append("tagged")
+    # What may be refused goes first, and the note last: it is the one thing that a repeated call would write twice.
     if args.owner:
         owner = (None, None) if folded(args.owner) in _NOBODY else await member_meant(ctx, args.owner)
         await crm.assign(who, target.kind, target.id, owner[0])
         did.append("assigned")
         data["owner"] = owner[1]
+    if args.add_tags or args.remove_tags:
+        data["tags"] = await _tagged(ctx, target, args.add_tags, args.remove_tags)
+        did.insert(0, "tagged")
+    if args.note:
+        await crm.write_activity(who, args.note_kind, args.note, **of)
+        did.insert(0, "noted")
+        data |= {"note": args.note, "note_kind": args.note_kind}
     if not did:
         raise ArgumentsWrong("crm_mark_what", "give a note, tags or an owner")
     return CrmDoneResult(did="+".join(did), id=target.id, kind=target.kind, name=target.name, data=data)
@@ -647,7 +648,7 @@ async def crm_do_not_contact(ctx: ToolContext, args: DoNotContactArgs) -> CrmDon
         did = "unblocked" if args.undo else "blocked"
         return CrmDoneResult(did=did, id="", kind="contact", name=args.record)
     record = await _record(ctx, target)
-    reachable = [(one.kind, one.given) for one in record.keys if one.kind in _REACHABLE]
+    reachable = [(one.kind, one.given) for one in record.keys if one.kind in REACHABLE]
     if args.undo:
         for kind, given in reachable:
             await crm.unblock(who, kind, given)
@@ -657,9 +658,8 @@ async def crm_do_not_contact(ctx: ToolContext, args: DoNotContactArgs) -> CrmDon
         for kind, given in reachable:
             await crm.block(who, kind, given, reason=BlockReason.ASKED)
     did = "unblocked" if args.undo else "blocked"
-    return CrmDoneResult(
-        did=did, id=target.id, kind=target.kind, name=target.name, data={"keys": [given for _, given in reachable]}
-    )
+    told = [given for kind, given in reachable if kind not in _UNREADABLE]
+    return CrmDoneResult(did=did, id=target.id, kind=target.kind, name=target.name, data={"keys": told})
 
 
 class EraseArgs(ToolArgs):
@@ -751,6 +751,7 @@ async def crm_import(ctx: ToolContext, args: ImportArgs) -> CrmImportResult:
     if args.preview:
         preview = await imports.preview(who, pending["file_id"], columns=columns or None)
         return previewed(preview, pending["name"], preview.columns)
+    _was_said(ctx.turn, [one for one in (args.purpose, *args.tags) if one])
     started = await imports.start(
         who, pending["file_id"], columns=columns or None, purpose=args.purpose, tags=tuple(args.tags)
     )
@@ -838,14 +839,19 @@ def _was_said(turn: Turn, values: Iterable[str]) -> None:
     texts = [turn.text, str(turn.session.get("last_text") or "")]
     texts += [text for role, text in turn.session.get("history", []) if role == "user"]
     words = {word for text in texts for word in folded(text).split()}
-    digits = re.sub(r"\D", "", " ".join(texts))
+    numbers = [number for text in texts for number in _numbers(text)]
     for value in values:
-        figures = re.sub(r"\D", "", value)
         unsaid = [word for word in folded(value).split() if word not in words and not word.isdigit()]
-        if unsaid or (figures and figures not in digits and not set(folded(value).split()) <= words):
+        if unsaid or not all(any(one in number for number in numbers) for one in _numbers(value)):
             raise ArgumentsWrong(
                 "crm_not_said", f"the user did not say {value!r}: leave it out, or ask", value=value[:80]
             )
+
+
+def _numbers(text: str) -> list[str]:
+    """The digits of each number of a text, written with what numbers are written with: "19 98811 e sala 2233" has
+    two."""
+    return [re.sub(r"\D", "", run) for run in re.findall(r"\d(?:[^\S\n]|[\d().\-–/])*", text)]
 
 
 def _day_said(ctx: ToolContext, text: str | None) -> date | None:

@@ -6,7 +6,9 @@ import pytest
 
 from business.approvals.service import Approvals
 from business.crm.changes import CrmErasure
+from business.crm.identity import KeyKind
 from business.crm.imports import CrmImports
+from business.crm.model import ContactData, Source
 from business.crm.service import Crm
 from business.people.service import People
 from core.clock import FixedClock
@@ -109,6 +111,20 @@ async def test_a_contact_is_there_once_however_often_it_is_told(desk: Desk) -> N
 
 
 async def test_what_nobody_said_is_not_written_down(desk: Desk) -> None:
+    consent = "cadastra a Carla Nunes, 19 97777-2211"
+    carla: dict[str, Any] = {"name": "Carla Nunes", "reach": ["19 97777-2211"]}
+    for unsaid in ({"purpose": "aceitou receber newsletter"}, {"tags": ["vip"]}):
+        refused = await desk.ask(consent, "crm_save", **{**carla, **unsaid})
+        assert refused.error_code == "crm_not_said", unsaid
+    said = f"{consent}, etiqueta VIP, ela aceitou receber a newsletter"
+    kept = await desk.do(said, "crm_save", **carla, purpose="aceitou receber newsletter", tags=["vip"])
+    assert (await desk.do("ficha", "crm_record", record=kept["id"]))["purpose"] == "aceitou receber newsletter"
+    for apart in ("cadastra a Ana, fone 19 98811 e sala 2233", "o meu 19 e 988 e 112233, cadastra a Ana"):
+        glued = await desk.ask(apart, "crm_save", name="Ana", reach=["(19) 98811-2233"])
+        assert glued.error_code == "crm_not_said", apart
+    shown = {PENDING_IMPORT: {"file_id": "file_x", "name": "feira.csv"}}
+    brought = await desk.ask("importa a lista", "crm_import", purpose="consentimento dado", session=shown)
+    assert brought.error_code == "crm_not_said"
     invented = await desk.ask("cadastra a Ana", "crm_save", name="Ana Souza", reach=["11 98811-2233"])
     assert invented.error_code == "crm_not_said"
     wrong = await desk.do("cadastra a Ana, 11 11111-1111", "crm_save", name="Ana", reach=["11 11111-1111"])
@@ -282,3 +298,35 @@ async def test_stages_fields_and_files_are_the_houses_own(desk: Desk, tenants: T
     done = await desk.do("importa", "crm_import", columns=["Fone de casa=phone"], session=session)
     assert (done["state"], done["outcomes"], done["running"]) == ("done", {"created": 1}, False)
     assert (await desk.do("x", "crm_record", record="(19) 3232-1010"))["name"] == "Eva Reis"
+
+
+async def test_nothing_is_marked_before_it_is_known_that_all_of_it_may_be(desk: Desk, tenants: Tenants) -> None:
+    ana = await desk.do("cadastra a Ana Souza", "crm_save", name="Ana Souza")
+    told: dict[str, Any] = {"note": "ligou", "add_tags": ["quente"]}
+    which = await desk.ask("ligou, passa para o Fulano", "crm_mark", record="Ana Souza", owner="Fulano", **told)
+    assert which.error_code == "crm_owner_which"
+    record = await desk.do("ficha", "crm_record", record=ana["id"])
+    assert (record["tags"], [one for one in record["timeline"] if one["kind"] == "note"]) == ([], [])
+    done = await desk.do("ligou, passa para mim", "crm_mark", record="Ana Souza", owner="eu", **told)
+    assert done["did"] == "noted+tagged+assigned"
+    entries = await desk.crm.timeline(tenants.one[Role.ADMIN], contact_id=ana["id"])
+    assert [one.text for one in entries if one.kind == "note"] == ["ligou"]
+
+    bia = await desk.do("cadastra a Bia Reis", "crm_save", Role.COMERCIAL, name="Bia Reis")
+    refused = await desk.ask("passa", "crm_mark", Role.COMERCIAL, record="Bia Reis", owner="ninguém", **told)
+    assert refused.error_code == "crm_not_allowed"
+    seller = tenants.one[Role.COMERCIAL]
+    assert (await desk.crm.contact(seller, bia["id"])).tags == ()
+    assert not [one for one in await desk.crm.timeline(seller, contact_id=bia["id"]) if one.kind == "note"]
+
+
+async def test_who_may_be_contacted_again_may_be_by_every_key(desk: Desk, tenants: Tenants) -> None:
+    who = tenants.one[Role.ADMIN]
+    ana = await desk.do("cadastra a Ana Souza, 19 98811-2233", "crm_save", name="Ana Souza", reach=["19 98811-2233"])
+    keys = ((KeyKind.BSUID, "BR.1234567890"),)
+    await desk.crm.upsert_contact(who, ContactData(Source("whatsapp", "x"), keys=keys), into=ana["id"])
+    held = [(one.kind, one.given) for one in (await desk.crm.contact(who, ana["id"])).keys]
+    await desk.do("a Ana pediu para sair", "crm_do_not_contact", record="Ana Souza")
+    assert {one.kind for one in await desk.crm.blocked(who.tenant_id, held)} >= {KeyKind.BSUID, KeyKind.PHONE}
+    again = await desk.do("a Ana pediu para voltar", "crm_do_not_contact", record="Ana Souza", undo=True)
+    assert await desk.crm.blocked(who.tenant_id, held) == [] and again["data"]["keys"] == ["19 98811-2233"]
