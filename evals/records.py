@@ -30,7 +30,8 @@ from evals.world import open_stage
 FOLDER = Path(__file__).parent / "records"
 
 _IDS = re.compile(
-    r"\b(prop|turn|conv|step|msg|file|user|tenant|call|toolu|import|conn|bug|search|cand|con|com|deal|act|task|stage|merge"
+    r"\b(call)_[0-9a-f]{12}(?![0-9a-z_])"  # a model server's own may be shorter than ours
+    r"|\b(prop|turn|conv|step|msg|file|user|tenant|call|toolu|import|conn|bug|search|cand|con|com|deal|act|task|stage|merge"
     r"|crmimp)_[0-9a-z]{20,}(?![0-9a-z_])"
 )
 _PORTS = re.compile(r"(127\.0\.0\.1):\d+")
@@ -253,7 +254,7 @@ def _replies(played: Played) -> list[dict[str, Any]]:
 def _bare(data: Any) -> Any:
     """The data with every made-up id replaced by its kind, and without the ports of this machine's simulators."""
     text = _PORTS.sub(r"\1", json.dumps(data, ensure_ascii=False, default=str))
-    return json.loads(_IDS.sub(r"\1", text))
+    return json.loads(_IDS.sub(lambda found: found[1] or found[2], text))
 
 
 def _differing(was: Any, now: Any, place: str = "") -> Iterator[str]:

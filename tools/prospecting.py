@@ -422,7 +422,7 @@ async def companies_found(ctx: ToolContext, args: ListArgs) -> CompanyList:
 
 
 class StatusArgs(ToolArgs):
-    search: SearchArg = None
+    search: Annotated[str | None, Field(max_length=60, description="Id of a search; omit for the newest five.")] = None
 
 
 @tool(effect=Effect.READ, area="hunter")
