@@ -37,6 +37,9 @@ _OUTCOMES = (
 # --- what is not looked at ------------------------------------------------------------------------
 
 _QUOTED = re.compile(r"[\"“«][^\"”»]{1,2000}[\"”»]")
+_IN_A_NAME = re.compile(
+    r"(?<=[a-zà-ÿ] )(?:Se|Si|If|When|Quando|Cuando|Caso|Menos|Fora|Salvo|Nunca|Never|Sem|Sin|Quase|Casi)(?= [A-ZÀ-Ý])"
+)
 _HELLO = re.compile(
     r"^\W*(?:(?:oi|ola|opa|hi|hello|hey|bom dia|boa tarde|boa noite|buen[oa]s (?:dias|tardes|noches)|good (?:morning"
     r"|afternoon|evening)|td bem|tudo (?:bem|bom|certo|joia)|como vai|how are you|que tal|como estas?)\b[\s,.!?;]*)+"
@@ -55,6 +58,10 @@ _TELLS = re.compile(
     r"|follow.?up|reuniao|meeting|reunion|visita))\b(?= )"
 )
 """What follows is what is to be written down or remembered, whatever it says. The same for what one tells of a call."""
+_LABELLED = re.compile(
+    r"^\W*(?:nov[oa] |new |nuev[oa] )?(?:tarefa|lembrete|nota|anotacao|obs|task|reminder|note|to-?do|tarea"
+    r"|recordatorio)\s*:"
+)
 _TOLD = re.compile(
     r"^\W*(?:hoje|ontem|today|yesterday|hoy|ayer|acabei de|i|we|eu|ja|a gente|just)?\W*(?:liguei|falei|conversei"
     r"|visitei|mandei|called|spoke|talked|met|visited|emailed|llame|hable|visite|me reuni|escribi)\b"
@@ -106,7 +113,9 @@ _IF = re.compile(
     r"|a nao ser que|desde que|contanto que|as soon as|as long as|provided|siempre que|en cuanto|hasta que|ate que"
     r"|until|enquanto|mientras|depois que|despues de que|(?:once|after) (?:she|he|they|we|it|you|the)"
     r"|(?<!\bo )(?<!\bum )(?<!sse )(?<!ste )(?<!todo )(?<!\bdo )(?<!\bno )caso)\b"
-    rf"{_AT_EASE}|\b(?:teria(?:mos)?|teriam|would have|could have|habria\w*|hubiera\w*)\b"
+    rf"{_AT_EASE}|\b(?:imagin[ae]|suponh?\w+|supoe|suppose|espero|tomara|oxala|ojala|hopefully|i hope|we hope"
+    r"|falta pouco|(?:rejeit|descart|salv|apag|bloque|junt|marc|mov|cadastr|guard|exclu|fech|perd|ganh|rechaz)(?:ar|er|ir)ia\w*"
+    r"|teria(?:mos)?|teriam|would have|could have|habria\w*|hubiera\w*)\b"
 )
 _NO = (
     r"(?:nao|nunca|jamais|nem|never|not|nor|don ?'?t|do not|didn ?'?t|haven ?'?t|hasn ?'?t|hadn ?'?t|isn ?'?t|wasn ?'?t"
@@ -117,7 +126,7 @@ _NO = (
 _BETWEEN = (
     r"(?:(?:me|te|se|a|o|as|os|lo|la|los|las|le|the|to|foi|foram|fue|e|eh|era|quer\w*|quier\w*|precis\w+|need\w*|want"
     r"|v[oa][iu]|vamos|vao|mais|mas|more|again|ever|eu|we|i|you|gente|ainda|para|pra|que|pod\w+|dev\w+|should|have|has"
-    r"|been|yet|acho|acredito|think|creo|seja|sejam|esta|estao|it|them|el[ae]s?|isso|nada|es|ha|han|hemos|he|hay|please"
+    r"|been|ser|be|dare|yet|acho|acredito|think|creo|seja|sejam|esta|estao|it|them|el[ae]s?|isso|nada|es|ha|han|hemos|he|hay|please"
     r"|por|favor|nunca|really|actually|all|consegu\w+|deu|was|were|todavia|aun|antes|tod[ao]s?|both|just|so"
     r"|deix\w+|dej\w+|de)\s+){0,5}"
 )
@@ -157,7 +166,7 @@ def kind_of(text: str, also: str = "") -> Kind:
     a note or of a reminder and the reason of a report are not read."""
     words = _words(text)
     told = _TELLS.search(words)
-    if told and _first(words[: told.start()]):
+    if _LABELLED.match(words) or (told and _first(words[: told.start()])):
         return "order"
     if told:
         words = words[: told.end()]
@@ -231,5 +240,5 @@ def _negated(also: str) -> re.Pattern[str]:
 
 def _words(text: str) -> str:
     unquoted = _QUOTED.sub(" nome ", text.replace("’", "'"))
-    lines = re.sub(r"\s*\n\s*", ". ", unquoted.strip())
+    lines = _IN_A_NAME.sub("nome", re.sub(r"\s*\n\s*", ". ", unquoted.strip()))
     return _HELLO.sub("", squeezed(re.sub(r"\bsí\b", "yes", lines, flags=re.I)))

@@ -56,6 +56,15 @@ SENTENCES = {
         perdimos el negocio de Lucía por el precio
         cerramos con la segunda
         la segunda no es de ese tipo
+        cadastra a empresa Quando Bar, 11 98811-2233
+        cadastra a Ana sem telefone
+        tarefa: ligar para a Ana se não responder até sexta
+        anota aí: não gosta de ligação?
+        perdemos a Padaria Sol. não tinham verba
+        we lost the second, they had no budget
+        Lucía no quiere recibir mensajes
+        no llamen más a Lucía
+        please stop calling Ana
     """,
     "question": """
         a Ana Souza e a Ana Lima são a mesma pessoa?
@@ -116,6 +125,9 @@ SENTENCES = {
         no la rechaces
         no hemos cerrado con la segunda
         casi cerramos con la segunda
+        a Ana não deveria ser bloqueada
+        don't you dare delete Ana
+        deixa de cadastrar a Ana
     """,
     "condition": """
         se a quarta não responder, rejeita
@@ -128,6 +140,12 @@ SENTENCES = {
         mark it as won when they pay
         reject it unless they answer
         si no responde, rechaza la cuarta
+        tomara que ganhamos a primeira
+        suponha que perdemos a Padaria Sol
+        eu rejeitaria a segunda
+        hopefully we won Padaria Sol
+        ojalá ganemos la primera
+        si paga, márcalo como ganado
         cuando pague, mueve el negocio a ganado
     """,
     "exception": """
