@@ -114,8 +114,8 @@ _IF = re.compile(
     r"|until|enquanto|mientras|depois que|despues de que|(?:once|after) (?:she|he|they|we|it|you|the)"
     r"|(?<!\bo )(?<!\bum )(?<!sse )(?<!ste )(?<!todo )(?<!\bdo )(?<!\bno )caso)\b"
     rf"{_AT_EASE}|\b(?:imagin[ae]|suponh?\w+|supoe|suppose|espero|tomara|oxala|ojala|hopefully|i hope|we hope"
-    r"|falta pouco|(?:rejeit|descart|salv|apag|bloque|junt|marc|mov|cadastr|guard|exclu|fech|perd|ganh|rechaz)(?:ar|er|ir)ia\w*"
-    r"|teria(?:mos)?|teriam|would have|could have|habria\w*|hubiera\w*)\b"
+    r"|falta pouco|(?:rejeit|descart|salv|apag|bloque|junt|marc|mov|cadastr|guard|exclu|fech|perd|ganh|rechaz)"
+    r"(?:ar|er|ir)ia\w*|teria(?:mos)?|teriam|would have|could have|habria\w*|hubiera\w*)\b"
 )
 _NO = (
     r"(?:nao|nunca|jamais|nem|never|not|nor|don ?'?t|do not|didn ?'?t|haven ?'?t|hasn ?'?t|hadn ?'?t|isn ?'?t|wasn ?'?t"
