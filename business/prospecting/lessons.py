@@ -90,7 +90,7 @@ def traits_of(evidence: Iterable[Evidence], today: date) -> tuple[Trait, ...]:
     found = []
     for name, kind in (("activity", Kind.ACTIVITY), ("city", Kind.CITY), ("size", Kind.SIZE), ("mei", Kind.MEI)):
         values = {str(one.value).lower() for one in of_kind(pieces, kind)}
-        if len(values) == 1:
+        if len(values) == 1 and values != {"false"}:  # almost nobody is MEI: that one is not sets nobody apart
             found.append(Trait(name, values.pop()))
     opened = {one.value for one in of_kind(pieces, Kind.OPENED) if isinstance(one.value, date)}
     if len(opened) == 1:

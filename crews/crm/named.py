@@ -9,6 +9,8 @@ from tools.crm_targets import place_named
 _POLITE = (
     "por favor please favor me voce vc you pode poderia podes can could would quero queria gostaria preciso need want i"
     " quiero necesito puedes podrias lets vamos agora now ahora ai aqui here entao ok oi ola hi hello bom dia hey ja"
+    " hola boa tarde noite buenos buenas dias tardes noches good morning afternoon evening opa oie salve alo obrigado"
+    " obrigada thanks gracias"
     " so tambem tambien also just"
 )
 _ASKING = (

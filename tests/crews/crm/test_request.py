@@ -32,6 +32,8 @@ def asked(text: str, intent: str) -> tuple[str, dict[str, Any]]:
         ("quais tarefas eu tenho?", "task", "crm_tasks", {}),
         ("what tasks do I have?", "task", "crm_tasks", {}),
         ("¿qué tareas tengo yo?", "task", "crm_tasks", {}),
+        ("hola, muéstrame mis tareas", "task", "crm_tasks", {}),
+        ("boa tarde, mostra minhas tarefas", "task", "crm_tasks", {}),
         ("mostra a segunda", "record", "crm_record", {"record": "2"}),
         ("qual o email dela?", "record", "crm_record", {"record": "ela"}),
         ("em que etapa está a Padaria Sol?", "board", "crm_search", {"query": "Padaria Sol"}),
