@@ -379,7 +379,7 @@ async def _found(ctx: ToolContext, search: Search, reading: Reading, *, goes_on:
         notes=[said(one.line(), say) for one in reading.unclear],
         goes_on=goes_on,
         plan=[said(line, say) for line in search.plan.explained()],
-        learnt=[said(line, say) for line in await searches.learnt(who)],
+        learnt=[said(line, say) for line in await searches.learnt(who, search.profile)],
         search=await _info(ctx, search),
         companies=rows[:MOST_ROWS],
         more=max(0, len(rows) - MOST_ROWS),

@@ -143,6 +143,21 @@ def asked_for(profile: IdealCustomer) -> set[Trait]:
     return found
 
 
+def may_matter(lesson: Lesson, profile: IdealCustomer) -> bool:
+    """Whether a company of the search can have the trait while another has not: a lesson on architects says nothing of
+    dentists, and one on Campinas nothing of Recife."""
+    kind, value = lesson.trait.kind, lesson.trait.value
+    if lesson.trait in asked_for(profile):
+        return False
+    if kind == "activity":
+        return value in {one.code for one in profile.activities}
+    if kind == "city":
+        return profile.nationwide or any(value.startswith(place.ibge) for place in profile.places)
+    if kind == "size":
+        return not profile.sizes or value in {str(size) for size in profile.sizes}
+    return True
+
+
 def favours(profile: IdealCustomer, lessons: Sequence[Lesson], by: Feedback) -> dict[tuple[str, str], int]:
     """(activity code, place code) → what feedback earned them, for the order of a plan (plan.make_plan)."""
     earned = {lesson.trait: lesson.points(by) for lesson in lessons}

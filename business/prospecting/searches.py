@@ -17,7 +17,17 @@ from zoneinfo import ZoneInfo
 from psycopg.types.json import Jsonb
 
 from business.prospecting.evidence import Evidence, evidence_from
-from business.prospecting.lessons import Lesson, Said, Trait, asked_for, favours, lessons_from, told, traits_of
+from business.prospecting.lessons import (
+    Lesson,
+    Said,
+    Trait,
+    asked_for,
+    favours,
+    lessons_from,
+    may_matter,
+    told,
+    traits_of,
+)
 from business.prospecting.lines import Line, line_from
 from business.prospecting.model import IdealCustomer, customer_from
 from business.prospecting.plan import SearchPlan, make_plan, plan_from
@@ -370,11 +380,15 @@ class Searches:
             asked = asked_for((await search_in(conn, found.search_id, None)).profile)
         return told_lessons([one for one in taught if one.trait in traits and one.trait not in asked], rules)
 
-    async def learnt(self, who: Identity) -> list[Line]:
-        """All that feedback has taught, strongest first: what it gives or takes in the next search."""
+    async def learnt(self, who: Identity, profile: IdealCustomer | None = None) -> list[Line]:
+        """All that feedback has taught, strongest first: what it gives or takes in the next search. With a `profile`
+        only what can count in a search for it."""
         self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
-            return told_lessons(await lessons_in(conn), await rules_in(conn))
+            taught = await lessons_in(conn)
+            if profile is not None:
+                taught = tuple(one for one in taught if may_matter(one, profile))
+            return told_lessons(taught, await rules_in(conn))
 
     async def rules(self, who: Identity) -> RuleSet:
         """The tenant's own rules, or ours."""

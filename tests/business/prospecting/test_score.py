@@ -328,3 +328,24 @@ def test_the_age_of_a_company_moves_its_band() -> None:
 
     for days, band in ((100, "0-2"), (1_200, "2-5"), (3_000, "5-10"), (5_000, "10-20"), (9_000, "20+")):
         assert traits_of([known(Kind.OPENED, TODAY - timedelta(days=days))], TODAY) == (Trait("age", band),)
+
+
+def test_only_lessons_that_can_set_companies_of_a_search_apart_are_told_of_it() -> None:
+    from business.prospecting.lessons import may_matter
+    from business.prospecting.profile import read_profile
+
+    architects = [
+        Lesson(Trait(kind, value), 0, 0, 1)
+        for kind, value in (("activity", "7111100"), ("city", "3509502"), ("size", "micro"), ("age", "5-10"))
+    ]
+    told = {
+        sentence: {
+            one.trait.kind for one in architects if may_matter(one, read_profile(sentence, "pt-BR", TODAY).profile)
+        }
+        for sentence in (
+            "arquitetos em Campinas",
+            "dentistas em Sorocaba",
+            "arquitetos e dentistas no estado de São Paulo",
+        )
+    }
+    assert list(told.values()) == [{"size", "age"}, {"size", "age"}, {"activity", "city", "size", "age"}]
