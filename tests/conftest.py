@@ -98,7 +98,7 @@ def in_memory() -> str | None:
     Making a database means 550 small files: 12 ms there, 250 to 500 ms on this machine's disk, for every test that
     has one of its own.
     """
-    memory = Path("/dev/shm")  # noqa: S108 (names below it are mkdtemp's)
+    memory = Path("/dev/shm")  # names below it are mkdtemp's
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 * 1024**3
     return str(memory) if roomy else None
 

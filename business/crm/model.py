@@ -17,8 +17,8 @@ class Subject(StrEnum):
 @dataclass(frozen=True)
 class Source:
     """Where data is from. `name` is a short word (person, import, registry, web); `reference` a URL, a file and line,
-    or a conversation. What a person said is only replaced by what a person says. `at` is when the source told it, aware;
-    None: as it is brought in."""
+    or a conversation. What a person said is only replaced by what a person says. `at` is when the source told it,
+    aware; None: as it is brought in."""
 
     name: str
     reference: str = ""
