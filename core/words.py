@@ -23,3 +23,25 @@ def squeezed(text: str) -> str:
 def folded(text: str) -> str:
     """`plain` letters and digits alone, one space between words: "[VENDAS] Ação" → "vendas acao"."""
     return " ".join(_WORD.findall(plain(text)))
+
+
+ORDINALS = {
+    word: number
+    for number, words in enumerate(
+        (
+            "primeira primeiro first primera primer",
+            "segunda segundo second",
+            "terceira terceiro third tercera tercero tercer",
+            "quarta quarto fourth cuarta cuarto",
+            "quinta quinto fifth",
+            "sexta sexto sixth",
+            "setima setimo seventh septima septimo",
+            "oitava oitavo eighth octava octavo",
+            "nona nono ninth novena noveno",
+            "decima decimo tenth",
+        ),
+        start=1,
+    )
+    for word in words.split()
+}
+"""Plain words for a place in a list, in Portuguese, English and Spanish, and which place: 1 to 10."""

@@ -39,7 +39,7 @@ from business.prospecting.sources import LazySources
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.tenancy import Identity
 from core.turn import Turn
-from core.words import folded, squeezed
+from core.words import ORDINALS, folded, squeezed
 from integrations.brasil_places.activities import activity
 from integrations.brasil_places.cities import Ambiguous, Found
 from prompts.texts import Texts
@@ -617,25 +617,6 @@ def _plain_message(company: Candidate, who: Identity, texts: Texts) -> str:
 
 # --- which company --------------------------------------------------------------------------------
 
-_ORDINALS = {
-    word: number
-    for number, words in enumerate(
-        (
-            "primeira primeiro first primera primer",
-            "segunda segundo second",
-            "terceira terceiro third tercera tercero tercer",
-            "quarta quarto fourth cuarta cuarto",
-            "quinta quinto fifth",
-            "sexta sexto sixth",
-            "setima setimo seventh septima septimo",
-            "oitava oitavo eighth octava octavo",
-            "nona nono ninth novena noveno",
-            "decima decimo tenth",
-        ),
-        start=1,
-    )
-    for word in words.split()
-}
 _NUMBER = re.compile(r"(?:#|n[.º°o]{0,2}\s*)?(\d{1,3})(?:[ªºao]|st|nd|rd|th)?")
 
 
@@ -645,7 +626,7 @@ def number_meant(words: str) -> int | None:
     bare = re.sub(r"^(?:(?:a|o|the|la|el|empresa|company)\s+)+|\s+(?:one|empresa|company)$", "", plain)
     if found := _NUMBER.fullmatch(bare):
         return int(found[1])
-    return _ORDINALS.get(bare)
+    return ORDINALS.get(bare)
 
 
 async def _company(ctx: ToolContext, named: str) -> Candidate:

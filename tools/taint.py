@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.turn import Turn
-from core.words import folded
+from core.words import ORDINALS, folded
 from tools.spec import ToolArgs
 
 Warning_ = tuple[str, dict[str, Any]]
@@ -45,11 +45,6 @@ _WHOLE_LIST = re.compile(
     r"|^\W*(?:sim|pode(?: sim| fazer)?|isso|confirmo|confirmado|faz|faca|yes|yep|go ahead|si|dale|confirmed)\W*$"
 )
 """Words for the whole of the last list, and a bare yes."""
-_ORDINALS = (
-    "primeir[ao]|first|primer[ao]?", "segund[ao]|second", "terceir[ao]|third|tercer[ao]?", "quart[ao]|fourth|cuart[ao]",
-    "quint[ao]|fifth", "sext[ao]|sixth", "setim[ao]|seventh|septim[ao]", "oitav[ao]|eighth|octav[ao]",
-    "non[ao]|ninth|noven[ao]", "decim[ao]|tenth",
-)  # fmt: skip
 _OTHERS = frozenset({"file", "web", "contact"})
 _BEST_ONE = re.compile(r"\b(?:melhor|pior|mejor|peor|best|worst)\b")
 _LAST_ONE = re.compile(r"\b(?:ultim[ao]|last(?: one)?)\b")
@@ -173,9 +168,7 @@ def _by_place(turn: Turn, owner: dict[str, Any]) -> bool:
     if "n" not in owner:
         return False
     number = owner["n"]
-    ways = [rf"{number}[ao]?"]
-    if isinstance(number, int) and 1 <= number <= len(_ORDINALS):
-        ways.append(_ORDINALS[number - 1])
+    ways = [rf"{number}[ao]?", *(word for word, place in ORDINALS.items() if place == number)]
     return re.search(rf"(?<!\w)(?:{'|'.join(ways)})(?!\w)", folded(turn.text)) is not None
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from business.prospecting.model import customer_from
 from business.prospecting.profile import corrected, read_profile
-from core.words import folded, squeezed
+from core.words import ORDINALS, folded, squeezed
 from crews.orders import Kind, kind_of
 
 Asked = Literal[
@@ -177,26 +177,7 @@ _BEST = re.compile(
     rf"\b(?:(?P<a>{_HOW_MANY}) (?:\w+ )?)?{_BEST_WORDS}(?: (?P<b>{_HOW_MANY})\b)?|\b(?P<c>{_HOW_MANY}) first\b"
     rf"|\b(?:tod[ao]s(?: (?:elas|eles|as|os))?|all(?: of them)?)\b"
 )
-_ORDINALS = {
-    word: number
-    for number, words in enumerate(
-        (
-            "primeira primeiro first primera primer",
-            "segunda segundo second",
-            "terceira terceiro third tercera tercero tercer",
-            "quarta quarto fourth cuarta cuarto",
-            "quinta quinto fifth",
-            "sexta sexto sixth",
-            "setima setimo seventh septima septimo",
-            "oitava oitavo eighth octava octavo",
-            "nona nono ninth novena noveno",
-            "decima decimo tenth",
-        ),
-        start=1,
-    )
-    for word in words.split()
-}
-_ORDINAL = re.compile(rf"\b(?:{'|'.join(_ORDINALS)})\b")
+_ORDINAL = re.compile(rf"\b(?:{'|'.join(ORDINALS)})\b")
 _LAST_ONE = re.compile(r"\b(?:ultim[ao]|last(?: one)?)\b")
 _SCORED = re.compile(
     r"\b(?:tem|tenha|com|nota|score|scored|scores|ficou com|tirou|esse|este|ese|that|this|has|have|had|with"
@@ -393,7 +374,7 @@ def place_meant(text: str) -> int | None:
 
 
 def _places_in(words: str) -> list[int]:
-    by_word = [_ORDINALS[match[0]] for match in _ORDINAL.finditer(words)]
+    by_word = [ORDINALS[match[0]] for match in _ORDINAL.finditer(words)]
     return by_word or [place for match in _PLACE.finditer(words) if (place := int(match[1])) <= _LONGEST_LIST]
 
 
