@@ -568,7 +568,7 @@ async def draft_first_message(ctx: ToolContext, args: FirstMessageArgs) -> Propo
     with contextlib.suppress(TimeoutError):  # what is known already will do
         async with asyncio.timeout(_LOOK_UP_SECONDS):
             company = await _hunts(ctx).look_up(who, company.id)
-    if args.text and (wrong := _unknown_number(args.text, company, ctx.turn)):
+    if args.text and (wrong := _unknown_number(args.text, company, ctx)):
         raise ArgumentsWrong("prospect_number_unknown", f"{wrong} is nothing that is known of it", number=wrong)
     text = args.text or _plain_message(company, who, texts)
     change = await ctx.service(Leads).draft(who, company.id, text, _THEIR_LANGUAGE)
@@ -581,12 +581,14 @@ async def draft_first_message(ctx: ToolContext, args: FirstMessageArgs) -> Propo
     )
 
 
-def _unknown_number(text: str, company: Candidate, turn: Turn) -> str | None:
-    """The first number of a message to a stranger that stands neither in what is known of the company nor in the user's
-    own words."""
+def _unknown_number(text: str, company: Candidate, ctx: ToolContext) -> str | None:
+    """The first number of a message to a stranger that stands neither in what is known of the company, nor in why it
+    was found, nor in the user's own words."""
+    told = [said(line, _say(ctx)) for line in company.reasons()]
+    own = [ctx.turn.text, str(ctx.turn.session.get("last_text") or ""), company.name or ""]
     known = {re.sub(r"\D", "", str(one.value)) for one in company.evidence}
     known |= {part for one in company.evidence for part in re.findall(r"\d+", str(one.value))}
-    known |= set(re.findall(r"\d+", f"{company.name} {turn.text} {turn.session.get('last_text') or ''}"))
+    known |= set(re.findall(r"\d+", " ".join([*told, *own])))
     for found in re.findall(r"\d+(?:[.,]\d+)*", text):
         parts = re.findall(r"\d+", found)
         if "".join(parts) not in known and not all(part in known for part in parts):
