@@ -109,6 +109,8 @@ def _chosen(turn: Turn, value: str) -> bool:
     if _said_by_user(turn, value) or any(_stands_in(value, text) for text in earlier):
         return True
     text = folded(turn.text)
+    if value.isdigit() and int(value) in {ORDINALS[word] for word in text.split() if word in ORDINALS}:
+        return True  # beyond the end of the list, too: then the tool says how far it goes
     found = [owner for record in turn.results for owner in _owners(record.result, value)]
     shown = _owners(_shown(turn), value)
     listed = [one for one in [*found, *shown] if "n" in one]

@@ -402,6 +402,8 @@ async def test_a_tenant_may_forbid_a_draft(
         ("anota nela que ligou", "con_1", True),
         ("rejeita a terceira", "con_3", True),
         ("rejeita a terceira", "con_2", False),
+        ("rechaza la cuarta", "4", True),
+        ("rechaza la cuarta", "5", False),
         ("rejeita a 2", "con_2", True),
         ("sim", "con_3", True),
         ("pode rejeitar todas", "con_2", True),
