@@ -194,7 +194,7 @@ async def open_services(
         quota = WebQuota(db, clock, monthly=settings.web_search_monthly, days=settings.web_search_days)
         scouting = CrewDeps(router, make_runner(tools=SCOUTING_TOOLS, services={}), prompts, texts)
         hunts = Hunts(
-            db, clock, jobs, people, searches, Work(db, clock), crm, sources.open, conversations, texts,
+            db, clock, jobs, people, searches, Work(db, clock), crm, sources.open, conversations, texts, leads,
             scouts=Scouts(scouting, clock, sources.open, quota),
             likeness=Likeness(memory, crm, clock),
             web=quota,

@@ -29,7 +29,7 @@ ORDINALS = {
     word: number
     for number, words in enumerate(
         (
-            "primeira primeiro first primera primer",
+            "primeira primeiro first primera primero primer",
             "segunda segundo second",
             "terceira terceiro third tercera tercero tercer",
             "quarta quarto fourth cuarta cuarto",

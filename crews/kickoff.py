@@ -7,14 +7,16 @@ of ours runs a crew.
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from core.errors import Refused
 from core.turn import Turn
 from crews.contract import CrewDeps
 from crews.fence import crewai_is_imported, import_crewai, run_crew
 from crews.model import crew_model
 from llm.messages import OnText, Playbook
+from llm.offline import PROVIDER as OFFLINE
 from tools.adapters import crewai_tools, openai_tool
 from tools.spec import ToolSpec
 
@@ -62,6 +64,28 @@ async def kick_off(
     task = crewai.Task(description=_SEE_OPENING, expected_output="The answer.", agent=agent)
     crew = crewai.Crew(agents=[agent], tasks=[task], tracing=False, memory=False, cache=False, verbose=False)
     return str((await run_crew(crew)).raw)
+
+
+async def answer_of(
+    turn: Turn,
+    deps: CrewDeps,
+    role: str,
+    *,
+    opening: Sequence[dict[str, Any]],
+    tools: Sequence[ToolSpec],
+    playbook: Playbook,
+    on_text: OnText | None,
+    so_far: Callable[[], str] = lambda: "",
+) -> tuple[str, bool]:
+    """A crew's answer, and whether a model worded it. A limit of the turn ends it with what is there (`so_far`, asked
+    only then), said in the text. For the rest as `kick_off`."""
+    try:
+        text = await kick_off(turn, deps, role, opening=opening, tools=tools, playbook=playbook, on_text=on_text)
+    except Refused as limit:
+        if limit.code not in ("turn_limit", "turn_stopped"):
+            raise
+        return "\n\n".join(filter(None, [so_far(), deps.texts.error(turn.language, limit)])), False
+    return text, bool(turn.model_calls) and turn.model_calls[-1].provider != OFFLINE
 
 
 class Rounds:

@@ -22,6 +22,16 @@ def moment(turn: Turn) -> str:
     return f"{day} {local:%H:%M} ({local.tzinfo})"
 
 
+def opened(turn: Turn, texts: Texts, part: str, request: str) -> list[dict[str, Any]]:
+    """The messages that open a kickoff: the agent's part (the same in every turn, so that providers can cache it), the
+    conversation so far, and the request."""
+    return [
+        {"role": "system", "content": part},
+        *said_before(turn, texts),
+        {"role": "user", "content": request},
+    ]
+
+
 def said_before(turn: Turn, texts: Texts) -> list[dict[str, Any]]:
     """The conversation's messages as a model is shown them, oldest first: answers without the lines that we put around
     them, and long ones cut at the end of a sentence, with a sign that they go on."""

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import Refused
 from core.turn import Turn
 from crews.contract import CrewDeps, CrewResult, CrewTask
-from crews.kickoff import kick_off
-from crews.opening import moment, said_before
+from crews.kickoff import answer_of
+from crews.opening import moment, opened
 from llm.messages import OnText, ToolCall
-from llm.offline import PROVIDER as OFFLINE
 from prompts.texts import Texts
 from tools.spec import ToolSpec
 
@@ -30,21 +28,15 @@ class Specialist:
 
     async def run(self, turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText | None) -> CrewResult:
         """Serve all tasks in one kickoff. A limit of the turn ends it with a sentence that says so."""
-        try:
-            text = await kick_off(
-                turn,
-                deps,
-                self.role,
-                opening=self._opening(turn, tasks, deps),
-                tools=self.tools,
-                playbook=_NeedsModel(deps.texts, turn.language),
-                on_text=on_text,
-            )
-            by_model = bool(turn.model_calls) and turn.model_calls[-1].provider != OFFLINE
-        except Refused as limit:
-            if limit.code not in ("turn_limit", "turn_stopped"):
-                raise
-            text, by_model = deps.texts.error(turn.language, limit), False
+        text, by_model = await answer_of(
+            turn,
+            deps,
+            self.role,
+            opening=self._opening(turn, tasks, deps),
+            tools=self.tools,
+            playbook=_NeedsModel(deps.texts, turn.language),
+            on_text=on_text,
+        )
         last = tasks[-1] if tasks else None
         intent = (last.base or last.intent) if last else None
         return CrewResult(
@@ -62,11 +54,7 @@ class Specialist:
             now=moment(turn),
             tasks=[task.text for task in tasks] or [turn.text],
         )
-        return [
-            {"role": "system", "content": deps.prompts.fill(self.prompt, turn.language).text},
-            *said_before(turn, deps.texts),
-            {"role": "user", "content": request},
-        ]
+        return opened(turn, deps.texts, deps.prompts.fill(self.prompt, turn.language).text, request)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -161,12 +161,24 @@ def main(name: str, build: Callable[[argparse.Namespace], Responder], *options: 
     asked = parser.parse_args()
     server = listen(asked.port) if asked.socket is None else socket.socket(fileno=asked.socket)
     simulator = SandboxHttp(name, build(asked))
+    serve(simulator.app, server)
+
+
+def serve(
+    app: Starlette,
+    server: socket.socket,
+    *,
+    lifespan: Literal["on", "off"] = "off",
+    ready: Callable[[], object] = lambda: None,
+) -> None:
+    """Serve a simulator until SIGTERM or SIGINT. Says on standard output, as one JSON line, where it listens;
+    `ready` is called when that is said."""
     config = uvicorn.Config(
-        simulator.app,
+        app,
         http=Abortable,
         ws="none",
         loop="asyncio",
-        lifespan="off",
+        lifespan=lifespan,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=1,
@@ -174,6 +186,7 @@ def main(name: str, build: Callable[[argparse.Namespace], Responder], *options: 
     url = f"http://127.0.0.1:{server.getsockname()[1]}"
     sys.stdout.write(json.dumps({"ready": True, "url": url, "pid": os.getpid()}) + "\n")
     sys.stdout.flush()
+    ready()
     uvicorn.Server(config).run(sockets=[server])
 
 

@@ -14,7 +14,7 @@ from business.crm.identity import KeyKind, key
 from business.crm.model import Company, Contact, Deal, Found, Stage, StageKind, Subject, Task
 from business.crm.service import Crm
 from core.errors import ArgumentsWrong, Refused
-from core.words import folded, squeezed
+from core.words import ORDINALS, folded, squeezed
 from tools.spec import ToolContext
 
 Kind = Literal["contact", "company", "deal", "task"]
@@ -30,17 +30,9 @@ _MOST_DEALS = 1_000  # the latest changed, among which a title is looked for
 _ID = re.compile(r"(con|com|deal|task)_[0-9a-f]{32}")
 _KIND_OF: dict[str, Kind] = {"con": "contact", "com": "company", "deal": "deal", "task": "task"}
 _SHOWN = frozenset({*_KIND_OF.values(), "candidate"})  # what a search found may be a record by now: by its name
+_SHORT_ENDS = {1: "st", 2: "nd", 3: "rd"}
 _ORDINALS = (
-    (r"primeir[ao]|first|primer[ao]?|1[ªºao]|1st", 1),
-    (r"segund[ao]|second|2[ªºao]|2nd", 2),
-    (r"terceir[ao]|third|tercer[ao]?|3[ªºao]|3rd", 3),
-    (r"quart[ao]|fourth|cuart[ao]|4[ªºao]|4th", 4),
-    (r"quint[ao]|fifth|5[ªºao]|5th", 5),
-    (r"sext[ao]|sixth|6[ªºao]|6th", 6),
-    (r"setim[ao]|seventh|septim[ao]|7[ªºao]|7th", 7),
-    (r"oitav[ao]|eighth|octav[ao]|8[ªºao]|8th", 8),
-    (r"non[ao]|ninth|noven[ao]|9[ªºao]|9th", 9),
-    (r"decim[ao]|tenth|10[ªºao]|10th", 10),
+    *((rf"{word}|{place}(?:[ªºao]|{_SHORT_ENDS.get(place, 'th')})", place) for word, place in ORDINALS.items()),
     (r"ultim[ao]|last", -1),
 )
 _SMALL_WORDS = frozenset("a o as os para pra pro com de da do to the of with for la el con en na no".split())

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from core.errors import Refused
 from core.turn import ToolRecord, Turn
 from crews.ads.playbook import AdsPlaybook, shown_objects
 from crews.ads.words import Words, of_kind
 from crews.contract import CrewDeps, CrewResult, CrewTask
-from crews.kickoff import kick_off
-from crews.opening import moment, said_before
+from crews.kickoff import answer_of
+from crews.opening import moment, opened
 from llm.messages import OnText
-from llm.offline import PROVIDER as OFFLINE
 from tools.ads import ADS_TOOLS
 
 ROLE = "ads_analyst"
@@ -23,14 +21,16 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
     """Serve all tasks in one kickoff. A limit of the turn ends it with what is there, said in the text."""
     words = Words(deps.texts, turn.language)
     playbook = AdsPlaybook(turn, tasks, words)
-    try:
-        text = await _kickoff(turn, tasks, deps, playbook, on_text)
-        by_model = bool(turn.model_calls) and turn.model_calls[-1].provider != OFFLINE
-    except Refused as limit:
-        if limit.code not in ("turn_limit", "turn_stopped"):
-            raise
-        so_far = playbook.text() if turn.results else ""
-        text, by_model = "\n\n".join(filter(None, [so_far, deps.texts.error(turn.language, limit)])), False
+    text, by_model = await answer_of(
+        turn,
+        deps,
+        ROLE,
+        opening=_opening(turn, tasks, deps),
+        tools=ADS_TOOLS,
+        playbook=playbook,
+        on_text=on_text,
+        so_far=lambda: playbook.text() if turn.results else "",
+    )
     turn.results[:] = turn.in_order()
     reports, shown = _reports(turn.results), _last(turn.results, "ads_report")
     asked = playbook.last_request()
@@ -53,26 +53,10 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
     )
 
 
-async def _kickoff(
-    turn: Turn, tasks: list[CrewTask], deps: CrewDeps, playbook: AdsPlaybook, on_text: OnText | None
-) -> str:
-    return await kick_off(
-        turn,
-        deps,
-        ROLE,
-        opening=_opening(turn, tasks, deps),
-        tools=ADS_TOOLS,
-        playbook=playbook,
-        on_text=on_text,
-    )
-
-
 def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str, Any]]:
-    """What a model is told: its part (the same in every turn, so that providers can cache it), the conversation so
-    far, and the request with what "it" and "the second" refer to."""
+    """What a model is told; with the request what "it" and "the second" refer to."""
     session = turn.session
     goes_on = any(task.intent in _CONTINUES for task in tasks)
-    system = deps.prompts.fill("ads_analyst", turn.language)
     request = deps.prompts.fill(
         "ads_request",
         turn.language,
@@ -83,8 +67,7 @@ def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str
         last_period=session.get("period") if goes_on else None,
         tasks=[task.text for task in tasks] or [turn.text],
     )
-    history = said_before(turn, deps.texts)
-    return [{"role": "system", "content": system.text}, *history, {"role": "user", "content": request.text}]
+    return opened(turn, deps.texts, deps.prompts.fill("ads_analyst", turn.language).text, request.text)
 
 
 # --- what the turn leaves behind ------------------------------------------------------------------

@@ -5,7 +5,6 @@ the reply. The playbook uses all of it; with a model, only the model's own sente
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from core import formats
 from core.door import Chart, Series, Table
 from core.money import Money
-from prompts.texts import Texts
+from crews.wording import Wording
 
 _MONEY = frozenset({"spend", "cost_per_result", "cpc", "cpm", "purchase_value"})
 _PERCENT = frozenset({"ctr"})
@@ -33,15 +32,8 @@ _DAYS = 7  # days without data that are listed
 _LEADERS = 3  # entities named in a sentence
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(Wording):
     """Writes figures and sentences in one language."""
-
-    texts: Texts
-    language: str
-
-    def say(self, key: str, /, **params: Any) -> str:
-        return self.texts.say(self.language, key, **params)
 
     def has(self, key: str) -> bool:
         return self.texts.has(key)

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from core.errors import Refused
 from core.turn import ToolRecord, Turn
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.crm.playbook import CrmPlaybook, focus_of, question_of
 from crews.crm.words import Words
-from crews.kickoff import kick_off
-from crews.opening import moment, said_before
+from crews.kickoff import answer_of
+from crews.opening import moment, opened
 from llm.messages import OnText
-from llm.offline import PROVIDER as OFFLINE
 from tools.crm import CRM_TOOLS, PENDING_IMPORT
 
 ROLE = "crm"
@@ -22,22 +20,16 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
     """Serve all tasks in one kickoff. A limit of the turn ends it with what is there, said in the text."""
     words = Words(deps.texts, turn.language)
     playbook = CrmPlaybook(turn, tasks, words)
-    try:
-        text = await kick_off(
-            turn,
-            deps,
-            ROLE,
-            opening=_opening(turn, tasks, deps),
-            tools=CRM_TOOLS,
-            playbook=playbook,
-            on_text=on_text,
-        )
-        by_model = bool(turn.model_calls) and turn.model_calls[-1].provider != OFFLINE
-    except Refused as limit:
-        if limit.code not in ("turn_limit", "turn_stopped"):
-            raise
-        so_far = playbook.text() if turn.results else ""
-        text, by_model = "\n\n".join(filter(None, [so_far, deps.texts.error(turn.language, limit)])), False
+    text, by_model = await answer_of(
+        turn,
+        deps,
+        ROLE,
+        opening=_opening(turn, tasks, deps),
+        tools=CRM_TOOLS,
+        playbook=playbook,
+        on_text=on_text,
+        so_far=lambda: playbook.text() if turn.results else "",
+    )
     turn.results[:] = turn.in_order()
     shown = _last_of_each(turn.results)
     return CrewResult(
@@ -51,8 +43,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
 
 
 def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str, Any]]:
-    """What a model is told: its part (the same in every turn, so that providers can cache it), the conversation so
-    far, and the request with what "it" and "the second" refer to."""
+    """What a model is told; with the request what "it" and "the second" refer to."""
     session = turn.session
     shown = [one for one in session.get("entities", []) if one.get("kind") in _KINDS]
     asked = [one for one in (session.get("open") or {}).get("candidates", []) if one.get("kind") in _KINDS]
@@ -65,9 +56,7 @@ def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str
         pending_list=(session.get(PENDING_IMPORT) or {}).get("name"),
         tasks=[task.text for task in tasks] or [turn.text],
     )
-    system = deps.prompts.fill("crm_agent", turn.language)
-    history = said_before(turn, deps.texts)
-    return [{"role": "system", "content": system.text}, *history, {"role": "user", "content": request.text}]
+    return opened(turn, deps.texts, deps.prompts.fill("crm_agent", turn.language).text, request.text)
 
 
 def _last_of_each(records: list[ToolRecord]) -> list[ToolRecord]:

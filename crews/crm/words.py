@@ -3,7 +3,6 @@
 Nothing here adds up or guesses: what is written stands in a tool result. Unknown is said to be unknown.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from core.door import Table, View
 from core.errors import ArgumentsWrong
 from core.money import Money
 from core.turn import ToolRecord
+from crews.wording import Wording
 from prompts.texts import Texts
 
 _ENTRIES = 5  # of a timeline, in the text; the page of the record has more
@@ -20,18 +20,8 @@ _DEALS = 20  # of the board, in a table
 _LINES = 5  # of a list that is brought in, with what is wrong with them
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(Wording):
     """Writes results in one language."""
-
-    texts: Texts
-    language: str
-
-    def say(self, key: str, /, **params: Any) -> str:
-        return self.texts.say(self.language, key, **params)
-
-    def error(self, record: ToolRecord) -> str:
-        return self.texts.error(self.language, ArgumentsWrong(record.error or "unnamed", **record.error_params))
 
     # --- values -----------------------------------------------------------------------------
 

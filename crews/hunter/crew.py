@@ -6,15 +6,13 @@ The three other agents of the hunt (LinkedIn, Google, social networks) work insi
 
 from typing import Any
 
-from core.errors import Refused
 from core.turn import ToolRecord, Turn
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.hunter.playbook import HunterPlaybook, entity
 from crews.hunter.words import HunterWords, claims_of_sending, without
-from crews.kickoff import kick_off
-from crews.opening import moment, said_before
+from crews.kickoff import answer_of
+from crews.opening import moment, opened
 from llm.messages import OnText
-from llm.offline import PROVIDER as OFFLINE
 from tools.prospecting import PROSPECTING_TOOLS
 from tools.prospecting_results import MOST_ROWS
 
@@ -26,22 +24,16 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
     """Serve all tasks in one kickoff. A limit of the turn ends it with what is there, said in the text."""
     words = HunterWords(deps.texts, turn.language)
     playbook = HunterPlaybook(turn, tasks, words)
-    try:
-        text = await kick_off(
-            turn,
-            deps,
-            ROLE,
-            opening=_opening(turn, tasks, deps),
-            tools=PROSPECTING_TOOLS,
-            playbook=playbook,
-            on_text=on_text,
-        )
-        by_model = bool(turn.model_calls) and turn.model_calls[-1].provider != OFFLINE
-    except Refused as limit:
-        if limit.code not in ("turn_limit", "turn_stopped"):
-            raise
-        so_far = playbook.text() if turn.results else ""
-        text, by_model = "\n\n".join(filter(None, [so_far, deps.texts.error(turn.language, limit)])), False
+    text, by_model = await answer_of(
+        turn,
+        deps,
+        ROLE,
+        opening=_opening(turn, tasks, deps),
+        tools=PROSPECTING_TOOLS,
+        playbook=playbook,
+        on_text=on_text,
+        so_far=lambda: playbook.text() if turn.results else "",
+    )
     if by_model and (untrue := claims_of_sending(text)):
         text = f"{without(text, untrue)}\n\n{words.say('hunter.not_sent')}".strip()
     lists = [record.result for record in turn.results if record.name in _LISTS and record.result is not None]
@@ -64,8 +56,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
 
 
 def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str, Any]]:
-    """What a model is told: its part (the same in every turn, so that providers can cache it), the conversation so
-    far, and the request with what "the third" and "that one" refer to."""
+    """What a model is told; with the request what "the third" and "that one" refer to."""
     session = turn.session
     hunt = session.get("hunt") or {}
     request = deps.prompts.fill(
@@ -79,12 +70,7 @@ def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str
         proposals=session.get("proposals", []),
         tasks=[task.text for task in tasks] or [turn.text],
     )
-    system = deps.prompts.fill("hunter", turn.language)
-    return [
-        {"role": "system", "content": system.text},
-        *said_before(turn, deps.texts),
-        {"role": "user", "content": request.text},
-    ]
+    return opened(turn, deps.texts, deps.prompts.fill("hunter", turn.language).text, request.text)
 
 
 # --- what the turn leaves behind ------------------------------------------------------------------

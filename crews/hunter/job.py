@@ -104,6 +104,7 @@ class Hunts:
         open_sources: OpenSources,
         conversations: Conversations,
         texts: Texts,
+        leads: Leads,
         *,
         scouts: Scouts | None = None,
         likeness: Likeness | None = None,
@@ -126,7 +127,7 @@ class Hunts:
         self._web = web or WebQuota(db, clock)
         self._unsay = unsay or _nothing_said
         self._withdraw = withdraw or _nothing_said
-        self.leads = Leads(db, crm, searches, texts)
+        self.leads = leads
         self._here: dict[str, asyncio.Task[None]] = {}
 
     # --- by a person ------------------------------------------------------------------------------

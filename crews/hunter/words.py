@@ -6,17 +6,14 @@ sentences replace the sentences.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from core import formats
 from core.door import Table
-from core.errors import ArgumentsWrong
 from core.money import Money
-from core.turn import ToolRecord
-from prompts.texts import Texts
+from crews.wording import Wording
 
 _LEFT_OUT = 5
 """Reasons for leaving companies out that are listed."""
@@ -26,18 +23,8 @@ _REASONS = 2
 """Reasons in a row of a table."""
 
 
-@dataclass(frozen=True)
-class HunterWords:
+class HunterWords(Wording):
     """Writes in one language."""
-
-    texts: Texts
-    language: str
-
-    def say(self, key: str, /, **params: Any) -> str:
-        return self.texts.say(self.language, key, **params)
-
-    def error(self, record: ToolRecord) -> str:
-        return self.texts.error(self.language, ArgumentsWrong(record.error or "unnamed", **record.error_params))
 
     # --- a search ---------------------------------------------------------------------------------
 

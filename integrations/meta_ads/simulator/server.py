@@ -15,7 +15,6 @@ import json
 import os
 import re
 import socket
-import sys
 import threading
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -23,19 +22,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core.clock import Clock, FixedClock
+from integrations import sandbox_http
 from integrations.meta_ads.simulator import world
 from integrations.meta_ads.simulator.graph import Graph
 from integrations.meta_ads.simulator.state import ZONE, State
 from integrations.meta_ads.simulator.wire import Answer, GraphFault, new_trace
 from integrations.meta_ads.simulator.world import NOTHING, as_record
-from integrations.sandbox_http import Abortable, Cut, Lost, faults_wanted
+from integrations.sandbox_http import Cut, Lost, faults_wanted
 
 
 @dataclass
@@ -255,22 +254,9 @@ class Simulator:
 
 
 def serve(simulator: Simulator, server: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT. Says on standard output, as one JSON line, where it listens."""
-    config = uvicorn.Config(
-        simulator.app,
-        http=Abortable,
-        ws="none",
-        loop="asyncio",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=1,
-    )
-    address = f"http://127.0.0.1:{server.getsockname()[1]}"
-    sys.stdout.write(json.dumps({"ready": True, "url": address, "pid": os.getpid()}) + "\n")
-    sys.stdout.flush()
-    threading.Thread(target=simulator.warm, daemon=True).start()
-    uvicorn.Server(config).run(sockets=[server])
+    """Serve until SIGTERM or SIGINT, as sandbox_http.serve does; the world's figures are worked out meanwhile."""
+    warming = threading.Thread(target=simulator.warm, daemon=True)
+    sandbox_http.serve(simulator.app, server, ready=warming.start)
     simulator.state.close()
 
 

@@ -4,8 +4,8 @@ import argparse
 import socket
 from pathlib import Path
 
-from integrations.sandbox_http import listen
-from integrations.whatsapp_cloud.simulator.server import Simulator, serve
+from integrations.sandbox_http import listen, serve
+from integrations.whatsapp_cloud.simulator.server import Simulator
 from integrations.whatsapp_cloud.simulator.state import State
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--socket", type=int, help="file descriptor of a listening socket handed over by the parent")
     asked = parser.parse_args()
     server = listen(asked.port) if asked.socket is None else socket.socket(fileno=asked.socket)
-    serve(Simulator(State(asked.dir)), server)
+    serve(Simulator(State(asked.dir)).app, server, lifespan="on")
 
 
 if __name__ == "__main__":

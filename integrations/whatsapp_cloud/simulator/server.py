@@ -24,20 +24,17 @@ import contextlib
 import json
 import os
 import re
-import socket
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from integrations.sandbox_http import Abortable, Cut, Lost, faults_wanted
+from integrations.sandbox_http import Cut, Lost, faults_wanted
 from integrations.whatsapp_cloud.simulator.courier import Config, Courier, whole
 from integrations.whatsapp_cloud.simulator.graph import Answer, Call, Graph, error, form
 from integrations.whatsapp_cloud.simulator.phone import Phones, account_of
@@ -272,24 +269,6 @@ class Simulator:
 
     def _shown(self, chat: Chat) -> dict[str, Any]:
         return asdict(chat) | {"status": chat.status}
-
-
-def serve(simulator: Simulator, server: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT. Says on standard output, as one JSON line, where it listens."""
-    config = uvicorn.Config(
-        simulator.app,
-        http=Abortable,
-        ws="none",
-        loop="asyncio",
-        lifespan="on",
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=1,
-    )
-    address = f"http://127.0.0.1:{server.getsockname()[1]}"
-    sys.stdout.write(json.dumps({"ready": True, "url": address, "pid": os.getpid()}) + "\n")
-    sys.stdout.flush()
-    uvicorn.Server(config).run(sockets=[server])
 
 
 def _control(act: Callable[[dict[str, Any]], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:

@@ -37,6 +37,7 @@ from integrations.web_search.simulator import launch as search_launch
 from prompts.texts import Texts
 from tests.conftest import Tenants
 from tests.integrations.sandbox import Control
+from tools.leads import Leads
 
 SAID = "ache 20 escritórios de arquitetura em Campinas com mais de 3 anos"
 
@@ -122,7 +123,7 @@ class Desk:
 
         return Hunts(
             self.db, self.clock, self.jobs, self.people, self.searches, self.work, self.crm, opened,
-            self.conversations, self.texts, web=self.web, **more,
+            self.conversations, self.texts, Leads(self.db, self.crm, self.searches, self.texts), web=self.web, **more,
         )  # fmt: skip
 
     def profile(self, sentence: str = SAID) -> IdealCustomer:

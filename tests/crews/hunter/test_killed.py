@@ -33,6 +33,7 @@ from crews.hunter.job import JOB, Hunts
 from integrations.minha_receita.client import MinhaReceita
 from integrations.web_search.build import sandbox_search
 from prompts.texts import Texts
+from tools.leads import Leads
 
 async def main(dsn, now, registry, search):
     clock, db, jobs = FixedClock(datetime.fromisoformat(now)), Database(dsn), Jobs(dsn)
@@ -44,8 +45,9 @@ async def main(dsn, now, registry, search):
                           sandbox_search(search, http, clock), None, sandbox=True)
         async def opened():
             return sources
-        hunts = Hunts(db, clock, jobs, People(db, clock, sandbox=True), Searches(db, clock, permissions),
-                      Work(db, clock), Crm(db, clock, permissions), opened, Conversations(db, clock), Texts.load())
+        searches, crm, texts = Searches(db, clock, permissions), Crm(db, clock, permissions), Texts.load()
+        hunts = Hunts(db, clock, jobs, People(db, clock, sandbox=True), searches, Work(db, clock), crm, opened,
+                      Conversations(db, clock), texts, Leads(db, crm, searches, texts))
         jobs.task(JOB, hunts.run)
         await jobs.open()
         await jobs.run_worker(asyncio.Event())
