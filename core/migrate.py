@@ -22,6 +22,7 @@ ROLES = {
     "mutirao_owner": "owns the tables",
     "mutirao_app": "is what the application works as",
     "mutirao_login": "owns the functions that look across tenants",
+    "mutirao_intake": "puts what webhooks bring into the inbox, and can do nothing else",
 }
 
 
@@ -81,10 +82,15 @@ def _roles(conn: "psycopg.Connection[Any]", login: str) -> None:
     grants = [("mutirao_owner", me), ("mutirao_login", "mutirao_owner")]
     if login != "mutirao_app":
         grants.append(("mutirao_app", login))
+    grants.append(("mutirao_intake", login))
     for role, member in grants:
         known = role in have and (member in have or member in (me, login))
         if not known or not _one(conn, "SELECT pg_has_role(%s, %s, %s)", [member, role, may_set]):
-            inherit = " WITH INHERIT FALSE, SET TRUE" if may_set == "SET" and role == "mutirao_login" else ""
+            inherit = (
+                " WITH INHERIT FALSE, SET TRUE"
+                if may_set == "SET" and role in ("mutirao_login", "mutirao_intake")
+                else ""
+            )
             wanted.append(f'GRANT {role} TO "{member}"{inherit}')
     right = "SELECT has_schema_privilege('mutirao_owner', 'public', 'CREATE WITH GRANT OPTION')"
     if "mutirao_owner" not in have or not _one(conn, right):
