@@ -37,7 +37,8 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
     if by_model and (untrue := claims_of_sending(text)):
         text = f"{without(text, untrue)}\n\n{words.say('hunter.not_sent')}".strip()
     lists = [record.result for record in turn.results if record.name in _LISTS and record.result is not None]
-    tables = words.company_table(lists[-1]) if lists and (by_model or playbook.shows_companies()) else []
+    listed = by_model or playbook.shows_companies()
+    tables = words.company_table(lists[-1]) if lists and listed else []
     for record in turn.results:
         if record.result is None:
             continue
@@ -51,7 +52,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         reworded=playbook.results_in_words,
         footer=words.footer(lists),
         tables=tables,
-        session=_session(turn, playbook),
+        session=_session(turn, playbook, listed),
     )
 
 
@@ -76,9 +77,9 @@ def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str
 # --- what the turn leaves behind ------------------------------------------------------------------
 
 
-def _session(turn: Turn, playbook: HunterPlaybook) -> dict[str, Any]:
+def _session(turn: Turn, playbook: HunterPlaybook, listed: bool) -> dict[str, Any]:
     """What the next turn needs: the last list in the order shown, the company spoken of, the last wish, what was asked
-    back, and what a follow-up follows."""
+    back, and what a follow-up follows. What was only looked up (not `listed`) is no list that a number could mean."""
     session: dict[str, Any] = {"last_crew": "hunter", "last_intent": playbook.last_intent()}
     session["open"] = playbook.open_question()
     for record in turn.results:
@@ -86,7 +87,7 @@ def _session(turn: Turn, playbook: HunterPlaybook) -> dict[str, Any]:
             continue
         if record.name == "find_companies":
             session["hunt"] = _hunt(record.result)
-        if record.name in _LISTS and record.result["companies"]:
+        if listed and record.name in _LISTS and record.result["companies"]:
             session["entities"] = [entity(row) for row in record.result["companies"]][:MOST_ROWS]
             session["focus"], session["spoken_of"] = None, []
         company = record.result.get("company") if record.name in ("explain_score", "decide_company") else None

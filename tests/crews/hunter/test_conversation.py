@@ -257,6 +257,7 @@ async def test_a_question_a_no_a_condition_and_an_exception_decide_nothing_and_w
         acted = {record.name for record in talk.turn.results} - {"explain_score", "companies_found"}
         assert (acted, told in said) == (set(), True), (text, acted, said)
         assert talk.session["open"] is None
+        assert [one["id"] for one in talk.session["entities"]] == [row["id"] for row in found], "the list that is seen"
     states = [(await desk.searches.candidate(talk.who, row["id"])).state.value for row in found]
     assert states == [row["state"] for row in found]
     assert await talk.approvals.list(talk.who, state=ProposalState.PENDING) == []
