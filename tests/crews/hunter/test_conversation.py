@@ -83,7 +83,7 @@ class Conversation:
         while not isinstance(step := playbook.next_step(), str):
             for call in step:
                 await self.runner.call(turn, call.name, call.arguments)
-        self.session |= _session(turn, playbook) | {"last_text": text}
+        self.session |= _session(turn, playbook, playbook.shows_companies()) | {"last_text": text}
         return step
 
     def result(self, tool: str) -> dict[str, Any]:
