@@ -1,0 +1,129 @@
+"""Meetings with people outside: which times are free, one meeting for each host and time, moved and cancelled.
+
+Two calendars keep to `Calendar`: the house's own (`house_calendar.py`), and the same with a host's Google Calendar
+behind it (`google_calendar.py`). Whoever offers times asks `free` and says them in the guest's zone (`Slot.local`);
+whoever books hands in a `key`, so that a booking that is said twice is one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from zoneinfo import ZoneInfo
+
+State = Literal["booked", "cancelled"]
+
+STEP_MINUTES = 5
+"""Meetings begin and end on multiples of it: each step of a host's time is one row that exists once."""
+MOST_MINUTES = 240
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A time that is free, in UTC. `host_id`: whose; None is the house's common line."""
+
+    starts_at: datetime
+    ends_at: datetime
+    host_id: str | None = None
+
+    def local(self, zone: str) -> datetime:
+        """When it begins by the clock of `zone` (an IANA name)."""
+        return self.starts_at.astimezone(ZoneInfo(zone))
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Whom it is with. What is known of them: ids of the CRM and of the conversation, an e-mail address for the
+    invitation, the zone whose clock is theirs."""
+
+    name: str
+    zone: str = "America/Sao_Paulo"
+    contact_id: str | None = None
+    company_id: str | None = None
+    deal_id: str | None = None
+    chat_id: str | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True)
+class Appointment:
+    """Moments in UTC. `link`: where to meet online, "" for none; `external_id`: of the outside calendar's event."""
+
+    id: str
+    tenant_id: str
+    title: str
+    starts_at: datetime
+    ends_at: datetime
+    guest: Guest
+    host_id: str | None
+    state: State
+    link: str = ""
+    external_id: str | None = None
+    reason: str = ""
+    """Why it was cancelled, in the words of who did."""
+
+    def local(self, zone: str | None = None) -> datetime:
+        """When it begins by the guest's clock, or that of `zone`."""
+        return self.starts_at.astimezone(ZoneInfo(zone or self.guest.zone))
+
+
+class Calendar(Protocol):
+    async def free(
+        self,
+        tenant_id: str,
+        *,
+        since: datetime,
+        until: datetime,
+        host_id: str | None = None,
+        zone: str = "America/Sao_Paulo",
+        minutes: int = 30,
+        most: int = 6,
+    ) -> list[Slot]:
+        """Up to `most` free times of `minutes` between the two moments (aware, at most 31 days apart), the earliest
+        first and spread over days and halves of days: within the house's hours, no holiday, not sooner than the notice
+        that the house needs, and between 8:00 and 20:00 by the guest's clock (`zone`).
+
+        ArgumentsWrong: calendar_span (most, in days), calendar_minutes (step, most). Unavailable: the outside calendar
+        cannot be asked.
+        """
+        ...
+
+    async def book(
+        self,
+        tenant_id: str,
+        starts_at: datetime,
+        *,
+        guest: Guest,
+        title: str,
+        key: str,
+        host_id: str | None = None,
+        minutes: int = 30,
+    ) -> Appointment:
+        """The meeting, once: the same `key` again gives the same meeting, whatever else is said.
+
+        Refused: calendar_taken, calendar_closed (outside the house's hours), calendar_past. ArgumentsWrong as for
+        `free`. Unavailable: the outside calendar took nothing, and nothing is booked.
+        """
+        ...
+
+    async def move(self, tenant_id: str, appointment_id: str, starts_at: datetime) -> Appointment:
+        """To another time, as long as it was. The old time stays theirs when the new one cannot be.
+
+        Refused: calendar_unknown, calendar_cancelled, and those of `book`.
+        """
+        ...
+
+    async def cancel(self, tenant_id: str, appointment_id: str, reason: str = "") -> Appointment:
+        """The time is free again; a cancelled one stays cancelled. Refused("calendar_unknown")."""
+        ...
+
+    async def coming(
+        self,
+        tenant_id: str,
+        *,
+        contact_id: str | None = None,
+        chat_id: str | None = None,
+        host_id: str | None = None,
+    ) -> Sequence[Appointment]:
+        """Meetings that are booked and not over, the next first, of all that is asked for together."""
+        ...
