@@ -141,6 +141,7 @@ class Graph:
                 self._state.note("status", id=one.id, status="read", at=self._phones.now().timestamp(), code=None)
         if "typing_indicator" in body:
             self._state.typing[account.number_id, chat.contact] = self._phones.now().timestamp() + TYPING_SECONDS
+            self._state.touch()
         return Answer(200, {"success": True})
 
     # --- media --------------------------------------------------------------------------------

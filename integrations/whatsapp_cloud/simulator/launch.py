@@ -6,6 +6,7 @@ from pathlib import Path
 from core.processes import SharedServer
 from integrations import sandbox_http
 from integrations.sandbox_http import Launched
+from integrations.whatsapp_cloud.simulator.state import made_secrets
 
 _MODULE = "integrations.whatsapp_cloud.simulator"
 
@@ -31,5 +32,5 @@ def start(folder: Path) -> Launched:
 
 
 def secrets_of(folder: Path) -> Secrets:
-    """The secrets of a simulator that has been started in `folder`. OSError when none has."""
-    return Secrets(*((folder / name).read_text().strip() for name in ("token", "app_secret", "verify_token")))
+    """The secrets of the simulator of `folder`, whether it runs or not; made when it has never been started."""
+    return Secrets(*made_secrets(folder))

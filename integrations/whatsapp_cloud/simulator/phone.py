@@ -2,15 +2,19 @@
 
 import base64
 import binascii
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from integrations.whatsapp_cloud.simulator.courier import Config, Courier
 from integrations.whatsapp_cloud.simulator.state import ACCOUNTS, Account, Chat, Contact, State, new_wamid
+from integrations.whatsapp_cloud.simulator.voice import voice_note
 
 MEDIA = ("image", "video", "audio", "document", "sticker")
+LINES = ("on", "airplane", "off")
 _STATUSES = ("sent", "delivered", "read")
+_VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 TITLES = {
     131047: "Re-engagement message",
     131026: "Message undeliverable",
@@ -38,13 +42,16 @@ class Phones:
     def write(self, asked: dict[str, Any]) -> Chat:
         """A contact writes: {"from", "name"?, "number_id"?, "type", <type>: {…}, "context"?, "referral"?}.
 
-        Media may carry {"content": base64, "mime_type", …}. ValueError when that cannot be a message.
+        Media may carry {"content": base64, "mime_type", …}. A phone without a connection keeps it until it has one.
+        ValueError when that cannot be a message, or the phone is off.
         """
         account = account_of(str(asked.get("number_id") or ACCOUNTS[0].number_id))
         kind = asked.get("type")
         if not isinstance(kind, str) or not isinstance(asked.get("from"), str):
             raise ValueError("from and type are needed")
         contact = self._state.contact(asked["from"], str(asked.get("name") or ""))
+        if contact.line == "off":
+            raise ValueError("the phone is off")
         body: dict[str, Any] = {"type": kind}
         if kind in asked:
             body[kind] = self._with_media(asked[kind], account) if kind in MEDIA else asked[kind]
@@ -57,9 +64,52 @@ class Phones:
         )
         if isinstance(context, dict):
             chat.reply_to = context.get("id")
+        chat.held = contact.line != "on"
         self._state.note("chat", chat=asdict(chat))
-        self._courier.post(account.waba_id, "messages", self.incoming(account, contact, [chat]))
-        return chat
+        if not chat.held:
+            self._courier.post(account.waba_id, "messages", self.incoming(account, contact, [chat]))
+        return self._state.chats[chat.id]
+
+    def meet(self, told: str, name: str) -> Contact:
+        """A contact that shall be there, called so."""
+        return self._state.contact(told, name)
+
+    def switch(self, wa_id: str, line: str) -> None:
+        """The phone is switched off or on, or loses its connection. ValueError for another `line` than LINES.
+
+        What we sent meanwhile is delivered when it is back, and what it wrote meanwhile leaves, both in their order.
+        """
+        if line not in LINES:
+            raise ValueError(f"a phone is {', '.join(LINES)}")
+        contact = self._state.contacts[wa_id]
+        self._state.note("contact", contact=asdict(contact) | {"line": line})
+        if line != "on":
+            return
+        contact = self._state.contacts[wa_id]
+        for account in ACCOUNTS:
+            for chat in list(self._state.thread(account.number_id, wa_id)):
+                if chat.held:
+                    self._state.note("left", id=chat.id)
+                    self._courier.post(account.waba_id, "messages", self.incoming(account, contact, [chat]))
+                elif self._waits_for(chat) and self._config.statuses != "sent":
+                    self.status(chat, "delivered")
+
+    @staticmethod
+    def _waits_for(chat: Chat) -> bool:
+        """Whether a message of ours is on its way to a phone."""
+        return chat.direction == "out" and chat.status == "sent" and chat.body["type"] != "reaction"
+
+    def move(self, number_id: str, wa_id: str, to: str) -> Contact:
+        """The contact goes on with another number; WhatsApp tells by a system message of the old one."""
+        account, old = account_of(number_id), self._state.contacts[wa_id]
+        digits = to.lstrip("+")
+        if not re.fullmatch(r"[1-9][0-9]{6,14}", digits) or self._state.find(digits) is not None:
+            raise ValueError("the new number must be one with country code that nobody has")
+        fresh = self._state.contact(digits, old.name)
+        told = f"{old.name} changed from {old.phone} to {fresh.phone}"
+        system = {"body": told, "type": "user_changed_number", "wa_id": fresh.wa_id, "user_id": fresh.user_id}
+        self.write({"from": old.phone, "number_id": account.number_id, "type": "system", "system": system})
+        return fresh
 
     def incoming(self, account: Account, contact: Contact, chats: list[Chat]) -> dict[str, Any]:
         """The value of a change with messages of one contact."""
@@ -71,7 +121,9 @@ class Phones:
         return self._value(account) | {"contacts": [self._named(contact)], "messages": written}
 
     def read(self, number_id: str, wa_id: str) -> int:
-        """The contact opens the chat: everything delivered becomes read. How many did."""
+        """The contact opens the chat: everything delivered becomes read. How many did; none without a connection."""
+        if self._state.contacts[wa_id].line != "on":
+            return 0
         opened = [
             one
             for one in self._state.thread(number_id, wa_id)
@@ -117,7 +169,8 @@ class Phones:
         if code is not None:
             self.status(chat, "failed", code)
         elif self._config.statuses != "none":
-            last = "sent" if chat.body["type"] == "reaction" else self._config.statuses
+            away = self._state.contacts[chat.contact].line != "on"
+            last = "sent" if away or chat.body["type"] == "reaction" else self._config.statuses
             for status in _STATUSES[: _STATUSES.index(last) + 1]:
                 self.status(chat, status)
 
@@ -143,6 +196,28 @@ class Phones:
         if self._config.identity != "phone":
             value["contacts"] = [self._named(contact)]
         self._courier.post(account.waba_id, "messages", value)
+
+    def seen(self, chat: Chat) -> dict[str, Any] | None:
+        """A template as the phone shows it: {"header", "media", "body", "footer", "buttons"}; None for all else."""
+        if chat.body["type"] != "template":
+            return None
+        asked = chat.body["template"]
+        found = self._state.template(account_of(chat.number_id).waba_id, asked["name"], asked["language"]["code"])
+        parts = {str(one["type"]).upper(): one for one in (found or {}).get("components", ())}
+        given = {str(one["type"]).upper(): one for one in asked.get("components", ()) if "index" not in one}
+        values = {kind: given.get(kind, {}).get("parameters", []) for kind in ("HEADER", "BODY")}
+        media = next((one for one in values["HEADER"] if one["type"] != "text"), None)
+        return {
+            "header": _filled(parts.get("HEADER", {}), values["HEADER"]),
+            "media": {"kind": media["type"], **media[media["type"]]} if media else None,
+            "body": _filled(parts.get("BODY", {}), values["BODY"]),
+            "footer": str(parts.get("FOOTER", {}).get("text", "")),
+            "buttons": [
+                {"kind": str(one["type"]).lower(), "text": one["text"], "url": one.get("url"), "payload": payload}
+                for place, one in enumerate(parts.get("BUTTONS", {}).get("buttons", ()))
+                for payload in [_payload(asked, place) or one["text"]]
+            ],
+        }
 
     def _category(self, account: Account, chat: Chat) -> str:
         if chat.body["type"] != "template":
@@ -175,10 +250,26 @@ class Phones:
         except (binascii.Error, TypeError):
             raise ValueError("content must be base64") from None
         mime = str(asked.get("mime_type") or "application/octet-stream")
+        if mime.startswith(("audio/webm", "video/webm")):
+            content, mime = voice_note(content), "audio/ogg; codecs=opus"
         record = self._state.keep_media(content, mime, account.number_id)
         more = {name: value for name, value in asked.items() if name != "content"}
         sha256 = base64.b64encode(bytes.fromhex(record["sha256"])).decode()  # webhooks say it in base64
         return more | {"id": record["id"], "mime_type": mime, "sha256": sha256}
+
+
+def _filled(part: dict[str, Any], values: list[dict[str, Any]]) -> str:
+    """The text of a template's part with its variables, by position or by name."""
+    named = {str(one.get("parameter_name") or place): str(one.get("text", "")) for place, one in enumerate(values, 1)}
+    return _VARIABLE.sub(lambda match: named.get(match[1], match[0]), str(part.get("text") or ""))
+
+
+def _payload(asked: dict[str, Any], place: int) -> str:
+    """What a quick reply of a template brings back, when the sender chose it."""
+    for one in asked.get("components", ()):
+        if str(one["type"]).upper() == "BUTTON" and str(one.get("index")) == str(place):
+            return str(one["parameters"][0].get("payload", ""))
+    return ""
 
 
 def account_of(number_id: str) -> Account:

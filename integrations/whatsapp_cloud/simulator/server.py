@@ -11,10 +11,13 @@ GET  /__hooks      {"pending", "taken", "refused", "last_status"}: webhooks wait
 POST /__settle     {"seconds"?}: wait until no webhook waits
 POST /__deliver    {"body" (text) or "entries", "signature"?, "content_type"?, "copies"?, "at_once"?}: post this, now;
                    answers {"statuses"}. "signature": "right", null for none, or the header's value
-POST /__phone/write | read | prefer | echo   what a contact does; see `phone.Phones`
+POST /__phone/write | read | prefer | echo | meet | switch | move | play   what a contact does; see `phone.Phones`
+                   and `leads.Leads`
 POST /__status     {"id", "status", "code"?}: one more status of a message, in any order
 GET  /__phone/thread   ?number_id=&contact=: both sides of a chat, with statuses and until when we are typing
-GET  /__phone/threads  the chats of a number
+GET  /__phone/threads  ?number_id=: the chats of a number
+GET  /__phone/view     ?number_id=&contact=&since=V&seconds=S: both of the above and the courier's state, as soon as
+                   something is newer than V, or after S seconds
 GET  /__phone/media    ?id=: a media object, for the phone in the browser
 POST /__template   {"waba_id", "name", "language", "event", "reason"?}: Meta decides about a template
 """
@@ -38,7 +41,7 @@ from integrations.sandbox_http import Cut, Lost, faults_wanted
 from integrations.whatsapp_cloud.simulator.courier import Config, Courier, whole
 from integrations.whatsapp_cloud.simulator.graph import Answer, Call, Graph, error, form
 from integrations.whatsapp_cloud.simulator.phone import Phones, account_of
-from integrations.whatsapp_cloud.simulator.state import ACCOUNTS, Chat, State
+from integrations.whatsapp_cloud.simulator.state import ACCOUNTS, Chat, Contact, State
 
 KINDS = ("error", "html", "cut", "hang", "drop", "slow", "lost", "hang_after", "status")
 
@@ -99,6 +102,7 @@ class Simulator:
                 Route("/__template", _control(self._template), methods=["POST"]),
                 Route("/__phone/thread", self._thread),
                 Route("/__phone/threads", self._threads),
+                Route("/__phone/view", self._view),
                 Route("/__phone/media", self._media),
                 Route("/__phone/{what}", _control(self._phone), methods=["POST"]),
                 Route("/{path:path}", self._graph, methods=["GET", "POST", "DELETE"]),
@@ -230,6 +234,8 @@ class Simulator:
         what = asked.pop("what")
         if what == "write":
             return self._shown(self.phones.write(asked))
+        if what == "meet":
+            return asdict(self.phones.meet(str(asked["contact"]), str(asked.get("name") or "")))
         number_id = str(asked.get("number_id") or ACCOUNTS[0].number_id)
         account_of(number_id)
         contact = self.state.contact(str(asked["contact"])).wa_id
@@ -238,6 +244,11 @@ class Simulator:
         if what == "prefer":
             self.phones.prefer(number_id, contact, str(asked["value"]))
             return {"ok": True}
+        if what == "switch":
+            self.phones.switch(contact, str(asked["line"]))
+            return {"ok": True}
+        if what == "move":
+            return asdict(self.phones.move(number_id, contact, str(asked["to"])))
         if what == "echo":
             return self._shown(self.phones.echo(number_id, contact, str(asked["text"])))
         raise ValueError(f"a phone cannot {what}")
@@ -247,18 +258,40 @@ class Simulator:
         contact = self.state.find(request.query_params.get("contact", ""))
         if contact is None:
             return _json({"error": "nobody has written from there or been written to"}, 404)
+        return _json(self._both_sides(number_id, contact))
+
+    def _both_sides(self, number_id: str, contact: Contact) -> dict[str, Any]:
         shown = [self._shown(one) for one in self.state.thread(number_id, contact.wa_id)]
-        typing = self.state.typing.get((number_id, contact.wa_id), 0.0)
-        return _json({"contact": asdict(contact), "typing": typing > self.phones.now().timestamp(), "messages": shown})
+        until = self.state.typing.get((number_id, contact.wa_id), 0.0) - self.phones.now().timestamp()
+        return {"contact": asdict(contact), "typing": until > 0, "typing_for": max(until, 0.0), "messages": shown}
 
     async def _threads(self, request: Request) -> Response:
         number_id = request.query_params.get("number_id", ACCOUNTS[0].number_id)
+        return _json({"threads": self._rows(number_id)})
+
+    def _rows(self, number_id: str) -> list[dict[str, Any]]:
         last: dict[str, Chat] = {}
         for one in self.state.chats.values():
             if one.number_id == number_id:
                 last[one.contact] = one
         rows = [asdict(self.state.contacts[wa_id]) | {"last": self._shown(one)} for wa_id, one in last.items()]
-        return _json({"threads": sorted(rows, key=lambda row: -row["last"]["at"])})
+        return sorted(rows, key=lambda row: -row["last"]["at"])
+
+    async def _view(self, request: Request) -> Response:
+        asked = request.query_params
+        since, seconds = _whole_number(asked.get("since", "")), _whole_number(asked.get("seconds", ""))
+        await self.state.newer(since, min(seconds, 25))
+        number_id = asked.get("number_id", ACCOUNTS[0].number_id)
+        contact = self.state.find(asked["contact"]) if asked.get("contact") else None
+        hooks = {"pending": self.courier.pending, "refused": self.courier.refused, "callback": self.state.callback}
+        return _json(
+            {
+                "version": self.state.version,
+                "threads": self._rows(number_id),
+                "thread": self._both_sides(number_id, contact) if contact else None,
+                "hooks": hooks,
+            }
+        )
 
     async def _media(self, request: Request) -> Response:
         found = self.state.media.get(request.query_params.get("id", ""))
@@ -268,7 +301,11 @@ class Simulator:
         return Response(self.state.media_content(found["id"]), 200, safe, media_type=found["mime_type"])
 
     def _shown(self, chat: Chat) -> dict[str, Any]:
-        return asdict(chat) | {"status": chat.status}
+        return asdict(chat) | {"status": chat.status, "seen": self.phones.seen(chat)}
+
+
+def _whole_number(told: str) -> int:
+    return int(told) if told.isdecimal() and len(told) < 16 else 0
 
 
 def _control(act: Callable[[dict[str, Any]], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:

@@ -5,12 +5,13 @@ of tests that kill processes. `journal.jsonl` has what came of it, and is read a
 never happened.
 """
 
+import asyncio
 import hashlib
 import json
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -113,6 +114,8 @@ class Chat:
     statuses: list[list[Any]] = field(default_factory=list)
     """[status, seconds, code of the error or None], in the order in which they came about."""
     reply_to: str | None = None
+    held: bool = False
+    """Written on a phone without a connection: it leaves when that is back."""
 
     @property
     def status(self) -> str | None:
@@ -129,17 +132,16 @@ class Contact:
     name: str
     stopped: bool = False
     """Marketing messages, by WhatsApp's own switch."""
+    line: str = "on"
+    """on, airplane (it may write, and what it writes waits) or off."""
 
 
 class State:
     """All of it, of one folder."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.token = self._secret("token", TOKEN_PREFIX)
-        self.app_secret = self._secret("app_secret", "")
-        self.verify_token = self._secret("verify_token", "")
+        self.token, self.app_secret, self.verify_token = made_secrets(folder)
         self.callback: str | None = None
         self.chats: dict[str, Chat] = {}
         self.contacts: dict[str, Contact] = {}
@@ -149,6 +151,9 @@ class State:
         """waba id → template id → as told by the API"""
         self.media: dict[str, dict[str, Any]] = {}
         self.typing: dict[tuple[str, str], float] = {}
+        self.version = 0
+        """Grows with every change that a phone may show."""
+        self._changed = asyncio.Event()
         for account in ACCOUNTS:
             keys = {_number(account.waba_id, one["name"], one["language"]): one for one in TEMPLATES}
             self.templates[account.waba_id] = {key: {"id": key} | one for key, one in keys.items()}
@@ -183,6 +188,22 @@ class State:
         line = {"kind": kind, **what}
         self._apply(line)
         _append(self._journal_file, line)
+        self.touch()
+
+    def touch(self) -> None:
+        """Tell those who look on that there is something new."""
+        self.version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def newer(self, than: int, seconds: float) -> None:
+        """Wait while the version is still `than`, for at most so many seconds."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self.version == than and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return
 
     def _apply(self, line: dict[str, Any]) -> None:
         kind = line.get("kind")
@@ -193,6 +214,9 @@ class State:
         elif kind == "status":
             if line["id"] in self.chats:
                 self.chats[line["id"]].statuses.append([line["status"], line["at"], line["code"]])
+        elif kind == "left":
+            if line["id"] in self.chats:
+                self.chats[line["id"]].held = False
         elif kind == "contact":
             contact = Contact(**line["contact"])
             self.contacts[contact.wa_id] = contact
@@ -235,12 +259,10 @@ class State:
         digits, found = told.lstrip("+"), self.find(told)
         if found is None or (name and found.name != name):
             wa_id = found.wa_id if found else wa_id_of(digits)
-            made = Contact(
-                wa_id,
-                found.phone if found else digits,
-                found.user_id if found else "BR." + _number("user", wa_id),
-                name or (found.name if found else f"Contato {wa_id[-4:]}"),
-                found.stopped if found else False,
+            made = (
+                replace(found, name=name)
+                if found
+                else Contact(wa_id, digits, "BR." + _number("user", wa_id), name or f"Contato {wa_id[-4:]}")
             )
             self.note("contact", contact=asdict(made))
             found = self.contacts[made.wa_id]
@@ -259,12 +281,30 @@ class State:
         last = next((one.at for one in reversed(self.thread(number_id, wa_id)) if one.direction == "in"), None)
         return last is not None and now - datetime.fromtimestamp(last, UTC) < WINDOW
 
-    def _secret(self, name: str, prefix: str) -> str:
-        file = self.folder / name
-        if not file.exists():
-            file.touch(mode=0o600)
-            file.write_text(prefix + secrets.token_hex(24))
-        return file.read_text().strip()
+
+def made_secrets(folder: Path) -> tuple[str, str, str]:
+    """Token, app secret and verify token of the simulator of `folder`, made when they are not there; any process may
+    ask first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return (
+        _secret(folder, "token", TOKEN_PREFIX),
+        _secret(folder, "app_secret", ""),
+        _secret(folder, "verify_token", ""),
+    )
+
+
+def _secret(folder: Path, name: str, prefix: str) -> str:
+    file = folder / name
+    if not file.exists():
+        fresh = folder / f"{name}.{secrets.token_hex(4)}"
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
+            written.write(prefix + secrets.token_hex(24))
+        try:
+            os.link(fresh, file)  # the first to come wins
+        except FileExistsError:
+            pass
+        fresh.unlink()
+    return file.read_text().strip()
 
 
 def wa_id_of(phone: str) -> str:

@@ -12,7 +12,17 @@ from integrations.whatsapp_cloud import messages as say
 from integrations.whatsapp_cloud.client import WhatsAppCloud
 from integrations.whatsapp_cloud.simulator import launch
 from integrations.whatsapp_cloud.simulator.state import ACCOUNTS, State, wa_id_of
-from integrations.whatsapp_cloud.webhooks import Choice, Echo, Media, Message, Preference, Status, TemplateUpdate, Text
+from integrations.whatsapp_cloud.webhooks import (
+    Choice,
+    Echo,
+    Media,
+    Message,
+    Preference,
+    Status,
+    System,
+    TemplateUpdate,
+    Text,
+)
 from tests.integrations.whatsapp_cloud.conftest import LEAD, NUMBER, WABA, Control, Ours
 from tests.integrations.whatsapp_cloud.posts import body, contact, entry, message, value
 
@@ -218,3 +228,58 @@ def test_whatever_it_is_asked_it_answers_as_the_api_would(control: Control) -> N
             assert http.get(f"/v26.0/{path}").json()["error"]["code"] == 100
         assert http.get(f"/v26.0/{NUMBER}", headers={"authorization": "Bearer x"}).json()["error"]["code"] == 190
         assert http.get("/__witness").status_code == 200
+
+
+async def test_a_phone_without_a_connection_gets_and_sends_when_it_is_back(
+    control: Control, client: WhatsAppCloud, ours: Ours
+) -> None:
+    who = "5519988880001"
+    control.write("oi", who)
+    control.ask("/__phone/switch", contact=who, line="airplane")
+    sent = await client.send(NUMBER, who, say.text("Bom dia!"))
+    held = control.write("estou no avião", who)
+    control.settle()
+    assert held["held"] and [item.status for item in ours.items if isinstance(item, Status)] == ["sent"]
+    assert control.ask("/__phone/read", contact=who) == {"read": 0}
+    version = control.get("/__phone/view", contact=who)["version"]
+
+    control.ask("/__phone/switch", contact=who, line="on")
+    control.settle()
+    view = control.get("/__phone/view", contact=who, since=str(version), seconds="5")
+    assert view["version"] > version and view["hooks"]["pending"] == 0
+    assert [one["held"] for one in view["thread"]["messages"]] == [False] * 3
+    assert [(item.message_id, item.status) for item in ours.items if isinstance(item, Status)][1:] == [
+        (sent.message_id, "delivered")
+    ]
+    assert ours.items[-1].id == held["id"]  # type: ignore[union-attr]
+
+    control.ask("/__phone/switch", contact=who, line="off")
+    with pytest.raises(AssertionError, match="off"):
+        control.write("não sai", who)
+    control.ask("/__phone/switch", contact=who, line="on")
+
+
+async def test_a_contact_edits_takes_back_and_moves_to_another_number(
+    control: Control, client: WhatsAppCloud, ours: Ours
+) -> None:
+    who = "5519988880002"
+    first = control.write("quero 12 mesas", who, name="Rui")
+    edit = {"original_message_id": first["id"], "message": {"type": "text", "text": {"body": "quero 13 mesas"}}}
+    control.write(who=who, type="edit", edit=edit)
+    control.write(who=who, type="revoke", revoke={"original_message_id": first["id"]})
+    fresh = control.ask("/__phone/move", contact=who, to="5519988880003")
+    control.settle()
+    kinds = [type(item.content).__name__ for item in ours.items if isinstance(item, Message)]
+    assert kinds == ["Text", "Edit", "Revoke", "System"] and fresh["name"] == "Rui"
+    moved = ours.items[-1].content  # type: ignore[union-attr]
+    assert isinstance(moved, System) and moved.new_wa_id == fresh["wa_id"]
+
+    values = ["Rui", "Ana", "Aurora", "Vi a sua obra."]
+    await client.send(NUMBER, who, say.template("primeiro_contato", "pt_BR", body=values))
+    seen = control.thread(who)[-1]["seen"]
+    assert seen["body"].startswith("Olá, Rui! Aqui é Ana, da Aurora. Vi a sua obra.")
+    assert seen["footer"].startswith("Responda SAIR")
+    assert [(one["kind"], one["payload"]) for one in seen["buttons"]] == [
+        ("quick_reply", "Pode sim"),
+        ("quick_reply", "Agora não"),
+    ]
