@@ -10,6 +10,7 @@ waits; a job whose worker was killed stays "doing" for ever; finished jobs are k
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import procrastinate
@@ -88,18 +89,30 @@ class Jobs:
     async def close(self) -> None:
         await self._app.close_async()
 
-    async def defer(self, conn: "AsyncConnection[Any] | None", name: str, /, **ids: str | int) -> int:
+    async def defer(
+        self,
+        conn: "AsyncConnection[Any] | None",
+        name: str,
+        /,
+        *,
+        at: datetime | None = None,
+        lock: str | None = None,
+        **ids: str | int,
+    ) -> int:
         """Put a job in the queue and return its number. With `conn` it is part of that transaction.
 
         Unavailable("database_unreachable") without one.
 
+        `at`: not before that moment. `lock`: jobs of one name run one after the other in the order in which they were
+        deferred; one that waits for its moment holds back those behind it.
         `ids` are ids and numbers only: the queue's tables have no row-level security.
         """
         for key, value in ids.items():
             if not isinstance(value, int) and (len(value) > 100 or not value.isascii() or " " in value):
                 raise ValueError(f"a job carries ids, not {key}={value!r}")
         try:
-            return await self._app.tasks[name].configure(connection=conn).defer_async(**ids)
+            task = self._app.tasks[name].configure(connection=conn, schedule_at=at, lock=lock)
+            return await task.defer_async(**ids)
         except exceptions.ConnectorException as error:
             if conn is not None:
                 raise

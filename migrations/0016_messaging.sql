@@ -126,7 +126,7 @@ CREATE TABLE chat_messages (
     received_at  timestamptz NOT NULL,
     segment      integer NOT NULL DEFAULT 0,
     turn_id      text,
-    status       text,                       -- of what goes out: business/messaging/statuses.py Status
+    status       text,                       -- of what goes out: business/messaging/statuses.py Status, or dropped
     status_at    timestamptz,
     error        integer,                    -- the provider's code
     contradicted boolean NOT NULL DEFAULT false,
@@ -184,6 +184,9 @@ CREATE TABLE outbox (
     claim        text,                       -- who sends it now: a fence
     claimed_at   timestamptz,
     decision     jsonb,                      -- the policy's last word
+    template     text NOT NULL DEFAULT '',        -- the template as which it left, or shall leave
+    marketing    boolean NOT NULL DEFAULT false,  -- it left as advertising: counts for the contact's cap
+    outside      boolean NOT NULL DEFAULT false,  -- it left outside the window: its person counts for the portfolio
     external_id  text,
     error        integer,
     reason       text NOT NULL DEFAULT '',
@@ -195,6 +198,10 @@ CREATE TABLE outbox (
     FOREIGN KEY (tenant_id, message_id) REFERENCES chat_messages (tenant_id, id) ON DELETE CASCADE
 );
 CREATE INDEX outbox_open ON outbox (tenant_id, chat_id, seq) WHERE state IN ('waiting', 'claimed', 'unknown', 'ask');
+CREATE INDEX outbox_left ON outbox (tenant_id, chat_id, claimed_at) WHERE claimed_at IS NOT NULL;
+CREATE INDEX outbox_portfolio ON outbox (tenant_id, claimed_at) WHERE outside;
+CREATE INDEX outbox_external ON outbox (tenant_id, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX outbox_message ON outbox (tenant_id, message_id);
 
 -- Statuses of messages that we do not know (yet): joined when our row learns its external id.
 CREATE TABLE early_statuses (
@@ -262,6 +269,7 @@ CREATE TABLE message_templates (
     body         text NOT NULL,
     components   jsonb NOT NULL DEFAULT '[]',
     purposes     text[] NOT NULL DEFAULT '{}',
+    holes        jsonb NOT NULL DEFAULT '{}',  -- what fills each variable: {"1": "first_name", "2": "topic"}
     template_id  text,
     reason       text NOT NULL DEFAULT '',
     synced_at    timestamptz NOT NULL,
@@ -305,9 +313,25 @@ AS $$
     SELECT i.tenant_id, count(*), min(i.received_at) FROM inbox i WHERE i.sorted_at IS NULL GROUP BY i.tenant_id
 $$;
 
+-- Conversations whose outbox stands still: a process that died while it sent, a job that was lost.
+GRANT SELECT (tenant_id, chat_id, state, claimed_at, not_before, created_at, finished_at) ON outbox TO mutirao_login;
+CREATE POLICY login ON outbox FOR SELECT TO mutirao_login USING (true);
+
+CREATE FUNCTION outbox_standing_still(claimed_before timestamptz, due_before timestamptz)
+    RETURNS TABLE (tenant_id text, chat_id text)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+AS $$
+    SELECT DISTINCT o.tenant_id, o.chat_id FROM outbox o
+    WHERE (o.state IN ('claimed', 'unknown') AND o.finished_at IS NULL AND o.claimed_at < claimed_before)
+       OR (o.state = 'waiting' AND COALESCE(o.not_before, o.created_at) < due_before)
+$$;
+REVOKE ALL ON FUNCTION outbox_standing_still(timestamptz, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION outbox_standing_still(timestamptz, timestamptz) TO mutirao_app;
+
 REVOKE ALL ON FUNCTION list_channels(), inbox_waiting_for() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION list_channels(), inbox_waiting_for() TO mutirao_app, mutirao_intake;
 GRANT CREATE ON SCHEMA public TO mutirao_login;
 ALTER FUNCTION list_channels() OWNER TO mutirao_login;
 ALTER FUNCTION inbox_waiting_for() OWNER TO mutirao_login;
+ALTER FUNCTION outbox_standing_still(timestamptz, timestamptz) OWNER TO mutirao_login;
 REVOKE CREATE ON SCHEMA public FROM mutirao_login;
