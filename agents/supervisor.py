@@ -7,10 +7,10 @@ The graph below is LangGraph's; a turn is one run of it, without a checkpointer 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import structlog
 
@@ -19,7 +19,7 @@ from agents.files import FileIntake
 from agents.guards import SentenceGate
 from agents.language import detect_language
 from agents.record import Before, turn_figures, turn_record
-from agents.routing import Classifier, RoutePart, RoutePlan, parse_route_answer, route, router_messages
+from agents.routing import Classifier, RoutePart, RoutePlan, Why, parse_route_answer, route, router_messages
 from agents.state import Answer, HeldBack, TurnState
 from agents.talk import Talk
 from business.ads.file_source import PREFIX as FILE_PREFIX
@@ -43,6 +43,8 @@ from prompts.texts import Texts
 
 log = structlog.get_logger(__name__)
 
+CONTACT_CREW = "sdr"
+"""Who answers people outside."""
 _HISTORY = 6  # messages of the conversation that a model is shown
 _PROPOSED = 5  # proposals of it that a model is told of
 _LEAST_KEPT = 0.5  # of a model's text must stand after the checks; with less, its sense may have gone with the rest
@@ -120,6 +122,72 @@ class Supervisor:
             task.uncancel()  # the stop has been served: the door gets the reply of a stopped turn
         return reply
 
+    async def answer_contact(self, turn: Turn, history: Sequence[tuple[str, str]]) -> Reply:
+        """Answer a person outside (`turn.contact`). Never routed: the crew that talks with leads answers, and nobody
+        else, however the message reads.
+
+        `turn.session` holds what the conversation keeps, and afterwards what it shall keep; `history` are (user |
+        assistant, text) of before, oldest first. Nothing is sent: the reply's text is what would be said, "" when there
+        is nothing to say (`ended` tells why). A turn that is cancelled leaves its record as stopped, and raises.
+        """
+        assert turn.contact is not None
+        crew = next(one for one in self.crews if one.name == CONTACT_CREW)
+        state = ended_state(turn, "done")
+        intent = f"{crew.name}.answer"
+        part = RoutePart(turn.text, intent, crew.name, 1.0, Why("route.why.contact", {}), how="rule")
+        state["plan"], before = RoutePlan([part], sure=True), Before(turn.language, dict(turn.session), list(history))
+        turn.now = await self.conversations.begin_for_contact(turn.identity, turn.conversation_id, turn.door, turn.id)
+        turn.session = {**turn.session, "history": list(history)}
+        turn.started = time.monotonic()
+        try:
+            await self._within(turn, state, self._contact_crew(crew, turn, part, state))
+        except asyncio.CancelledError:
+            turn.stopped.set()
+            await asyncio.shield(self._close_contact(turn, stopped_state(turn, state), before, ""))
+            raise
+        answers = [one for name, one in state["answers"].items() if name != "error"]
+        text = "\n\n".join(one.text for one in answers if one.text)
+        turn.session = {**turn.session, **state["session"]}
+        turn.session.pop("history", None)
+        return await asyncio.shield(self._close_contact(turn, state, before, text))
+
+    async def _contact_crew(self, crew: CrewEntry, turn: Turn, part: RoutePart, state: TurnState) -> None:
+        answer, session = await self._run_crew(crew, turn, [part], [])
+        state.update(cast(TurnState, _served(state, crew.name, answer, session)))
+
+    async def _close_contact(self, turn: Turn, state: TurnState, before: Before, text: str) -> Reply:
+        """The record of a contact's turn, and its reply."""
+        timing, plan = self._timing(turn), state.get("plan")
+        answers = list(state["answers"].values())
+        why = [self.texts.say(turn.language, one.why[0], **one.why[1]) for one in (plan.parts if plan else [])]
+        await self.conversations.finish_for_contact(
+            turn.identity,
+            turn.id,
+            record=turn_record(
+                turn, state, before, text=text, why=why, timing=timing, prompts=self._prompts(turn, plan)
+            ),
+            figures=turn_figures(turn, state, timing),
+            state={"done": "done", "stopped": "stopped"}.get(state["ended"].split(":")[0], "failed"),
+        )
+        reply = Reply(
+            turn_id=turn.id,
+            conversation_id=turn.conversation_id,
+            text=text,
+            language=turn.language,
+            route=[],
+            tools=[{"name": r.name, "arguments": r.arguments, "effect": r.effect} for r in turn.results],
+            proposals=[],
+            tables=[],
+            charts=[],
+            usage=_usage(turn),
+            timing=timing,
+            message_id="",
+            ended=state["ended"],
+            views=[view for answer in answers for view in answer.views],
+        )
+        self.ended(turn, reply)
+        return reply
+
     async def _remember(self, turn: Turn, message: IncomingMessage) -> Before:
         """What the conversation knows when this message's turn has come. The caller holds its lock."""
         tenant_id = turn.identity.tenant_id
@@ -148,10 +216,20 @@ class Supervisor:
     async def run(self, turn: Turn, state: TurnState, limit: asyncio.Timeout | None = None) -> None:
         """The graph under the turn's time limit; `state` is brought up to date after each node. Failures end in a state
         that says so, never in an exception."""
+
+        async def go_through() -> None:
+            async for update in self.graph.astream(state, stream_mode="values"):
+                state.update(update)
+
+        await self._within(turn, state, go_through(), limit)
+
+    async def _within(
+        self, turn: Turn, state: TurnState, work: Coroutine[Any, Any, None], limit: asyncio.Timeout | None = None
+    ) -> None:
+        """`work` under the turn's time limit; how it failed stands in `state`."""
         try:
             async with limit or asyncio.timeout(turn.limits.seconds):
-                async for update in self.graph.astream(state, stream_mode="values"):
-                    state.update(update)
+                await work
         except TimeoutError:
             turn.stopped.set()
             state["ended"] = "limit:seconds"
@@ -288,9 +366,11 @@ class Supervisor:
                 log.warning("untraceable_numbers", turn=turn.id, count=len(gate.blocked))
                 turn.held_back += len(gate.blocked)
                 kept = gate.released.strip()
-                reworded = gate.leaked or len(kept) < _LEAST_KEPT * len(text)
+                reworded = gate.leaked or len(kept) < _LEAST_KEPT * len(text) or turn.contact is not None
                 held_back = HeldBack(text, gate.blocked, reworded)
-                if reworded:
+                if turn.contact is not None:
+                    text = result.reworded()  # they are told nothing of our checks
+                elif reworded:
                     withdraw()
                     text = "\n\n".join([self.texts.say(turn.language, "guard.reworded"), result.reworded()])
                 else:

@@ -18,8 +18,10 @@ from core.tenancy import Identity
 
 LANGUAGES = ("pt-BR", "en", "es")
 
-Door = Literal["chat", "terminal", "mcp", "evals", "job"]
-"""`job` is work in the background for somebody: nobody looks, and nothing can be approved there."""
+Door = Literal["chat", "terminal", "mcp", "evals", "job", "whatsapp"]
+"""`job` is work in the background for somebody: nobody looks, and nothing can be approved there. `whatsapp` is a
+conversation with a person outside, by whichever channel: what they write is data, and they are shown the answer alone.
+"""
 
 # --- what a door may show while the turn runs -------------------------------------------------
 
@@ -176,6 +178,33 @@ class Lookup:
     error: tuple[str, dict[str, Any]] | None = None
 
 
+@dataclass(frozen=True)
+class Contact:
+    """The person outside who is answered in this turn. Everything that tools do in it, they do for this one alone.
+
+    `provider` is a business/messaging/channels.Provider; the records of the CRM are None while they are not known.
+    """
+
+    chat_id: str
+    contact_id: str | None
+    name: str
+    channel_id: str
+    provider: str
+    company_id: str | None = None
+    deal_id: str | None = None
+    owner_id: str | None = None
+    """Of ours: whose conversation it is."""
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """A person of ours shall take the conversation. `reason`: asked, angry, cannot_help, hot …; `summary`: what they
+    need to know, in the conversation's language; "" when the chat's own summary will do."""
+
+    reason: str
+    summary: str = ""
+
+
 @dataclass
 class Turn:
     id: str
@@ -203,6 +232,10 @@ class Turn:
     """Numbers that a model wrote and that were kept from the reply, because nothing of the turn accounts for them."""
     calls: dict[str, "asyncio.Future[Any]"] = field(default_factory=dict)
     """Tool calls of this turn by name and arguments, running or done: the runner does each of them once."""
+    contact: Contact | None = None
+    """The person outside whom this turn answers; None in every turn of a user of ours."""
+    hand_over: HandOver | None = None
+    """Set by a tool or a guard of a contact's turn: after its answer a person of ours is fetched."""
     kept: dict[type, Any] = field(default_factory=dict)
     """What tools keep for one another for the length of the turn, by its type."""
     started: float = field(default_factory=time.monotonic)

@@ -148,6 +148,10 @@ class ToolRunner:
     ) -> ToolOutcome:
         """What the call comes to, whatever goes wrong. A replay (agents/replay.py) answers here from the record."""
         try:
+            if turn.contact is not None and not spec.for_contact:
+                raise Refused("not_for_contacts", f"{spec.name} is not for people outside", tool=spec.name)
+            if turn.contact is None and spec.for_contact:
+                raise Refused("only_for_contacts", f"{spec.name} is for conversations with contacts", tool=spec.name)
             scope = self._permissions.acting_scope(turn.identity.role, spec.area)
             if scope is Scope.NONE:
                 raise Refused("role_may_not", f"the role {turn.identity.role} may not see {spec.area}", area=spec.area)

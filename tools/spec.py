@@ -93,14 +93,20 @@ class ToolSpec:
     effect: Effect
     area: str
     run: Run
+    for_contact: bool = False
+    """Of turns with a person outside, and of no others (core/turn.py Contact)."""
 
     @property
     def proposes(self) -> bool:
         return self.effect in (Effect.WRITE, Effect.SEND, Effect.SPEND)
 
 
-def tool(*, effect: Effect, area: str) -> Callable[[Run], ToolSpec]:
-    """Declare a tool. `area` is a row of the permission matrix; reading needs R on it, approving needs RW."""
+def tool(*, effect: Effect, area: str, for_contact: bool = False) -> Callable[[Run], ToolSpec]:
+    """Declare a tool. `area` is a row of the permission matrix; reading needs R on it, approving needs RW.
+
+    `for_contact`: it serves the person outside who is answered (`ctx.turn.contact`), and sees and changes what concerns
+    that one. Turns with contacts reach no other tools, and turns of users do not reach it.
+    """
 
     def declare(run: Run) -> ToolSpec:
         hints = get_type_hints(run)
@@ -108,7 +114,7 @@ def tool(*, effect: Effect, area: str) -> Callable[[Run], ToolSpec]:
         description = inspect.cleandoc(run.__doc__ or "")
         if not description:
             raise TypeError(f"tool {name} has no docstring: it is its prompt")
-        spec = ToolSpec(name, description, hints["args"], hints["return"], effect, area, run)
+        spec = ToolSpec(name, description, hints["args"], hints["return"], effect, area, run, for_contact)
         if spec.proposes and not issubclass(spec.result, ProposedChange):
             raise TypeError(f"tool {name} has effect {effect} and must return ProposedChange")
         return spec

@@ -92,6 +92,30 @@ class Conversations:
             )
         return now
 
+    async def begin_for_contact(self, identity: Identity, conversation_id: str, door: str, turn_id: str) -> datetime:
+        """Note that a turn begins that answers a person outside: what they wrote and are answered stands with their
+        conversation (business/messaging), here is only the turn's record. Returns the moment."""
+        now = self._clock.now()
+        async with self._db.tenant(identity.tenant_id) as conn:
+            await conn.execute(
+                """insert into conversations (id, tenant_id, user_id, door, title, language, created_at, updated_at)
+                   values (%s, %s, %s, %s, '', '', %s, %s) on conflict do nothing""",
+                (conversation_id, identity.tenant_id, identity.user_id, door, now, now),
+            )
+            await conn.execute(
+                """insert into turns (id, tenant_id, conversation_id, user_id, door, state, record, started_at)
+                   values (%s, %s, %s, %s, %s, 'running', '{}', %s)""",
+                (turn_id, identity.tenant_id, conversation_id, identity.user_id, door, now),
+            )
+        return now
+
+    async def finish_for_contact(
+        self, identity: Identity, turn_id: str, *, record: dict[str, Any], figures: Figures, state: str
+    ) -> None:
+        """Close such a turn with its record."""
+        async with self._db.tenant(identity.tenant_id) as conn:
+            await write_record(conn, turn_id, state, self._clock.now(), record, figures)
+
     async def _check_owner(self, conn: Any, identity: Identity, conversation_id: str) -> None:
         # Row-level security hides another tenant's conversation: the insert above then did nothing and no row is seen.
         row = await (

@@ -5,6 +5,7 @@ Demo users exist in the sandbox only: outside it they can be neither made nor us
 """
 
 import asyncio
+import contextlib
 import hashlib
 import re
 import unicodedata
@@ -204,6 +205,19 @@ class People:
             if user.role == role and user.active and (self._sandbox or not user.demo):
                 return await self.identity(tenant_id, user.id)
         raise ArgumentsWrong("user_of_role_unknown", f"no user with the role {role}", role=str(role))
+
+    async def agent(self, tenant_id: str) -> Identity:
+        """Who acts where no user asks: in conversations with people outside. Of the role Agente_IA, without a password;
+        made when the tenant has none yet. Refused("user_gone") for a tenant that is not."""
+        address = f"agente@{tenant_id.replace('_', '-')}.invalid"
+        for _ in range(2):
+            found = [u for u in await self.users(tenant_id) if u.role == Role.AGENTE_IA and u.active]
+            ours = next((u for u in found if self._sandbox or not u.demo), None)
+            if ours is not None:
+                return await self.identity(tenant_id, ours.id)
+            with contextlib.suppress(ArgumentsWrong):  # another process made it in this moment
+                await self.add_user(tenant_id, address, "Mutirão", Role.AGENTE_IA, None)
+        raise Refused("user_gone", f"no agent in {tenant_id}")
 
     # --- login --------------------------------------------------------------------------------
 

@@ -1,0 +1,432 @@
+"""Conversations with people outside, as people of ours see and lead them: list, read, take over, answer, hand back.
+
+A conversation is a row of `chats`, what was said rows of `chat_messages`; sorter.py writes what comes in, outbox.py
+what leaves. Whoever changes a conversation locks its row first, and then whatever else.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from psycopg.types.json import Jsonb
+
+from business.messaging.attention import Attention, Event, Held
+from business.messaging.channels import Channel
+from business.messaging.hands import Hands
+from business.messaging.opening import open_row
+from core.clock import Clock
+from core.db import Connection, Database
+from core.errors import ArgumentsWrong, Refused
+from core.ids import new_id
+from core.notices import Notices
+from core.permissions import Permissions, Rights
+from core.tenancy import Identity
+
+AREA = "messaging"
+State = Literal["open", "bot", "fetching", "person", "closed", "all"]
+"""Of a list: not closed; in whose hand; closed; all."""
+Mine = Literal["all", "mine", "unassigned"]
+
+_LONGEST_NOTE = 4_000  # characters
+_MOST = 200  # rows of one page
+_SHOWN = ("in", "out", "note")
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A conversation. For the meaning of each field see migrations/0016_messaging.sql."""
+
+    tenant_id: str
+    id: str
+    channel_id: str
+    address: str
+    user_id: str | None
+    name: str
+    contact_id: str | None
+    company_id: str | None
+    deal_id: str | None
+    owner_id: str | None
+    held: str
+    held_since: datetime | None
+    held_by: str | None
+    segment: int
+    language: str
+    place: str
+    referral: Mapping[str, Any] | None
+    entry_at: datetime | None
+    entry_answered_at: datetime | None
+    last_from_contact: datetime | None
+    last_received_at: datetime | None
+    last_at: datetime
+    messages_in: int
+    answered_in: int
+    waiting_since: datetime | None
+    due_at: datetime | None
+    superseded: int
+    typing_at: datetime | None
+    unread: int
+    goodbye_sent: bool
+    session: Mapping[str, Any]
+    session_version: int
+    summary: str
+    tags: tuple[str, ...]
+    closed_at: datetime | None
+    version: int
+    created_at: datetime
+
+    @property
+    def attention(self) -> Attention:
+        return Attention(Held(self.held), self.held_since, self.held_by, self.segment)
+
+
+@dataclass(frozen=True)
+class Message:
+    """Something that was said, or a note of ours. `seq` orders them; `media` is a row of chat_media, None without."""
+
+    id: str
+    chat_id: str
+    seq: int
+    direction: str
+    author: str
+    author_id: str | None
+    kind: str
+    text: str
+    content: Mapping[str, Any]
+    external_id: str | None
+    reply_to: str | None
+    media_id: str | None
+    at: datetime
+    received_at: datetime
+    segment: int
+    turn_id: str | None
+    status: str | None
+    status_at: datetime | None
+    error: int | None
+    contradicted: bool
+    edited_at: datetime | None
+    revoked_at: datetime | None
+    reaction: str
+    media: Mapping[str, Any] | None = None
+    reason: str = ""
+    """Of a message that did not leave: the outbox's word for why."""
+
+
+@dataclass(frozen=True)
+class ChatLine:
+    """A conversation in a list, with the newest of what was said (None while nothing was)."""
+
+    chat: Chat
+    last: Message | None
+
+
+@dataclass(frozen=True)
+class QuickReply:
+    """A text that an attendant sends often; `name` is what they type to find it."""
+
+    name: str
+    text: str
+
+
+_CHAT = tuple(one.name for one in fields(Chat))
+_MESSAGE = tuple(one.name for one in fields(Message) if one.name not in ("media", "reason"))
+_COLUMNS = ", ".join(f"c.{name}" for name in _CHAT)
+_OF_MESSAGE = ", ".join(f"m.{name}" for name in _MESSAGE)
+_MESSAGES = f"""SELECT {_OF_MESSAGE}, to_jsonb(f) AS media, coalesce(o.reason, '') AS reason
+    FROM chat_messages m LEFT JOIN chat_media f ON f.tenant_id = m.tenant_id AND f.id = m.media_id
+    LEFT JOIN outbox o ON o.tenant_id = m.tenant_id AND o.message_id = m.id"""
+
+
+def as_chat(row: Mapping[str, Any]) -> Chat:
+    return Chat(**{**{name: row[name] for name in _CHAT}, "tags": tuple(row["tags"])})
+
+
+def as_message(row: Mapping[str, Any]) -> Message:
+    return Message(**{**{name: row[name] for name in _MESSAGE}, "media": row["media"], "reason": row["reason"]})
+
+
+async def chat_of(conn: Connection, chat_id: str, *, lock: bool = False) -> Chat:
+    """Refused("chat_unknown"). `lock`: keep it from changing to the end of the transaction."""
+    query = f"SELECT {_COLUMNS} FROM chats c WHERE c.id = %s" + (" FOR UPDATE" if lock else "")
+    row = await (await conn.execute(query.encode(), [chat_id])).fetchone()
+    if row is None:
+        raise Refused("chat_unknown", f"no conversation {chat_id[:80]!r}")
+    return as_chat(row)
+
+
+async def recent(conn: Connection, chat_id: str, limit: int = 30, *, before: int | None = None) -> list[Message]:
+    """The newest messages and notes, oldest first. `before`: only those whose seq is smaller."""
+    query = f"""{_MESSAGES} WHERE m.chat_id = %s AND (%s::bigint IS NULL OR m.seq < %s)
+                ORDER BY m.seq DESC LIMIT %s"""
+    rows = await (await conn.execute(query.encode(), [chat_id, before, before, limit])).fetchall()
+    return [as_message(row) for row in reversed(rows)]
+
+
+async def open_chat(
+    conn: Connection, tenant_id: str, channel: Channel, address: str, *, name: str = "", at: datetime, **of: Any
+) -> Chat:
+    """The conversation with `address` on `channel`, made when there is none: for whoever writes first.
+
+    `of`: contact_id, company_id, deal_id, owner_id, user_id, language, place; set where they are not known yet.
+    """
+    return as_chat(await open_row(conn, tenant_id, channel, address, name=name, at=at, of=of))
+
+
+@dataclass
+class Chats:
+    """For people of ours in the area "messaging": all conversations of the tenant, or for a role that sees its own
+    only (Comercial) those that are theirs, or nobody's yet. What is not theirs to see is not there.
+
+    `post` puts a person's message into the outbox: (conn, chat, content, text, key, author_id) → outbox id.
+    """
+
+    db: Database
+    clock: Clock
+    permissions: Permissions
+    hands: Hands
+    notices: Notices
+    post: Callable[[Connection, Chat, Mapping[str, Any], str, str, str], Awaitable[str]]
+    quick: Callable[[Identity], Awaitable[list[QuickReply]]]
+    _rights: Rights = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._rights = Rights(self.permissions, AREA, "chats_not_allowed")
+
+    # --- looking ------------------------------------------------------------------------------
+
+    async def list(
+        self,
+        who: Identity,
+        *,
+        state: State = "open",
+        mine: Mine = "all",
+        search: str = "",
+        unread: bool = False,
+        limit: int = 50,
+        before: tuple[datetime, str] | None = None,
+    ) -> list[ChatLine]:
+        """Newest first. `before`: (last_at, id) of the last line that is shown already; `search` looks through names,
+        addresses and what was said. Refused("chats_not_allowed")."""
+        own = self._rights.reads(who)
+        where = ["(%(own)s::text IS NULL OR c.owner_id = %(own)s OR c.owner_id IS NULL)"]
+        match state:
+            case "open":
+                where.append("c.closed_at IS NULL")
+            case "closed":
+                where.append("c.closed_at IS NOT NULL")
+            case "bot" | "fetching" | "person":
+                where.append("c.closed_at IS NULL AND c.held = %(state)s")
+        match mine:
+            case "mine":
+                where.append("c.owner_id = %(me)s")
+            case "unassigned":
+                where.append("c.owner_id IS NULL")
+        if unread:
+            where.append("c.unread > 0")
+        if before is not None:
+            where.append("(c.last_at, c.id) < (%(before_at)s, %(before_id)s)")
+        wanted = search.strip()[:100].replace("\0", "")
+        if wanted:
+            where.append(
+                """(c.name ILIKE %(like)s OR c.address ILIKE %(like)s OR EXISTS (SELECT FROM chat_messages s
+                    WHERE s.tenant_id = c.tenant_id AND s.chat_id = c.id AND s.text ILIKE %(like)s))"""
+            )
+        query = f"""SELECT {_COLUMNS}, (SELECT to_jsonb(l) FROM ({_MESSAGES}
+                        WHERE m.tenant_id = c.tenant_id AND m.chat_id = c.id AND m.direction <> 'note'
+                        ORDER BY m.seq DESC LIMIT 1) l) AS last
+                    FROM chats c WHERE {" AND ".join(where)} ORDER BY c.last_at DESC, c.id DESC LIMIT %(limit)s"""
+        values = {
+            "own": own,
+            "me": who.user_id,
+            "state": state,
+            "like": f"%{_escaped(wanted)}%",
+            "limit": max(1, min(limit, _MOST)),
+            "before_at": before[0] if before else None,
+            "before_id": before[1] if before else None,
+        }
+        async with self.db.tenant(who.tenant_id) as conn:
+            rows = await (await conn.execute(query.encode(), values)).fetchall()
+        return [ChatLine(as_chat(row), _last(row["last"])) for row in rows]
+
+    async def counts(self, who: Identity) -> dict[str, int]:
+        """How many open conversations there are: all, mine, unassigned, unread, bot, fetching, person."""
+        own = self._rights.reads(who)
+        query = """SELECT count(*) AS all, count(*) FILTER (WHERE owner_id = %(me)s) AS mine,
+                          count(*) FILTER (WHERE owner_id IS NULL) AS unassigned,
+                          count(*) FILTER (WHERE unread > 0) AS unread, count(*) FILTER (WHERE held = 'bot') AS bot,
+                          count(*) FILTER (WHERE held = 'fetching') AS fetching,
+                          count(*) FILTER (WHERE held = 'person') AS person
+                   FROM chats WHERE closed_at IS NULL
+                         AND (%(own)s::text IS NULL OR owner_id = %(own)s OR owner_id IS NULL)"""
+        async with self.db.tenant(who.tenant_id) as conn:
+            row = await (await conn.execute(query, {"own": own, "me": who.user_id})).fetchone()
+        assert row is not None
+        return dict(row)
+
+    async def get(self, who: Identity, chat_id: str) -> Chat:
+        """Refused: chats_not_allowed, chat_unknown."""
+        own = self._rights.reads(who)
+        async with self.db.tenant(who.tenant_id) as conn:
+            return _seen(await chat_of(conn, chat_id), own)
+
+    async def of_contact(self, who: Identity, contact_id: str) -> list[Chat]:  # type: ignore[valid-type]
+        """The conversations with a contact of the CRM, newest first."""
+        own = self._rights.reads(who)
+        query = f"""SELECT {_COLUMNS} FROM chats c WHERE c.contact_id = %s
+                    AND (%s::text IS NULL OR c.owner_id = %s OR c.owner_id IS NULL) ORDER BY c.last_at DESC LIMIT 50"""
+        async with self.db.tenant(who.tenant_id) as conn:
+            rows = await (await conn.execute(query.encode(), [contact_id, own, own])).fetchall()
+        return [as_chat(row) for row in rows]
+
+    async def messages(
+        self, who: Identity, chat_id: str, *, before: int | None = None, limit: int = 50
+    ) -> Sequence[Message]:
+        """What was said and noted, oldest first; `before`: the seq from which further back. Refused: chat_unknown."""
+        own = self._rights.reads(who)
+        async with self.db.tenant(who.tenant_id) as conn:
+            _seen(await chat_of(conn, chat_id), own)
+            return await recent(conn, chat_id, max(1, min(limit, _MOST)), before=before)
+
+    async def quick_replies(self, who: Identity) -> Sequence[QuickReply]:
+        """Texts at hand for attendants: the tenant's file, else ours in its language."""
+        self._rights.reads(who)
+        return await self.quick(who)
+
+    async def watch(self, who: Identity) -> AsyncIterator[str]:
+        """The ids of conversations of this tenant that change, as they do; "" when any may have changed (the
+        connection was gone for a while). For a page that looks on; ends when the caller stops asking."""
+        self._rights.reads(who)
+        async for told in self.notices.listen("chats"):
+            tenant_id, _, chat_id = told.partition(" ")
+            if tenant_id in ("", who.tenant_id):
+                yield chat_id
+
+    # --- leading ------------------------------------------------------------------------------
+
+    async def take_over(self, who: Identity, chat_id: str) -> Chat:
+        """The bot is silent from now on; a turn that runs is stopped, and what waits of it is dropped."""
+        return await self._step(who, chat_id, Event.PERSON_TOOK_OVER, claim=True)
+
+    async def hand_back(self, who: Identity, chat_id: str) -> Chat:
+        """The bot goes on, with a clean start. What the contact wrote and nobody answered, it answers."""
+        return await self._step(who, chat_id, Event.HANDED_BACK)
+
+    async def close(self, who: Identity, chat_id: str) -> Chat:
+        """Done with: out of the list until the contact writes again, which then is the bot's."""
+        return await self._step(who, chat_id, Event.CLOSED)
+
+    async def _step(self, who: Identity, chat_id: str, event: Event, *, claim: bool = False) -> Chat:
+        own = self._rights.writes(who)
+        async with self.db.tenant(who.tenant_id) as conn:
+            chat = _seen(await chat_of(conn, chat_id, lock=True), own)
+            if claim and chat.owner_id is None:
+                await conn.execute("UPDATE chats SET owner_id = %s WHERE id = %s", [who.user_id, chat_id])
+            await self.hands.step(conn, chat_id, chat.attention, event, self.clock.now(), by=who.user_id)
+            return await chat_of(conn, chat_id)
+
+    async def assign(self, who: Identity, chat_id: str, user_id: str | None) -> Chat:
+        """Give the conversation to a colleague, or to nobody (None). A Comercial may only take one that is nobody's, or
+        give their own away. ArgumentsWrong("chat_owner_unknown")."""
+        own = self._rights.writes(who)
+        async with self.db.tenant(who.tenant_id) as conn:
+            chat = _seen(await chat_of(conn, chat_id, lock=True), own)
+            if user_id is not None:
+                found = await conn.execute("SELECT 1 FROM users WHERE id = %s AND active", [user_id])
+                if await found.fetchone() is None:
+                    raise ArgumentsWrong("chat_owner_unknown", f"no user {user_id[:80]!r}")
+            if chat.owner_id != user_id:
+                await conn.execute("UPDATE chats SET owner_id = %s WHERE id = %s", [user_id, chat_id])
+            return await chat_of(conn, chat_id)
+
+    async def note(self, who: Identity, chat_id: str, text: str) -> Message:
+        """Write something for colleagues; it is never sent. ArgumentsWrong("note_empty")."""
+        own = self._rights.writes(who)
+        text = _storable(text).strip()[:_LONGEST_NOTE]
+        if not text:
+            raise ArgumentsWrong("note_empty", "a note needs words")
+        async with self.db.tenant(who.tenant_id) as conn:
+            chat = _seen(await chat_of(conn, chat_id), own)
+            return await write_note(conn, chat, text, self.clock.now(), author_id=who.user_id)
+
+    async def mark_read(self, who: Identity, chat_id: str) -> None:
+        """Nothing of it is unread any more."""
+        own = self._rights.reads(who)
+        async with self.db.tenant(who.tenant_id) as conn:
+            _seen(await chat_of(conn, chat_id), own)
+            await conn.execute("UPDATE chats SET unread = 0 WHERE id = %s AND unread > 0", [chat_id])
+
+    async def tag(self, who: Identity, chat_id: str, tags: Sequence[str]) -> Chat:
+        """Its tags from now on, 20 at most, 40 characters each."""
+        own = self._rights.writes(who)
+        kept = list(dict.fromkeys(one for given in tags if (one := _storable(given).strip()[:40])))[:20]
+        async with self.db.tenant(who.tenant_id) as conn:
+            _seen(await chat_of(conn, chat_id, lock=True), own)
+            await conn.execute("UPDATE chats SET tags = %s WHERE id = %s", [kept, chat_id])
+            return await chat_of(conn, chat_id)
+
+    async def reply(
+        self, who: Identity, chat_id: str, text: str = "", *, content: Mapping[str, Any] | None = None, key: str
+    ) -> str:
+        """Send something in a person's name, which takes the conversation over at once. Returns the outbox id.
+
+        `key`: the form's own; the same one twice is one message. `content`: a Content of
+        integrations/whatsapp_cloud/messages as JSON; without it `text` is sent. ArgumentsWrong("reply_empty"), and
+        those of the limits.
+        """
+        own = self._rights.writes(who)
+        text = _storable(text).strip()
+        if content is None and not text:
+            raise ArgumentsWrong("reply_empty", "nothing to send")
+        async with self.db.tenant(who.tenant_id) as conn:
+            chat = _seen(await chat_of(conn, chat_id, lock=True), own)
+            if chat.owner_id is None:
+                await conn.execute("UPDATE chats SET owner_id = %s WHERE id = %s", [who.user_id, chat_id])
+            now = self.clock.now()
+            await self.hands.step(conn, chat_id, chat.attention, Event.PERSON_WROTE, now, by=who.user_id)
+            payload = content if content is not None else {"type": "text", "text": {"body": text}}
+            return await self.post(conn, await chat_of(conn, chat_id), payload, text, key, who.user_id)
+
+
+async def write_note(
+    conn: Connection,
+    chat: Chat,
+    text: str,
+    at: datetime,
+    *,
+    author_id: str | None = None,
+    content: Mapping[str, Any] | None = None,
+) -> Message:
+    """A line for people of ours in the conversation: a note (`author_id`), or what the system did (without)."""
+    message_id = new_id("msg")
+    await conn.execute(
+        """INSERT INTO chat_messages (tenant_id, id, chat_id, direction, author, author_id, kind, text, content, at,
+               received_at, segment) VALUES (%s, %s, %s, 'note', %s, %s, 'note', %s, %s, %s, %s, %s)""",
+        [
+            chat.tenant_id, message_id, chat.id, "person" if author_id else "system", author_id, text,
+            Jsonb(dict(content or {})), at, at, chat.segment,
+        ],
+    )  # fmt: skip
+    row = await (await conn.execute(f"{_MESSAGES} WHERE m.id = %s".encode(), [message_id])).fetchone()
+    assert row is not None
+    return as_message(row)
+
+
+def _seen(chat: Chat, own: str | None) -> Chat:
+    if own is not None and chat.owner_id not in (None, own):
+        raise Refused("chat_unknown", f"no conversation {chat.id[:80]!r}")
+    return chat
+
+
+def _last(row: dict[str, Any] | None) -> Message | None:
+    if row is None:
+        return None
+    moments = ("at", "received_at", "status_at", "edited_at", "revoked_at")
+    return as_message(row | {name: datetime.fromisoformat(row[name]) if row[name] else None for name in moments})
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

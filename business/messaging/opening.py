@@ -1,0 +1,58 @@
+"""The row of a conversation: found by channel and address, or made."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from business.messaging.brazil import state_of_phone
+from business.messaging.channels import Channel
+from core.db import Connection
+from core.ids import new_id
+
+_MAY_BE_SET = ("contact_id", "company_id", "deal_id", "owner_id", "user_id", "language", "place")
+
+
+async def open_row(
+    conn: Connection,
+    tenant_id: str,
+    channel: Channel,
+    address: str,
+    *,
+    name: str,
+    at: datetime,
+    of: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The whole row of `chats`, locked. `of`: columns that are filled in where they are empty."""
+    if odd := of.keys() - set(_MAY_BE_SET):
+        raise TypeError(f"not to be set: {sorted(odd)}")
+    place = of.get("place") or state_of_phone(address) or ""
+    query = """
+        INSERT INTO chats (tenant_id, id, channel_id, address, name, user_id, contact_id, company_id, deal_id, owner_id,
+                           language, place, last_at, created_at)
+        VALUES (%(tenant)s, %(id)s, %(channel)s, %(address)s, %(name)s, %(user_id)s, %(contact_id)s, %(company_id)s,
+                %(deal_id)s, %(owner_id)s,
+                coalesce(%(language)s, (SELECT language FROM tenants WHERE id = %(tenant)s), 'pt-BR'), %(place)s,
+                %(at)s, %(at)s)
+        ON CONFLICT (tenant_id, channel_id, address) DO UPDATE SET
+            name = coalesce(nullif(chats.name, ''), excluded.name),
+            user_id = coalesce(chats.user_id, excluded.user_id),
+            contact_id = coalesce(chats.contact_id, excluded.contact_id),
+            company_id = coalesce(chats.company_id, excluded.company_id),
+            deal_id = coalesce(chats.deal_id, excluded.deal_id),
+            owner_id = coalesce(chats.owner_id, %(given_owner)s)
+        RETURNING *"""
+    values = {
+        "tenant": tenant_id,
+        "id": new_id("chat"),
+        "channel": channel.id,
+        "address": address,
+        "name": name,
+        **{key: of.get(key) for key in _MAY_BE_SET},
+        "owner_id": of.get("owner_id") or channel.owner_id,
+        "given_owner": of.get("owner_id"),
+        "place": place,
+        "at": at,
+    }
+    row = await (await conn.execute(query, values)).fetchone()
+    assert row is not None
+    return row
