@@ -7,6 +7,9 @@ part, a message of a type we do not know keeps its raw part in `Unknown`, a fiel
 ecba623), and for what is newer the fixtures of pywa (tests/data/updates, commit 0bcf2f1).
 
 Every item has a `key`, the same in every copy, batch and order of the same event: the inbox keeps (number, key) once.
+
+`parse` reads a body at once. An inbox that must answer first uses `walk`, which finds the items and whose they are,
+and reads each of them later with `reread`: the same items, with the same keys.
 """
 
 import hashlib
@@ -16,7 +19,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from core.errors import ArgumentsWrong
 
@@ -24,6 +27,9 @@ Raw = Mapping[str, Any]
 
 DEEPEST = 40
 """Levels of nesting in one item; Meta needs nine. More is no message and could not be stored."""
+_CUT = 100
+"""Levels at which a body is cut when it is nested without end, so that what stands beside that can be read."""
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|$)|[\[\]{}]', re.DOTALL)
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 """Escapes that may become NUL or a lone surrogate, neither of which PostgreSQL can keep."""
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -335,32 +341,93 @@ class Unread:
 Item = Message | Echo | Status | Failure | Preference | TemplateUpdate | Notice | Unread
 
 
+Kind = Literal["message", "echo", "status", "failure", "preference", "template", "notice", "unread"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An item as it waits to be read. `stored` is JSON that `reread` understands: the item as it came, and of its
+    envelope what is needed. All its texts can be stored."""
+
+    number_id: str | None
+    waba_id: str | None
+    kind: Kind
+    key: str
+    stored: dict[str, Any]
+
+
 def parse(body: bytes) -> list[Item]:
     """All items of a webhook's body, in its order. Meta's bodies have up to 3 MB.
 
-    ArgumentsWrong("whatsapp_webhook_broken", reason) when the whole is no WhatsApp webhook: "json" (not JSON, or nested
-    without end), "object" (no object, or of another product), "entry" (no list of entries). All texts of the items can
-    be stored: NUL and lone surrogates have become U+FFFD.
+    ArgumentsWrong("whatsapp_webhook_broken", reason) when the whole is no WhatsApp webhook: "json" (not JSON),
+    "object" (no object, or of another product), "entry" (no list of entries). All texts of the items can be stored:
+    NUL and lone surrogates have become U+FFFD.
     """
-    whole = _load(body)
-    if not isinstance(whole, dict) or whole.get("object") != "whatsapp_business_account":
-        raise _broken("object")
-    entries = whole.get("entry")
-    if not isinstance(entries, list):
-        raise _broken("entry")
-    items: list[Item] = []
-    for place, entry in enumerate(entries):
-        items.extend(_entry(entry, f"entry[{place}]"))
-    return items
+    return [_typed(piece) for piece in _pieces(body)]
+
+
+def walk(body: bytes) -> list[Found]:
+    """The same items as `parse`, with the same keys and errors, to be stored first and read later; what a message says
+    is not looked at."""
+    return [_found(piece) for piece in _pieces(body)]
+
+
+def reread(stored: Mapping[str, Any]) -> Item:
+    """An item that `walk` found, as `parse` gives it; its `where.path` is "". ArgumentsWrong("whatsapp_item_broken")
+    for what `walk` never gave."""
+    try:
+        where = Where(
+            _str(stored, "waba"),
+            stored.get("field") or "",
+            _str(stored, "number"),
+            _str(stored, "display"),
+            "",
+            _moment(stored.get("time")),
+        )
+        if "unread" in stored:
+            return Unread(where, stored["key"], stored["raw"], stored["unread"])
+        contact = stored.get("contact")
+        listed = _Listed(_people([contact] if contact else []))
+        return _typed(_Piece(where, "", stored.get("list"), stored["raw"], "", listed, True))
+    except (KeyError, TypeError, AttributeError):
+        raise ArgumentsWrong("whatsapp_item_broken", "this was not stored by walk()") from None
+
+
+# --- from bytes to pieces -------------------------------------------------------------------------
 
 
 def _load(body: bytes) -> Any:
+    text = body.decode("utf-8", "replace")
+    suspect = b"\x00" in body or _SUSPECT.search(body) is not None
     try:
-        text = body.decode("utf-8", "replace")
-        whole = json.loads(text, parse_int=_int, parse_float=_float, parse_constant=_constant)
-        return _storable(whole) if _SUSPECT.search(body) or b"\x00" in body else whole
+        try:
+            return _loaded(text, suspect)
+        except RecursionError:
+            return _loaded(_shallow(text), suspect)
     except (ValueError, RecursionError):
         raise _broken("json") from None
+
+
+def _loaded(text: str, suspect: bool) -> Any:
+    whole = json.loads(text, parse_int=_int, parse_float=_float, parse_constant=_constant)
+    return _storable(whole) if suspect else whole
+
+
+def _shallow(text: str) -> str:
+    """The JSON with a text in place of everything that is nested deeper than _CUT, the same text for the same thing."""
+    parts, depth, done, began = [], 0, 0, 0
+    for token in _TOKEN.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+            if depth == _CUT + 1:
+                began = token.start()
+        elif token[0] in "]}":
+            depth -= 1
+            if depth == _CUT:
+                cut = hashlib.sha256(text[began : token.end()].encode("utf-8", "replace")).hexdigest()
+                parts += [text[done:began], f'"deep:{cut[:40]}"']
+                done = token.end()
+    return "".join([*parts, text[done:]])
 
 
 def _broken(reason: str) -> ArgumentsWrong:
@@ -393,22 +460,48 @@ def _storable(value: Any) -> Any:
 # --- entries and changes --------------------------------------------------------------------------
 
 
-def _entry(entry: Any, path: str) -> Iterator[Item]:
-    nowhere = Where(None, "", None, None, path, None)
+@dataclass(slots=True)
+class _Piece:
+    """A part of a body that becomes one item. `fault`: why it cannot be one; `name`: the list it stood in, None for a
+    change as a whole; `alone`: the list is about one contact only."""
+
+    where: Where
+    place: str
+    name: str | None
+    raw: Any
+    fault: str
+    listed: "_Listed"
+    alone: bool
+
+
+def _pieces(body: bytes) -> Iterator[_Piece]:
+    whole = _load(body)
+    if not isinstance(whole, dict) or whole.get("object") != "whatsapp_business_account":
+        raise _broken("object")
+    entries = whole.get("entry")
+    if not isinstance(entries, list):
+        raise _broken("entry")
+    for place, entry in enumerate(entries):
+        yield from _entry(entry, f"entry[{place}]")
+
+
+def _entry(entry: Any, path: str) -> Iterator[_Piece]:
+    nothing = _Listed([])
     if not isinstance(entry, dict):
-        yield _unread(nowhere, entry, "entry")
+        yield _Piece(Where(None, "", None, None, path, None), "", None, entry, "entry", nothing, False)
         return
     waba_id, at = _str(entry, "id"), _moment(entry.get("time"))
     changes = entry.get("changes")
     if not isinstance(changes, list):
-        yield _unread(Where(waba_id, "", None, None, path, at), entry, "changes")
+        yield _Piece(Where(waba_id, "", None, None, path, at), "", None, entry, "changes", nothing, False)
         return
     for place, change in enumerate(changes):
         here = f"{path}.changes[{place}]"
         field = _str(change, "field") if isinstance(change, dict) else None
         value = change.get("value") if isinstance(change, dict) else None
         if field is None or not isinstance(value, dict):
-            yield _unread(Where(waba_id, field or "", None, None, here, at), change, "change")
+            where = Where(waba_id, field or "", None, None, here, at)
+            yield _Piece(where, "", None, change, "change", nothing, False)
             continue
         metadata = value.get("metadata")
         number_id = _str(metadata, "phone_number_id") if isinstance(metadata, dict) else None
@@ -419,36 +512,85 @@ def _entry(entry: Any, path: str) -> Iterator[Item]:
 _ENVELOPE = ("messaging_product", "metadata", "contacts")
 
 
-def _change(where: Where, value: dict[str, Any]) -> Iterator[Item]:
-    people = _people(value.get("contacts"))
+def _change(where: Where, value: dict[str, Any]) -> Iterator[_Piece]:
+    listed = _Listed(_people(value.get("contacts")))
     lists = [name for name in _READERS if value.get(name) is not None] if where.field != "calls" else []
     for name in lists:
         raws = value[name]
         if not isinstance(raws, list):
-            yield _unread(_at(where, name), raws, name)
+            yield _Piece(where, name, None, raws, name, listed, False)
             continue
-        alone = len({_whom(raw) for raw in raws if isinstance(raw, dict)}) == 1
+        alone = len(raws) == 1 or len({_whom(raw) for raw in raws if isinstance(raw, dict)}) == 1
         for place, raw in enumerate(raws):
-            here = _at(where, f"{name}[{place}]")
-            if not isinstance(raw, dict) or not _flat(raw):
-                yield _unread(here, raw, name)
-                continue
-            try:
-                yield _READERS[name](here, raw, people, alone)
-            except _NotReadable as error:
-                yield _unread(here, raw, str(error))
+            fault = "" if isinstance(raw, dict) and _flat(raw) else name
+            yield _Piece(where, f"{name}[{place}]", name, raw, fault, listed, alone)
     rest = {name: one for name, one in value.items() if name not in lists and name not in _ENVELOPE}
     if lists and not any(isinstance(one, dict | list) and one for one in rest.values()):
         return
     if not _flat(value):
-        yield _unread(where, value, "deep")
-    elif where.field in _TEMPLATE_FIELDS:
-        yield _template_update(where, value)
+        yield _Piece(where, "", None, value, "deep", listed, False)
     else:
-        yield Notice(where, _key(where, rest), rest, _str(rest, "event"))
+        yield _Piece(where, "", None, value if where.field in _TEMPLATE_FIELDS else rest, "", listed, False)
 
 
-_NOBODY = Person(None, None, None, None, None, None)
+def _typed(piece: _Piece) -> Item:
+    where, raw = _at(piece.where, piece.place) if piece.place else piece.where, piece.raw
+    if piece.fault:
+        return _unread(where, raw, piece.fault)
+    if piece.name is not None:
+        try:
+            return _READERS[piece.name](where, raw, piece.listed, piece.alone)
+        except _NotReadable as error:
+            return _unread(where, raw, str(error))
+    if where.field in _TEMPLATE_FIELDS:
+        return _template_update(where, raw)
+    return Notice(where, _key(where, raw), raw, _str(raw, "event"))
+
+
+def _found(piece: _Piece) -> Found:
+    """The hot lists by their names alone; what is rare is read for it."""
+    where, raw = piece.where, piece.raw
+    stored: dict[str, Any] = {"field": where.field, "raw": raw}
+    for name, told in (("waba", where.waba_id), ("number", where.number_id), ("display", where.display_number)):
+        if told is not None:
+            stored[name] = told
+    if where.entry_time is not None:
+        stored["time"] = int(where.entry_time.timestamp())
+    if piece.name is not None:
+        stored["list"] = piece.name
+    kind: Kind
+    try:
+        if piece.fault or piece.name is None or piece.name not in _NAMED:
+            item = _typed(piece)
+            if isinstance(item, Unread):
+                raise _NotReadable(item.reason)
+            kind, key = _KINDS[type(item)], item.key
+            contact = piece.listed.of(_str(raw, "wa_id"), _str(raw, "user_id"), piece.alone) if piece.name else _NOBODY
+        else:
+            kind = _NAMED[piece.name]
+            key, contact = _name(kind, raw, piece.listed, piece.alone)
+        if contact is not _NOBODY:
+            stored["contact"] = _contact(contact)
+    except _NotReadable as error:
+        unread = _unread(where, raw, str(error))
+        kind, key = "unread", unread.key
+        stored |= {"raw": unread.raw, "unread": unread.reason, "key": key}
+    return Found(where.number_id, where.waba_id, kind, key, stored)
+
+
+_NAMED: Mapping[str, Kind] = {"messages": "message", "message_echoes": "echo", "statuses": "status"}
+
+
+def _name(kind: Kind, raw: Raw, listed: "_Listed", alone: bool) -> "tuple[str, Person]":
+    """(key, contact as listed) of a message, an echo or a status."""
+    if kind == "status":
+        return _status_key(raw), listed.only if alone else _NOBODY
+    message_id, end = _needed(raw, "id"), "from" if kind == "message" else "to"
+    phone, user_id = _str(raw, end), _str(raw, f"{end}_user_id")
+    known = listed.of(phone, user_id, alone)
+    if phone is None and user_id is None and known.wa_id is None and known.user_id is None:
+        raise _NotReadable("nobody")
+    return message_id, known
 
 
 def _whom(raw: Raw) -> str:
@@ -514,6 +656,41 @@ def _key(where: Where, raw: Any) -> str:
 # --- people ---------------------------------------------------------------------------------------
 
 
+_NOBODY = Person(None, None, None, None, None, None)
+
+
+class _Listed:
+    """The contacts that a change lists, and which of them an item means."""
+
+    __slots__ = ("_by_user", "_by_wa", "only")
+
+    def __init__(self, people: list[Person]) -> None:
+        self.only = people[0] if len(people) == 1 else _NOBODY
+        self._by_user: dict[str, Person] = {}
+        self._by_wa: dict[str, Person] = {}
+        for one in people:
+            if one.user_id is not None:
+                self._by_user.setdefault(one.user_id, one)
+            if one.wa_id is not None:
+                self._by_wa.setdefault(one.wa_id, one)
+
+    def of(self, phone: str | None, user_id: str | None, alone: bool) -> Person:
+        """By user id, by phone, or the only one there is when the change is about one contact only: then it is meant
+        even if the item names a phone and the list another wa_id."""
+        known = self._by_user.get(user_id) if user_id is not None else None
+        if known is None and phone is not None:
+            known = self._by_wa.get(phone)
+        return known or (self.only if alone else _NOBODY)
+
+
+def _contact(person: Person) -> dict[str, Any]:
+    """A contact as it is listed, of what `_people` reads of it."""
+    profile = {name: told for name, told in (("name", person.name), ("username", person.username)) if told is not None}
+    ids = (("wa_id", person.wa_id), ("user_id", person.user_id), ("parent_user_id", person.parent_user_id))
+    found: dict[str, Any] = {name: told for name, told in ids if told is not None}
+    return found | {"profile": profile} if profile else found
+
+
 def _people(raws: Any) -> list[Person]:
     found = []
     for raw in raws if isinstance(raws, list) else ():
@@ -533,18 +710,9 @@ def _people(raws: Any) -> list[Person]:
     return found
 
 
-def _person(phone: str | None, user_id: str | None, parent: str | None, people: list[Person], alone: bool) -> Person:
-    """The contact of an item: named by the item itself, completed from the change's list of contacts.
-
-    `alone`: the change is about one contact only, so the only one in the list is meant even when the item names the
-    phone and the list another wa_id.
-    """
-    known = next((one for one in people if user_id is not None and one.user_id == user_id), None)
-    known = known or next((one for one in people if phone is not None and one.wa_id == phone), None)
-    if known is None and alone and len(people) == 1:
-        known = people[0]
-    if known is None:
-        known = _NOBODY
+def _person(phone: str | None, user_id: str | None, parent: str | None, listed: _Listed, alone: bool) -> Person:
+    """The contact of an item: named by the item itself, completed from the change's list of contacts."""
+    known = listed.of(phone, user_id, alone)
     found = Person(
         known.wa_id or phone,
         phone,
@@ -561,7 +729,7 @@ def _person(phone: str | None, user_id: str | None, parent: str | None, people: 
 # --- messages -------------------------------------------------------------------------------------
 
 
-def _message(where: Where, raw: dict[str, Any], people: list[Person], alone: bool) -> Message:
+def _message(where: Where, raw: dict[str, Any], listed: _Listed, alone: bool) -> Message:
     message_id = _needed(raw, "id")
     context = _dict(raw, "context")
     kind = _str(raw, "type") or ""
@@ -570,7 +738,7 @@ def _message(where: Where, raw: dict[str, Any], people: list[Person], alone: boo
         message_id,
         raw,
         message_id,
-        _person(_str(raw, "from"), _str(raw, "from_user_id"), _str(raw, "from_parent_user_id"), people, alone),
+        _person(_str(raw, "from"), _str(raw, "from_user_id"), _str(raw, "from_parent_user_id"), listed, alone),
         _moment(raw.get("timestamp")),
         kind,
         _content(kind, raw),
@@ -581,7 +749,7 @@ def _message(where: Where, raw: dict[str, Any], people: list[Person], alone: boo
     )
 
 
-def _echo(where: Where, raw: dict[str, Any], people: list[Person], alone: bool) -> Echo:
+def _echo(where: Where, raw: dict[str, Any], listed: _Listed, alone: bool) -> Echo:
     message_id = _needed(raw, "id")
     kind = _str(raw, "type") or ""
     return Echo(
@@ -589,7 +757,7 @@ def _echo(where: Where, raw: dict[str, Any], people: list[Person], alone: bool) 
         message_id,
         raw,
         message_id,
-        _person(_str(raw, "to"), _str(raw, "to_user_id"), _str(raw, "to_parent_user_id"), people, alone),
+        _person(_str(raw, "to"), _str(raw, "to_user_id"), _str(raw, "to_parent_user_id"), listed, alone),
         _moment(raw.get("timestamp")),
         kind,
         _content(kind, raw),
@@ -749,17 +917,26 @@ def _referral(raw: Any) -> Referral | None:
 # --- statuses, errors, preferences, templates -----------------------------------------------------
 
 
-def _status(where: Where, raw: dict[str, Any], people: list[Person], alone: bool) -> Status:
+def _status_key(raw: Raw) -> str:
     message_id, status = _needed(raw, "id"), _needed(raw, "status")
+    if raw.get("recipient_type") != "group":
+        return f"status:{message_id}:{status}"
+    who = _str(raw, "recipient_participant_id") or _str(raw, "recipient_participant_user_id")
+    return f"status:{message_id}:{status}:{who}"
+
+
+def _status(where: Where, raw: dict[str, Any], listed: _Listed, alone: bool) -> Status:
+    key = _status_key(raw)
+    message_id, status = raw["id"], raw["status"]
     group = raw.get("recipient_type") == "group"
     conversation, pricing = _dict(raw, "conversation"), _dict(raw, "pricing")
-    one = people[0] if alone and len(people) == 1 else _NOBODY
+    one = listed.only if alone else _NOBODY
     wa_id = _str(raw, "recipient_participant_id" if group else "recipient_id")
     user_id = _str(raw, "recipient_participant_user_id" if group else "recipient_user_id")
     billable = pricing.get("billable")
     return Status(
         where,
-        f"status:{message_id}:{status}" + (f":{wa_id or user_id}" if group else ""),
+        key,
         raw,
         message_id,
         status,
@@ -776,16 +953,16 @@ def _status(where: Where, raw: dict[str, Any], people: list[Person], alone: bool
     )
 
 
-def _failure(where: Where, raw: dict[str, Any], people: list[Person], alone: bool) -> Failure:
+def _failure(where: Where, raw: dict[str, Any], listed: _Listed, alone: bool) -> Failure:
     return Failure(where, _key(where, raw), raw, _problem(raw))
 
 
-def _preference(where: Where, raw: dict[str, Any], people: list[Person], alone: bool) -> Preference:
+def _preference(where: Where, raw: dict[str, Any], listed: _Listed, alone: bool) -> Preference:
     return Preference(
         where,
         _key(where, raw),
         raw,
-        _person(_str(raw, "wa_id"), _str(raw, "user_id"), _str(raw, "parent_user_id"), people, alone),
+        _person(_str(raw, "wa_id"), _str(raw, "user_id"), _str(raw, "parent_user_id"), listed, alone),
         _str(raw, "category") or "",
         _needed(raw, "value"),
         _moment(raw.get("timestamp")),
@@ -793,12 +970,21 @@ def _preference(where: Where, raw: dict[str, Any], people: list[Person], alone: 
     )
 
 
-_READERS: Mapping[str, Callable[[Where, dict[str, Any], list[Person], bool], Item]] = {
+_READERS: Mapping[str, Callable[[Where, dict[str, Any], _Listed, bool], Item]] = {
     "messages": _message,
     "message_echoes": _echo,
     "statuses": _status,
     "user_preferences": _preference,
     "errors": _failure,
+}
+_KINDS: Mapping[type[Item], Kind] = {
+    Message: "message",
+    Echo: "echo",
+    Status: "status",
+    Failure: "failure",
+    Preference: "preference",
+    TemplateUpdate: "template",
+    Notice: "notice",
 }
 _TEMPLATE_FIELDS = {
     "message_template_status_update": ("status", "event", None),

@@ -360,3 +360,92 @@ def test_any_bytes_are_read_or_refused_by_name(raw: bytes) -> None:
     except ArgumentsWrong as refused:
         code = refused.code
     assert code in (None, "whatsapp_webhook_broken")
+
+
+# --- walked first, read later ---------------------------------------------------------------------
+
+
+def _placeless(item: Item) -> Item:
+    return dataclasses.replace(item, where=dataclasses.replace(item.where, path=""))
+
+
+def _walked(raw: bytes) -> list[Item]:
+    """What `walk` found, after it has lain in a database as JSON."""
+    found = webhooks.walk(raw)
+    assert [one.key for one in found] == [item.key for item in parse(raw)]
+    return [webhooks.reread(json.loads(json.dumps(one.stored))) for one in found]
+
+
+KINDS = {
+    Message: "message",
+    Echo: "echo",
+    Status: "status",
+    Failure: "failure",
+    Preference: "preference",
+    TemplateUpdate: "template",
+    Notice: "notice",
+    Unread: "unread",
+}
+
+
+def test_what_is_walked_first_and_read_later_is_what_is_read_at_once() -> None:
+    people = [contact(), {"wa_id": "551", "user_id": "BR.2", "profile": {"name": "Rui", "username": "rui"}}]
+    listed = contact("phone") | {"wa_id": "551999990001"}
+    group = status(7, "read", recipient_type="group", recipient_participant_id=PHONE)
+    echo = {"from": DISPLAY, "to": PHONE, "id": "wamid.e", "timestamp": "1", "type": "text", "text": {"body": "eu"}}
+    stop = {"wa_id": PHONE, "category": "marketing_messages", "value": "stop", "timestamp": 1763650000}
+    deep: Any = []
+    for _ in range(60):
+        deep = [deep]
+    raw = body(
+        *(entry(value(contacts=[contact(g)], messages=[message(generation=g)])) for g in ("phone", "both", "user")),
+        entry(value(contacts=[listed], messages=[message(1, "phone")])),
+        entry(value(contacts=people, messages=[message(1), message(2) | {"from": "551"}])),
+        entry(value(contacts=people, messages=[message(1), None, {"id": 7}, {"id": deep}])),
+        entry(value(contacts=[contact("user")], statuses=[status(5, "sent") | {"recipient_id": None}, group])),
+        entry(value(contacts=people, statuses=[status(5, "sent"), {"id": "x"}])) | {"time": 1763650009},
+        entry(value(contacts=people, errors=[{"code": 1}, 7])),
+        entry(value(message_echoes=[echo], contacts=[contact()]), field="smb_message_echoes"),
+        entry(value(user_preferences=[stop, {"value": "stop"}], contacts=[contact()]), field="user_preferences"),
+        entry({"event": "REJECTED", "message_template_name": "a"}, {}, field="message_template_status_update"),
+        entry(value(calls=[{"id": "wacid.1"}], contacts=[contact()]), {"deep": deep}, field="calls"),
+        entry(value(messages={"id": "1"}, statuses="?")),
+        {"id": WABA, "changes": [None, {"field": "messages"}]},
+        {"id": WABA},
+        None,
+    )  # fmt: skip
+    items = parse(raw)
+    assert {type(item) for item in items} == set(KINDS)
+    assert _walked(raw) == [_placeless(item) for item in items]
+    for found, item in zip(webhooks.walk(raw), items, strict=True):
+        assert (found.kind, found.number_id) == (KINDS[type(item)], item.where.number_id)
+        assert found.waba_id == item.where.waba_id
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 10**6), junk=JSON)
+@example(seed=1, junk="\ud800")
+def test_whatever_stands_anywhere_a_walk_finds_what_reading_finds(seed: int, junk: Any) -> None:
+    hostile = json.loads(json.dumps(WHOLE))
+    holder, key = random.Random(seed).choice(_spots(hostile["entry"]))
+    holder[key] = junk
+    raw = json.dumps(hostile).encode()
+    assert _walked(raw) == [_placeless(item) for item in parse(raw)]
+
+
+def test_an_item_nested_ten_thousand_deep_takes_nothing_along() -> None:
+    raw = body(entry(value(contacts=[contact()], messages=[message(1), "DEEP", message(2), "END"])))
+    for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
+        deep = opening * 10_000 + b"0" + closing * 10_000
+        hostile = raw.replace(b'"DEEP"', b'{"id": ' + deep + b', "t": "\\"[[{"}').replace(b'"END"', deep)
+        found = parse(hostile)
+        assert [type(item) for item in found] == [Message, Unread, Message, Unread]
+        assert len({item.key for item in found}) == 4
+        assert _walked(hostile) == [_placeless(item) for item in found]
+
+
+def test_what_walk_never_gave_is_refused_by_name() -> None:
+    for stored in ({}, {"list": "messages"}, {"list": "nothing", "raw": {}}, {"unread": "x", "raw": None}, {"raw": 7}):
+        with pytest.raises(ArgumentsWrong) as refused:
+            webhooks.reread(stored)
+        assert refused.value.code == "whatsapp_item_broken"
