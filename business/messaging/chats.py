@@ -12,6 +12,7 @@ from typing import Any, Literal
 from psycopg.types.json import Jsonb
 
 from business.messaging.attention import Attention, Event, Held
+from business.messaging.changes import TOPIC, changed
 from business.messaging.channels import Channel
 from business.messaging.hands import Hands
 from business.messaging.opening import open_row
@@ -296,7 +297,7 @@ class Chats:
         """The ids of conversations of this tenant that change, as they do; "" when any may have changed (the
         connection was gone for a while). For a page that looks on; ends when the caller stops asking."""
         self._rights.reads(who)
-        async for told in self.notices.listen("chats"):
+        async for told in self.notices.listen(TOPIC):
             tenant_id, _, chat_id = told.partition(" ")
             if tenant_id in ("", who.tenant_id):
                 yield chat_id
@@ -336,6 +337,7 @@ class Chats:
                     raise ArgumentsWrong("chat_owner_unknown", f"no user {user_id[:80]!r}")
             if chat.owner_id != user_id:
                 await conn.execute("UPDATE chats SET owner_id = %s WHERE id = %s", [user_id, chat_id])
+                await changed(conn, who.tenant_id, chat_id)
             return await chat_of(conn, chat_id)
 
     async def note(self, who: Identity, chat_id: str, text: str) -> Message:
@@ -353,7 +355,9 @@ class Chats:
         own = self._rights.reads(who)
         async with self.db.tenant(who.tenant_id) as conn:
             _seen(await chat_of(conn, chat_id), own)
-            await conn.execute("UPDATE chats SET unread = 0 WHERE id = %s AND unread > 0", [chat_id])
+            done = await conn.execute("UPDATE chats SET unread = 0 WHERE id = %s AND unread > 0", [chat_id])
+            if done.rowcount:
+                await changed(conn, who.tenant_id, chat_id)
 
     async def tag(self, who: Identity, chat_id: str, tags: Sequence[str]) -> Chat:
         """Its tags from now on, 20 at most, 40 characters each."""
@@ -362,6 +366,7 @@ class Chats:
         async with self.db.tenant(who.tenant_id) as conn:
             _seen(await chat_of(conn, chat_id, lock=True), own)
             await conn.execute("UPDATE chats SET tags = %s WHERE id = %s", [kept, chat_id])
+            await changed(conn, who.tenant_id, chat_id)
             return await chat_of(conn, chat_id)
 
     async def reply(
@@ -406,6 +411,7 @@ async def write_note(
             Jsonb(dict(content or {})), at, at, chat.segment,
         ],
     )  # fmt: skip
+    await changed(conn, chat.tenant_id, chat.id)
     row = await (await conn.execute(f"{_MESSAGES} WHERE m.id = %s".encode(), [message_id])).fetchone()
     assert row is not None
     return as_message(row)

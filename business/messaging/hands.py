@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from business.messaging.attention import Attention, Effect, Event, Held, Step, step
+from business.messaging.changes import changed
 from core.db import Connection
 
-Drop = Callable[[Connection, str, str], Awaitable[Any]]
-"""Take back what the bot has put into the outbox of a conversation and what has not left: (conn, chat id, why)."""
+Drop = Callable[[Connection, str, str, str], Awaitable[Any]]
+"""Take back what the bot has put into the outbox of a conversation and what has not left: (conn, tenant id, chat id,
+why)."""
 Wake = Callable[[Connection, str, str, datetime], Awaitable[None]]
 """See to it that a turn of the conversation begins at a moment: (conn, tenant id, chat id, when)."""
 
@@ -51,8 +53,11 @@ class Hands:
             values += ", answered_in = messages_in"
         query = f"UPDATE chats SET {values} WHERE id = %(id)s RETURNING tenant_id, waiting_since"
         row = await (await conn.execute(query.encode(), {**sets, "id": chat_id})).fetchone()
+        assert row is not None
+        tenant_id = row["tenant_id"]
         if Effect.STOP_TURN in done.effects:
-            await self.drop(conn, chat_id, str(event))
-        if event is Event.HANDED_BACK and row is not None and row["waiting_since"] is not None:
-            await self.wake(conn, row["tenant_id"], chat_id, at)
+            await self.drop(conn, tenant_id, chat_id, str(event))
+        if event is Event.HANDED_BACK and row["waiting_since"] is not None:
+            await self.wake(conn, tenant_id, chat_id, at)
+        await changed(conn, tenant_id, chat_id)
         return done
