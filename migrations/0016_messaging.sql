@@ -300,10 +300,11 @@ CREATE POLICY login ON channels FOR SELECT TO mutirao_login USING (true);
 CREATE POLICY login ON inbox FOR SELECT TO mutirao_login USING (true);
 
 CREATE FUNCTION list_channels()
-    RETURNS TABLE (tenant_id text, channel_id text, provider text, number text, environment text, state text)
+    RETURNS TABLE (tenant_id text, channel_id text, provider text, number text, account text, environment text,
+                   state text)
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
-    SELECT c.tenant_id, c.id, c.provider, c.number, c.environment, c.state FROM channels c
+    SELECT c.tenant_id, c.id, c.provider, c.number, c.account, c.environment, c.state FROM channels c
 $$;
 
 CREATE FUNCTION inbox_waiting_for()
