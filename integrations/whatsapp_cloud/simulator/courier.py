@@ -50,6 +50,8 @@ class Config:
     """Nothing leaves; what happens meanwhile waits."""
     shift: float = 0.0
     """Seconds by which this WhatsApp's clock is ahead."""
+    lead_pace: float = 1.0
+    """Multiplies the waits of the leads that play themselves."""
 
     def change(self, wishes: dict[str, Any]) -> None:
         """ValueError for a name or a kind of value that there is not."""

@@ -135,6 +135,11 @@ class Phones:
                     self.status(one, status)
         return len(opened)
 
+    def unread(self, number_id: str, wa_id: str) -> int:
+        """How many messages of ours lie on the phone and were not looked at."""
+        thread = self._state.thread(number_id, wa_id)
+        return sum(one.status == "delivered" and one.direction == "out" for one in thread)
+
     def prefer(self, number_id: str, wa_id: str, value: str) -> None:
         """The contact stops or resumes our marketing messages inside WhatsApp."""
         account, contact = account_of(number_id), self._state.contacts[wa_id]

@@ -18,7 +18,7 @@ GET  /__phone/thread   ?number_id=&contact=: both sides of a chat, with statuses
 GET  /__phone/threads  ?number_id=: the chats of a number
 GET  /__phone/view     ?number_id=&contact=&since=V&seconds=S: both of the above and the courier's state, as soon as
                    something is newer than V, or after S seconds
-GET  /__phone/media    ?id=: a media object, for the phone in the browser
+GET  /__phone/media    ?id=&number_id=: a media object (of that number), for the phone in the browser
 POST /__template   {"waba_id", "name", "language", "event", "reason"?}: Meta decides about a template
 """
 
@@ -40,6 +40,7 @@ from starlette.routing import Route
 from integrations.sandbox_http import Cut, Lost, faults_wanted
 from integrations.whatsapp_cloud.simulator.courier import Config, Courier, whole
 from integrations.whatsapp_cloud.simulator.graph import Answer, Call, Graph, error, form
+from integrations.whatsapp_cloud.simulator.leads import Leads
 from integrations.whatsapp_cloud.simulator.phone import Phones, account_of
 from integrations.whatsapp_cloud.simulator.state import ACCOUNTS, Chat, Contact, State
 
@@ -86,6 +87,7 @@ class Simulator:
         self.config = Config()
         self.courier = Courier(state, self.config)
         self.phones = Phones(state, self.courier, self.config)
+        self.leads = Leads(state, self.phones, self.config)
         self.graph = Graph(state, self.courier, self.phones, self.config)
         self.faults: list[Fault] = []
         self.app = Starlette(
@@ -116,6 +118,7 @@ class Simulator:
         try:
             yield
         finally:
+            await self.leads.close()
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await running
@@ -238,6 +241,12 @@ class Simulator:
             return asdict(self.phones.meet(str(asked["contact"]), str(asked.get("name") or "")))
         number_id = str(asked.get("number_id") or ACCOUNTS[0].number_id)
         account_of(number_id)
+        if what == "play":
+            if asked.get("stop"):
+                self.leads.stop(str(asked["lead"]))
+            else:
+                self.leads.play(str(asked["lead"]), number_id)
+            return {"ok": True}
         contact = self.state.contact(str(asked["contact"])).wa_id
         if what == "read":
             return {"read": self.phones.read(number_id, contact)}
@@ -274,7 +283,11 @@ class Simulator:
         for one in self.state.chats.values():
             if one.number_id == number_id:
                 last[one.contact] = one
-        rows = [asdict(self.state.contacts[wa_id]) | {"last": self._shown(one)} for wa_id, one in last.items()]
+        rows = [
+            asdict(self.state.contacts[wa_id])
+            | {"last": self._shown(one), "unread": self.phones.unread(number_id, wa_id)}
+            for wa_id, one in last.items()
+        ]
         return sorted(rows, key=lambda row: -row["last"]["at"])
 
     async def _view(self, request: Request) -> Response:
@@ -290,12 +303,14 @@ class Simulator:
                 "threads": self._rows(number_id),
                 "thread": self._both_sides(number_id, contact) if contact else None,
                 "hooks": hooks,
+                "leads": self.leads.shown(),
             }
         )
 
     async def _media(self, request: Request) -> Response:
         found = self.state.media.get(request.query_params.get("id", ""))
-        if found is None:
+        number_id = request.query_params.get("number_id")
+        if found is None or number_id not in (None, found["number_id"]):
             return Response(status_code=404)
         safe = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox"}
         return Response(self.state.media_content(found["id"]), 200, safe, media_type=found["mime_type"])
