@@ -1,8 +1,8 @@
 """When the turn of a conversation begins: noted in its row, with a job that wakes at that moment.
 
-A job waits exactly while `chats.due_at` is set: whoever sets it from nothing defers one in the same transaction, and the
-job takes it away when it begins. So a burst of hundreds of messages is one job, and one that comes while a turn runs is
-another, which waits for its end.
+A job waits exactly while `chats.due_at` is set: whoever sets it from nothing defers one in the same transaction, and
+the job takes it away when it begins. So a burst of hundreds of messages is one job, and one that comes while a turn
+runs is another, which waits for its end.
 """
 
 from dataclasses import dataclass
