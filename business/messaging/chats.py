@@ -270,7 +270,7 @@ class Chats:
         async with self.db.tenant(who.tenant_id) as conn:
             return _seen(await chat_of(conn, chat_id), own)
 
-    async def of_contact(self, who: Identity, contact_id: str) -> list[Chat]:  # type: ignore[valid-type]
+    async def of_contact(self, who: Identity, contact_id: str) -> Sequence[Chat]:
         """The conversations with a contact of the CRM, newest first."""
         own = self._rights.reads(who)
         query = f"""SELECT {_COLUMNS} FROM chats c WHERE c.contact_id = %s
