@@ -131,7 +131,7 @@ class Inbox:
         self._bytes += lot.size
         self._lots.append(lot)
         self._wake.set()
-        await asyncio.shield(lot.done)  # whoever hangs up does not stop what others wait for too
+        await lot.done
 
     async def waiting(self) -> list[Waiting]:
         """What waits to be sorted, by tenant. Unavailable("database_unreachable")."""
