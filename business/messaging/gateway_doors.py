@@ -1,34 +1,36 @@
 """How a webhook of a gateway that does not sign shows that it is genuine, and what items it is made of.
 
-Gateways other than WhatsApp itself sign nothing. So the address that we give them ends in the channel's id, and they are
-told a key of ours to bring along: a header where they can set one, else `?key=` in the address. A key is derived from
-one secret of this installation and the channel, so nothing is looked up for it. Evolution also sends its own API key in
-every body; it counts as well, and is taken out before anything is kept.
+Gateways other than WhatsApp itself sign nothing. So the address that we give them ends in the channel's id, and they
+are told a key of ours to bring along: a header where they can set one, else `?key=` in the address. A key is derived
+from one secret of this installation and the channel, so nothing is looked up for it. Evolution also sends its own API
+key in every body; it counts as well, and is taken out before anything is kept.
 """
 
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
-from business.messaging.channels import Provider
-from core.errors import ArgumentsWrong
+from business.messaging.channels import Channels, Provider
+from core.errors import ArgumentsWrong, MutiraoError, Unavailable
+from core.vault import Vault
+from integrations.evolution import webhooks as evolution
+from integrations.gateway_maps import webhooks as mapped
+from integrations.gateway_maps.mapping import MAPPED, GatewayMap, load
+from integrations.gateways import Item
 
 HEADER = "x-mutirao-key"
 HookKey = Callable[[str, str], str]
 """(provider, channel id) → the key that the gateway has to bring."""
-
-
-@dataclass(frozen=True)
-class GatewayItem:
-    """One thing that a webhook tells: a row of the inbox. `key` is the same whenever the gateway tells it again."""
-
-    key: str
-    kind: str  # message, echo, status, notice, unread
-    item: dict[str, Any]
+SecretsOf = Callable[[str, str], Awaitable[Mapping[str, str]]]
+"""(tenant id, channel id) → the channel's secrets, {} when there are none."""
+_KEPT_SECONDS = 30.0  # how long a channel's API key is remembered: one read of the database for a burst of webhooks
+_MOST_KEPT = 10_000
 
 
 class GatewayDoor(Protocol):
@@ -37,15 +39,17 @@ class GatewayDoor(Protocol):
     async def admits(
         self, tenant_id: str, channel_id: str, headers: Mapping[str, str], query: Mapping[str, str], body: bytes
     ) -> bool:
-        """Whether this POST comes from the channel's gateway. `headers` by their names in lower case."""
+        """Whether this POST comes from the channel's gateway. `headers` by their names in lower case.
+
+        Unavailable when that cannot be known now.
+        """
         ...
 
-    def items(self, number: str, body: bytes, at: datetime) -> list[GatewayItem]:
+    def items(self, number: str, body: bytes, at: datetime) -> list[Item]:
         """The items for the channel whose gateway calls it `number`, each of them readable without its envelope; `at`:
         when it came, by our clock. Secrets of the gateway are in none of them.
 
-        ArgumentsWrong("gateway_body_broken") for what is no webhook; Refused-like ArgumentsWrong
-        ("gateway_other_number") for one that belongs to another number.
+        ArgumentsWrong: gateway_body_broken for what is no webhook, gateway_other_number for one of another number.
         """
         ...
 
@@ -76,8 +80,82 @@ def parsed(body: bytes) -> dict[str, Any]:
     return found
 
 
-SecretsOf = Callable[[str, str], Awaitable[Mapping[str, str]]]
-"""(tenant id, channel id) → the channel's secrets, {} when there are none."""
+class EvolutionDoor:
+    """Evolution API: our key in the header that we ask it to send, or its own API key in the body."""
+
+    def __init__(self, secrets_of: SecretsOf, key: HookKey) -> None:
+        self._secrets_of = secrets_of
+        self._key = key
+        self._kept: dict[str, tuple[float, bytes]] = {}
+
+    async def admits(
+        self, tenant_id: str, channel_id: str, headers: Mapping[str, str], query: Mapping[str, str], body: bytes
+    ) -> bool:
+        if brings_key(headers, query, self._key("evolution", channel_id)):
+            return True
+        try:
+            told = parsed(body).get("apikey")
+        except ArgumentsWrong:
+            return False
+        if not isinstance(told, str) or not told:
+            return False
+        expected = await self._api_key(tenant_id, channel_id)
+        return bool(expected) and hmac.compare_digest(_hash(told), expected)
+
+    def items(self, number: str, body: bytes, at: datetime) -> list[Item]:
+        found = parsed(body)
+        if found.get("instance") != number:
+            raise ArgumentsWrong("gateway_other_number", "the webhook is of another instance")
+        return evolution.items(found, at)
+
+    async def _api_key(self, tenant_id: str, channel_id: str) -> bytes:
+        """The hash of the channel's API key, b"" when it has none."""
+        now = time.monotonic()
+        kept = self._kept.get(channel_id)
+        if kept is None or now - kept[0] > _KEPT_SECONDS:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            secret = (await self._secrets_of(tenant_id, channel_id)).get("api_key", "")
+            if not secret:
+                return b""
+            kept = self._kept[channel_id] = (now, _hash(secret))
+        return kept[1]
+
+
+class MappedDoor:
+    """A gateway whose format is read by a map: our key in a header or in the address, nothing else."""
+
+    def __init__(self, gateway: GatewayMap, key: HookKey) -> None:
+        self._gateway = gateway
+        self._key = key
+
+    async def admits(
+        self, tenant_id: str, channel_id: str, headers: Mapping[str, str], query: Mapping[str, str], body: bytes
+    ) -> bool:
+        return brings_key(headers, query, self._key(self._gateway.provider, channel_id))
+
+    def items(self, number: str, body: bytes, at: datetime) -> list[Item]:
+        return mapped.items(self._gateway, parsed(body), at)
+
+
+def gateway_doors(channels: Channels, vault: Vault, data_dir: Path) -> dict[str, GatewayDoor]:
+    """By provider. SetupError("gateway_map_broken", path)."""
+    key = hook_keys(vault.named_secret("gateway_hooks"))
+
+    async def secrets_of(tenant_id: str, channel_id: str) -> Mapping[str, str]:
+        try:
+            return await channels.secrets(await channels.get(tenant_id, channel_id))
+        except Unavailable:  # the gateway has to come again: what is refused is lost
+            raise
+        except MutiraoError:  # disconnected meanwhile, or without a secret
+            return {}
+
+    doors: dict[str, GatewayDoor] = {provider: MappedDoor(load(provider, data_dir), key) for provider in MAPPED}
+    return doors | {"evolution": EvolutionDoor(secrets_of, key)}
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ PHONE = re.compile(r"\+?[1-9][0-9]{6,14}")
 USER_ID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
 """A business-scoped user id (2026): a user with a username may hide the phone number."""
 MESSAGE_ID = re.compile(r"wamid\.[\w+/=.-]{1,500}")
+GATEWAY_MESSAGE_ID = re.compile(r"[A-Za-z0-9][\w:.=-]{9,199}")
+"""As gateways over WhatsApp Web name a message: a reaction may be stored for them, but not sent by the Cloud API."""
 TEMPLATE_NAME = re.compile(r"[a-z0-9_]+")
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:_[A-Za-z]{2,4})?")
 KINDS = (
@@ -239,6 +241,8 @@ def message(
     answer was lost is recognised.
     """
     checked(content.kind, content.payload)
+    if content.kind == "reaction":
+        _message_id(content.payload["message_id"], "reaction.message_id")
     request: dict[str, Any] = {"messaging_product": "whatsapp", "recipient_type": "individual"} | recipient(to)
     if reply_to is not None:
         _message_id(reply_to, "context.message_id")
@@ -346,7 +350,9 @@ def _check_contacts(payload: list[Any]) -> None:
 
 
 def _check_reaction(payload: Mapping[str, Any]) -> None:
-    _message_id(payload.get("message_id"), "reaction.message_id")
+    of = payload.get("message_id")
+    if not (isinstance(of, str) and GATEWAY_MESSAGE_ID.fullmatch(of)):
+        _message_id(of, "reaction.message_id")
     emoji = payload.get("emoji")
     if not isinstance(emoji, str) or (emoji and not _EMOJI.fullmatch(emoji)):
         raise malformed("emoji", "emoji", "reaction.emoji")
