@@ -72,6 +72,15 @@ class Settings(BaseModel):
     meta_graph_url: str = "https://graph.facebook.com"
     meta_app_secret: SecretStr | None = None
 
+    whatsapp: Literal["sandbox", "live"] = "sandbox"
+    """Talking with people outside: the simulated WhatsApp on this computer, or the numbers that are really connected."""
+    whatsapp_app_secret: SecretStr | None = None
+    """The secret of the Meta app whose webhooks we take; without one, live webhooks of Meta are not taken at all."""
+    whatsapp_verify_token: SecretStr | None = None
+    """What Meta has to bring when it checks our address; None: one that the data folder keeps."""
+    public_url: str | None = None
+    """Where the outside reaches this server, such as https://mutirao.example.com: the address of the webhooks."""
+
     minha_receita: Literal["sandbox", "live"] = "sandbox"
     """The public company registry."""
     minha_receita_url: str = "https://minhareceita.org"
@@ -187,6 +196,7 @@ class Settings(BaseModel):
 
     @field_validator(
         "meta_graph_url",
+        "public_url",
         "minha_receita_url",
         "brasilapi_url",
         "viacep_url",

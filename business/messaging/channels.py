@@ -27,8 +27,8 @@ PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 WHATSAPP: tuple[Provider, ...] = ("whatsapp_cloud", "evolution", "uazapi", "lancepilot")
 Environment = Literal["sandbox", "live"]
 
-LEGACY = "legacy"
-"""Id of the channel whose credentials lie in the deprecated columns of `tenants`."""
+LEGACY = "legacy_"
+"""How the id of a channel begins whose credentials lie in the deprecated columns of `tenants`; the tenant's follows."""
 _LEGACY_NAMES: dict[str, Provider] = {
     "meta": "whatsapp_cloud",
     "whatsapp_cloud": "whatsapp_cloud",
@@ -62,7 +62,7 @@ class Channels:
     """The channels of every tenant, as one table of providers; after it, the columns where an older installation kept
     one gateway per tenant.
 
-    Credentials are found in this order: the channel's own row; then, for the channel "legacy" alone, the columns
+    Credentials are found in this order: the channel's own row; then, for the channel "legacy_…" alone, the columns
     `whatsapp_provider`, `api_url` and `token` of `tenants`. Those are deprecated: they are read last and never written.
     """
 
@@ -94,7 +94,7 @@ class Channels:
         """The tenant's channels of this world, the oldest first, paused ones too.
 
         A tenant that has no WhatsApp in the table and has one in the deprecated columns gets it as a row of its own
-        (id "legacy") without credentials, so that conversations have something to belong to.
+        (id "legacy_…") without credentials, so that conversations have something to belong to.
         """
         async with self._db.tenant(tenant_id, within) as conn:
             found = await self._rows(conn)
@@ -114,7 +114,7 @@ class Channels:
         """By which WhatsApp number a new conversation begins: the oldest active one of the table, then the legacy one;
         None when there is none."""
         active = [c for c in await self.of(tenant_id, within) if c.provider in WHATSAPP and c.state == "active"]
-        return min(active, key=lambda c: c.id == LEGACY, default=None)
+        return min(active, key=lambda c: c.id.startswith(LEGACY), default=None)
 
     async def secrets(self, channel: Channel, within: Connection | None = None) -> dict[str, str]:
         """Names and values: `token` and perhaps `app_secret` at WhatsApp itself, `api_key` or `token` at gateways.
@@ -126,7 +126,7 @@ class Channels:
             if row is not None and row["secret"] is not None:
                 opened = self._vault.open(row["key_id"], bytes(row["secret"]), bound_to=_bound(channel))
                 return {str(name): str(value) for name, value in json.loads(opened).items()}
-            if channel.id == LEGACY:
+            if channel.id == LEGACY + channel.tenant_id:
                 query = "SELECT token, token_key_id FROM tenants WHERE id = %s AND token IS NOT NULL"
                 row = await _one(conn, query, channel.tenant_id)
                 if row is not None and row["token_key_id"] is not None:
@@ -256,7 +256,7 @@ class Channels:
         if number is None:
             return False
         channel = Channel(
-            LEGACY, tenant_id, provider, number, row["name"], "", "", "live", base_url, "active", None,
+            LEGACY + tenant_id, tenant_id, provider, number, row["name"], "", "", "live", base_url, "active", None,
             self._clock.now(), {"deprecated": True},
         )  # fmt: skip
         try:

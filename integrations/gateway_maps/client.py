@@ -105,7 +105,7 @@ class MappedClient:
         return told, (told in up) if up else None
 
     async def _ask(self, shape: Mapping[str, Any], values: Mapping[str, Any], most: int = gateways.MOST_ANSWER) -> Any:
-        request = self._request(shape, self._values | values)
+        request = self._request(shape, self._values | dict(values))
         try:
             async with self._http.stream(**request) as response:
                 content = await gateways.read_at_most(response, most)

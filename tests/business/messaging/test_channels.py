@@ -118,7 +118,7 @@ async def test_the_old_columns_are_read_last_and_never_written(
     channels = Channels(database, vault, clock, "live", permissions)
     legacy = await channels.default(tenant_id)
     assert legacy is not None
-    assert (legacy.id, legacy.number, legacy.base_url) == (LEGACY, number or tenant_id, base_url)
+    assert (legacy.id, legacy.number, legacy.base_url) == (LEGACY + tenant_id, number or tenant_id, base_url)
     assert legacy.settings == {"deprecated": True}
     assert await channels.secrets(legacy) == {name: TOKEN}
 
