@@ -17,6 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import HTTP
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -67,6 +69,8 @@ class Answer:
     completion_tokens: int = 20
     cached_tokens: int = 0
     cache_written_tokens: int = 0
+    audio_seconds: float | None = None
+    """What a transcription says it was paid by; None: it does not say."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Seen:
     wire: Wire
     model: str
     body: dict[str, Any]
+    """JSON, or the fields of a form; its file is {"name", "mime", "content"}."""
     headers: dict[str, str]
     at: float
 
@@ -217,13 +222,37 @@ async def _read(reader: asyncio.StreamReader) -> Seen:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     path = head[0].split(" ")[1]
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
-    body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or "{}")
+    raw = await _body(reader, headers)
+    kind = headers.get("content-type", "")
+    body = _form(kind, raw) if kind.startswith("multipart/") else json.loads(raw or "{}")
     if named := re.match(r"/v1beta/models/([^:]+):streamGenerateContent", path):
         return Seen("google", named[1], body, headers, time.monotonic())
     if path.startswith("/v1beta/"):
         return Seen("google", "", body, headers, time.monotonic())
     wire: Wire = "anthropic" if path.startswith("/v1/messages") or "anthropic-version" in headers else "openai"
     return Seen(wire, body.get("model", ""), body, headers, time.monotonic())
+
+
+async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+    if headers.get("transfer-encoding") != "chunked":
+        return await reader.readexactly(int(headers.get("content-length", 0)))
+    whole = b""
+    while size := int(await reader.readline(), 16):
+        whole += (await reader.readexactly(size + 2))[:-2]
+    await reader.readline()
+    return whole
+
+
+def _form(kind: str, raw: bytes) -> dict[str, Any]:
+    message = BytesParser(policy=HTTP).parsebytes(b"content-type: " + kind.encode() + b"\r\n\r\n" + raw)
+    fields: dict[str, Any] = {}
+    for part in message.iter_parts():
+        name, content = str(part.get_param("name", header="content-disposition")), part.get_payload(decode=True)
+        if part.get_filename() is not None:
+            fields[name] = {"name": part.get_filename(), "mime": part.get_content_type(), "content": content}
+        else:
+            fields[name] = content.decode() if isinstance(content, bytes) else ""
+    return fields
 
 
 async def _play(seen: Seen, answer: Answer, writer: asyncio.StreamWriter) -> None:
@@ -235,6 +264,13 @@ async def _play(seen: Seen, answer: Answer, writer: asyncio.StreamWriter) -> Non
         kind = "text/html" if content.lstrip().startswith("<") else "application/json"
         _head(writer, answer, kind, f"Content-Length: {len(content.encode())}")
         writer.write(content.encode())
+        await writer.drain()
+        return
+    if isinstance(seen.body.get("file"), dict):
+        used = {} if answer.audio_seconds is None else {"usage": {"type": "duration", "seconds": answer.audio_seconds}}
+        words = json.dumps({"text": answer.text, **used}).encode()
+        _head(writer, answer, "application/json", f"Content-Length: {len(words)}")
+        writer.write(words)
         await writer.drain()
         return
     _head(writer, answer, "text/event-stream", "Transfer-Encoding: chunked")

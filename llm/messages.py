@@ -20,6 +20,8 @@ class Usage:
     completion_tokens: int = 0
     cached_tokens: int = 0
     cache_written_tokens: int = 0
+    audio_seconds: float | None = None
+    """Of models that are paid by how long a recording is; None for those that are paid by tokens."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class ModelRequest:
     role: str
     """A role of catalog.toml: ads_analyst, router, …"""
     messages: list[dict[str, Any]]
+    """A picture is a part {"type": "image_url", "image_url": {"url": "data:image/…;base64,…"}}, a recording a part
+    {"type": "input_audio", "input_audio": {"data": base64, "format": "ogg"}, "seconds": how long it is or None}."""
     tools: list[dict[str, Any]] = field(default_factory=list)
     response_schema: dict[str, Any] | None = None
     """JSON schema the answer must follow, None for free text."""

@@ -14,7 +14,14 @@ _CHARS_PER_TOKEN = 3
 an estimate, not a bound: what does not fit after all is refused by its provider, and the next link is asked."""
 _TOKENS_OF_AN_IMAGE = 1_600
 """Of a picture of about 1.2 megapixels, the largest that Anthropic does not scale down. Source: Anthropic, "Vision"."""
-_SAID: dict[Ability, str] = {"tools": "no tools", "structured": "no structured output", "vision": "no vision"}
+_BYTES_PER_AUDIO_TOKEN = 60
+"""Gemini counts 32 tokens a second ("Understand audio"), a voice note of WhatsApp has about 2,000 bytes a second."""
+_SAID: dict[Ability, str] = {
+    "tools": "no tools",
+    "structured": "no structured output",
+    "vision": "no vision",
+    "audio": "no hearing",
+}
 
 
 def plan_links(
@@ -23,9 +30,10 @@ def plan_links(
     """The links to ask, in order, and those passed over, each "provider/model: why".
 
     Passed over: models without an ability that the request needs (tools when it has any, structured output when it has
-    a schema, vision when a message has a picture), and models whose window does not hold the prompt (as estimated by
-    `prompt_tokens`) and the longest answer. Of the others those that are weak in `language` (the turn's: pt-BR, en or
-    es) come last. With `economy` cheap models come before dear ones, those of unknown price after all known ones;
+    a schema, vision when a message has a picture, audio when it has a recording), and models whose window does not hold
+    the prompt (as estimated by `prompt_tokens`) and the longest answer. Of the others those that are weak in `language`
+    (the turn's: pt-BR, en or es) come last. With `economy` cheap models come before dear ones, those of unknown price
+    after all known ones;
     without it the chain's order stays. A server of one's own whose price is unknown keeps its place even then: most
     cost nothing by the token, and whoever put it before models that do meant it so.
     """
@@ -47,14 +55,16 @@ def plan_links(
 
 
 def prompt_tokens(request: ModelRequest) -> int:
-    """About how many tokens a request's messages, tools and schema are: a token for every three characters, and 1,600
-    for every picture."""
-    characters = images = 0
+    """About how many tokens a request's messages, tools and schema are: a token for every three characters, 1,600
+    for every picture, and one for every 60 bytes of a recording."""
+    characters = images = sound = 0
     for message in request.messages:
         content = message.get("content")
         for part in content if isinstance(content, list) else [content]:
             if _is_image(part):
                 images += 1
+            elif isinstance(part, dict) and _is_audio(part):
+                sound += len(part["input_audio"]["data"]) * 3 // 4
             elif isinstance(part, dict):
                 characters += len(str(part.get("text", "")))
             else:
@@ -63,7 +73,7 @@ def prompt_tokens(request: ModelRequest) -> int:
             characters += len(call["function"]["name"]) + len(call["function"]["arguments"] or "")
     for form in (request.tools, request.response_schema):
         characters += len(json.dumps(form, ensure_ascii=False)) if form else 0
-    return -(-characters // _CHARS_PER_TOKEN) + images * _TOKENS_OF_AN_IMAGE
+    return -(-characters // _CHARS_PER_TOKEN) + images * _TOKENS_OF_AN_IMAGE + sound // _BYTES_PER_AUDIO_TOKEN
 
 
 def _needs(request: ModelRequest) -> list[Ability]:
@@ -74,6 +84,8 @@ def _needs(request: ModelRequest) -> list[Ability]:
         needs.append("structured")
     if any(_is_image(part) for message in request.messages for part in _parts(message)):
         needs.append("vision")
+    if any(_is_audio(part) for message in request.messages for part in _parts(message)):
+        needs.append("audio")
     return needs
 
 
@@ -85,6 +97,11 @@ def _parts(message: dict[str, Any]) -> list[Any]:
 def _is_image(part: Any) -> bool:
     """A picture in OpenAI's chat form."""
     return isinstance(part, dict) and part.get("type") == "image_url"
+
+
+def _is_audio(part: Any) -> bool:
+    """A recording in OpenAI's chat form."""
+    return isinstance(part, dict) and part.get("type") == "input_audio"
 
 
 def _cheap_first(links: list[Model]) -> list[Model]:

@@ -53,12 +53,15 @@ def _listed_usd(model: Model, usage: Usage, read: int) -> Decimal | None:
         output_tokens=usage.completion_tokens,
         cache_read_tokens=read or None,
         cache_write_tokens=written or None,
+        **({} if usage.audio_seconds is None else {"audio_seconds": usage.audio_seconds}),
     )
     try:
         price = library.calc_price(priced, model_ref=model.name, provider_id=model.provider)
     except LookupError:
         return None
     listed = price.model_price
+    if usage.audio_seconds is not None:
+        return Decimal(price.total_price) if price.total_price else None
     if listed.input_mtok is None or (listed.output_mtok is None and usage.completion_tokens):
         return None
     return Decimal(price.total_price)

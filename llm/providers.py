@@ -158,6 +158,10 @@ class OpenAI(_Lazy[Any]):
 
     async def stream(self, model: Model, request: ModelRequest) -> AsyncGenerator[str | Finished, None]:
         client = await self._client()
+        if "streaming" not in model.abilities and "audio" in model.abilities:
+            async for heard in _transcribed(client, model, request):
+                yield heard
+            return
         body = self._body(model, request)
         said: list[str] = []
         parts = _CallParts()
@@ -231,6 +235,48 @@ class OpenAI(_Lazy[Any]):
         return {"prompt_cache_key": f"{request.role}-{beginning}"}
 
 
+async def _transcribed(client: Any, model: Model, request: ModelRequest) -> AsyncGenerator[str | Finished, None]:
+    """What is said in the one recording of a request, by OpenAI's /audio/transcriptions, which answers when it is done:
+    until then it only shows that it lives. Of the request's words nothing is sent."""
+    sounds = [sound for message in request.messages for sound in _recordings(message)]
+    if len(sounds) != 1:
+        raise ModelFailure("bad_request", model.provider, model.name, detail="not one recording", ours=True)
+    content, form, seconds = sounds[0]
+    file = (f"audio.{form}", content, AUDIO_TYPES.get(form, "application/octet-stream"))
+    asked = asyncio.ensure_future(
+        client.audio.transcriptions.create(model=model.name, file=file, response_format="json")
+    )
+    patience = _TRANSCRIBES + (seconds or 0) * _TRANSCRIBES_EACH
+    begun = asyncio.get_running_loop().time()
+    try:
+        while not (await asyncio.wait({asked}, timeout=_LIVES))[0]:
+            if asyncio.get_running_loop().time() - begun > patience:
+                raise ModelFailure("timeout", model.provider, model.name, detail=f"after {patience:.0f} s")
+            yield ""
+        try:
+            answer = await asked
+        except Exception as error:
+            raise failure_from(error, model.provider, model.name) from None
+        yield str(getattr(answer, "text", "") or "")
+        used = getattr(answer, "usage", None)
+        told = getattr(used, "seconds", None)
+        tokens = getattr(used, "input_tokens", None), getattr(used, "output_tokens", None)
+        if told is None and tokens[0]:
+            yield Finished([], Usage(int(tokens[0]), int(tokens[1] or 0)))
+        else:
+            lasts = told if told is not None else seconds
+            usage = Usage(audio_seconds=None if lasts is None else float(lasts))
+            yield Finished([], usage, estimated=told is None)
+    finally:
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+
+
+_LIVES = 2.0
+_TRANSCRIBES, _TRANSCRIBES_EACH = 15.0, 0.2
+"""Seconds that a transcription may take, and more for each second of the recording."""
+
+
 async def _post(client: Any, body: dict[str, Any]) -> Any:
     """A stream of chunks as plain data: `chat.completions.create` without its typed forms of request and answer.
 
@@ -288,6 +334,8 @@ def _mark_openai_prefix(messages: list[dict[str, Any]]) -> None:
 def _openai_message(model: Model, message: dict[str, Any]) -> dict[str, Any]:
     content = message.get("content")
     _pictures(model, message)  # looked at: they go as they are
+    if isinstance(content, list):  # how long a recording is we know for ourselves
+        content = [{key: value for key, value in part.items() if key != "seconds"} for part in content]
     return {**message, "content": _whole(content) if isinstance(content, str | None) else content}
 
 
@@ -613,6 +661,9 @@ class Google(_Lazy[Any]):
                 parts.append(types.Part(text=content))
             for kind, data in _pictures(model, message):
                 parts.append(types.Part(inline_data=types.Blob(mime_type=kind, data=base64.b64decode(data))))
+            for sound, form, _ in _recordings(message):
+                kind = AUDIO_TYPES.get(form, f"audio/{form}")
+                parts.append(types.Part(inline_data=types.Blob(mime_type=kind, data=sound)))
             for call_id, name, arguments in _calls_of(message):
                 names[call_id] = name
                 foreign = self._foreign_signature if model.name.startswith("gemini-3") else None
@@ -732,6 +783,27 @@ def _pictures(model: Model, message: Mapping[str, Any]) -> list[tuple[str, str]]
                 raise ModelFailure("bad_request", model.provider, model.name, detail=detail, ours=True)
             pictures.append((head.removeprefix("data:"), data))
     return pictures
+
+
+AUDIO_TYPES = {
+    "ogg": "audio/ogg",
+    "mp3": "audio/mpeg",
+    "mp4": "audio/mp4",
+    "aac": "audio/aac",
+    "amr": "audio/amr",
+    "wav": "audio/wav",
+}
+"""Forms of recordings, as the parts of a message name them, and their media types."""
+
+
+def _recordings(message: Mapping[str, Any]) -> list[tuple[bytes, str, float | None]]:
+    """The recordings of a message in OpenAI's form, each (content, form, seconds if known)."""
+    content = message.get("content")
+    return [
+        (base64.b64decode(part["input_audio"]["data"]), part["input_audio"]["format"], part.get("seconds"))
+        for part in (content if isinstance(content, list) else [])
+        if part.get("type") == "input_audio"
+    ]
 
 
 def _whole(content: Any) -> str:
