@@ -73,7 +73,7 @@ class Settings(BaseModel):
     meta_app_secret: SecretStr | None = None
 
     whatsapp: Literal["sandbox", "live"] = "sandbox"
-    """Talking with people outside: the simulated WhatsApp on this computer, or the numbers that are really connected."""
+    """Talking with people outside: the simulated WhatsApp on this computer, or the numbers that are connected."""
     whatsapp_app_secret: SecretStr | None = None
     """The secret of the Meta app whose webhooks we take; without one, live webhooks of Meta are not taken at all."""
     whatsapp_verify_token: SecretStr | None = None

@@ -25,6 +25,8 @@ from integrations.gateway_maps.mapping import MAPPED, GatewayMap, load
 from integrations.gateways import Item
 
 HEADER = "x-mutirao-key"
+HOOKS = "gateway_hooks"
+"""The vault's name for the secret that channels' keys are derived from."""
 HookKey = Callable[[str, str], str]
 """(provider, channel id) → the key that the gateway has to bring."""
 SecretsOf = Callable[[str, str], Awaitable[Mapping[str, str]]]
@@ -55,7 +57,7 @@ class GatewayDoor(Protocol):
 
 
 def hook_keys(secret: str) -> HookKey:
-    """Keys derived from `secret` (Vault.named_secret("gateway_hooks"))."""
+    """Keys derived from `secret` (Vault.named_secret(HOOKS))."""
 
     def key(provider: str, channel_id: str) -> str:
         return hmac.new(secret.encode(), f"{provider}/{channel_id}".encode(), hashlib.sha256).hexdigest()[:48]
@@ -140,9 +142,15 @@ class MappedDoor:
 
 def gateway_doors(channels: Channels, vault: Vault, data_dir: Path) -> dict[str, GatewayDoor]:
     """By provider. SetupError("gateway_map_broken", path)."""
-    key = hook_keys(vault.named_secret("gateway_hooks"))
+    key = hook_keys(vault.named_secret(HOOKS))
+    doors: dict[str, GatewayDoor] = {provider: MappedDoor(load(provider, data_dir), key) for provider in MAPPED}
+    return doors | {"evolution": EvolutionDoor(secrets_of(channels), key)}
 
-    async def secrets_of(tenant_id: str, channel_id: str) -> Mapping[str, str]:
+
+def secrets_of(channels: Channels) -> SecretsOf:
+    """Of any tenant's channel, for the door. Unavailable when the database cannot be asked."""
+
+    async def of(tenant_id: str, channel_id: str) -> Mapping[str, str]:
         try:
             return await channels.secrets(await channels.get(tenant_id, channel_id))
         except Unavailable:  # the gateway has to come again: what is refused is lost
@@ -150,8 +158,7 @@ def gateway_doors(channels: Channels, vault: Vault, data_dir: Path) -> dict[str,
         except MutiraoError:  # disconnected meanwhile, or without a secret
             return {}
 
-    doors: dict[str, GatewayDoor] = {provider: MappedDoor(load(provider, data_dir), key) for provider in MAPPED}
-    return doors | {"evolution": EvolutionDoor(secrets_of, key)}
+    return of
 
 
 def _hash(secret: str) -> bytes:
