@@ -131,6 +131,7 @@ class Supervisor:
         is nothing to say (`ended` tells why). A turn that is cancelled leaves its record as stopped, and raises.
         """
         assert turn.contact is not None
+        turn.language = detect_language(turn.text, turn.language, turn.identity.language)
         crew = next(one for one in self.crews if one.name == CONTACT_CREW)
         state = ended_state(turn, "done")
         intent = f"{crew.name}.answer"

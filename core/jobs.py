@@ -9,7 +9,7 @@ waits; a job whose worker was killed stays "doing" for ever; finished jobs are k
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -25,45 +25,58 @@ from core.errors import Unavailable
 log = structlog.get_logger(__name__)
 
 POLL = 0.3  # seconds between looks for work, beside the notifications
-HEARTBEAT = 5.0  # seconds between a worker's signs of life
-STALLED = 20.0  # seconds without one after which its jobs are given to another
+HEARTBEAT = 4.0  # seconds between a worker's signs of life
+STALLED = 15.0  # seconds without one after which its jobs are given to another, 22 at the latest
 MOST_RESCUES = 5  # starts of one job; one that kills its worker each time must not go on for ever
 KEEP_FAILED_HOURS = 24 * 7
+
+DEFAULT = "default"
+QUEUES: dict[str, int] = {DEFAULT: 4, "talk": 24, "send": 12, "media": 3}
+"""Queue → how many of its jobs one process runs at once. People who wait for an answer have queues of their own: a hunt
+of minutes must not keep them waiting, nor a film that is fetched. A turn mostly waits for a model; a message mostly for
+its gateway."""
 
 
 class Jobs:
     """The kinds of jobs, the queue, and the worker.
 
-    `app_dsn` is the application's database; `concurrency` how many jobs one worker runs at once. Kinds are told by
-    `task` and `periodic` before `open`.
+    `app_dsn` is the application's database; `queues` as QUEUES. Kinds are told by `task` and `periodic` before `open`.
     """
 
     def __init__(
-        self, app_dsn: str, *, concurrency: int = 4, heartbeat: float = HEARTBEAT, stalled: float = STALLED
+        self,
+        app_dsn: str,
+        *,
+        queues: Mapping[str, int] = QUEUES,
+        heartbeat: float = HEARTBEAT,
+        stalled: float = STALLED,
     ) -> None:
         self._app_dsn = app_dsn
-        self._concurrency = concurrency
+        self._queues = dict(queues)
         self._heartbeat = heartbeat
         self._stalled = stalled
         connector = procrastinate.PsycopgConnector(
             conninfo=app_dsn,
             configure=configure,
             min_size=0,
-            max_size=concurrency + 3,
+            # A worker listens on one; a job needs one for a moment, to be fetched and to be ended.
+            max_size=len(self._queues) * 2 + 6,
             name="mutirao jobs",
             timeout=5.0,
         )
         # A worker that was down for longer than max_delay seconds does not make up for what it missed.
         self._app = procrastinate.App(connector=connector, periodic_defaults={"max_delay": 600})
 
-    def task(self, name: str, fn: Callable[..., Awaitable[None]], *, attempts: int = 3) -> None:
+    def task(self, name: str, fn: Callable[..., Awaitable[None]], *, attempts: int = 3, queue: str = DEFAULT) -> None:
         """A kind of job: `await fn(**ids)`. A failure is tried again after 3, 9, 27… s, `attempts` times in all."""
+        if queue not in self._queues:
+            raise ValueError(f"no queue {queue!r}")
         retry = procrastinate.RetryStrategy(max_attempts=attempts, exponential_wait=3) if attempts > 1 else False
 
         async def run(**ids: Any) -> None:
             await fn(**ids)
 
-        self._app.task(name=name, retry=retry)(run)
+        self._app.task(name=name, retry=retry, queue=queue)(run)
 
     def periodic(self, name: str, cron: str, fn: Callable[[], Awaitable[None]]) -> None:
         """`await fn()` by the clock, once among all workers; the next round waits for one that is not over.
@@ -121,40 +134,49 @@ class Jobs:
     async def run_worker(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then let running jobs finish for up to 10 s. Outlives a database that goes away."""
         rescuer = asyncio.create_task(self._rescue_for_ever(), name="rescue of stalled jobs")
-        pause = 0.2
         try:
-            while not stop.is_set():
-                worker = asyncio.create_task(
-                    self._app.run_worker_async(
-                        concurrency=self._concurrency,
-                        fetch_job_polling_interval=POLL,
-                        abort_job_polling_interval=5.0,
-                        shutdown_graceful_timeout=10.0,
-                        delete_jobs=jobs.DeleteJobCondition.SUCCESSFUL,
-                        update_heartbeat_interval=self._heartbeat,
-                        stalled_worker_timeout=self._stalled,
-                        install_signal_handlers=False,
-                    ),
-                    name="worker",
-                )
-                stopping = asyncio.create_task(stop.wait())
-                try:
-                    await asyncio.wait({worker, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    stopping.cancel()
-                    worker.cancel()
-                    await asyncio.wait({worker})
-                if stop.is_set():
-                    return
-                error = None if worker.cancelled() else worker.exception()
-                log.warning("worker_ended", reason=type(error).__name__ if error else "side task", again_in=pause)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), pause)
-                pause = min(pause * 2, 10.0)
+            async with asyncio.TaskGroup() as workers:
+                for queue in self._queues:
+                    workers.create_task(self._work(queue, stop), name=f"work at {queue}")
         finally:
             rescuer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await rescuer
+
+    async def _work(self, queue: str, stop: asyncio.Event) -> None:
+        """One queue's worker, made anew when it ended."""
+        pause = 0.2
+        while not stop.is_set():
+            worker = asyncio.create_task(
+                self._app.run_worker_async(
+                    queues=[queue],
+                    name=f"mutirao {queue}",
+                    concurrency=self._queues[queue],
+                    fetch_job_polling_interval=POLL,
+                    abort_job_polling_interval=5.0,
+                    shutdown_graceful_timeout=10.0,
+                    delete_jobs=jobs.DeleteJobCondition.SUCCESSFUL,
+                    update_heartbeat_interval=self._heartbeat,
+                    stalled_worker_timeout=self._stalled,
+                    install_signal_handlers=False,
+                ),
+                name="worker",
+            )
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait({worker, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stopping.cancel()
+                worker.cancel()
+                await asyncio.wait({worker})
+            if stop.is_set():
+                return
+            error = None if worker.cancelled() else worker.exception()
+            reason = type(error).__name__ if error else "side task"
+            log.warning("worker_ended", queue=queue, reason=reason, again_in=pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+            pause = min(pause * 2, 10.0)
 
     async def rescue(self) -> int:
         """Give the jobs of workers that show no sign of life back to the queue; returns how many."""

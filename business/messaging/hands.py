@@ -56,7 +56,10 @@ class Hands:
         assert row is not None
         tenant_id = row["tenant_id"]
         if Effect.STOP_TURN in done.effects:
-            await self.drop(conn, tenant_id, chat_id, str(event))
+            dropped = await self.drop(conn, tenant_id, chat_id, str(event))
+            if dropped and event is Event.PERSON_TOOK_OVER:  # what the bot was about to answer is unanswered again
+                query = "UPDATE chats SET waiting_since = coalesce(waiting_since, last_received_at) WHERE id = %s"
+                await conn.execute(query, [chat_id])
         if event is Event.HANDED_BACK and row["waiting_since"] is not None:
             await self.wake(conn, tenant_id, chat_id, at)
         await changed(conn, tenant_id, chat_id)

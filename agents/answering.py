@@ -1,0 +1,596 @@
+"""Turns with people outside: what a contact wrote becomes one answer in the outbox, once.
+
+    job → due? whose hand? → read the burst → the crew thinks, watched → one transaction: is it still true? → outbox
+
+While the crew thinks, the conversation's row is watched: a newer message, a person of ours or a hand-back ends the
+turn, and nothing of it is said. Before the answer is put into the outbox the row is locked and asked again; a worker
+that was dead for a while, and whose turn another has done since, finds out there. What is put leaves by sending.py,
+which asks a last time.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import structlog
+from psycopg.types.json import Jsonb
+
+from business.messaging import consent
+from business.messaging.attention import Effect, Event, Held
+from business.messaging.brazil import Place
+from business.messaging.changes import TOPIC, changed
+from business.messaging.channels import WHATSAPP, Channel, Channels
+from business.messaging.chats import Chat, Message, chat_of, recent
+from business.messaging.hands import Hands
+from business.messaging.hours import closed_because, next_open
+from business.messaging.outbox import Draft, Outbox
+from business.messaging.rules import MessageRules
+from business.messaging.senders import Sender
+from business.messaging.settings import Settings
+from business.messaging.sorter import LEAVES
+from business.messaging.templates import Purpose
+from business.messaging.turns import Stage, Then, on_newer, typing_again
+from business.messaging.waking import Waking
+from business.messaging.window import is_open
+from business.messaging.writing import for_whatsapp, parts
+from core.clock import Clock
+from core.db import Connection, Database
+from core.door import Reply, View
+from core.errors import ArgumentsWrong, MutiraoError
+from core.failpoints import reach
+from core.ids import new_id
+from core.notices import Notices
+from core.tenancy import Identity
+from core.turn import Contact, HandOver, Limits, Turn
+from integrations.whatsapp_cloud import messages as said
+from prompts.texts import Texts
+
+log = structlog.get_logger(__name__)
+
+HISTORY = 20  # messages of before that the crew is told
+_LOOKS = 60  # newest rows of a conversation that a turn reads
+_POLL = 2.0  # seconds between looks at the row, beside the notices
+_MEDIA_PATIENCE = timedelta(seconds=20)
+_MOST_TRIES = 4  # beginnings of a turn that came to nothing; then a person is fetched
+_PAUSES = (3, 10, 30)  # seconds before it is tried again
+MOST_AN_HOUR = 40
+"""Answers to one contact within an hour; who writes more waits a minute for each, and what they write is answered at
+once. Ours: nobody talks so fast, programs do."""
+_PROACTIVE = frozenset({Purpose.FIRST_CONTACT, Purpose.FOLLOW_UP, Purpose.CAMPAIGN})
+_COUNTED = "tries"
+_DONE = "done"
+"""Keys of a session that are ours: beginnings that came to nothing, and what an interrupted turn did already."""
+
+
+class Answer(Protocol):
+    """agents.supervisor.Supervisor.answer_contact."""
+
+    async def __call__(self, turn: Turn, history: Sequence[tuple[str, str]]) -> Reply: ...
+
+
+Tell = Callable[[Connection, Chat, HandOver, str], Awaitable[None]]
+"""A person is wanted in a conversation: (transaction, conversation, why, a key that is the same for the same wish)."""
+Agent = Callable[[str], Awaitable[Identity]]
+"""Who acts for a tenant where no user asks."""
+Acquaint = Callable[[str, str], Awaitable[None]]
+"""Make the person of a conversation known to the CRM: (tenant id, chat id)."""
+MediaTold = Callable[[str, Mapping[str, Any]], tuple[str, dict[str, Any]]]
+"""What a file says, as a text key with its values: (kind, row of chat_media)."""
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A conversation as its turn found it."""
+
+    chat: Chat
+    channel: Channel
+    settings: Settings
+    zone: str
+    waiting: list[Message]
+    before: list[Message]
+    last_purpose: str
+
+
+@dataclass
+class Turns:
+    """`run` is the body of the job "chat_turn"; a job that is done again after a crash finds what is left to do."""
+
+    db: Database
+    clock: Clock
+    answer: Answer
+    agent: Agent
+    channels: Channels
+    rules: MessageRules
+    outbox: Outbox
+    hands: Hands
+    waking: Waking
+    notices: Notices
+    texts: Texts
+    senders: Mapping[str, Sender]
+    acquaint: Acquaint
+    tell: Tell
+    media_told: MediaTold
+    limits: Limits = field(default_factory=Limits)
+    running: dict[str, asyncio.Task[Reply]] = field(default_factory=dict, init=False)
+
+    async def run(self, tenant_id: str, chat_id: str) -> None:
+        """Answer what waits in this conversation, if its moment has come and the bot has it."""
+        begun = await self._begin(tenant_id, chat_id)
+        if begun is None:
+            return
+        reach("turn.begun")
+        if begun.chat.contact_id is None:
+            with contextlib.suppress(MutiraoError):  # the conversation goes on without the CRM
+                await self.acquaint(tenant_id, chat_id)
+                begun = await self._again(begun)
+        if await self._without_crew(begun):
+            return
+        agent = await self.agent(tenant_id)
+        turn = self._turn(begun, agent)
+        reply = await self._think(begun, turn)
+        if reply is None:
+            return
+        reach("turn.answered")
+        await self._conclude(begun, turn, reply)
+
+    async def revive(self, tenant_id: str, idle: timedelta = timedelta(minutes=2)) -> int:
+        """Jobs for conversations of the bot that wait for an answer and have none: a job was lost. Returns how many."""
+        now = self.clock.now()
+        query = """SELECT id FROM chats WHERE held <> 'person' AND waiting_since IS NOT NULL
+                   AND coalesce(due_at, waiting_since) < %s ORDER BY waiting_since LIMIT 200"""
+        async with self.db.tenant(tenant_id) as conn:
+            rows = await (await conn.execute(query, [now - idle])).fetchall()
+            for row in rows:
+                await self.waking.job(conn, tenant_id, row["id"], now)
+        return len(rows)
+
+    # --- the beginning ------------------------------------------------------------------------
+
+    async def _begin(self, tenant_id: str, chat_id: str) -> _Begun | None:
+        """Take what waits, or say when: None when there is nothing to do now."""
+        now = self.clock.now()
+        async with self.db.tenant(tenant_id) as conn:
+            chat = await chat_of(conn, chat_id, lock=True)
+            if chat.waiting_since is None or chat.held == Held.PERSON:
+                await conn.execute("UPDATE chats SET due_at = NULL WHERE id = %s", [chat_id])
+                return None
+            if chat.due_at is not None and chat.due_at > now + timedelta(milliseconds=50):
+                await self.waking.job(conn, tenant_id, chat_id, chat.due_at)
+                return None
+            rows = await recent(conn, chat_id, _LOOKS)
+            waiting, before = _split(rows, chat.waiting_since)
+            if again := await self._too_early(conn, chat, waiting, now):
+                await conn.execute("UPDATE chats SET due_at = %s WHERE id = %s", [again, chat_id])
+                await self.waking.job(conn, tenant_id, chat_id, again)
+                return None
+            if not waiting:  # all of it was taken back
+                await conn.execute("UPDATE chats SET due_at = NULL, waiting_since = NULL WHERE id = %s", [chat_id])
+                return None
+            tries = int(chat.session.get(_COUNTED, 0)) + 1
+            await conn.execute(
+                "UPDATE chats SET due_at = NULL, session = session || %s WHERE id = %s",
+                [Jsonb({_COUNTED: tries}), chat_id],
+            )
+            chat = await chat_of(conn, chat_id)
+            channel = await self.channels.get(tenant_id, chat.channel_id, conn)
+            settings = await self.rules.of(conn, tenant_id)
+            zone = await _scalar(conn, "SELECT time_zone FROM tenants WHERE id = %s", tenant_id)
+            query = "SELECT purpose FROM outbox WHERE chat_id = %s AND state <> 'dropped' ORDER BY seq DESC LIMIT 1"
+            last = await _scalar(conn, query, chat_id)
+            return _Begun(chat, channel, settings, str(zone or "America/Sao_Paulo"), waiting, before, str(last or ""))
+
+    async def _too_early(self, conn: Connection, chat: Chat, waiting: list[Message], now: datetime) -> datetime | None:
+        """When to look again: a file is still being read, or one contact asks for more than a person can."""
+        for one in waiting:
+            media = one.media
+            if media and media["words_state"] == "waiting":
+                since = datetime.fromisoformat(media["created_at"])
+                if now - since < _MEDIA_PATIENCE:
+                    return now + timedelta(seconds=1)
+        query = """SELECT count(*) FROM outbox WHERE chat_id = %s AND author = 'bot' AND purpose = 'answer'
+                   AND created_at > %s"""
+        made = await _scalar(conn, query, chat.id, now - timedelta(hours=1))
+        if int(made or 0) >= MOST_AN_HOUR and chat.waiting_since and now - chat.waiting_since < timedelta(minutes=1):
+            log.warning("contact_writes_too_fast", tenant=chat.tenant_id, chat=chat.id)
+            return chat.waiting_since + timedelta(minutes=1)
+        return None
+
+    async def _again(self, begun: _Begun) -> _Begun:
+        async with self.db.tenant(begun.chat.tenant_id) as conn:
+            chat = await chat_of(conn, begun.chat.id)
+        known = {name: getattr(chat, name) for name in ("contact_id", "company_id", "deal_id", "owner_id")}
+        return replace(begun, chat=replace(begun.chat, **known))
+
+    # --- what needs no crew ---------------------------------------------------------------------
+
+    async def _without_crew(self, begun: _Begun) -> bool:
+        """Answers that are the same for everybody; True when one was given."""
+        chat, now = begun.chat, self.clock.now()
+        if int(chat.session.get(_COUNTED, 0)) > _MOST_TRIES:
+            log.error("turn_given_up", tenant=chat.tenant_id, chat=chat.id)
+            await self._say_and_fetch(begun, "messaging.to_contact.cannot_answer", HandOver("cannot_help"))
+            return True
+        if any(one.content.get("late") for one in begun.waiting) and not is_open(
+            chat.last_from_contact, now, begun.settings.window_margin
+        ):
+            # It reached us days after it was written: nobody acts on it unseen.
+            await self._say_and_fetch(begun, "messaging.to_contact.late", HandOver("late"))
+            return True
+        if begun.last_purpose in _PROACTIVE and len(begun.waiting) == 1 and begun.waiting[0].kind == "text":
+            heard = consent.heard_opt_out(begun.waiting[0].text)
+            if heard is not None and not heard.sure:
+                await self._ask_whether_to_stop(begun)
+                return True
+        return False
+
+    async def _ask_whether_to_stop(self, begun: _Begun) -> None:
+        language = begun.chat.language
+        question, yes, no = (
+            self.texts.say(language, f"messaging.to_contact.{key}")
+            for key in ("opt_out_question", "opt_out_yes", "opt_out_no")
+        )
+        content = said.buttons(question, [said.Button(LEAVES, yes), said.Button("opt_out_no", no)])
+        async with self.db.tenant(begun.chat.tenant_id) as conn:
+            if await self._still(conn, begun) is not None:
+                await self._put(conn, begun, [(content, "")], None)
+                await self._answered(conn, begun, begun.chat.session)
+
+    async def _say_and_fetch(self, begun: _Begun, key: str, why: HandOver) -> None:
+        async with self.db.tenant(begun.chat.tenant_id) as conn:
+            chat = await self._still(conn, begun)
+            if chat is None:
+                return
+            await self._fetch(conn, begun, chat, why)
+            words = self.texts.say(chat.language, key)
+            await self._put(conn, begun, [(said.text(words), "")], None)
+            await self._answered(conn, begun, begun.chat.session)
+
+    # --- thinking -------------------------------------------------------------------------------
+
+    def _turn(self, begun: _Begun, agent: Identity) -> Turn:
+        chat, now = begun.chat, self.clock.now()
+        place = Place(begun.zone, None, "account")
+        calendar = begun.settings.calendar(place)
+        is_closed = closed_because(calendar, begun.settings.business_hours, now) is not None
+        opens = next_open(calendar, begun.settings.business_hours, now) if is_closed else None
+        session = {name: value for name, value in chat.session.items() if name not in (_COUNTED, _DONE)}
+        pressed = next((str(one.content["choice"]) for one in reversed(begun.waiting) if "choice" in one.content), "")
+        session["chat"] = {
+            "name": chat.name,
+            "channel": begun.channel.provider,
+            "messages": chat.messages_in,
+            "kinds": [one.kind for one in begun.waiting],
+            "choice": pressed,
+            "open": not is_closed,
+            "opens_at": opens.isoformat() if opens else None,
+            "referral": dict(chat.referral) if chat.referral else None,
+            "held": chat.held,
+            "late": any(one.content.get("late") for one in begun.waiting),
+            "done": list(chat.session.get(_DONE, [])),
+        }
+        session["attachments"] = [
+            {"kind": one.kind, "words": one.media["words"], "name": one.media["name"]}
+            for one in begun.waiting
+            if one.media
+        ]
+        return Turn(
+            id=new_id("turn"),
+            identity=agent,
+            conversation_id=chat.id,
+            door="whatsapp",
+            text="\n".join(text for one in begun.waiting if (text := self._words(one, chat.language))),
+            language=chat.language if chat.language in ("pt-BR", "en", "es") else "pt-BR",
+            now=now,
+            session=session,
+            limits=self.limits,
+            contact=Contact(
+                chat_id=chat.id,
+                contact_id=chat.contact_id,
+                name=chat.name,
+                channel_id=chat.channel_id,
+                provider=begun.channel.provider,
+                company_id=chat.company_id,
+                deal_id=chat.deal_id,
+                owner_id=chat.owner_id,
+            ),
+        )
+
+    def _words(self, message: Message, language: str) -> str:
+        """A message as the crew reads it: what was written, and of a file what it says."""
+        if message.media is None:
+            return message.text
+        key, params = self.media_told(message.kind, message.media)
+        told = self.texts.say(language, key, **params) if key else ""
+        return "\n".join(one for one in (told, message.text) if one)
+
+    async def _think(self, begun: _Begun, turn: Turn) -> Reply | None:
+        """The crew's answer; None when what was asked is out of date."""
+        history = [
+            ("user" if one.direction == "in" else "assistant", words)
+            for one in begun.before[-HISTORY:]
+            if (words := self._words(one, turn.language))
+        ]
+        thinking = asyncio.create_task(self.answer(turn, history), name=f"turn {turn.id}")
+        watching = asyncio.create_task(self._watch(begun, turn), name=f"watch {turn.id}")
+        typing = asyncio.create_task(self._show_typing(begun), name=f"typing {turn.id}")
+        self.running[begun.chat.id] = thinking
+        try:
+            await asyncio.wait({thinking, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if not thinking.done():
+                turn.stopped.set()
+                thinking.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await thinking
+                if not thinking.cancelled():
+                    return thinking.result()  # it had just ended: the last check decides
+                why = watching.result()
+                log.info("turn_overtaken", tenant=begun.chat.tenant_id, chat=begun.chat.id, why=why)
+                await self._overtaken(begun, turn, why)
+                return None
+            return thinking.result()
+        finally:
+            del self.running[begun.chat.id]
+            for task in (thinking, watching, typing):
+                task.cancel()
+            await asyncio.gather(thinking, watching, typing, return_exceptions=True)
+
+    async def _watch(self, begun: _Begun, turn: Turn) -> str:
+        """Ends when the turn should: "person", "segment", or what on_newer says to a newer message."""
+        mine = f"{begun.chat.tenant_id} {begun.chat.id}"
+        woken = asyncio.Event()
+
+        async def listen() -> None:
+            async for told in self.notices.listen(TOPIC):
+                if told in ("", mine):
+                    woken.set()
+
+        listening = asyncio.create_task(listen())
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), _POLL)
+                woken.clear()
+                with contextlib.suppress(MutiraoError):  # the database is away: the last check will know
+                    async with self.db.tenant(begun.chat.tenant_id) as conn:
+                        chat = await chat_of(conn, begun.chat.id)
+                    if why := self._overtaken_by(begun, turn, chat):
+                        return why
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    def _overtaken_by(self, begun: _Begun, turn: Turn | None, chat: Chat) -> str:
+        """Why a turn that began with `begun` is out of date; "" when it is not."""
+        if chat.segment != begun.chat.segment:
+            return "segment"
+        if chat.held == Held.PERSON:
+            return "person"
+        if chat.waiting_since is None:
+            return "answered"  # by another worker, or an opt-out took it away
+        if chat.messages_in > begun.chat.messages_in:
+            stage = Stage.ACTED if turn is not None and _acted(turn) else Stage.THINKING
+            then = on_newer(stage, chat.superseded, begun.settings)
+            return "" if then is Then.FINISH else str(then)
+        return ""
+
+    async def _overtaken(self, begun: _Begun, turn: Turn, why: str) -> None:
+        """Leave a trace for the turn that follows: that this one was thrown away, and what it had done."""
+        async with self.db.tenant(begun.chat.tenant_id) as conn:
+            chat = await chat_of(conn, begun.chat.id, lock=True)
+            await self._thrown_away(conn, chat, turn, why)
+
+    async def _thrown_away(self, conn: Connection, chat: Chat, turn: Turn, why: str) -> None:
+        newer = why in (Then.RESTART, Then.REWRITE)
+        kept: dict[str, Any] = {_COUNTED: 0}
+        if newer and (acts := [*chat.session.get(_DONE, []), *_acts(turn)]):
+            kept[_DONE] = acts[-10:]
+        await conn.execute(
+            "UPDATE chats SET superseded = superseded + %s, session = session || %s WHERE id = %s",
+            [int(newer), Jsonb(kept), chat.id],
+        )
+        if newer and chat.due_at is None:  # else the newer message has its job
+            await self.waking.wake(conn, chat.tenant_id, chat.id, self.clock.now())
+
+    async def _show_typing(self, begun: _Begun) -> None:
+        """Blue ticks on what was read, and "is typing", as long as it lasts. Nobody waits for it or fails by it."""
+        sender = self.senders.get(begun.channel.provider)
+        last = next((one.external_id for one in reversed(begun.waiting) if one.external_id), None)
+        if sender is None or last is None or begun.channel.state != "active":
+            return
+        shown: datetime | None = None
+        while True:
+            now = self.clock.now()
+            if typing_again(shown, now):
+                shown = now
+                try:
+                    async with asyncio.timeout(5):
+                        await sender.mark_read(begun.channel, last, typing=True)
+                except Exception as error:
+                    log.info("typing_not_shown", chat=begun.chat.id, reason=type(error).__name__)
+            await asyncio.sleep(2)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def _conclude(self, begun: _Begun, turn: Turn, reply: Reply) -> None:
+        """The answer into the outbox, if it is still one."""
+        contents = self._contents(begun, reply)
+        if not contents and turn.hand_over is None and reply.ended != "done":
+            await self._try_again(begun, turn, reply.ended)
+            return
+        async with self.db.tenant(begun.chat.tenant_id) as conn:
+            chat = await self._still(conn, begun, turn)
+            if chat is None:
+                return
+            if turn.hand_over is not None:
+                told = await self._fetch(conn, begun, chat, turn.hand_over)
+                if not contents and told:
+                    contents = [(said.text(self._person_comes(begun)), "")]
+            leaves = any(one.name == "opt_out" and (one.result or {}).get("stopped") for one in turn.results)
+            await self._put(conn, begun, contents, turn, Purpose.GOODBYE if leaves else Purpose.ANSWER)
+            await self._answered(conn, begun, turn.session, turn.language)
+            reach("turn.before_commit")
+        reach("turn.after_commit")
+
+    async def _still(self, conn: Connection, begun: _Begun, turn: Turn | None = None) -> Chat | None:
+        """The conversation, locked, when the turn's answer may still be said; else the turn ends here."""
+        chat = await chat_of(conn, begun.chat.id, lock=True)
+        if why := self._overtaken_by(begun, turn, chat):
+            log.info("answer_out_of_date", tenant=chat.tenant_id, chat=chat.id, why=why)
+            if turn is not None:
+                await self._thrown_away(conn, chat, turn, why)
+            return None
+        return chat
+
+    async def _try_again(self, begun: _Begun, turn: Turn, ended: str) -> None:
+        """The crew failed: once more after a pause, and in the end (`_without_crew`) a person."""
+        async with self.db.tenant(begun.chat.tenant_id) as conn:
+            chat = await chat_of(conn, begun.chat.id, lock=True)
+            tries = int(chat.session.get(_COUNTED, 1))
+            pause = timedelta(seconds=_PAUSES[min(tries, len(_PAUSES)) - 1])
+            log.warning("turn_failed", tenant=chat.tenant_id, chat=chat.id, turn=turn.id, ended=ended, tries=tries)
+            if acts := _acts(turn):
+                kept = [*chat.session.get(_DONE, []), *acts][-10:]
+                await conn.execute(
+                    "UPDATE chats SET session = session || %s WHERE id = %s", [Jsonb({_DONE: kept}), chat.id]
+                )
+            if chat.due_at is None:
+                await self.waking.wake(conn, chat.tenant_id, chat.id, self.clock.now() + pause)
+
+    async def _fetch(self, conn: Connection, begun: _Begun, chat: Chat, why: HandOver) -> bool:
+        """A person of ours is wanted. True when the contact has not been told yet in this segment."""
+        done = await self.hands.step(conn, chat.id, chat.attention, Event.ASKED_FOR_PERSON, self.clock.now())
+        if Effect.SUMMARISE in done.effects or why.summary:
+            summary = why.summary or _short_summary(begun)
+            await conn.execute("UPDATE chats SET summary = %s WHERE id = %s", [summary[:4_000], chat.id])
+        if Effect.NOTIFY in done.effects:
+            await self.tell(conn, chat, why, f"person:{chat.id}:{chat.segment}:{begun.chat.messages_in}")
+        return Effect.TELL_CONTACT in done.effects
+
+    def _person_comes(self, begun: _Begun) -> str:
+        now, language = self.clock.now(), begun.chat.language
+        calendar = begun.settings.calendar(Place(begun.zone, None, "account"))
+        hours = begun.settings.business_hours
+        back = next_open(calendar, hours, now) if closed_because(calendar, hours, now) else None
+        if back is None:
+            return self.texts.say(language, "messaging.to_contact.person_comes")
+        local = back.astimezone(calendar.place.clock)
+        told = {"day": local.date(), "time": local.strftime("%H:%M")}
+        return self.texts.say(language, "messaging.to_contact.person_comes_later", back=told)
+
+    async def _put(
+        self,
+        conn: Connection,
+        begun: _Begun,
+        contents: list[tuple[said.Content, str]],
+        turn: Turn | None,
+        purpose: Purpose = Purpose.ANSWER,
+    ) -> None:
+        chat = begun.chat
+        for place, (content, text) in enumerate(contents):
+            await self.outbox.put(
+                conn,
+                chat.tenant_id,
+                chat.id,
+                Draft(
+                    purpose=purpose,
+                    key=f"answer:{chat.id}:{chat.segment}:{chat.messages_in}:{place}",
+                    content=content,
+                    text=text,
+                    turn_id=turn.id if turn else None,
+                    answers=chat.messages_in,
+                    segment=chat.segment,
+                    superseded=chat.superseded,
+                ),
+            )
+
+    async def _answered(
+        self, conn: Connection, begun: _Begun, session: Mapping[str, Any], language: str | None = None
+    ) -> None:
+        """What waited has been taken up; a message that came meanwhile still waits."""
+        passing = ("chat", "attachments", "history", _COUNTED, _DONE)
+        kept = {name: value for name, value in session.items() if name not in passing}
+        seen = [one.id for one in begun.waiting]
+        since = await _scalar(
+            conn,
+            """SELECT min(received_at) FROM chat_messages WHERE chat_id = %s AND direction = 'in' AND received_at >= %s
+               AND revoked_at IS NULL AND id <> ALL(%s)""",
+            begun.chat.id,
+            begun.chat.waiting_since,
+            seen,
+        )
+        await conn.execute(
+            """UPDATE chats SET waiting_since = %s, session = %s, session_version = session_version + 1,
+                   language = coalesce(%s, language) WHERE id = %s""",
+            [since, Jsonb(kept), language, begun.chat.id],
+        )
+        await changed(conn, begun.chat.tenant_id, begun.chat.id)
+
+    def _contents(self, begun: _Begun, reply: Reply) -> list[tuple[said.Content, str]]:
+        """The reply as messages: its text in parts, then what is to be chosen."""
+        formatted = for_whatsapp(reply.text) if begun.channel.provider in WHATSAPP else reply.text.strip()
+        texts = parts(formatted)
+        found: list[tuple[said.Content, str]] = []
+        asked: list[tuple[said.Content, str]] = []
+        for view in reply.views:
+            try:
+                if view.kind == "choices":
+                    body = view.title or (texts.pop() if texts and len(texts[-1]) <= 1_000 else "")
+                    asked.append(_choices(view, for_whatsapp(body)))
+                elif view.kind == "content":
+                    asked.append((said.Content.from_json(view.data), view.title))
+            except ArgumentsWrong as error:
+                log.warning("choices_not_sayable", chat=begun.chat.id, reason=str(error))
+                texts += parts(_numbered(view))
+        found += [(said.text(one), "") for one in texts]
+        return [*found, *asked]
+
+
+def _choices(view: View, body: str) -> tuple[said.Content, str]:
+    """Up to three choices as buttons, more as a list; ArgumentsWrong where they cannot be said so."""
+    given = view.data.get("choices", [])
+    shown = "\n".join([body, *(f"• {one['title']}" for one in given)])
+    if len(given) <= 3 and not any(one.get("description") for one in given):
+        return said.buttons(body, [said.Button(one["id"], one["title"]) for one in given]), shown
+    rows = tuple(said.Row(one["id"], one["title"], one.get("description") or None) for one in given)
+    label = str(view.data.get("label") or "…")
+    return said.option_list(body, label, [said.Section(None, rows)]), shown
+
+
+def _numbered(view: View) -> str:
+    lines = [f"{place}. {one['title']}" for place, one in enumerate(view.data.get("choices", []), 1)]
+    return "\n".join([view.title, *lines] if view.title else lines)
+
+
+def _split(rows: list[Message], since: datetime) -> tuple[list[Message], list[Message]]:
+    """What waits for an answer, and what was said before it; without notes, what never left and what was taken back."""
+    waiting: list[Message] = []
+    before: list[Message] = []
+    for one in rows:
+        if one.direction == "note" or one.status == "dropped" or one.revoked_at is not None:
+            continue
+        new = one.direction == "in" and one.received_at >= since
+        (waiting if new else before).append(one)
+    return waiting, before
+
+
+def _acted(turn: Turn) -> bool:
+    return bool(_acts(turn))
+
+
+def _acts(turn: Turn) -> list[str]:
+    """What the turn has done that stays: the tools with what they told."""
+    return [f"{one.name}: {one.told[:300]}" for one in turn.results if one.effect != "READ" and one.error is None]
+
+
+def _short_summary(begun: _Begun) -> str:
+    """What was said last, for whoever takes over."""
+    rows = [*begun.before, *begun.waiting][-6:]
+    return "\n".join(f"{'<' if one.direction == 'in' else '>'} {one.text[:300]}" for one in rows if one.text)
+
+
+async def _scalar(conn: Connection, query: str, *values: object) -> Any:
+    row = await (await conn.execute(query.encode(), values)).fetchone()
+    return next(iter(row.values())) if row else None
