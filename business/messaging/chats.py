@@ -16,6 +16,8 @@ from business.messaging.changes import TOPIC, changed
 from business.messaging.channels import Channel
 from business.messaging.hands import Hands
 from business.messaging.opening import open_row
+from business.messaging.outbox import Draft, Outbox
+from business.messaging.templates import Filled, Purpose
 from core.clock import Clock
 from core.db import Connection, Database
 from core.errors import ArgumentsWrong, Refused
@@ -23,6 +25,8 @@ from core.ids import new_id
 from core.notices import Notices
 from core.permissions import Permissions, Rights
 from core.tenancy import Identity
+from integrations.whatsapp_cloud import messages as said
+from integrations.whatsapp_cloud.messages import Content
 
 AREA = "messaging"
 State = Literal["open", "bot", "fetching", "person", "closed", "all"]
@@ -178,7 +182,7 @@ class Chats:
     """For people of ours in the area "messaging": all conversations of the tenant, or for a role that sees its own
     only (Comercial) those that are theirs, or nobody's yet. What is not theirs to see is not there.
 
-    `post` puts a person's message into the outbox: (conn, chat, content, text, key, author_id) → outbox id.
+    `quick` gives a user's quick replies.
     """
 
     db: Database
@@ -186,7 +190,7 @@ class Chats:
     permissions: Permissions
     hands: Hands
     notices: Notices
-    post: Callable[[Connection, Chat, Mapping[str, Any], str, str, str], Awaitable[str]]
+    outbox: Outbox
     quick: Callable[[Identity], Awaitable[list[QuickReply]]]
     _rights: Rights = field(init=False)
 
@@ -203,6 +207,7 @@ class Chats:
         mine: Mine = "all",
         search: str = "",
         unread: bool = False,
+        channel_id: str | None = None,
         limit: int = 50,
         before: tuple[datetime, str] | None = None,
     ) -> list[ChatLine]:
@@ -224,6 +229,8 @@ class Chats:
                 where.append("c.owner_id IS NULL")
         if unread:
             where.append("c.unread > 0")
+        if channel_id is not None:
+            where.append("c.channel_id = %(channel)s")
         if before is not None:
             where.append("(c.last_at, c.id) < (%(before_at)s, %(before_id)s)")
         wanted = search.strip()[:100].replace("\0", "")
@@ -240,6 +247,7 @@ class Chats:
             "own": own,
             "me": who.user_id,
             "state": state,
+            "channel": channel_id,
             "like": f"%{_escaped(wanted)}%",
             "limit": max(1, min(limit, _MOST)),
             "before_at": before[0] if before else None,
@@ -370,26 +378,50 @@ class Chats:
             return await chat_of(conn, chat_id)
 
     async def reply(
-        self, who: Identity, chat_id: str, text: str = "", *, content: Mapping[str, Any] | None = None, key: str
+        self,
+        who: Identity,
+        chat_id: str,
+        text: str = "",
+        *,
+        key: str,
+        content: Content | None = None,
+        template: Filled | None = None,
+        reply_to: str | None = None,
     ) -> str:
         """Send something in a person's name, which takes the conversation over at once. Returns the outbox id.
 
-        `key`: the form's own; the same one twice is one message. `content`: a Content of
-        integrations/whatsapp_cloud/messages as JSON; without it `text` is sent. ArgumentsWrong("reply_empty"), and
-        those of the limits.
+        `key`: the form's own; the same one twice is one message. Said is the `content`, else the `template`, else the
+        `text`. `reply_to`: our id of the message that is quoted. ArgumentsWrong: reply_empty, and those of the limits.
         """
         own = self._rights.writes(who)
         text = _storable(text).strip()
-        if content is None and not text:
-            raise ArgumentsWrong("reply_empty", "nothing to send")
+        if content is None and template is None:
+            if not text:
+                raise ArgumentsWrong("reply_empty", "nothing to send")
+            content = said.text(text)
         async with self.db.tenant(who.tenant_id) as conn:
             chat = _seen(await chat_of(conn, chat_id, lock=True), own)
             if chat.owner_id is None:
                 await conn.execute("UPDATE chats SET owner_id = %s WHERE id = %s", [who.user_id, chat_id])
             now = self.clock.now()
             await self.hands.step(conn, chat_id, chat.attention, Event.PERSON_WROTE, now, by=who.user_id)
-            payload = content if content is not None else {"type": "text", "text": {"body": text}}
-            return await self.post(conn, await chat_of(conn, chat_id), payload, text, key, who.user_id)
+            quoted = None
+            if reply_to is not None:
+                query = "SELECT external_id FROM chat_messages WHERE id = %s AND chat_id = %s"
+                row = await (await conn.execute(query, [reply_to, chat_id])).fetchone()
+                quoted = row["external_id"] if row else None
+            draft = Draft(
+                purpose=Purpose.ANSWER,
+                key=f"person:{chat_id}:{key}"[:200],
+                content=content,
+                template=None if content is not None else template,
+                text=text,
+                author="person",
+                author_id=who.user_id,
+                answers=chat.messages_in,
+                reply_to=quoted,
+            )
+            return await self.outbox.put(conn, who.tenant_id, chat_id, draft)
 
 
 async def write_note(
