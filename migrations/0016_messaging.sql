@@ -323,7 +323,8 @@ CREATE FUNCTION outbox_standing_still(claimed_before timestamptz, due_before tim
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
     SELECT DISTINCT o.tenant_id, o.chat_id FROM outbox o
-    WHERE (o.state IN ('claimed', 'unknown') AND o.finished_at IS NULL AND o.claimed_at < claimed_before)
+    WHERE (o.state = 'claimed' AND o.claimed_at < claimed_before)
+       OR (o.state = 'unknown' AND o.finished_at IS NULL AND o.claimed_at < claimed_before - interval '15 minutes')
        OR (o.state = 'waiting' AND COALESCE(o.not_before, o.created_at) < due_before)
 $$;
 REVOKE ALL ON FUNCTION outbox_standing_still(timestamptz, timestamptz) FROM PUBLIC;

@@ -42,8 +42,13 @@ class _Case:
         return self.message.purpose in _PROACTIVE
 
     @property
+    def ends(self) -> datetime | None:
+        """When free messages end; None where they do not, or never began."""
+        return closes(self.known.last_from_contact, self.now) if self.known.windowed else None
+
+    @property
     def in_window(self) -> bool:
-        return is_open(self.known.last_from_contact, self.now, self.settings.window_margin)
+        return not self.known.windowed or is_open(self.known.last_from_contact, self.now, self.settings.window_margin)
 
     @property
     def wrote_after_stop(self) -> bool:
@@ -96,7 +101,7 @@ def decide(message: Outgoing, known: Known, settings: Settings, now: datetime) -
     if waits:
         rule, found = max(waits, key=lambda one: one[1].until or now)
         until = max(found.until or now, now + timedelta(milliseconds=1))
-        end = closes(known.last_from_contact, now)
+        end = case.ends
         if case.filled is None and end is not None and until >= end - settings.window_margin:
             case.cautions.append(Why("messaging.caution.window_ends_first", {"end": end}))
         return _decision(case, rule, replace(found, until=until), passed)
@@ -105,7 +110,7 @@ def decide(message: Outgoing, known: Known, settings: Settings, now: datetime) -
 
 def _leaves(case: _Case, passed: list[str]) -> Decision:
     ends: list[datetime] = []
-    if case.filled is None and (end := closes(case.known.last_from_contact, case.now)):
+    if case.filled is None and (end := case.ends):
         ends.append(end - case.settings.window_margin)
     if case.message.purpose in _PROACTIVE:
         calendar = case.settings.calendar(case.known.place)
@@ -265,7 +270,7 @@ def _touches(case: _Case) -> _Found | None:
 
 def _window(case: _Case) -> _Found | None:
     held = holding(case.known.blocks, case.now, case.known.last_received_at)
-    told_closed = any(one.covers == "free" for one in held)
+    told_closed = case.known.windowed and any(one.covers == "free" for one in held)
     if case.filled is not None or (case.in_window and not told_closed):
         return None
     if case.message.purpose is Purpose.GOODBYE:

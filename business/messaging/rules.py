@@ -1,0 +1,66 @@
+"""Each account's own rules for its messages: a file of the form of policy.yaml, kept with the account.
+
+`mutirao whatsapp rules show | set | default` reads and changes them.
+"""
+
+from psycopg.types.json import Jsonb
+
+from business.messaging.settings import Settings, default_settings, default_text, parse_settings
+from core.audit import audit
+from core.db import Connection, Database
+from core.permissions import Permissions, Rights
+from core.tenancy import Identity
+
+_NAME = "message_rules"  # in tenants.settings: the file's text
+
+
+class MessageRules:
+    """The rules of every account; ours (policy.yaml) where it has none of its own."""
+
+    def __init__(self, db: Database, permissions: Permissions) -> None:
+        self._db = db
+        self._rights = Rights(permissions, "messaging", "messaging_not_allowed")
+        self._read: dict[str, Settings] = {}
+
+    async def of(self, conn: Connection, tenant_id: str) -> Settings:
+        """What holds for this account now. `conn`: a transaction of the tenant."""
+        text = await self._text(conn, tenant_id)
+        if text is None:
+            return default_settings()
+        if text not in self._read:
+            if len(self._read) > 200:
+                self._read.clear()
+            self._read[text] = parse_settings(text)
+        return self._read[text]
+
+    async def text(self, tenant_id: str) -> tuple[str, bool]:
+        """(the file, whether it is the account's own)."""
+        async with self._db.tenant(tenant_id) as conn:
+            own = await self._text(conn, tenant_id)
+        return (default_text(), False) if own is None else (own, True)
+
+    async def save(self, who: Identity, text: str | None) -> Settings:
+        """Take this file from now on; None: ours again. What waits is asked anew when its moment comes.
+
+        Refused("messaging_not_allowed"); ArgumentsWrong as parse_settings, and then nothing is changed.
+        """
+        self._rights.writes_all(who)
+        found = default_settings() if text is None else parse_settings(text)
+        async with self._db.tenant(who.tenant_id) as conn:
+            if text is None:
+                await conn.execute(
+                    "UPDATE tenants SET settings = settings - %s::text WHERE id = %s", [_NAME, who.tenant_id]
+                )
+            else:
+                await conn.execute(
+                    "UPDATE tenants SET settings = settings || %s WHERE id = %s", [Jsonb({_NAME: text}), who.tenant_id]
+                )
+            await audit(
+                conn, who, "messaging.rules", who.tenant_id, {"version": found.version, "own": text is not None}
+            )
+        return found
+
+    async def _text(self, conn: Connection, tenant_id: str) -> str | None:
+        query = "SELECT settings->>%s AS text FROM tenants WHERE id = %s"
+        row = await (await conn.execute(query, [_NAME, tenant_id])).fetchone()
+        return row["text"] if row else None
