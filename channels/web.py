@@ -12,7 +12,7 @@ import secrets
 import shutil
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -24,11 +24,12 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response, Streamin
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from channels import charts, markdown, view_pages
+from channels import charts, inbox_pages, markdown, phone_page, view_pages
 from channels.chat import UPLOADS, Chat, wire_chat
 from channels.chat_data import CardOf, ChatData, visitor
 from channels.crm_acts import CrmActs
 from channels.crm_views import CrmViews
+from channels.phone_page import PhonePage
 from channels.services import Services
 from core.errors import MutiraoError, Refused, Unavailable
 from core.tenancy import Identity, Role
@@ -48,9 +49,16 @@ _PATIENCE = 4  # a file up to this many times too big is taken and refused in wo
 _OPEN = re.compile(r"/chat/(assets/.+|public/.+|favicon|logo|auth/config|project/translations)")
 _PAGE = re.compile(r"/chat/?|/chat/(login|login/callback|thread/[^/]*|element/[^/]*|env)/?")
 _VIEW = re.compile(view_pages.PAGE)
+_INBOX = re.compile(inbox_pages.PAGE)
+_PHONE = re.compile(phone_page.PAGE)
 _KNOWN = {
     "/chat/user": {"GET"},
     view_pages.DATA: {"GET", "POST"},
+    inbox_pages.DATA: {"GET", "POST"},
+    inbox_pages.FILE: {"POST"},
+    phone_page.DATA: {"GET", "POST"},
+    phone_page.FILE: {"POST"},
+    phone_page.MEDIA: {"GET"},
     "/chat/project/settings": {"GET"},
     "/chat/project/threads": {"POST"},
     "/chat/project/thread": {"PUT", "DELETE"},
@@ -61,16 +69,21 @@ _KNOWN = {
 _KNOWN_BELOW = re.compile(r"/chat/(project/thread/[^/]+|project/thread/[^/]+/element/.+|project/file/[^/]+|data/.+)")
 _SOCKET = "/chat/ws/socket.io"
 _UPLOAD = "/chat/project/file"
+_UPLOADS = (_UPLOAD, inbox_pages.FILE, phone_page.FILE)
+_SANDBOX = "/sandbox/"  # what is below it does not exist in live mode
 # Answered here, before Chainlit: logging in and out, and a cookie for sticky sessions that nothing of ours needs.
 _OURS = {"/", "/health", "/chat/login", "/chat/logout", "/chat/set-session-cookie"}
 
 ReadIdentity = Callable[[str, str], Awaitable[Identity]]
 
 
-def build_web_app(services: Services, *, card: CardOf, starters: Callable[[Role], list[str]]) -> FastAPI:
+def build_web_app(
+    services: Services, *, card: CardOf, starters: Callable[[Role], list[str]], phone: PhonePage | None = None
+) -> FastAPI:
     """The ASGI application over opened `services`. Once per process: Chainlit keeps its settings in modules.
 
-    `card` is agents.approvals.proposal_card; `starters` gives a role's keys of texts that a newcomer may click first.
+    `card` is agents.approvals.proposal_card; `starters` gives a role's keys of texts that a newcomer may click first;
+    `phone` is the lead's phone, for the sandbox alone.
     Everything Chainlit writes goes to `data_dir/web`. Must be called before anything else imports chainlit.
     """
     settings = services.settings
@@ -178,6 +191,8 @@ def build_web_app(services: Services, *, card: CardOf, starters: Callable[[Role]
         session.files[file_id] = {"id": file_id, "path": path, "name": name, "type": mime, "size": file.size or 0}
         return JSONResponse({"id": file_id})
 
+    inbox_pages.add_inbox(app, services)  # its addresses are more exact than the next one
+
     @app.get("/chat/data/{conversation}/{message}/{name}")
     async def part(conversation: str, message: str, name: str) -> Response:
         who = visitor.get()
@@ -206,10 +221,18 @@ def build_web_app(services: Services, *, card: CardOf, starters: Callable[[Role]
     view_pages.add_views(app, crm_views, CrmActs(services.crm, services.texts), services.texts)
     app.mount(_ROOT, chainlit_app)
     theme = json.loads((_ASSETS / "public" / "theme.json").read_text(encoding="utf-8"))["variables"]
+    pages = [
+        (_PAGE, _page(settings.language)),
+        (_VIEW, view_pages.page(settings.language, theme)),
+        (_INBOX, inbox_pages.page(settings.language, theme)),
+    ]
+    if phone is not None and settings.sandbox:
+        phone_page.add_phone(app, phone, services.texts)
+        pages.append((_PHONE, phone_page.page(settings.language)))
     app.add_middleware(
         Gate,
-        page=_page(settings.language),
-        view_page=view_pages.page(settings.language, theme),
+        pages=pages,
+        sandbox=phone is not None and settings.sandbox,
         read_cookie=read_cookie,
         read_identity=services.people.identity,
         allowed_origins=settings.allowed_origins,
@@ -225,20 +248,20 @@ class Gate:
         self,
         app: ASGIApp,
         *,
-        page: str,
-        view_page: str,
+        pages: Sequence[tuple[re.Pattern[str], str]],
         read_cookie: Callable[[str], tuple[str, str] | None],
         read_identity: ReadIdentity,
         allowed_origins: list[str],
         upload_bytes: int,
+        sandbox: bool = False,
     ) -> None:
         self._app = app
-        self._page = page
-        self._view_page = view_page
+        self._pages = pages
         self._read_cookie = read_cookie
         self._read_identity = read_identity
         self._origins = {origin.rstrip("/").lower() for origin in allowed_origins}
         self._upload_bytes = upload_bytes
+        self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -247,18 +270,23 @@ class Gate:
         headers, path = Headers(scope=scope), str(scope["path"])
         method = scope.get("method", "WEBSOCKET")
         nonce = secrets.token_urlsafe(16)
-        out = _headed(send, path, nonce, headers.get("host", ""))
+        is_page = self._page_at(path) is not None
+        out = _headed(send, path, nonce, headers.get("host", ""), page=is_page)
         if not self._same_site(headers, method):
             await _refuse(scope, out, 403, "origin")
-        elif method in ("GET", "HEAD") and (_PAGE.fullmatch(path) or _VIEW.fullmatch(path)):
-            page = (self._view_page if _VIEW.fullmatch(path) else self._page).replace("{{nonce}}", nonce)
-            await Response(page, media_type="text/html")(scope, receive, out)
+        elif path.startswith(_SANDBOX) and not self._sandbox:
+            await _refuse(scope, out, 404, "not found")
+        elif method in ("GET", "HEAD") and (page := self._page_at(path)) is not None:
+            await Response(page.replace("{{nonce}}", nonce), media_type="text/html")(scope, receive, out)
         elif path in _OURS or _OPEN.fullmatch(path):
             await self._app(scope, _weighed(receive, headers, _BODY_BYTES), out)
         elif path.startswith(_SOCKET) or method in _KNOWN.get(path, ()) or _reads_below(path, method):
             await self._inside(scope, receive, out, headers, path)
         else:
             await _refuse(scope, out, 404, "not found")
+
+    def _page_at(self, path: str) -> str | None:
+        return next((page for address, page in self._pages if address.fullmatch(path)), None)
 
     async def _inside(self, scope: Scope, receive: Receive, send: Send, headers: Headers, path: str) -> None:
         """Only for somebody who is logged in and, by the database, still a user."""
@@ -272,7 +300,7 @@ class Gate:
         if who is None:
             await _refuse(scope, send, 401, "login")
             return
-        limit = self._upload_bytes if path == _UPLOAD else _BODY_BYTES
+        limit = self._upload_bytes if path in _UPLOADS else _BODY_BYTES
         if int(headers.get("content-length") or 0) > limit:
             await _refuse(scope, send, 413, "too large")
             return
@@ -329,20 +357,20 @@ def _weighed(receive: Receive, headers: Headers, limit: int) -> Receive:
     return counted
 
 
-def _headed(send: Send, path: str, nonce: str, host: str) -> Send:
+def _headed(send: Send, path: str, nonce: str, host: str, *, page: bool) -> Send:
     """`send` that puts the security headers on every answer."""
 
     async def headed(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            page = (_PAGE.fullmatch(path) or _VIEW.fullmatch(path)) is not None
             headers["Content-Security-Policy"] = _page_policy(nonce, host) if page else _DATA_POLICY
             headers["X-Content-Type-Options"] = "nosniff"
             headers["X-Frame-Options"] = "DENY"
             headers["Referrer-Policy"] = "no-referrer"
             headers["Cross-Origin-Opener-Policy"] = "same-origin"
             headers["Cross-Origin-Resource-Policy"] = "same-origin"
-            headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
+            microphone = "(self)" if _PHONE.fullmatch(path) else "()"
+            headers["Permissions-Policy"] = f"camera=(), microphone={microphone}, geolocation=()"
             # Chainlit's assets carry a hash in their names; all else may be somebody's data.
             asset = path.startswith("/chat/assets/") and message["status"] == 200
             headers["Cache-Control"] = "public, max-age=31536000, immutable" if asset else "no-store"
@@ -359,7 +387,8 @@ def _page_policy(nonce: str, host: str) -> str:
     socket = f" ws://{host} wss://{host}" if re.fullmatch(r"[\w.\-\[\]:]+", host) else ""
     return (
         f"default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; "
-        f"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'{socket}; worker-src 'self' blob:; "
+        f"img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'{socket}; "
+        "worker-src 'self' blob:; "
         "manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     )
 
@@ -412,6 +441,7 @@ def _page(language: str) -> str:
     page: str = server.get_html_template(_ROOT)  # type: ignore[no-untyped-call]
     page = re.sub(r"<link[^>]*https?://[^>]*>", "", page)
     page = re.sub(r'<meta property="og:(image|url)"[^>]*>', "", page)
+    page = page.replace("</head>", '<script src="/chat/public/inbox_link.js" defer></script></head>', 1)
     page = page.replace("<script", '<script nonce="{{nonce}}"').replace('<html lang="en">', f'<html lang="{language}">')
     if re.search(r"""(src|href)=["']?(https?:)?//""", page):
         raise RuntimeError("Chainlit's page asks an outside host for something new: look at channels/web.py")

@@ -103,16 +103,20 @@ class Files:
             raise Refused("file_gone", f"no file {file_id}")
         return StoredFile(**row)
 
-    async def stream(self, tenant_id: str, file_id: str) -> AsyncIterator[bytes]:
-        """The content in pieces of 1 MB. Holds no transaction while its reader works. Refused("file_gone")."""
+    async def stream(
+        self, tenant_id: str, file_id: str, start: int = 0, stop: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """The content in pieces of up to 1 MB, from byte `start` to before byte `stop` (None: the end). Holds no
+        transaction while its reader works. Refused("file_gone")."""
         size = (await self.info(tenant_id, file_id)).size
-        for n in range((size + CHUNK - 1) // CHUNK):
+        stop = size if stop is None else min(stop, size)
+        for n in range(start // CHUNK, (stop + CHUNK - 1) // CHUNK):
             async with self._db.tenant(tenant_id) as conn:
                 query = "SELECT data FROM file_chunks WHERE file_id = %s AND n = %s"
                 row = await (await conn.execute(query, [file_id, n], binary=True)).fetchone()
             if row is None:
                 raise Refused("file_gone", f"file {file_id} was deleted while it was read")
-            yield row["data"]
+            yield row["data"][max(start - n * CHUNK, 0) : stop - n * CHUNK]
 
     async def read(self, tenant_id: str, file_id: str) -> bytes:
         """The whole content at once, for small files."""

@@ -1,0 +1,48 @@
+// A link to the attendants' inbox in the chat's header, with how many conversations are unread. It is there only for
+// those who may see conversations: the server says so. Chainlit's React leaves what it does not know alone; when it
+// draws its header anew, the link is put there again.
+"use strict";
+
+(() => {
+  const EVERY = 30_000;
+  let told = null; // {label, unread}; null while nobody is logged in, or for those who may not
+  let link = null;
+
+  function place() {
+    const header = document.querySelector("#header");
+    if (!header || !told) { if (link) link.remove(); return; }
+    if (!link) {
+      link = document.createElement("a");
+      link.className = "inbox-link";
+      link.href = "/chat/inbox";
+      link.append(document.createElement("span"), document.createElement("b"));
+    }
+    link.firstChild.textContent = told.label;
+    link.lastChild.textContent = told.unread > 99 ? "99+" : String(told.unread);
+    link.lastChild.hidden = !told.unread;
+    link.setAttribute("aria-label", told.unread ? told.label_unread : told.label);
+    const last = header.lastElementChild;
+    if (link.parentElement !== last && last && last !== link) last.prepend(link);
+  }
+
+  async function ask() {
+    if (document.hidden || location.pathname === "/chat/login") return;
+    try {
+      const answer = await fetch("/chat/data/inbox/counts", { credentials: "same-origin" });
+      told = answer.ok ? await answer.json() : null;
+    } catch {
+      return; // the server is away for a moment: what was known stays
+    }
+    place();
+  }
+
+  let waiting = false;
+  new MutationObserver(() => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; if (document.querySelector("#header") && !told && !asked) { asked = true; ask(); } place(); });
+  }).observe(document.documentElement, { childList: true, subtree: true });
+  let asked = false;
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
+  setInterval(ask, EVERY);
+})();

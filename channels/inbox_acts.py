@@ -1,0 +1,198 @@
+"""What an attendant may do in the inbox: each click is a call of business/messaging with that person's own rights."""
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from business.messaging.chats import Chats
+from business.messaging.outbox import Outbox
+from business.messaging.templates import Filled, Template, usable, value_for
+from channels.inbox_views import UPLOADS
+from core.db import Connection, Database
+from core.errors import ArgumentsWrong, Refused
+from core.files import Files, clean_name
+from core.tenancy import Identity
+from integrations.whatsapp_cloud import media, messages
+from integrations.whatsapp_cloud.messages import Content, MediaRef
+from prompts.texts import Texts
+
+Did = Mapping[str, Any]
+"""What came from the page: {"do": name of the act, "once": an id of the click, …}. Nothing of it is trusted."""
+Act = Callable[[Identity, str, Did], Awaitable[str]]
+TemplatesOf = Callable[[Connection, str], Awaitable[Sequence[Template]]]
+"""(transaction, channel id) → its templates, with names in their holes."""
+
+_REMEMBERED = 2_000  # clicks of this process, so that none is done twice
+_ONCE = re.compile(r"[\w.-]{8,80}")
+
+
+class InboxActs:
+    """Acts on the conversation `chat_id`. Refused and ArgumentsWrong as business/messaging raises them: what is not
+    theirs is not there."""
+
+    def __init__(self, chats: Chats, outbox: Outbox, db: Database, files: Files, texts: Texts, templates: TemplatesOf):
+        self._chats = chats
+        self._outbox = outbox
+        self._db = db
+        self._files = files
+        self._texts = texts
+        self._templates = templates
+        self._clicks: OrderedDict[tuple[str, str, str], asyncio.Future[str]] = OrderedDict()
+        self._acts: dict[str, Act] = {
+            "reply": self._reply,
+            "template": self._template,
+            "note": self._note,
+            "read": self._read,
+            "take_over": self._take_over,
+            "hand_back": self._hand_back,
+            "close": self._close,
+            "assign": self._assign,
+            "resolve": self._resolve,
+        }
+
+    async def do(self, who: Identity, chat_id: str, did: Did) -> str:
+        """Do it, and say in a sentence what was done ("" where the page shows it anyway). The same click twice is done
+        once: messages by their key in the outbox, in whatever process, all else by this process' memory.
+
+        ArgumentsWrong("inbox_act_wrong") for what is no act.
+        """
+        act = self._acts.get(_text(did, "do"))
+        if act is None:
+            raise ArgumentsWrong("inbox_act_wrong", "no such act")
+        once = (who.user_id, chat_id, _text(did, "once"))
+        task = self._clicks.get(once) if once[2] else None
+        if task is None:
+            task = asyncio.ensure_future(act(who, chat_id, did))
+            if once[2]:
+                self._clicks[once] = task
+                while len(self._clicks) > _REMEMBERED:
+                    self._clicks.popitem(last=False)
+        try:
+            return await asyncio.shield(task)
+        except Exception:
+            self._clicks.pop(once, None)  # it was not done: the next click may try again
+            raise
+
+    async def keep_file(self, who: Identity, chat_id: str, content: bytes, name: str) -> str:
+        """A file that is to be sent, checked by its content; returns its id. ArgumentsWrong: inbox_file_type,
+        whatsapp_media_too_big, whatsapp_media_type, file_empty, file_too_large."""
+        await self._chats.get(who, chat_id)
+        name = clean_name(name)
+        kind, mime = _kind(name)
+        media.check_upload(kind, content, mime)
+        return (await self._files.store(who, content, name=name, mime=mime)).id
+
+    # --- writing ------------------------------------------------------------------------------
+
+    async def _reply(self, who: Identity, chat_id: str, did: Did) -> str:
+        text, file_id = _text(did, "text"), _text(did, "file")
+        content = await self._with_file(who, file_id, text) if file_id else None
+        quoted = _text(did, "reply_to") or None
+        await self._chats.reply(
+            who,
+            chat_id,
+            text,
+            content=content,
+            key=_key(who, did),
+            reply_to=quoted,
+        )
+        return ""
+
+    async def _with_file(self, who: Identity, file_id: str, text: str) -> Content:
+        stored = await self._files.info(who.tenant_id, file_id)
+        if stored.created_by != who.user_id:
+            raise Refused("file_gone", f"{file_id} is somebody else's")
+        ref, caption = MediaRef(id=stored.id), text or None
+        match _kind(stored.name)[0]:
+            case "image":
+                return messages.image(ref, caption)
+            case "video":
+                return messages.video(ref, caption)
+            case "audio":
+                return messages.audio(ref, voice=stored.name.lower().endswith(".ogg"))
+            case _:
+                return messages.document(ref, stored.name, caption)
+
+    async def _template(self, who: Identity, chat_id: str, did: Did) -> str:
+        chat = await self._chats.get(who, chat_id)
+        name, language, given = _text(did, "name"), _text(did, "language"), did.get("values")
+        async with self._db.tenant(who.tenant_id) as conn:
+            known = await self._templates(conn, chat.channel_id)
+        template = next((one for one in known if one.name == name and one.language == language), None)
+        if template is None or not usable(template):
+            raise ArgumentsWrong("inbox_template_gone", f"no usable template {name[:80]!r}", name=name[:80])
+        raw = given if isinstance(given, Mapping) else {}
+        values = {hole: value_for(str(raw.get(hole, "")))[:500] for hole in template.variables}
+        if missing := [hole for hole, value in values.items() if not value]:
+            raise ArgumentsWrong("inbox_template_values", "a value is missing", missing=", ".join(missing))
+        filled = Filled(template, tuple(values.items()))
+        await self._chats.reply(who, chat_id, filled.text, template=filled, key=_key(who, did))
+        return ""
+
+    async def _note(self, who: Identity, chat_id: str, did: Did) -> str:
+        await self._chats.note(who, chat_id, _text(did, "text"))
+        return self._say(who, "inbox.said.noted")
+
+    async def _read(self, who: Identity, chat_id: str, _: Did) -> str:
+        await self._chats.mark_read(who, chat_id)
+        return ""
+
+    # --- leading ------------------------------------------------------------------------------
+
+    async def _take_over(self, who: Identity, chat_id: str, _: Did) -> str:
+        await self._chats.take_over(who, chat_id)
+        return self._say(who, "inbox.said.taken")
+
+    async def _hand_back(self, who: Identity, chat_id: str, _: Did) -> str:
+        await self._chats.hand_back(who, chat_id)
+        return self._say(who, "inbox.said.handed_back")
+
+    async def _close(self, who: Identity, chat_id: str, _: Did) -> str:
+        await self._chats.close(who, chat_id)
+        return self._say(who, "inbox.said.closed")
+
+    async def _assign(self, who: Identity, chat_id: str, did: Did) -> str:
+        await self._chats.assign(who, chat_id, _text(did, "user") or None)
+        return self._say(who, "inbox.said.assigned")
+
+    async def _resolve(self, who: Identity, chat_id: str, did: Did) -> str:
+        """A message that waits for somebody's word: it goes, or it never does."""
+        await self._chats.get(who, chat_id)
+        outbox_id, send = _text(did, "outbox"), did.get("send") is True
+        async with self._db.tenant(who.tenant_id) as conn:
+            query = "SELECT 1 FROM outbox WHERE id = %s AND chat_id = %s"
+            if await (await conn.execute(query, [outbox_id, chat_id])).fetchone() is None:
+                raise ArgumentsWrong("inbox_act_wrong", "no such message")
+        await self._outbox.resolve(who, outbox_id, "send" if send else "drop")
+        return self._say(who, "inbox.said.sends" if send else "inbox.said.dropped")
+
+    def _say(self, who: Identity, key: str) -> str:
+        return self._texts.say(who.language, key)
+
+
+# --- what came from the page ----------------------------------------------------------------------
+
+
+def _text(did: Did, name: str) -> str:
+    value = did.get(name, "")
+    if not isinstance(value, str):
+        raise ArgumentsWrong("inbox_act_wrong", f"{name} is no text")
+    return value.replace("\0", "").strip()
+
+
+def _key(who: Identity, did: Did) -> str:
+    """The key of a message in the outbox: the click's own, which only this person can repeat."""
+    once = _text(did, "once")
+    if not _ONCE.fullmatch(once):
+        raise ArgumentsWrong("inbox_act_wrong", "a message without the id of its click")
+    return f"person:{who.user_id}:{once}"
+
+
+def _kind(name: str) -> tuple[str, str]:
+    ending = Path(name).suffix.lower()
+    if ending not in UPLOADS:
+        raise ArgumentsWrong("inbox_file_type", f"{name[:80]!r} is of no kind that is sent", name=name[:80])
+    return UPLOADS[ending]
