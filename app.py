@@ -47,7 +47,7 @@ from business.crm.imports import CrmImports
 from business.crm.service import Crm
 from business.people.sample import demo_logins, ensure_sample_company
 from business.people.service import People
-from business.prospecting.contact import FirstContactHandler
+from business.prospecting.contact import FirstContactBatch, FirstContactHandler
 from business.prospecting.quota import WebQuota
 from business.prospecting.searches import Searches
 from business.prospecting.sources import LazySources, live_places
@@ -177,6 +177,7 @@ async def open_services(
         handlers: list[ChangeHandler] = [
             AdsChangeHandler(connections.client_for),
             FirstContactHandler(db, leads.blocked),
+            FirstContactBatch(db, leads.blocked),
             CrmErasure(crm, people.identity, searches.forget),
         ]
         approvals = Approvals(

@@ -6,10 +6,10 @@ waits for a person; who asked not to be contacted is not saved at all.
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from business.approvals.model import Change
@@ -17,7 +17,15 @@ from business.crm.identity import KeyKind, is_mobile, phone
 from business.crm.model import CompanyData, ContactData, Outcome, Source, StageKind, Subject, Upserted
 from business.crm.names import Likeness, compare_companies
 from business.crm.service import Crm
-from business.prospecting.contact import Channel, KnownFrom, plan_first_contact, whole_text
+from business.prospecting.contact import (
+    Channel,
+    Door,
+    KnownFrom,
+    opening_of,
+    plan_first_contact,
+    simulated,
+    whole_text,
+)
 from business.prospecting.evidence import WEBSITE, Evidence, Kind, company_url, of_company, of_kind
 from business.prospecting.lines import Line, said
 from business.prospecting.searches import Candidate, CandidateState, Search, Searches
@@ -42,11 +50,13 @@ _LONGEST_TAG, _LONGEST_TITLE = 60, 300
 class Leads:
     """Candidates into the CRM, with the rights of who asked for them."""
 
-    def __init__(self, db: Database, crm: Crm, searches: Searches, texts: Texts) -> None:
+    def __init__(self, db: Database, crm: Crm, searches: Searches, texts: Texts, door: Door | None = None) -> None:
+        """`door`: by which first messages leave; None: by nothing yet."""
         self._db = db
         self._crm = crm
         self._searches = searches
         self._texts = texts
+        self._door = door
 
     async def save(self, who: Identity, search: Search, candidate: Candidate, *, as_new: bool = False) -> Candidate:
         """Bring a candidate into the CRM; the candidate as it then is. `as_new`: a person said that it is none of the
@@ -124,10 +134,17 @@ class Leads:
             await self._crm.erase(who, Subject.COMPANY, candidate.company_id, keep_out=True)
         return await self._searches.forget(who, candidate.cnpj)
 
-    async def draft(self, who: Identity, candidate_id: str, text: str, language: str) -> Change:
+    async def draft(
+        self,
+        who: Identity,
+        candidate_id: str,
+        text: str,
+        language: str,
+        cadence: Mapping[str, Any] | None = None,
+    ) -> Change:
         """A first message to a saved candidate, to be proposed: by WhatsApp, telephone or e-mail, whichever is known
-        best, with the notice of who we are, where the contact is from and how to be left alone. The draft also stands
-        on the company's timeline.
+        best, as it will be read: in a template, or with the notice of who we are, where the contact is from and how to
+        be left alone. The draft also stands on the company's timeline. `cadence`: what follows it.
 
         Refused: lead_gone (it is not saved), lead_blocked, first_contact_no_way (name), crm_*, prospect_*.
         ArgumentsWrong("first_contact_text", most).
@@ -151,6 +168,13 @@ class Leads:
         say = partial(self._texts.say, language)
         source = say(f"first_contact.known_from.{known_from}")
         ours = row["name"] if row else ""
+        reference = company_url(from_record(candidate.bronze))
+        values = {"name": name, "sender": who.name, "house": ours, "opening": opening_of(text), "source": source}
+        planned = None
+        if self._door is not None:
+            planned = await self._door.way(
+                who.tenant_id, channel=channel, to=to, sandbox=simulated(reference), language=language, values=values
+            )
         change = plan_first_contact(
             company_id=company.id,
             candidate_id=candidate.id,
@@ -162,7 +186,10 @@ class Leads:
             notice=say("first_contact.lgpd", who=ours, source=source, at=found.day),
             known_from=known_from,
             known_on=found.day,
-            reference=company_url(from_record(candidate.bronze)),
+            reference=reference,
+            way=planned,
+            owner_id=company.owner_id or who.user_id,
+            cadence=cadence,
         )
         shown = to if channel == "email" else formats.phone(to)
         note = say("first_contact.draft", to=shown, text=whole_text(change))

@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from business.approvals.model import Change
+from business.prospecting.contact import MOST_AT_ONCE, plan_batch, reads
 from business.prospecting.evidence import Kind, of_kind
 from business.prospecting.lines import Line, said
 from business.prospecting.model import (
@@ -558,9 +560,10 @@ class FirstMessageArgs(ToolArgs):
 
 @tool(effect=Effect.SEND, area="hunter")
 async def draft_first_message(ctx: ToolContext, args: FirstMessageArgs) -> ProposedChange:
-    """Propose a first message to one company that was saved to the CRM and has a telephone or e-mail; one call per
-    company. It only makes a proposal that a person reads: nothing is sent, and no yes sends it before WhatsApp is
-    connected. Who we are, where the contact is from and how to be left alone are added below the text by code."""
+    """Propose a first message to one company that was saved to the CRM and has a telephone or e-mail; for several use
+    draft_first_messages. It only makes a proposal that a person reads and approves: nothing is sent by this call. On
+    WhatsApp the text fills an approved template; elsewhere who we are, where the contact is from and how to be left
+    alone are added below it by code."""
     company = await _company(ctx, args.company)
     if company.state is CandidateState.NEW:
         raise Refused("prospect_not_saved", "only a company that was saved is written to", name=company.name or "")
@@ -572,13 +575,8 @@ async def draft_first_message(ctx: ToolContext, args: FirstMessageArgs) -> Propo
         raise ArgumentsWrong("prospect_number_unknown", f"{wrong} is nothing that is known of it", number=wrong)
     text = args.text or _plain_message(company, who, texts)
     change = await ctx.service(Leads).draft(who, company.id, text, _THEIR_LANGUAGE)
-    told = {key: value for key, value in change.data.items() if key != "keys"}
-    return ProposedChange(
-        origin="web",
-        change=change,
-        evidence=[said(line, _say(ctx)) for line in company.reasons()[:_REASONS]],
-        told=told,
-    )
+    evidence = [said(line, _say(ctx)) for line in company.reasons()[:_REASONS]]
+    return ProposedChange(origin="web", change=change, evidence=evidence, told=_told(change))
 
 
 def _unknown_number(text: str, company: Candidate, ctx: ToolContext) -> str | None:
@@ -615,6 +613,71 @@ def _plain_message(company: Candidate, who: Identity, texts: Texts) -> str:
         activity=known.name(_THEIR_LANGUAGE) if known else None,
         city=city_of(company.evidence),
     )
+
+
+class FirstMessagesArgs(ToolArgs):
+    targets = ("companies",)
+
+    companies: Annotated[
+        list[CompanyArg],
+        Field(min_length=2, max_length=MOST_AT_ONCE, description="Each by its number in the last list, name or id."),
+    ]
+    texts: Annotated[
+        list[Annotated[str, Field(max_length=1_000)]] | None,
+        Field(
+            max_length=MOST_AT_ONCE,
+            description="One message for each company in the same order, in its language (Portuguese in Brazil), only "
+            "facts of the results; or a single one for all. Omit it for the house's own, which names each company.",
+        ),
+    ] = None
+
+
+@tool(effect=Effect.SEND, area="hunter")
+async def draft_first_messages(ctx: ToolContext, args: FirstMessagesArgs) -> ProposedChange:
+    """Propose first messages to several saved companies at once (2 to 10), as one proposal: a person reads every text,
+    edits or leaves out some, and approves the rest together. Nothing is sent by this call. Companies that cannot be
+    written to (not saved, no telephone or e-mail, asked not to be contacted) are left out and told."""
+    texts, who = ctx.service(Texts), ctx.turn.identity
+    given: list[str | None] = [*(args.texts or [None])]
+    if len(given) not in (1, len(args.companies)):
+        raise ArgumentsWrong("first_contact_texts", "one text for each company, or one for all")
+    made: dict[str, Change] = {}
+    evidence: list[Any] = []
+    left_out: list[dict[str, str]] = []
+    failure: MutiraoError | None = None
+    for number, named in enumerate(args.companies):
+        company = await _company(ctx, named)
+        if company.id in made:
+            continue
+        own = given[number if len(given) > 1 else 0]
+        try:
+            if company.state is CandidateState.NEW:
+                raise Refused("prospect_not_saved", "only saved companies are written to", name=company.name or "")
+            if own and (wrong := _unknown_number(own, company, ctx)):
+                raise ArgumentsWrong("prospect_number_unknown", f"{wrong} is nothing that is known", number=wrong)
+            text = own or _plain_message(company, who, texts)
+            made[company.id] = await ctx.service(Leads).draft(who, company.id, text, _THEIR_LANGUAGE)
+        except (Refused, ArgumentsWrong) as error:
+            if error.code in ("prospect_number_unknown", "first_contact_text"):
+                raise
+            failure = error
+            left_out.append({"company": company.name or "", "why": texts.error(ctx.turn.language, error)})
+        else:
+            evidence += [f"{company.name}: {said(line, _say(ctx))}" for line in company.reasons()[:1]]
+    if not made:
+        assert failure is not None  # there were two at least
+        raise failure
+    changes = list(made.values())
+    change = plan_batch(changes) if len(changes) > 1 else changes[0]
+    told = {"messages": [_told(one) for one in changes], "left_out": left_out}
+    return ProposedChange(origin="web", change=change, evidence=evidence, told=told)
+
+
+def _told(change: Change) -> dict[str, Any]:
+    """What is told of a first message: without keys and what only machines need."""
+    names = ("candidate", "name", "channel", "to", "known_from", "known_on", "sandbox")
+    filled = (change.data["way"] or {}).get("template")
+    return {name: change.data[name] for name in names} | {"text": reads(change.data) if filled else change.data["text"]}
 
 
 # --- which company --------------------------------------------------------------------------------
@@ -704,4 +767,5 @@ PROSPECTING_TOOLS = [
     explain_score,
     decide_company,
     draft_first_message,
+    draft_first_messages,
 ]

@@ -68,12 +68,15 @@ def argument_warnings(turn: Turn, args: ToolArgs) -> list[Warning_]:
     for name, value in args.model_dump(mode="json", exclude_unset=True).items():
         schema = type(args).model_fields[name].annotation
         # Amounts have a check of their own (tools/amounts.py).
-        if name in _NOT_TARGETS or not isinstance(value, str) or any(t in str(schema) for t in ("Literal", "Decimal")):
+        if name in _NOT_TARGETS or any(t in str(schema) for t in ("Literal", "Decimal")):
             continue
-        origin = "user" if name in args.targets and _chosen(turn, value) else origin_of(turn, value)
-        if origin != "user":
-            key = "proposal.warning.from_" + (origin or "nowhere").replace(" ", "_")
-            warnings.append((key, {"value": _name_of(turn, value)}))
+        for one in value if isinstance(value, list) and name in args.targets else [value]:
+            if not isinstance(one, str):
+                continue
+            origin = "user" if name in args.targets and _chosen(turn, one) else origin_of(turn, one)
+            if origin != "user":
+                key = "proposal.warning.from_" + (origin or "nowhere").replace(" ", "_")
+                warnings.append((key, {"value": _name_of(turn, one)}))
     return warnings
 
 

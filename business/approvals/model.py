@@ -121,6 +121,14 @@ class NeedsReadiness(Protocol):
         ...
 
 
+@runtime_checkable
+class NamesOutcome(Protocol):
+    """A handler whose changes are not over when they are done: `outcome` is the code that says so instead
+    (proposal.outcome.<code>). A message that was approved is in the outbox, and leaves when it may."""
+
+    outcome: str
+
+
 @dataclass(frozen=True)
 class Proposal:
     id: str

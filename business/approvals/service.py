@@ -23,6 +23,7 @@ from business.approvals.model import (
     UNDO,
     Change,
     ChangeHandler,
+    NamesOutcome,
     NeedsReadiness,
     Proposal,
     ProposalState,
@@ -32,6 +33,7 @@ from core.audit import audit
 from core.clock import Clock
 from core.db import Database
 from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Refused, Unavailable
+from core.failpoints import reach
 from core.ids import new_id
 from core.permissions import Permissions, Scope
 from core.tenancy import Identity, Role
@@ -273,6 +275,7 @@ class Approvals:
                 )
         if refusal is not None:
             raise refusal
+        reach("approve.decided")
         return await self.execute(identity.tenant_id, proposal_id)
 
     async def reject(self, identity: Identity, proposal_id: str, door: str) -> Proposal:
@@ -348,9 +351,10 @@ class Approvals:
         except Exception as error:  # a bug of ours: it may have been sent
             lost = _bug(error, proposal)
 
+        reach("approve.applied")
         seen = await self._look(proposal)
         if seen is ReadBack.APPLIED:
-            await self._finish(proposal, ProposalState.EXECUTED, MutiraoError("proposal_executed"))
+            await self._finish(proposal, ProposalState.EXECUTED, MutiraoError(_outcome(handler)))
         elif lost is None and seen is ReadBack.OTHER:
             await self._finish(proposal, ProposalState.EXECUTED, MutiraoError("proposal_executed_then_changed"))
         else:
@@ -424,7 +428,8 @@ class Approvals:
         seen = await self._look(proposal)
         fresh = proposal.claimed_at is not None and now - proposal.claimed_at < self._lease
         if seen is ReadBack.APPLIED:
-            await self._finish(proposal, ProposalState.EXECUTED, MutiraoError("proposal_executed"))
+            outcome = _outcome(self._handler(proposal.change))
+            await self._finish(proposal, ProposalState.EXECUTED, MutiraoError(outcome))
         elif seen is None or fresh:
             if proposal.state is ProposalState.EXECUTING:
                 await self._finish(proposal, ProposalState.UNKNOWN, OutcomeUnknown("outcome_unknown"))
@@ -544,6 +549,10 @@ def _stronger(one: str, other: str) -> str:
     """The effect that fewer people may approve: what a tool says it does and what its change does may differ."""
     order = ["WRITE", "SEND", "SPEND"]
     return max(one, other, key=order.index)
+
+
+def _outcome(handler: ChangeHandler) -> str:
+    return handler.outcome if isinstance(handler, NamesOutcome) else "proposal_executed"
 
 
 def _facts(proposal: Proposal) -> dict[str, Any]:

@@ -182,13 +182,15 @@ async def expire(conn: Conn, now: datetime) -> list[str]:
 
 
 async def withdraw(conn: Conn, targets: Sequence[str]) -> list[str]:
-    """Delete the proposals about these objects that never did anything; their ids."""
+    """Delete the proposals about these objects that never did anything; their ids. A change of several objects names
+    them under `about`."""
     rows = await conn.execute(
         """DELETE FROM proposals p
-           WHERE change->>'target' = ANY(%s) AND state IN ('pending', 'rejected', 'expired')
+           WHERE (change->>'target' = ANY(%s) OR jsonb_exists_any(change->'data'->'about', %s))
+             AND state IN ('pending', 'rejected', 'expired')
              AND NOT EXISTS (SELECT FROM proposals u WHERE u.undo_of = p.id)
            RETURNING id""",
-        [list(targets)],
+        [list(targets), list(targets)],
     )
     return [row["id"] for row in await rows.fetchall()]
 
@@ -199,8 +201,9 @@ async def forget(conn: Conn, targets: Sequence[str]) -> list[str]:
     await conn.execute(
         """UPDATE proposals SET preview = preview || '{"title_params": {"name": "…"}, "lines": [], "editable": {}}',
                evidence = '[]'
-           WHERE change->>'target' = ANY(%s) AND state NOT IN ('pending', 'rejected', 'expired')""",
-        [list(targets)],
+           WHERE (change->>'target' = ANY(%s) OR jsonb_exists_any(change->'data'->'about', %s))
+             AND state NOT IN ('pending', 'rejected', 'expired')""",
+        [list(targets), list(targets)],
     )
     return await withdraw(conn, targets)
 

@@ -17,6 +17,7 @@ from crews.hunter.words import HunterWords
 from crews.orders import denies
 from llm.messages import ToolCall
 
+DRAFTS = ("draft_first_message", "draft_first_messages")
 _LISTS = ("find_companies", "companies_found")
 _OF_ONE = ("explain_score", "decide_company")
 _LOOKS = ("explain", "list", "status")
@@ -61,7 +62,7 @@ class HunterPlaybook:
         """Every result of the turn in sentences, whoever asked for it: for when a model's own words cannot be used."""
         made = [Call(r.name, r.arguments, r) for r in self._turn.results if r.result is not None or r.error]
         said = [self._say(call, self.request(self._tasks[0])) for call in made]
-        drafts = [call for call in made if call.name == "draft_first_message"]
+        drafts = [call for call in made if call.name in DRAFTS]
         return "\n\n".join(dict.fromkeys(part for part in [*said, self._drafted(drafts)] if part))
 
     def request(self, task: CrewTask) -> HunterRequest:
@@ -142,20 +143,26 @@ class HunterPlaybook:
         if found is None or not found["contact"] or found["state"] not in ("done", "failed"):
             return []
         most = found["contact_most"] or CONTACTED
-        return [self._draft(row["id"]) for row in _reachable(found["companies"])[: min(most, MOST_CONTACTED)]]
+        return self._drafts([row["id"] for row in _reachable(found["companies"])[: min(most, MOST_CONTACTED)]])
 
     def _contact(self, request: HunterRequest) -> list[Call]:
         if request.best is None:
             if self._waits_for_list(request):
                 return [self._listed()]
-            return [self._draft(one, request.message) for one in request.companies[:MOST_CONTACTED]]
+            return self._drafts(request.companies[:MOST_CONTACTED], request.message)
         listed = self._listed()
         rows = _reachable(listed.result["companies"]) if listed.result else []
-        return [listed, *(self._draft(row["id"], request.message) for row in rows[: request.best])]
+        return [listed, *self._drafts([row["id"] for row in rows[: request.best]], request.message)]
 
-    def _draft(self, company: str, message: str | None = None) -> Call:
-        told = {"company": company, "text": message} if message else {"company": company}
-        return self._call("draft_first_message", told)
+    def _drafts(self, companies: Sequence[str], message: str | None = None) -> list[Call]:
+        """One message, or several as one proposal that is read and approved together."""
+        if not companies:
+            return []
+        if len(companies) == 1:
+            told = {"company": companies[0], "text": message} if message else {"company": companies[0]}
+            return [self._call("draft_first_message", told)]
+        several: dict[str, Any] = {"companies": list(companies)}
+        return [self._call("draft_first_messages", several | ({"texts": [message]} if message else {}))]
 
     def _call(self, name: str, arguments: dict[str, Any]) -> Call:
         made = next((r for r in self._turn.results if r.name == name and _same(r.arguments, arguments)), None)
@@ -217,7 +224,7 @@ class HunterPlaybook:
             return words.say("hunter.which_company")
         quiet = {"companies_found"} if request.asked in ("contact", "explain", "decide") else set()
         said = [self._say(call, request) for call in calls if call.name not in quiet or not call.result]
-        drafts = [call for call in calls if call.name == "draft_first_message"]
+        drafts = [call for call in calls if call.name in DRAFTS]
         if request.asked == "contact" and not drafts:
             said.append(words.say("hunter.nobody_to_contact"))
         if request.asked in ("find", "change") and (found := calls[0].result) and found["contact"] and not drafts:
@@ -240,7 +247,7 @@ class HunterPlaybook:
             case "find_companies":
                 if record.result["state"] == "asking":
                     return words.asking(record.result)
-                drafted = any(r.name == "draft_first_message" for r in self._turn.results)
+                drafted = any(r.name in DRAFTS for r in self._turn.results)
                 return words.found(record.result, drafted=drafted)
             case "companies_found":
                 return words.companies(record.result)
@@ -255,8 +262,13 @@ class HunterPlaybook:
         return ""  # a first message: its card says everything
 
     def _drafted(self, drafts: Sequence[Call]) -> str:
-        made = [call for call in drafts if call.record is not None and call.record.proposal_id]
-        return self._words.say("hunter.drafted", count=len(made)) if made else ""
+        made = [call.record for call in drafts if call.record is not None and call.record.proposal_id]
+        if not made:
+            return ""
+        changes = [(one.result or {}).get("change") or {} for one in made]
+        count = sum(len(change.get("messages", [change])) for change in changes)
+        left_out = [one for change in changes for one in change.get("left_out", [])]
+        return self._words.say("hunter.drafted", count=count, cards=len(made), left_out=left_out)
 
     @staticmethod
     def _last(calls: Sequence[Call], name: str) -> dict[str, Any] | None:

@@ -193,14 +193,14 @@ async def test_the_sentence_becomes_twenty_true_leads_and_said_again_the_next_on
     events = desk.behind("SELECT subject_id, count(*) AS n FROM crm_events WHERE kind = 'LeadQualified' GROUP BY 1")
     assert {one["subject_id"]: one["n"] for one in events} == {by_cnpj[one].id: 1 for one in saved}
 
-    # "Fale com os melhores": drafts that wait for a person; nothing was sent, and nothing can be yet.
-    drafts = await services.approvals.list(director)
-    assert 1 <= len(drafts) <= 5 and len(reply.proposals) == len(drafts)
-    assert {(one.state, one.effect, one.change.kind) for one in drafts} == {
-        (ProposalState.PENDING, "SEND", "first_contact")
-    }
+    # "Fale com os melhores": drafts that wait for a person, on one card; nothing was sent.
+    (batch,) = await services.approvals.list(director)
+    assert len(reply.proposals) == 1
+    assert (batch.state, batch.effect, batch.change.kind) == (ProposalState.PENDING, "SEND", "first_contacts")
+    drafts = batch.change.data["messages"]
+    assert 2 <= len(drafts) <= 5
     best = sorted((one.score for one in qualified), reverse=True)[: len(drafts)]
-    named = [next(c for c in qualified if c.name and c.name in str(one.change.data)) for one in drafts]
+    named = [next(c for c in qualified if c.name and c.name in str(one)) for one in drafts]
     assert sorted((one.score for one in named), reverse=True) == best
     words = (reply.text + " ".join(card.title for card in reply.proposals)).casefold()
     assert not re.search(r"\b(enviei|mandei|foi enviada|foram enviadas)\b", words)

@@ -428,6 +428,9 @@ CASES: dict[str, list[Case]] = {
         Case({"company": "{candidate}"}, home=True), Case({"company": "{found}"}),
         Case({"company": "1"}, session=ENTITIES), Case({"company": "{company}"}),
     ],
+    "draft_first_messages": [
+        Case({"companies": ["{candidate}", "{found}"]}), Case({"companies": ["1", "2"]}, session=ENTITIES),
+    ],
 }  # fmt: skip
 SAY = f"pausa, retoma, muda {CAMPAIGN} para 150 reais"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from business.approvals.service import Approvals
-from business.prospecting.contact import FirstContactHandler
+from business.prospecting.contact import FirstContactBatch, FirstContactHandler
 from business.prospecting.searches import CandidateState, Searches
 from business.prospecting.sources import LazySources
 from core.tenancy import Role
@@ -25,9 +25,11 @@ __all__ = ["desk", "registry_control", "servers", "sources"]
 @pytest.fixture
 def runner(desk: Desk) -> ToolRunner:
     desk.without_web()
-    handler = FirstContactHandler(desk.db, desk.hunts.leads.blocked)
+    handlers = [kind(desk.db, desk.hunts.leads.blocked) for kind in (FirstContactHandler, FirstContactBatch)]
     policies = Policies(desk.db, load_policy())
-    approvals = Approvals(desk.db, desk.permissions, desk.clock, {handler.kind: handler}, check=policies.check)
+    approvals = Approvals(
+        desk.db, desk.permissions, desk.clock, {one.kind: one for one in handlers}, check=policies.check
+    )
     services: dict[type, Any] = {
         Texts: desk.texts,
         Searches: desk.searches,

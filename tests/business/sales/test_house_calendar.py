@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from business.messaging.settings import Settings, default_settings
+from business.messaging.rules import MessageRules
 from business.sales.calendar import Appointment, Guest
 from business.sales.house_calendar import HouseCalendar
 from core.clock import FixedClock
 from core.db import Connection, Database
 from core.errors import ArgumentsWrong, Refused
+from core.permissions import Permissions
 from core.tenancy import Role
 from tests.conftest import Tenants
 from tools.opening import Opening
@@ -19,17 +20,9 @@ from tools.opening import Opening
 ANA = Guest("Ana Prado", "America/Sao_Paulo")
 
 
-async def settings_of(tenant_id: str) -> Settings:
-    return default_settings()
-
-
-async def zone_of(tenant_id: str) -> str:
-    return "America/Sao_Paulo"
-
-
 @pytest.fixture
-def calendar(database: Database, clock: FixedClock) -> HouseCalendar:
-    return HouseCalendar(database, clock, Opening(settings_of, zone_of))
+def calendar(database: Database, clock: FixedClock, permissions: Permissions) -> HouseCalendar:
+    return HouseCalendar(database, clock, Opening(database, MessageRules(database, permissions)))
 
 
 async def code(work: Awaitable[object]) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from business.approvals.model import ProposalState
 from business.approvals.service import Approvals
-from business.prospecting.contact import FirstContactHandler
+from business.prospecting.contact import FirstContactBatch, FirstContactHandler
 from business.prospecting.searches import CandidateState, Searches
 from business.prospecting.sources import LazySources, Sources
 from core.ids import new_id
@@ -50,9 +50,11 @@ class Conversation:
 
     def __init__(self, desk: Desk, conversation_id: str, role: Role = Role.DIRETOR) -> None:
         self.who, self.id = desk.tenants.one[role], conversation_id
-        handler = FirstContactHandler(desk.db, desk.hunts.leads.blocked)
+        handlers = [kind(desk.db, desk.hunts.leads.blocked) for kind in (FirstContactHandler, FirstContactBatch)]
         policies = Policies(desk.db, load_policy())
-        self.approvals = Approvals(desk.db, desk.permissions, desk.clock, {handler.kind: handler}, check=policies.check)
+        self.approvals = Approvals(
+            desk.db, desk.permissions, desk.clock, {one.kind: one for one in handlers}, check=policies.check
+        )
         self.texts, self.clock = desk.texts, desk.clock
         services: dict[type, Any] = {
             Texts: desk.texts,
@@ -117,12 +119,13 @@ async def test_one_sentence_finds_tells_scores_saves_and_drafts_and_the_next_one
         assert (truth.cnae, truth.city.name, truth.active) == (7111100, "Campinas", True)
         assert row["known"] and all(one["source"] and one["reference"] and one["on"] for one in row["known"])
     assert "5 qualificadas, já no CRM" in said and "Custo: " in said and "- Onde: Campinas/SP" in said
-    # Two drafts for the best two, waiting; a yes says that nothing can leave, and they go on waiting.
-    pending = await talk.approvals.list(talk.who, state=ProposalState.PENDING)
+    # The drafts for the best two are one proposal, waiting.
+    (pending,) = await talk.approvals.list(talk.who, state=ProposalState.PENDING)
     saved = [row for row in found["companies"] if row["state"] == "saved"]
-    assert {one.change.data["candidate"] for one in pending} == {row["id"] for row in saved[:2]}
-    assert all(one.effect == "SEND" and "Nada foi enviado" in said for one in pending)
-    warnings = {key for one in pending for key, _ in one.preview.warnings}
+    assert [one["candidate"] for one in pending.change.data["messages"]] == [row["id"] for row in saved[:2]]
+    assert pending.effect == "SEND" and "Preparei 2 primeiras mensagens num só cartão" in said
+    assert "Nada foi enviado" in said
+    warnings = {key for key, _ in pending.preview.warnings}
     assert not any(key.startswith("proposal.warning.from_") for key in warnings), "our ranking chose, as was asked"
     assert [one["n"] for one in talk.session["entities"]] == list(range(1, len(names) + 1))
 
@@ -232,7 +235,7 @@ async def test_a_search_that_runs_on_is_halted_resumed_and_followed_to_its_end_a
     said = await talk.say("continua")
     done = talk.result("find_companies")
     assert done["search"]["id"] == found["search"]["id"], "the one under way is followed, no other is begun"
-    assert done["state"] == "done" and "Preparei 2 primeiras mensagens" in said and len(talk.turn.proposals) == 2
+    assert done["state"] == "done" and "Preparei 2 primeiras mensagens" in said and len(talk.turn.proposals) == 1
     assert await desk.said_in(talk.id) == [], "an end that was seen is not announced, too"
 
 
