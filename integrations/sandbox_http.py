@@ -38,7 +38,7 @@ from core.processes import SharedServer, Started, detached
 
 _ROOT = Path(__file__).parents[1]
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-KINDS = ("answer", "html", "cut", "hang", "drop", "drip", "garble", "slow")
+KINDS = ("answer", "html", "cut", "hang", "drop", "drip", "garble", "slow", "lost")
 
 Responder = Callable[[Request], Response]
 """What a simulator says to a request, whose body is in `request.state.body`."""
@@ -51,7 +51,7 @@ class Fault:
     kind: "answer" (`status`, `body` and `headers` instead of the real answer), "html" (a page, with `status`), "cut" (a
     body that ends too early), "hang" (no answer for `seconds`, then the connection is lost), "drop" (connection lost at
     once), "drip" (the real answer, a byte now and then), "garble" (the real answer with half its bytes missing), "slow"
-    (the real answer after `seconds`).
+    (the real answer after `seconds`), "lost" (everything done, then the connection is lost).
     """
 
     kind: str
@@ -105,6 +105,8 @@ class SandboxHttp:
             page = "<!DOCTYPE html><html><body><h1>Sorry, something went wrong.</h1></body></html>"
             return Response(page, fault.status, media_type="text/html")
         real = self._respond(request)
+        if fault.kind == "lost":
+            return Lost()
         if fault.kind == "cut":
             return Cut(bytes(real.body))
         if fault.kind == "drip":
