@@ -10,9 +10,8 @@ from business.messaging.attention import Attention, Effect, Event, Held, Step, s
 from business.messaging.changes import changed
 from core.db import Connection
 
-Drop = Callable[[Connection, str, str, str], Awaitable[Any]]
-"""Take back what the bot has put into the outbox of a conversation and what has not left: (conn, tenant id, chat id,
-why)."""
+Drop = Callable[[Connection, str, str], Awaitable[Any]]
+"""Take back what the bot has put into the outbox of a conversation and what has not left: (conn, chat id, why)."""
 Wake = Callable[[Connection, str, str, datetime], Awaitable[None]]
 """See to it that a turn of the conversation begins at a moment: (conn, tenant id, chat id, when)."""
 
@@ -56,7 +55,7 @@ class Hands:
         assert row is not None
         tenant_id = row["tenant_id"]
         if Effect.STOP_TURN in done.effects:
-            dropped = await self.drop(conn, tenant_id, chat_id, str(event))
+            dropped = await self.drop(conn, chat_id, str(event))
             if dropped and event is Event.PERSON_TOOK_OVER:  # what the bot was about to answer is unanswered again
                 query = "UPDATE chats SET waiting_since = coalesce(waiting_since, last_received_at) WHERE id = %s"
                 await conn.execute(query, [chat_id])

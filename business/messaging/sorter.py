@@ -112,8 +112,8 @@ _MESSAGE = (
 _MEDIA = ("tenant_id", "id", "chat_id", "provider_id", "kind", "mime", "name", "state", "words_state", "created_at")
 
 Row = dict[str, Any]
-TemplateNews = Callable[[Connection, str, Channel, TemplateTold], Awaitable[None]]
-"""What became of a template: (conn, tenant id, channel, news)."""
+TemplateNews = Callable[[Connection, str, str, TemplateTold], Awaitable[Any]]
+"""What became of a template: (conn, tenant id, channel id, news); whether what waits should be looked at again."""
 Warn = Callable[[Connection, str, Channel, Told], Awaitable[None]]
 """A gateway said something about a whole number that a person has to know."""
 Say = Callable[[str, str], str]
@@ -409,7 +409,8 @@ class _Work:
             case Moved():
                 return await self._moved(channel, arrival, received)
             case TemplateTold():
-                await self.s.templates(self.conn, self.tenant_id, channel, arrival)
+                if await self.s.templates(self.conn, self.tenant_id, channel.id, arrival):
+                    await self.s.outbox.wake_channel(self.conn, self.tenant_id, channel.id)
                 return "sorted"
             case Told():
                 if arrival.grave:
@@ -523,9 +524,7 @@ class _Work:
             # An answer that was about to leave knows nothing of this message: the next one covers both.
             self.with_answers.discard(chat.id)
             await self._write()
-            dropped = await self.s.outbox.drop(
-                self.conn, self.tenant_id, chat.id, "newer_message", purposes=[Purpose.ANSWER]
-            )
+            dropped = await self.s.outbox.drop(self.conn, chat.id, "newer_message", purposes=[Purpose.ANSWER])
             if dropped:
                 chat.set(superseded=row["superseded"] + 1)
         due = turn_due([Burst(row["waiting_since"]), Burst(max(received, row["waiting_since"]), kind)], self.settings)
@@ -569,7 +568,7 @@ class _Work:
     async def _left(self, chat: _Chat, entry: consent.Entry, message_id: str) -> None:
         """The line in the ledger, nothing of the bot's leaves any more but the one confirmation."""
         await self._ledger(chat, entry)
-        await self.s.outbox.drop(self.conn, self.tenant_id, chat.id, "opted_out")
+        await self.s.outbox.drop(self.conn, chat.id, "opted_out")
         self.with_answers.discard(chat.id)
         every = entry.scope is consent.Scope.ALL
         if every:
