@@ -1,0 +1,191 @@
+"""What people of the house are told: a hot lead, somebody who asks for a person, a number that was stopped, a meeting.
+
+Each matter once for each person, in the transaction in which it happened: a line in their newest conversation of the
+chat (one of its own where there is none of today), and an e-mail where the account wishes it and can send one.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from business.conversations.service import Conversations
+from business.messaging.channels import Channel, Channels
+from business.messaging.outbox import Alert
+from business.messaging.senders import Sender
+from business.people.service import People
+from core.clock import Clock
+from core.db import Connection, Database
+from core.errors import MutiraoError, OutcomeUnknown
+from core.jobs import Jobs
+from core.tenancy import Identity, Role
+from integrations.whatsapp_cloud import messages
+from prompts.texts import Texts
+
+log = structlog.get_logger(__name__)
+
+MAIL_JOB = "notice_mail"
+"""(tenant_id, user_id, key): a notice as an e-mail."""
+KINDS = (
+    "hot_lead", "person_wanted", "meeting_booked", "meeting_moved", "meeting_cancelled", "number_stopped", "ask",
+    "refused", "unknown", "template_refused", "cadence_ended",
+)  # fmt: skip
+"""Each has its sentence, notice.<kind>; its parameters: name (whom it is about), detail, chat (its id), when."""
+_FRESH = timedelta(hours=24)
+_HEADS = (Role.ADMIN, Role.DIRETOR)
+_WISH = "notices_by_email"  # in tenants.settings
+
+
+class Notify:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        people: People,
+        conversations: Conversations,
+        texts: Texts,
+        jobs: Jobs,
+        channels: Channels | None = None,
+        mail: Sender | None = None,
+    ) -> None:
+        """`mail`: the sender of e-mails (business/messaging/sender_email.py); without it nothing is mailed."""
+        self._db = db
+        self._clock = clock
+        self._people = people
+        self._conversations = conversations
+        self._texts = texts
+        self._jobs = jobs
+        self._channels = channels
+        self._mail = mail
+
+    async def tell(
+        self,
+        tenant_id: str,
+        user_id: str | None,
+        kind: str,
+        params: Mapping[str, Any],
+        *,
+        key: str,
+        within: Connection | None = None,
+    ) -> int:
+        """Tell one person (None, or one who is gone: the heads of the house) of a matter; how many were told now.
+
+        `key`: the same one is told once to each. `within`: the caller's transaction. Unknown kinds are a KeyError.
+        """
+        if kind not in KINDS:
+            raise KeyError(f"no notice of kind {kind!r}")
+        now, told = self._clock.now(), 0
+        for who in await self._whom(tenant_id, user_id):
+            local = {name: _local(value, who.time_zone) for name, value in params.items()}
+            words = {"name": "", "detail": "", "chat": "", "when": None} | local
+            text = self._texts.say(who.language, f"notice.{kind}", **words)
+            if words["chat"]:
+                link = self._texts.say(who.language, "notice.open_chat", chat=words["chat"])
+                text = f"{text} {link}"
+            async with self._db.tenant(tenant_id, within) as conn:
+                added = await conn.execute(
+                    """INSERT INTO notices (tenant_id, key, kind, user_id, text, at, told_at)
+                       VALUES (current_tenant(), %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+                    [key[:300], kind, who.user_id, text, now, now],
+                )
+                if not added.rowcount:
+                    continue
+                told += 1
+                place = await self._place(conn, who, now)
+                await self._conversations.announce(tenant_id, place, text, within=conn)
+                if await self._by_mail(conn, tenant_id):
+                    await self._jobs.defer(conn, MAIL_JOB, tenant_id=tenant_id, user_id=who.user_id, key=_id_of(key))
+        return told
+
+    async def alert(self, conn: Connection, alert: Alert) -> None:
+        """What the outbox wants looked at: told to the conversation's owner, a stopped number to the heads."""
+        row = await (await conn.execute("SELECT name, owner_id FROM chats WHERE id = %s", [alert.chat_id])).fetchone()
+        owner = row["owner_id"] if row and alert.kind != "number_stopped" else None
+        params = {"name": row["name"] if row else "", "detail": alert.detail, "chat": alert.chat_id}
+        await self.tell(alert.tenant_id, owner, alert.kind, params, key=alert.key, within=conn)
+
+    async def send_mail(self, tenant_id: str, user_id: str, key: str) -> None:
+        """The job: mail a notice, at most once. What the mail server refuses is logged and left."""
+        if self._mail is None:
+            return
+        async with self._db.tenant(tenant_id) as conn:
+            row = await (
+                await conn.execute(
+                    """UPDATE notices SET mailed_at = %s WHERE user_id = %s AND md5(key) = %s AND mailed_at IS NULL
+                       RETURNING text""",
+                    [self._clock.now(), user_id, key],
+                )
+            ).fetchone()
+        channel = await self._mail_channel(tenant_id)
+        if row is None or channel is None:
+            return
+        who = await self._people.identity(tenant_id, user_id)
+        subject = self._texts.say(who.language, "notice.mail_subject")
+        try:
+            await self._mail.send(
+                channel, who.email, messages.text(f"{subject}\n\n{_plain(row['text'])}"), callback=f"notice-{key}"
+            )
+        except (MutiraoError, OutcomeUnknown) as error:
+            log.warning("notice_not_mailed", tenant=tenant_id, user=user_id, reason=error.code)
+
+    async def _whom(self, tenant_id: str, user_id: str | None) -> Sequence[Identity]:
+        users = [one for one in await self._people.users(tenant_id) if one.active]
+        found = [one for one in users if one.id == user_id and one.role is not Role.AGENTE_IA]
+        found = found or [one for one in users if one.role in _HEADS]
+        return [await self._people.identity(tenant_id, one.id) for one in found]
+
+    async def _place(self, conn: Connection, who: Identity, now: datetime) -> str:
+        """Their newest conversation of today; else the one that is for notices."""
+        row = await (
+            await conn.execute(
+                """SELECT id FROM conversations WHERE user_id = %s AND door = 'chat' AND updated_at > %s
+                   ORDER BY updated_at DESC LIMIT 1""",
+                [who.user_id, now - _FRESH],
+            )
+        ).fetchone()
+        if row is not None:
+            return str(row["id"])
+        place = f"notices_{who.user_id}"
+        await conn.execute(
+            """INSERT INTO conversations (id, tenant_id, user_id, door, title, language, created_at, updated_at)
+               VALUES (%s, current_tenant(), %s, 'chat', %s, %s, %s, %s)
+               ON CONFLICT (id) DO UPDATE SET updated_at = excluded.updated_at""",
+            [place, who.user_id, self._texts.say(who.language, "notice.title"), who.language, now, now],
+        )
+        return place
+
+    async def _by_mail(self, conn: Connection, tenant_id: str) -> bool:
+        if self._mail is None or await self._mail_channel(tenant_id, conn) is None:
+            return False
+        row = await (
+            await conn.execute("SELECT settings->>%s AS wish FROM tenants WHERE id = %s", [_WISH, tenant_id])
+        ).fetchone()
+        return bool(row and row["wish"] == "true")
+
+    async def _mail_channel(self, tenant_id: str, within: Connection | None = None) -> Channel | None:
+        if self._channels is None:
+            return None
+        found = await self._channels.of(tenant_id, within)
+        return next((one for one in found if one.provider == "email" and one.state == "active"), None)
+
+
+def _id_of(key: str) -> str:
+    """A key in the form that a job may carry."""
+    return hashlib.md5(key[:300].encode(), usedforsecurity=False).hexdigest()
+
+
+def _local(value: Any, zone: str) -> Any:
+    """A moment by the person's own clock, for a text."""
+    if not isinstance(value, datetime):
+        return value
+    local = value.astimezone(ZoneInfo(zone))
+    return {"day": local.date(), "time": f"{local:%H:%M}"}
+
+
+def _plain(text: str) -> str:
+    """Without the chat's links, which lead nowhere in an e-mail."""
+    return re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", text)
