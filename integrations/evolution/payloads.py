@@ -219,25 +219,17 @@ def _read(name: str, part: Any) -> dict[str, Any]:
     if kind := _MEDIA.get(name):
         file = Media(
             kind,
-            (_text(raw.get("mimetype")) or "").strip(),
+            (_text(raw.get("mimetype")) or "").partition(";")[0].strip(),
             _text(raw.get("fileName")) or _text(raw.get("title")) or "",
             raw.get("ptt") is True,
         )
         return {"kind": kind, "text": _text(raw.get("caption")) or "", "media": file}
     if name in ("locationMessage", "liveLocationMessage"):
-        where = {
-            "latitude": raw.get("degreesLatitude"),
-            "longitude": raw.get("degreesLongitude"),
-            "name": _text(raw.get("name")),
-            "address": _text(raw.get("address")),
-        }
-        where = {field: value for field, value in where.items() if value is not None}
-        return {"kind": "location", "text": _text(raw.get("name")) or "", "content": where}
-    if name == "contactMessage":
-        return {"kind": "contacts", "text": _text(raw.get("displayName")) or "", "content": {"contacts": [_card(raw)]}}
-    if name == "contactsArrayMessage":
-        cards = [_card(_map(one)) for one in _list(raw.get("contacts"))]
-        return {"kind": "contacts", "text": _text(raw.get("displayName")) or "", "content": {"contacts": cards}}
+        return _place(raw)
+    if name in ("contactMessage", "contactsArrayMessage"):
+        cards = [_card(_map(one)) for one in (_list(raw.get("contacts")) or [raw])]
+        told = [", ".join(one for one in (card["name"], *card["phones"]) if one) for card in cards]
+        return {"kind": "contacts", "text": "\n".join(told), "content": {"cards": cards}}
     if name == "reactionMessage":
         of = _text(_map(raw.get("key")).get("id"))
         return {"kind": "reaction", "text": _text(raw.get("text")) or "", "reacts_to": of}
@@ -253,18 +245,32 @@ def _read(name: str, part: Any) -> dict[str, Any]:
     if name.startswith("pollCreationMessage"):
         options = [_text(_map(one).get("optionName")) or "" for one in _list(raw.get("options"))]
         return {"kind": "poll", "text": _text(raw.get("name")) or "", "content": {"options": options}}
-    return {"kind": "unsupported", "content": {"type": name or "none"}}
+    what = name[:80] or "none"
+    return {"kind": "unsupported", "text": f"[{what}]", "content": {"what": what}}
+
+
+def _place(raw: Mapping[str, Any]) -> dict[str, Any]:
+    latitude, longitude = raw.get("degreesLatitude"), raw.get("degreesLongitude")
+    named = [one for one in (_text(raw.get("name")), _text(raw.get("address"))) if one]
+    if not isinstance(latitude, int | float) or not isinstance(longitude, int | float):
+        return {"kind": "location", "text": ", ".join(named) or "[location]"}
+    where = f"{latitude:.6f}, {longitude:.6f}"
+    content = {"latitude": latitude, "longitude": longitude, "name": raw.get("name"), "address": raw.get("address")}
+    return {
+        "kind": "location",
+        "text": f"{', '.join(named)} ({where})" if named else where,
+        "content": {name: value for name, value in content.items() if value},
+    }
 
 
 def _card(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A contact as the Cloud API words it, out of the vCard."""
-    name = _text(raw.get("displayName")) or ""
+    """A contact out of the vCard: its name and telephones."""
     phones = []
     for line in (_text(raw.get("vcard")) or "").splitlines()[:200]:
         field_name, _, value = line.partition(":")
         if field_name.upper().startswith("TEL") or ".TEL" in field_name.upper():
-            phones.append({"phone": value.strip()[:40]})
-    return {"name": {"formatted_name": name}, "phones": phones}
+            phones.append(value.strip()[:40])
+    return {"name": (_text(raw.get("displayName")) or "")[:200], "phones": phones}
 
 
 def _referral(context: Mapping[str, Any]) -> dict[str, Any] | None:

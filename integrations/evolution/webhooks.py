@@ -65,6 +65,9 @@ WANTED = (
     "CALL",
 )
 """The events that we ask an instance to send, in the words of POST /webhook/set (event.controller.ts:128)."""
+_OF_MESSAGE = ("key", "pushName", "contextInfo", "messageType", "messageTimestamp", "status", "source")
+_OF_EDIT = ("key", "type", "editedMessage", "timestampMs")
+_OF_STATUS = ("key", "keyId", "messageId", "remoteJid", "remoteJidAlt", "fromMe", "status", "update")
 _KEPT = ("connection.update", "status.instance", "instance.create", "instance.delete", "remove.instance")
 _KEPT_FIELDS = ("instance", "state", "status", "statusReason", "disconnectionReasonCode", "wuid")
 
@@ -96,7 +99,7 @@ def _message(frame: dict[str, Any], raw: Mapping[str, Any]) -> Item:
     key = _key(raw)
     if payloads.peer_of(key).group:
         return _left_out(frame, raw, key)
-    data = {name: value for name, value in raw.items() if name != "message"}
+    data = {name: _lean(raw[name]) for name in _OF_MESSAGE if name in raw}
     body = raw.get("message")
     if isinstance(body, Mapping):
         # The file itself is fetched when it is wanted; its thumbnail and keys help nobody who reads this row.
@@ -108,7 +111,7 @@ def _message(frame: dict[str, Any], raw: Mapping[str, Any]) -> Item:
 def _edit(frame: dict[str, Any], raw: Mapping[str, Any]) -> Item:
     changed = payloads.edit(raw)
     told = _digest([raw.get("timestampMs"), changed.text if changed else raw])
-    return Item(f"edit:{_id(_key(raw), raw)}:{told}", "message", frame | {"data": _lean(dict(raw))})
+    return Item(f"edit:{_id(_key(raw), raw)}:{told}", "message", frame | {"data": _only(raw, _OF_EDIT)})
 
 
 def _deletion(frame: dict[str, Any], raw: Mapping[str, Any]) -> Item:
@@ -123,12 +126,12 @@ def _deletion(frame: dict[str, Any], raw: Mapping[str, Any]) -> Item:
 def _status(frame: dict[str, Any], raw: Mapping[str, Any]) -> Item:
     found = payloads.progress(raw)
     if found is None:
-        return Item(f"messages.update:{_digest(raw)}", "notice", frame | {"data": _lean(dict(raw))})
+        return Item(f"messages.update:{_digest(raw)}", "notice", frame | {"data": _only(raw, _OF_STATUS)})
     if found.peer.group:
         return _left_out(frame, raw, _key(raw) or raw)
     # A status of somebody else's message says that we have read it; that it is gone concerns us whoever wrote it.
     kind = "message" if found.status == "DELETED" else "status" if found.from_me else "notice"
-    return Item(f"status:{found.id}:{found.status}", kind, frame | {"data": _lean(dict(raw))})
+    return Item(f"status:{found.id}:{found.status}", kind, frame | {"data": _only(raw, _OF_STATUS)})
 
 
 def _left_out(frame: dict[str, Any], raw: Mapping[str, Any], key: Mapping[str, Any]) -> Item:
@@ -180,6 +183,10 @@ _BULKY = frozenset(
         "quotedMessage",
     }
 )
+
+
+def _only(raw: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: _lean(raw[name]) for name in names if name in raw}
 
 
 def _lean(raw: Any) -> Any:
