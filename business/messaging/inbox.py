@@ -45,7 +45,7 @@ _INSERT = b"""
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Received:
     """One item of a webhook. `number`: "provider:number"; `key`: the item's own, the same in every copy of it;
     `tenant_id`: None for a number that nobody has connected; `kind`: as in the table; `item`: what a reader of the
@@ -272,11 +272,15 @@ async def _abandon(task: "asyncio.Future[None]", conn: AsyncConnection[Any] | No
             await conn.close()
 
 
+_text = json.encoder.encode_basestring_ascii
+_values = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+
+
 def _row(item: Received) -> str:
-    told = item.item if isinstance(item.item, str) else json.dumps(item.item)
-    tenant = "null" if item.tenant_id is None else json.dumps(item.tenant_id)
+    told = item.item if isinstance(item.item, str) else _values(item.item)
+    tenant = "null" if item.tenant_id is None else _text(item.tenant_id)
     return (
-        f'{{"number":{json.dumps(_short(item.number))},"key":{json.dumps(_short(item.key))},"tenant":{tenant},'
+        f'{{"number":{_text(_short(item.number))},"key":{_text(_short(item.key))},"tenant":{tenant},'
         f'"kind":"{item.kind}","item":{told}}}'
     )
 

@@ -344,7 +344,7 @@ Item = Message | Echo | Status | Failure | Preference | TemplateUpdate | Notice 
 Kind = Literal["message", "echo", "status", "failure", "preference", "template", "notice", "unread"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """An item as it waits to be read. `stored` is JSON that `reread` understands: the item as it came, and of its
     envelope what is needed. All its texts can be stored."""
@@ -409,7 +409,7 @@ def _load(body: bytes) -> Any:
 
 
 def _loaded(text: str, suspect: bool) -> Any:
-    whole = json.loads(text, parse_int=_int, parse_float=_float, parse_constant=_constant)
+    whole = _DECODER.decode(text)
     return _storable(whole) if suspect else whole
 
 
@@ -447,6 +447,9 @@ def _constant(name: str) -> None:
     return None  # NaN and Infinity are no JSON
 
 
+_DECODER = json.JSONDecoder(parse_int=_int, parse_float=_float, parse_constant=_constant)
+
+
 def _storable(value: Any) -> Any:
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value)
@@ -476,24 +479,24 @@ class _Piece:
 
 def _pieces(body: bytes) -> Iterator[_Piece]:
     whole = _load(body)
+    shallow = body.count(b"{") + body.count(b"[") <= DEEPEST  # then nothing in it can be deeper
     if not isinstance(whole, dict) or whole.get("object") != "whatsapp_business_account":
         raise _broken("object")
     entries = whole.get("entry")
     if not isinstance(entries, list):
         raise _broken("entry")
     for place, entry in enumerate(entries):
-        yield from _entry(entry, f"entry[{place}]")
+        yield from _entry(entry, f"entry[{place}]", shallow)
 
 
-def _entry(entry: Any, path: str) -> Iterator[_Piece]:
-    nothing = _Listed([])
+def _entry(entry: Any, path: str, shallow: bool) -> Iterator[_Piece]:
     if not isinstance(entry, dict):
-        yield _Piece(Where(None, "", None, None, path, None), "", None, entry, "entry", nothing, False)
+        yield _Piece(Where(None, "", None, None, path, None), "", None, entry, "entry", _Listed([]), False)
         return
     waba_id, at = _str(entry, "id"), _moment(entry.get("time"))
     changes = entry.get("changes")
     if not isinstance(changes, list):
-        yield _Piece(Where(waba_id, "", None, None, path, at), "", None, entry, "changes", nothing, False)
+        yield _Piece(Where(waba_id, "", None, None, path, at), "", None, entry, "changes", _Listed([]), False)
         return
     for place, change in enumerate(changes):
         here = f"{path}.changes[{place}]"
@@ -501,18 +504,18 @@ def _entry(entry: Any, path: str) -> Iterator[_Piece]:
         value = change.get("value") if isinstance(change, dict) else None
         if field is None or not isinstance(value, dict):
             where = Where(waba_id, field or "", None, None, here, at)
-            yield _Piece(where, "", None, change, "change", nothing, False)
+            yield _Piece(where, "", None, change, "change", _Listed([]), False)
             continue
         metadata = value.get("metadata")
         number_id = _str(metadata, "phone_number_id") if isinstance(metadata, dict) else None
         display = _str(metadata, "display_phone_number") if isinstance(metadata, dict) else None
-        yield from _change(Where(waba_id, field, number_id, display, here, at), value)
+        yield from _change(Where(waba_id, field, number_id, display, here, at), value, shallow)
 
 
 _ENVELOPE = ("messaging_product", "metadata", "contacts")
 
 
-def _change(where: Where, value: dict[str, Any]) -> Iterator[_Piece]:
+def _change(where: Where, value: dict[str, Any], shallow: bool) -> Iterator[_Piece]:
     listed = _Listed(_people(value.get("contacts")))
     lists = [name for name in _READERS if value.get(name) is not None] if where.field != "calls" else []
     for name in lists:
@@ -522,12 +525,12 @@ def _change(where: Where, value: dict[str, Any]) -> Iterator[_Piece]:
             continue
         alone = len(raws) == 1 or len({_whom(raw) for raw in raws if isinstance(raw, dict)}) == 1
         for place, raw in enumerate(raws):
-            fault = "" if isinstance(raw, dict) and _flat(raw) else name
+            fault = "" if isinstance(raw, dict) and (shallow or _flat(raw)) else name
             yield _Piece(where, f"{name}[{place}]", name, raw, fault, listed, alone)
     rest = {name: one for name, one in value.items() if name not in lists and name not in _ENVELOPE}
     if lists and not any(isinstance(one, dict | list) and one for one in rest.values()):
         return
-    if not _flat(value):
+    if not shallow and not _flat(value):
         yield _Piece(where, "", None, value, "deep", listed, False)
     else:
         yield _Piece(where, "", None, value if where.field in _TEMPLATE_FIELDS else rest, "", listed, False)
