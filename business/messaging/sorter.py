@@ -155,8 +155,11 @@ class Sorter:
                 woken.clear()
                 try:
                     busy, pause = await self.round(), POLL
-                except (Unavailable, psycopg.OperationalError) as error:
+                except (Unavailable, psycopg.Error) as error:
                     log.warning("sorter_waits", reason=str(error).partition("\n")[0][:200])
+                    busy, pause = False, min(pause * 2, 5.0)
+                except Exception:
+                    log.exception("sorter_failed")
                     busy, pause = False, min(pause * 2, 5.0)
                 if not busy:
                     await _first(pause, stop.wait(), woken.wait())
@@ -180,15 +183,12 @@ class Sorter:
         for attempt in (1, 2, 3):
             try:
                 done = await self._batch(tenant_id, most, careful=attempt == 3)
-            except psycopg.errors.OperationalError as error:
-                if attempt < 3 and isinstance(error, psycopg.errors.DeadlockDetected):
+            except Exception as error:
+                if isinstance(error, psycopg.errors.DeadlockDetected) and attempt < 3:
                     continue
-                raise
-            except Unavailable:
-                raise
-            except Exception:  # some item is odd: look at each by itself
-                if attempt == 3:
+                if _of_the_server(error) or attempt == 3:
                     raise
+                # Some item is odd: look at each by itself.
                 log.info("batch_with_odd_item", tenant=tenant_id, exc_info=True)
                 done = await self._batch(tenant_id, most, careful=True)
             reach("sort.after_commit")
@@ -234,9 +234,9 @@ class Sorter:
         try:
             async with conn.transaction():
                 return await _Work(self, conn, tenant_id, settings, numbers).all([row])
-        except psycopg.OperationalError:
-            raise
         except Exception as error:
+            if _of_the_server(error):
+                raise
             log.exception("item_set_aside", tenant=tenant_id, number=row["number"], key=row["key"])
             return [_dead(error)]
 
@@ -252,6 +252,14 @@ async def _numbers(channels: Channels, conn: Connection, tenant_id: str) -> dict
         if channel.account:
             found.setdefault(f"{channel.provider}:account:{channel.account}", channel)
     return found
+
+
+def _of_the_server(error: Exception) -> bool:
+    """Whether it is PostgreSQL's trouble, which passes, and not an item's: no connection, no resources, a shutdown, a
+    lock. (psycopg calls a row that is too large for an index an operational error, too.)"""
+    if isinstance(error, psycopg.OperationalError):
+        return error.sqlstate is None or error.sqlstate[:2] in ("08", "40", "53", "55", "57", "58")
+    return isinstance(error, Unavailable)
 
 
 def _dead(error: Exception) -> str:
@@ -527,7 +535,10 @@ class _Work:
             dropped = await self.s.outbox.drop(self.conn, chat.id, "newer_message", purposes=[Purpose.ANSWER])
             if dropped:
                 chat.set(superseded=row["superseded"] + 1)
-        due = turn_due([Burst(row["waiting_since"]), Burst(max(received, row["waiting_since"]), kind)], self.settings)
+        burst = [Burst(received, kind)]
+        if row["waiting_since"] < received:
+            burst.append(Burst(row["waiting_since"]))
+        due = turn_due(burst, self.settings)
         assert due is not None
         if row["due_at"] is None:  # else a job waits already, and will see the later moment
             await self.s.waking.job(self.conn, self.tenant_id, chat.id, due)
