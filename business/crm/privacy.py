@@ -104,11 +104,14 @@ class PrivacyPart(CrmPart):
             await audit(conn, who, "crm.unblocked", kind, {"was": gone.rowcount})
         return bool(gone.rowcount)
 
-    async def blocked(self, tenant_id: str, keys: Sequence[tuple[KeyKind, str]]) -> list[Blocked]:
-        """Which of these (kind, as given) must not be contacted. For whoever is about to send: it asks for no role."""
+    async def blocked(
+        self, tenant_id: str, keys: Sequence[tuple[KeyKind, str]], within: Connection | None = None
+    ) -> list[Blocked]:
+        """Which of these (kind, as given) must not be contacted. For whoever is about to send: it asks for no role.
+        `within`: the caller's transaction of the tenant."""
         made = {_hash(tenant_id, key): key for kind, given in keys for key in keys_in(kind, given)}
         query = "SELECT hash, reason, since FROM crm_do_not_contact WHERE hash = ANY(%s)"
-        async with self._db.tenant(tenant_id) as conn:
+        async with self._db.tenant(tenant_id, within) as conn:
             rows = await (await conn.execute(query, [list(made)])).fetchall()
         return [
             Blocked(made[row["hash"]].kind, made[row["hash"]].given, BlockReason(row["reason"]), row["since"])

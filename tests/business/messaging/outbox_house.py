@@ -1,0 +1,237 @@
+"""A house whose outbox sends to the simulated WhatsApp, for the tests of what leaves."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from psycopg.types.json import Jsonb
+
+from business.messaging.arrivals import Seen
+from business.messaging.channels import Channel, Channels
+from business.messaging.chats import open_chat
+from business.messaging.ledger import CONSENT_TOLD
+from business.messaging.outbox import SEND_CHAT, Alert, Draft, Fallback, Outbox
+from business.messaging.rules import MessageRules
+from business.messaging.sender_cloud import CloudClients, CloudSender
+from business.messaging.sending import Sending
+from business.messaging.templates import Purpose
+from business.messaging.templates_store import SYNC_TEMPLATES, TemplateStore
+from core.clock import FixedClock
+from core.db import Connection, Database
+from core.files import Files
+from core.jobs import Jobs
+from core.permissions import Permissions
+from core.tenancy import Role
+from core.vault import Vault
+from integrations.sandbox_http import Launched
+from integrations.whatsapp_cloud import messages
+from integrations.whatsapp_cloud.simulator import launch
+from integrations.whatsapp_cloud.simulator.state import ACCOUNTS
+from tests.conftest import Tenants
+
+WEDNESDAY = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
+"""Noon in São Paulo, a business day."""
+LEAD = "5519999990001"
+
+
+class Wire:
+    """The simulated WhatsApp and its controls. Its own window is switched off: it fails only when it is told to."""
+
+    def __init__(self, launched: Launched, folder: Path) -> None:
+        self.launched, self.folder, self.url = launched, folder, launched.base_url
+        self.secrets = launch.secrets_of(folder)
+        self._http = httpx.Client(base_url=launched.base_url, verify=False, timeout=20)
+
+    def ask(self, path: str, **asked: Any) -> Any:
+        answer = self._http.post(path, json=asked)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def fail(self, kind: str, **more: Any) -> None:
+        self.ask("/__faults", faults=[{"kind": kind, "path": "messages$", **more}])
+
+    def count(self) -> int:
+        return int(self._http.get("/__witness", params={"since": "10000000"}).json()["count"])
+
+    def sent(self, since: int) -> list[dict[str, Any]]:
+        """The messages that were asked to be sent, as they came over the wire, whatever was answered."""
+        found = self._http.get("/__witness", params={"since": str(since)}).json()["requests"]
+        return [one["body"] for one in found if one["path"].endswith("/messages")]
+
+    def reset(self) -> None:
+        self._http.delete("/__faults").raise_for_status()
+        self.ask("/__config", window=False, statuses="none")
+
+    def close(self) -> None:
+        self._http.close()
+        self.launched.stop()
+
+
+@dataclass
+class House:
+    """One tenant with a number at the simulator, and chats with people who just wrote."""
+
+    db: Database
+    clock: FixedClock
+    jobs: Jobs
+    channels: Channels
+    channel: Channel
+    outbox: Outbox
+    sending: Sending
+    templates: TemplateStore
+    rules: MessageRules
+    wire: Wire
+    tenants: Tenants
+    mark: int
+    alerts: list[Alert] = field(default_factory=list)
+    blocked_since: dict[str, datetime] = field(default_factory=dict)
+    people: int = 0
+
+    @property
+    def tenant_id(self) -> str:
+        return self.tenants.one.id
+
+    @property
+    def sent(self) -> list[dict[str, Any]]:
+        """What went over the wire since this house was built."""
+        return self.wire.sent(self.mark)
+
+    @property
+    def texts(self) -> list[str]:
+        return [one["text"]["body"] if one["type"] == "text" else one[one["type"]].get("name", "") for one in self.sent]
+
+    async def chat(self, *, wrote: timedelta | None = timedelta(minutes=1), address: str = "", **columns: Any) -> str:
+        """A conversation with somebody new. `wrote`: how long ago they wrote; None: never."""
+        self.people += 1
+        at = self.clock.now() - wrote if wrote is not None else None
+        address = address or f"55199{int(time.time_ns()) % 10**8:08d}"
+        async with self.db.tenant(self.tenant_id) as conn:
+            chat = await open_chat(conn, self.tenant_id, self.channel, address, name="Ana Lima", at=self.clock.now())
+            if at is not None:
+                columns = {"last_from_contact": at, "last_received_at": at, "messages_in": 1} | columns
+            await self._set(conn, chat.id, columns)
+        return chat.id
+
+    async def change(self, chat_id: str, **columns: Any) -> None:
+        async with self.db.tenant(self.tenant_id) as conn:
+            await self._set(conn, chat_id, columns)
+
+    async def _set(self, conn: Connection, chat_id: str, columns: Mapping[str, Any]) -> None:
+        for name, value in columns.items():
+            await conn.execute(f"UPDATE chats SET {name} = %s WHERE id = %s".encode(), [value, chat_id])
+
+    async def put(self, chat_id: str, text: str = "Bom dia!", *, key: str = "", **more: Any) -> str:
+        draft = Draft(
+            **{"purpose": Purpose.ANSWER, "key": key or f"{chat_id}:{text}", "answers": 1}
+            | ({} if "template" in more or "content" in more else {"content": messages.text(text)})
+            | more
+        )
+        async with self.db.tenant(self.tenant_id) as conn:
+            return await self.outbox.put(conn, self.tenant_id, chat_id, draft)
+
+    async def say(self, chat_id: str, text: str = "Bom dia!", **more: Any) -> dict[str, Any]:
+        """Put it, let it leave, and give the row."""
+        outbox_id = await self.put(chat_id, text, **more)
+        await self.run(chat_id)
+        return await self.row(outbox_id)
+
+    async def run(self, chat_id: str) -> None:
+        await self.sending.run(self.tenant_id, chat_id)
+
+    async def row(self, outbox_id: str) -> dict[str, Any]:
+        """The row, with the status of its message."""
+        async with self.db.tenant(self.tenant_id) as conn:
+            found = await (
+                await conn.execute(
+                    """SELECT o.*, m.status, m.text, m.kind, m.contradicted, m.error AS said FROM outbox o
+                       JOIN chat_messages m ON m.id = o.message_id WHERE o.id = %s""",
+                    [outbox_id],
+                )
+            ).fetchone()
+        assert found is not None
+        return found
+
+    async def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
+        async with self.db.tenant(self.tenant_id) as conn:
+            return await (await conn.execute(query.encode(), values)).fetchall()
+
+    async def told(self, row: Mapping[str, Any], status: str, *, code: int | None = None, id: str = "") -> str | None:
+        """A status of it comes."""
+        seen = Seen(id or row["external_id"] or "wamid.lost", status, self.clock.now(), row["id"], code)
+        async with self.db.tenant(self.tenant_id) as conn:
+            return await self.outbox.settle(conn, self.tenant_id, self.channel.id, seen)
+
+    async def block(self, place: str, code: int, **columns: Any) -> None:
+        async with self.db.tenant(self.tenant_id) as conn:
+            await conn.execute(
+                """INSERT INTO message_blocks (tenant_id, id, place, channel_id, address, covers, code, at, until)
+                   VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+                [
+                    self.tenant_id, f"block_{code}_{time.time_ns()}", place, self.channel.id, columns.get("address"),
+                    columns.get("covers", "all"), code, self.clock.now(), columns.get("until"),
+                ],
+            )  # fmt: skip
+
+    async def set_channel(self, **settings: Any) -> None:
+        async with self.db.tenant(self.tenant_id) as conn:
+            await conn.execute("UPDATE channels SET settings = %s WHERE id = %s", [Jsonb(settings), self.channel.id])
+
+
+async def nothing(**ids: Any) -> None:
+    """A job that the test runs itself."""
+
+
+async def open_house(
+    db: Database,
+    tenants: Tenants,
+    permissions: Permissions,
+    wire: Wire,
+    folder: Path,
+    http: httpx.AsyncClient,
+    *,
+    fallback: Fallback | None = None,
+    timeout: float = 20.0,
+) -> House:
+    """Everything built as app.py builds it, without a worker: the test calls the jobs."""
+    clock = FixedClock(WEDNESDAY)
+    jobs = Jobs(db.app_dsn)
+    for name in (SEND_CHAT, SYNC_TEMPLATES, CONSENT_TOLD):
+        jobs.task(name, nothing)
+    await jobs.open()
+    channels = Channels(db, Vault.load(folder), clock, "sandbox", permissions)
+    channel = await channels.save(
+        tenants.one[Role.ADMIN],
+        "whatsapp_cloud",
+        ACCOUNTS[0].number_id,
+        account=ACCOUNTS[0].waba_id,
+        base_url=wire.url,
+        secrets={"token": wire.secrets.token},
+    )
+    alerts: list[Alert] = []
+    since: dict[str, datetime] = {}
+
+    async def tell(conn: Connection, alert: Alert) -> None:
+        alerts.append(alert)
+
+    async def blocked(conn: Connection, chat: Mapping[str, Any]) -> datetime | None:
+        return since.get(chat["address"])
+
+    async def values(conn: Connection, chat: Mapping[str, Any]) -> Mapping[str, str]:
+        return {"name": chat["name"].split(" ")[0], "house": "Aurora", "sender": "Rui"}
+
+    outbox = Outbox(db, clock, jobs, permissions, tell=tell, fallback=fallback)
+    rules = MessageRules(db, permissions)
+    clients = CloudClients(channels, http, timeout=timeout)
+    sending = Sending(
+        db, clock, channels, {"whatsapp_cloud": CloudSender(clients)}, rules.of, outbox,
+        files=Files(db), blocked=blocked, values_of=values,
+    )  # fmt: skip
+    templates = TemplateStore(db, clock, channels, clients, permissions, jobs)
+    return House(
+        db, clock, jobs, channels, channel, outbox, sending, templates, rules, wire, tenants, wire.count(), alerts,
+        since,
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""Two books of who wants no messages, which must agree: the CRM's list, by key, and the ledger of conversations, by
+what was said. Before anything leaves both are asked; what is said in a conversation is written into the CRM."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from business.crm.identity import KeyKind
+from business.crm.privacy import BlockReason
+from business.crm.service import Crm
+from business.crm.upsert import stored_keys
+from business.messaging.consent import Act, Scope
+from business.messaging.ledger import standing_of
+from business.people.service import People
+from core.db import Connection, Database
+from core.errors import ArgumentsWrong, Refused
+from core.tenancy import Role
+
+
+class DoNotContact:
+    """`blocked` is for Sending and whoever plans a message; `told` is the job CONSENT_TOLD."""
+
+    def __init__(self, db: Database, crm: Crm, people: People) -> None:
+        self._db = db
+        self._crm = crm
+        self._people = people
+
+    async def blocked(self, conn: Connection, chat: Mapping[str, Any]) -> datetime | None:
+        """Since when the CRM knows that the person of this chat wants nothing: by the address, or by any other key of
+        the same contact. A bounce of one address says nothing of the others. `chat`: tenant_id, address, user_id,
+        contact_id."""
+        own = keys_of(chat["address"], chat["user_id"])
+        others: list[tuple[KeyKind, str]] = []
+        if chat["contact_id"]:
+            others = [(key.kind, key.given) for key in await stored_keys(conn, chat["contact_id"])]
+        found = await self._crm.blocked(chat["tenant_id"], own, conn) if own else []
+        if others:
+            more = await self._crm.blocked(chat["tenant_id"], others, conn)
+            found += [one for one in more if one.reason is not BlockReason.BOUNCED]
+        return min((one.since for one in found), default=None)
+
+    async def told(self, tenant_id: str, entry_id: str) -> None:
+        """A line of the ledger that stops or resumes everything, brought to the CRM. May be called again."""
+        async with self._db.tenant(tenant_id) as conn:
+            query = "SELECT * FROM consent_entries WHERE id = %s"
+            entry = await (await conn.execute(query, [entry_id])).fetchone()
+            if entry is None or entry["scope"] != Scope.ALL:
+                return
+            chat = {"tenant_id": tenant_id, "user_id": None} | {name: entry[name] for name in ("address", "contact_id")}
+            holds = await standing_of(conn, address=entry["address"], contact_id=entry["contact_id"], more=())
+            since = await self.blocked(conn, chat)
+            keys = keys_of(entry["address"], None)
+            if entry["contact_id"]:
+                keys += [(key.kind, key.given) for key in await stored_keys(conn, entry["contact_id"])]
+        admin = await self._people.identity_by_role(tenant_id, Role.ADMIN)
+        if entry["act"] == Act.STOPPED and holds.stopped is not None and since is None:
+            if entry["contact_id"]:
+                try:
+                    await self._crm.opt_out(admin, entry["contact_id"], words=entry["detail"])
+                except Refused:  # the contact was merged or erased meanwhile
+                    pass
+            for kind, given in keys_of(entry["address"], None):
+                await self._crm.block(admin, kind, given, reason=BlockReason.OPTED_OUT)
+        elif entry["act"] == Act.RESUMED and holds.stopped is None and since is not None:
+            for kind, given in keys:
+                try:
+                    await self._crm.unblock(admin, kind, given)
+                except ArgumentsWrong:  # a kind of key by which nobody is written to
+                    continue
+
+
+def keys_of(address: str, user_id: str | None) -> list[tuple[KeyKind, str]]:
+    """The CRM's keys of what a conversation calls an address: a telephone, an e-mail address, a user id."""
+    found: list[tuple[KeyKind, str]] = []
+    digits = address.lstrip("+")
+    if "@" in address:
+        found.append((KeyKind.LID if address.endswith("@lid") else KeyKind.EMAIL, address))
+    elif digits.isascii() and digits.isdecimal():
+        found += [(KeyKind.PHONE, f"+{digits}"), (KeyKind.WA_ID, digits)]
+    elif address:
+        found.append((KeyKind.BSUID, address))
+    if user_id:
+        found.append((KeyKind.LID if user_id.endswith("@lid") else KeyKind.BSUID, user_id))
+    return found
