@@ -1,15 +1,55 @@
 """What the bot found out about a lead, in words for the attendants' inbox."""
 
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from business.messaging.chats import Chat
+from business.sales.evidence import Evidence
+from business.sales.records import Known, newest
 from channels.inbox_views import KnownOfLead, Knows
+from core import formats
 from core.tenancy import Identity
 from prompts.texts import Texts
 
+OfChat = Callable[[str, str], Awaitable[Known]]
+"""(tenant id, conversation) → what was written down of its lead."""
 
-def known_of_leads(messaging: Any, texts: Texts) -> Knows:
+
+def known_of_leads(of_chat: OfChat, texts: Texts) -> Knows:
+    """Nothing for a conversation in which nothing was found out yet: a score of 0 would say too much."""
+
     async def knows(who: Identity, chat: Chat) -> KnownOfLead:
-        return KnownOfLead()
+        known = await of_chat(who.tenant_id, chat.id)
+        if not known.evidence and not known.steps:
+            return KnownOfLead()
+        language = who.language
+
+        def say(key: str) -> str:
+            return texts.say(language, key) if texts.has(key) else key.rpartition(".")[2]
+
+        evidence: list[tuple[str, str, list[tuple[str, str]]]] = []
+        reasons = []
+        for line in known.score.lines:
+            label, found = say(f"sdr.slot.{line.slot}"), newest(known.evidence, line.slot)
+            if found is None:
+                evidence.append((label, "", []))
+                continue
+            reading = say(f"sdr.reading.{line.slot}.{found.reading}")
+            evidence.append((label, " · ".join(one for one in (reading, found.value) if one), _quotes(found)))
+            of, points = (formats.number(one, language) for one in (line.of, line.points))
+            reasons.append(texts.say(language, "inbox.reason", slot=label, reading=reading, points=points, of=of))
+        if known.score.meeting:
+            points = formats.number(known.score.meeting, language)
+            reasons.append(texts.say(language, "inbox.reason_meeting", points=points))
+        last = known.steps[-1] if known.steps else None
+        return KnownOfLead(
+            stage=say(f"sdr.stage.{known.stage}"),
+            next=last.why if last else "",
+            score=(str(known.score.total), [say(f"sdr.verdict.{known.score.verdict}"), *reasons]),
+            evidence=evidence,
+        )
 
     return knows
+
+
+def _quotes(found: Evidence) -> list[tuple[str, str]]:
+    return [(found.quote, found.message_id or "")] if found.quote else []

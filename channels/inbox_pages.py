@@ -223,10 +223,8 @@ class InboxPages:
 
 
 def add_inbox(app: FastAPI, services: Services) -> None:
-    """The inbox over opened `services`; nothing where conversations with people outside are not served."""
-    messaging = getattr(services, "messaging", None)
-    if messaging is None:
-        return
+    """The inbox over opened `services`."""
+    messaging = services.messaging
     most_bytes = min(services.settings.upload_max_mb, _MOST_MB) * 1_048_576
 
     async def stands(tenant_id: str, chat: Chat) -> Standing:
@@ -237,7 +235,7 @@ def add_inbox(app: FastAPI, services: Services) -> None:
 
     views = InboxViews(
         messaging.chats, messaging.channels, services.db, services.people, services.crm, services.permissions,
-        services.texts, services.clock, known_of_leads(messaging, services.texts), stands, most_bytes,
+        services.texts, services.clock, known_of_leads(messaging.desk.of_chat, services.texts), stands, most_bytes,
     )  # fmt: skip
     acts = InboxActs(messaging.chats, messaging.outbox, services.db, services.files, services.texts, templates_of)
     InboxPages(views, acts, messaging.chats, services.files, services.texts, most_bytes).add(app)

@@ -63,6 +63,8 @@ WINDOWED = frozenset({"whatsapp_cloud", "lancepilot"})
 """Providers that stand on WhatsApp's official API, where free text ends with the 24 hours."""
 _SOON = timedelta(hours=1)  # before the window's end: it is told in a warmer colour
 _MOST_LINES = 1_000
+_HOPELESS = frozenset({"window", "template", "number"})
+"""Rules by which a message cannot leave, whoever says yes to it."""
 _WORDS = "inbox.word."
 """Texts below this key are the page's own, which it is given once."""
 _ICONS = {
@@ -396,9 +398,6 @@ def _searched(search: str) -> str:
 def _line(look: _Look, line: ChatLine, asks: int) -> Data:
     chat, last = line.chat, line.last
     ours = last is not None and last.direction == "out"
-    ends = closes(chat.last_from_contact, look.now)
-    channel = look.channels.get(chat.channel_id)
-    windowed = channel is not None and channel.provider in WINDOWED
     return {
         "id": chat.id,
         "name": _name(look, chat),
@@ -406,7 +405,7 @@ def _line(look: _Look, line: ChatLine, asks: int) -> Data:
         "when": look.when(chat.last_at),
         "preview": _preview(look, last) if last else "",
         "preview_by": _author(look, last, short=True) if last and ours else "",
-        "preview_icon": _LINE_ICONS.get(last.kind, "") if last else "",
+        "preview_icon": ("close" if last.status == "dropped" else _LINE_ICONS.get(last.kind, "")) if last else "",
         "unread": chat.unread,
         "held": chat.held,
         "held_by": look.user(chat.held_by) or look.say("inbox.somebody"),
@@ -415,7 +414,6 @@ def _line(look: _Look, line: ChatLine, asks: int) -> Data:
         "waiting_since": chat.waiting_since.isoformat() if chat.waiting_since and chat.held != "bot" else "",
         "asks": asks,
         "failed": bool(ours and last and last.status == "failed"),
-        "window_closed": windowed and (ends is None or ends <= look.now),
     }
 
 
@@ -579,7 +577,7 @@ def _message(
         "reaction": one.reaction,
         "big": bool(one.text and one.kind == "text" and _EMOJI_ONLY.fullmatch(one.text)),
         "forwarded": bool(one.content.get("forwarded")),
-        "choice": one.direction == "in" and one.kind in ("interactive", "button") and bool(one.text),
+        "chosen": one.direction == "in" and one.kind in ("interactive", "button") and bool(one.text),
         **_shape(one),
     }
     if one.revoked_at is None and (file := _file(look, one)):
@@ -630,9 +628,11 @@ def _fate(look: _Look, one: Message, outbox: Mapping[str, Any] | None) -> Data:
     if state == "ask" and outbox is not None:
         why = _explained(look, decision)
         short = why["short"] or look.say("inbox.asks")
-        return drawn | {"state": "ask", "outbox": outbox["id"], "why": {**why, "short": short}}
-    if state == "unknown":
-        drawn |= {"state": "unknown", "why": {"short": look.say("inbox.unknown_outcome"), "long": ""}}
+        choice = _choice(decision, outbox["decision"])
+        return drawn | {"state": "ask", "outbox": outbox["id"], "choice": choice, "why": {**why, "short": short}}
+    if state == "unknown" and outbox is not None:
+        why = {"short": look.say("inbox.unknown_outcome"), "long": ""}
+        drawn |= {"state": "unknown", "outbox": outbox["id"], "choice": "again", "why": why}
     elif state == "waiting" and decision is not None and decision.verdict is Verdict.WAIT:
         drawn |= {"state": "waiting", "why": _explained(look, decision)}
     try:
@@ -646,6 +646,14 @@ def _fate(look: _Look, one: Message, outbox: Mapping[str, Any] | None) -> Data:
         label += " " + look.say("inbox.contradicted")
     drawn["status"] = {"code": str(status), "icon": _ICONS[status], "label": label}
     return drawn
+
+
+def _choice(decision: Decision | None, record: Mapping[str, Any] | None) -> str:
+    """What "send" would do with a message that waits for a decision: it goes as it is ("send"), as the template that
+    the policy named ("template"), or it would be asked about again, so that it can only be dropped ("")."""
+    if record and record.get("template"):
+        return "template"
+    return "" if decision is not None and decision.rule in _HOPELESS else "send"
 
 
 def _template_name(one: Message) -> str:

@@ -42,6 +42,7 @@ from core.tenancy import Identity, Role
 from core.turn import Progress
 from core.vault import Vault
 from prompts.texts import Texts
+from tests.channels.outside import Outside
 from tests.conftest import PASSWORD, Tenants
 
 HOST = "http://localhost:8000"
@@ -113,6 +114,7 @@ class Web:
     tenants: Tenants
     settings: Settings
     crm: Crm
+    outside: Outside
     heard: list[IncomingMessage] = field(default_factory=list)
     play: Callable[[IncomingMessage, Progress], Awaitable[None]] | None = None
     text: str = "Tudo certo."
@@ -220,6 +222,15 @@ class Web:
 
 
 @pytest.fixture
+async def outside(
+    database: Database, clock: FixedClock, permissions: Permissions, tmp_path: Path
+) -> AsyncIterator[Outside]:
+    outside = await Outside.open(database, clock, permissions, Vault.load(tmp_path))
+    yield outside
+    await outside.close()
+
+
+@pytest.fixture
 async def web(
     database: Database,
     people: People,
@@ -228,6 +239,7 @@ async def web(
     clock: FixedClock,
     texts: Texts,
     tmp_path: Path,
+    outside: Outside,
 ) -> AsyncIterator[Web]:
     import chainlit.data
 
@@ -239,7 +251,7 @@ async def web(
     files = Files(database, max_mb=1)
     conversations = Conversations(database, clock)
     crm = Crm(database, clock, permissions)
-    web = Web(FastAPI(), database, people, approvals, conversations, files, budget, tenants, settings, crm)
+    web = Web(FastAPI(), database, people, approvals, conversations, files, budget, tenants, settings, crm, outside)
     services = SimpleNamespace(
         settings=settings,
         texts=texts,
@@ -249,7 +261,9 @@ async def web(
         people=people,
         approvals=approvals,
         clock=clock,
+        permissions=permissions,
         crm=web.crm,
+        messaging=outside,
         handle=web.handle,
     )
     chainlit.data._data_layer = None  # one process serves one chat; here it serves one per test

@@ -270,8 +270,8 @@
           el("nav", { class: "pane-list", "aria-label": words.conversations },
             el("header", { class: "list-head" },
               el("a", { class: "quiet round", href: "/chat", title: words.to_chat, "aria-label": words.to_chat }, icon("back")),
-              el("h1", {}, words.title)),
-            el("div", { class: "list-tools" }, el("div", { class: "searched" }, icon("search"), this.searchBox), channels, this.chips),
+              el("h1", {}, words.title), channels),
+            el("div", { class: "list-tools" }, el("div", { class: "searched" }, icon("search"), this.searchBox), this.chips),
             el("div", { class: "lines-place", onscroll: (event) => this.nearEnd(event.target) }, this.list, this.listEnd)),
           this.talk, this.side),
         this.aloud, this.toastPlace, this.pick);
@@ -418,25 +418,27 @@
 
     line(line) {
       const words = this.words;
-      const state = line.closed ? null : line.held === "fetching"
+      const state = line.closed || line.held === "bot" ? null : line.held === "fetching"
         ? el("span", { class: "badge warm" }, icon("person"), words.waits_for_person)
-        : line.held === "person" ? el("span", { class: "badge" }, icon("person"), line.held_by) : el("span", { class: "badge bot" }, icon("bot"), words.bot);
+        : el("span", { class: "badge" }, icon("person"), line.held_by);
+      const foot = [state,
+        line.waiting_since && !line.closed && el("span", { class: "badge quiet-badge" }, icon("clock"), el("span", { "data-since": line.waiting_since }, this.ago(line.waiting_since))),
+        line.asks > 0 && el("span", { class: "badge warm" }, icon("hold"), words.to_decide),
+        line.failed && el("span", { class: "badge bad" }, icon("alert"), words.failed),
+        line.owner && line.owner !== line.held_by && el("span", { class: "badge quiet-badge" }, line.owner)].filter(Boolean);
       return el("li", {}, el("a", { class: `line${line.unread ? " unread" : ""}${line.held === "fetching" && !line.closed ? " fetching" : ""}`, href: `${PAGE}/${line.id}`, "data-focus": line.id,
         "aria-current": line.here ? "true" : null,
         onclick: (event) => { if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return; event.preventDefault(); this.go(line.id); } },
         this.face(line),
         el("span", { class: "line-body" },
           el("span", { class: "line-top" }, el("span", { class: "line-name" }, line.name), el("time", { datetime: line.at }, line.when)),
-          el("span", { class: "line-text" },
-            line.draft ? [el("span", { class: "draft" }, words.draft, " "), line.draft]
-              : [line.preview_by && el("span", { class: "line-by" }, line.preview_by, ": "), line.preview_icon && icon(line.preview_icon), line.preview]),
-          el("span", { class: "line-foot" }, state,
-            line.waiting_since && !line.closed && el("span", { class: "badge quiet-badge" }, icon("clock"), el("span", { "data-since": line.waiting_since }, this.ago(line.waiting_since))),
-            line.asks > 0 && el("span", { class: "badge warm" }, icon("hold"), words.to_decide),
-            line.failed && el("span", { class: "badge bad" }, icon("alert"), words.failed),
-            line.window_closed && el("span", { class: "badge quiet-badge", title: words.window_closed }, words.window_closed_short),
-            line.owner && line.owner !== line.held_by && el("span", { class: "badge quiet-badge" }, line.owner),
-            line.unread > 0 && el("span", { class: "unread-count", "aria-label": fill(words.unread, { n: line.unread }) }, line.unread > 99 ? "99+" : line.unread)))));
+          el("span", { class: "line-second" },
+            el("span", { class: "line-text" },
+              line.draft ? [el("span", { class: "draft" }, words.draft, " "), line.draft]
+                : [line.preview_by && el("span", { class: "line-by" }, line.preview_by, ": "), line.preview_icon && icon(line.preview_icon), line.preview]),
+            !line.closed && line.held === "bot" && icon("bot", words.bot),
+            line.unread > 0 && el("span", { class: "unread-count", "aria-label": fill(words.unread, { n: line.unread }) }, line.unread > 99 ? "99+" : line.unread)),
+          foot.length > 0 && el("span", { class: "line-foot" }, foot))));
     }
 
     face(line) {
@@ -669,8 +671,9 @@
         el("p", {}, icon({ ask: "hold", failed: "alert", dropped: "close", unknown: "alert" }[item.state] || "clock"), el("span", {}, why.short)),
         why.long && el("details", {}, el("summary", {}, words.why_so), el("p", { class: "lined" }, why.long)),
         item.outbox && this.may.write && el("div", { class: "buttons" },
-          el("button", { type: "button", class: "button first", onclick: () => this.act({ do: "resolve", outbox: item.outbox, send: true }) }, words.send_it),
-          el("button", { type: "button", class: "button", onclick: () => this.act({ do: "resolve", outbox: item.outbox, send: false }) }, words.drop_it)));
+          item.choice && el("button", { type: "button", class: item.choice === "again" ? "button" : "button first", onclick: () => this.act({ do: "resolve", outbox: item.outbox, send: true }) },
+            { send: words.send_it, template: words.send_template_it, again: words.send_again }[item.choice]),
+          el("button", { type: "button", class: "button", onclick: () => this.act({ do: "resolve", outbox: item.outbox, send: false }) }, item.choice === "again" ? words.leave_it : words.drop_it)));
     }
 
     content(item) {
@@ -679,7 +682,7 @@
       if (item.media) parts.push(this.media(item));
       if (item.place) parts.push(el("a", { class: "file", href: item.place.url, ...outside }, icon("pin"), el("span", {}, el("strong", {}, item.place.name), item.place.address && el("span", { class: "small" }, item.place.address))));
       for (const card of item.cards || []) parts.push(el("p", { class: "file" }, icon("person"), el("span", {}, el("strong", {}, card.name), el("span", { class: "small" }, card.ways))));
-      if (item.text) parts.push(el("div", { class: `text${item.big ? " big" : ""}${item.choice ? " choice" : ""}`, dir: "auto" }, item.choice && el("span", { class: "tag" }, this.words.chose), written(item.text)));
+      if (item.text) parts.push(el("div", { class: `text${item.big ? " big" : ""}${item.chosen ? " chosen-one" : ""}`, dir: "auto" }, item.chosen && el("span", { class: "tag" }, this.words.chose), written(item.text)));
       else if (!parts.length) parts.push(el("p", { class: "revoked" }, item.kind_label));
       if (item.footer) parts.push(el("p", { class: "small" }, item.footer));
       if (item.buttons?.length) parts.push(el("ul", { class: "options", "aria-label": this.words.options }, item.buttons.map((one) => el("li", {}, one.url ? el("a", { href: one.url, ...outside }, one.title, icon("link")) : one.title))));
@@ -804,7 +807,7 @@
         this.composer.replaceChildren(...this.composerOf(mode));
         if (this.box) { this.box.value = this.draft(chat.id, this.noting); this.grow(); if (typing) this.box.focus(); }
       }
-      if (this.hint) this.hint.textContent = this.noting ? words.note_hint : chat.composer_hint || "";
+      if (this.hint) this.hint.textContent = this.noting ? words.note_hint : mode === "stopped" ? "" : chat.composer_hint || "";
     }
 
     composerOf(mode) {
