@@ -1,0 +1,116 @@
+"""Sending by e-mail: through Resend, or a mail server of the house's own.
+
+A channel's number is the sender's address, its name what people see. Its settings say by what: {"by": "resend"}, or
+{"by": "smtp", "host": …, "port": 587, "security": "starttls", "user": …}; its secrets are {"api_key"} or {"password"}.
+A text begins with its subject ("Assunto: …" and an empty line) or gets the house's name for one.
+"""
+
+import hashlib
+import re
+from typing import cast
+
+import httpx
+
+from business.messaging.channels import Channel, Channels
+from business.messaging.outbox import reads
+from business.messaging.senders import Brought, Refusal, Taken
+from core.clock import Clock
+from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Refused, Unavailable
+from integrations.resend.client import RESEND_URL, Resend
+from integrations.resend.client import Mail as ResendMail
+from integrations.smtp import client as smtp
+from integrations.whatsapp_cloud.messages import Content
+
+_SUBJECT = re.compile(r"\A(?:Assunto|Asunto|Subject):[ \t]*([^\n]{1,200})\n\s*", re.I)
+_WORDS = frozenset({"text", "interactive", "template"})
+_STOPS = {"mail_no_such_address": "contact", "mail_key_refused": "number", "mail_sender_refused": "number"}
+
+
+class EmailSender:
+    """See senders.Sender for what each of these does. Files do not travel by e-mail here."""
+
+    def __init__(self, channels: Channels, http: httpx.AsyncClient, clock: Clock) -> None:
+        self._channels = channels
+        self._http = http
+        self._clock = clock
+
+    async def send(
+        self, channel: Channel, to: str, content: Content, *, callback: str, reply_to: str | None = None
+    ) -> Taken:
+        subject, text = words_of(content, channel)
+        secrets = await self._channels.secrets(channel)
+        sender = f"{_quoted(channel.name)} <{channel.number}>" if channel.name != channel.number else channel.number
+        reply = cast(str | None, channel.settings.get("reply_to"))
+        if channel.settings.get("by") == "smtp":
+            server = server_of(channel, secrets.get("password", ""))
+            mail = smtp.Mail(sender, to, subject, text, _mail_id(callback), self._clock.now(), reply)
+            return Taken(await smtp.send(server, mail), address=to)
+        client = Resend(self._http, secrets.get("api_key", ""), base_url=channel.base_url or RESEND_URL)
+        _same_world(channel, channel.base_url or RESEND_URL)
+        return Taken(await client.send(ResendMail(sender, to, subject, text, reply), key=callback), address=to)
+
+    async def mark_read(self, channel: Channel, message_id: str, *, typing: bool = False) -> None:
+        return None
+
+    async def fetch(self, channel: Channel, media_id: str, *, most: int) -> Brought:
+        raise Refused("mail_no_files", "no files by e-mail")
+
+    async def upload(self, channel: Channel, kind: str, content: bytes, mime: str, name: str) -> str:
+        raise ArgumentsWrong("mail_no_files", "no files by e-mail")
+
+    def refusal(self, error: Exception) -> Refusal:
+        """Busy servers are asked again, wrong addresses stop the contact, wrong keys the channel."""
+        return refusal_of(error, _STOPS)
+
+
+def words_of(content: Content, channel: Channel) -> tuple[str, str]:
+    """(subject, text) of a content. ArgumentsWrong("mail_no_files") for what has no words."""
+    text = reads(content).strip()
+    if content.kind not in _WORDS or not text:
+        raise ArgumentsWrong("mail_no_files", f"no {content.kind} by e-mail")
+    found = _SUBJECT.match(text)
+    subject = found[1].strip() if found else str(channel.settings.get("subject") or channel.name)
+    return subject, text[found.end() :] if found else text
+
+
+def server_of(channel: Channel, password: str) -> smtp.Server:
+    """The mail server of a channel. ArgumentsWrong("channel_malformed", what) for settings that name none."""
+    told = channel.settings
+    host, port, security = told.get("host"), told.get("port", 587), told.get("security", "starttls")
+    if (
+        not isinstance(host, str)
+        or not host
+        or not isinstance(port, int)
+        or security not in ("starttls", "tls", "none")
+    ):
+        raise ArgumentsWrong("channel_malformed", "host, port, security", what="host, port, security")
+    if (channel.environment == "sandbox") is not (host in ("127.0.0.1", "::1", "localhost")):
+        raise Refused("channel_other_world", host, provider=channel.provider, number=channel.number)
+    return smtp.Server(host, port, security, str(told.get("user") or ""), password)
+
+
+def refusal_of(error: Exception, stops: dict[str, str]) -> Refusal:
+    """What an error of a sender of ours means: `stops` says of which codes something has to stop."""
+    code = error.code if isinstance(error, MutiraoError) else ""
+    if isinstance(error, OutcomeUnknown):
+        return Refusal(0, "fix", "message", sure=False, text=code)
+    if isinstance(error, Unavailable):
+        return Refusal(0, "wait", "message", wait=error.retry_after or 60.0, text=code)
+    scope = stops.get(code, "message")
+    action = {"contact": "stop_contact", "number": "stop_number"}.get(scope, "fix")
+    return Refusal(0, action, scope, text=code)
+
+
+def _same_world(channel: Channel, url: str) -> None:
+    local = httpx.URL(url).host in ("127.0.0.1", "::1", "localhost")
+    if (channel.environment == "sandbox") is not local:
+        raise Refused("channel_other_world", url, provider=channel.provider, number=channel.number)
+
+
+def _quoted(name: str) -> str:
+    clean = " ".join(name.replace('"', "").replace("\\", "").split())
+    return f'"{clean}"'
+
+
+def _mail_id(callback: str) -> str:
+    return callback if re.fullmatch(r"[\w.-]{1,100}", callback) else hashlib.sha256(callback.encode()).hexdigest()

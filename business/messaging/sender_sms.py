@@ -1,0 +1,57 @@
+"""Sending by SMS through Twilio. A channel's number is the sender (E.164, or a messaging service MG…), its account the
+Twilio account (AC…), its secret {"token"}."""
+
+import httpx
+
+from business.messaging.channels import Channel, Channels
+from business.messaging.outbox import reads
+from business.messaging.sender_email import refusal_of
+from business.messaging.senders import Brought, Refusal, Taken
+from core.errors import ArgumentsWrong, MutiraoError, Refused
+from integrations.twilio.client import TWILIO_URL, Twilio
+from integrations.whatsapp_cloud.messages import Content
+
+_STOPS = {
+    "sms_no_such_number": "contact",
+    "sms_country_refused": "contact",
+    "sms_opted_out": "contact",
+    "sms_key_refused": "number",
+    "sms_sender_refused": "number",
+}
+
+
+class SmsSender:
+    """See senders.Sender for what each of these does. Words only."""
+
+    def __init__(self, channels: Channels, http: httpx.AsyncClient) -> None:
+        self._channels = channels
+        self._http = http
+
+    async def send(
+        self, channel: Channel, to: str, content: Content, *, callback: str, reply_to: str | None = None
+    ) -> Taken:
+        text = reads(content).strip()
+        if not text:
+            raise ArgumentsWrong("sms_no_files", f"no {content.kind} by SMS")
+        url = channel.base_url or TWILIO_URL
+        local = httpx.URL(url).host in ("127.0.0.1", "::1", "localhost")
+        if (channel.environment == "sandbox") is not local:
+            raise Refused("channel_other_world", url, provider=channel.provider, number=channel.number)
+        secrets = await self._channels.secrets(channel)
+        client = Twilio(self._http, channel.account, secrets.get("token", ""), base_url=url)
+        number = to if to.startswith("+") else f"+{to}"
+        return Taken(await client.send(channel.number, number, text), address=to)
+
+    async def mark_read(self, channel: Channel, message_id: str, *, typing: bool = False) -> None:
+        return None
+
+    async def fetch(self, channel: Channel, media_id: str, *, most: int) -> Brought:
+        raise Refused("sms_no_files", "no files by SMS")
+
+    async def upload(self, channel: Channel, kind: str, content: bytes, mime: str, name: str) -> str:
+        raise ArgumentsWrong("sms_no_files", "no files by SMS")
+
+    def refusal(self, error: Exception) -> Refusal:
+        number = error.params.get("number", 0) if isinstance(error, MutiraoError) else 0
+        found = refusal_of(error, _STOPS)
+        return Refusal(int(number or 0), found.action, found.scope, found.wait, found.sure, found.marketing, found.text)

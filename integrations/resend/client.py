@@ -1,0 +1,106 @@
+"""Resend: send one e-mail. POST /emails; resend.com/docs/api-reference/emails/send-email, read 2026-11.
+
+A request carries an Idempotency-Key (kept by Resend for 24 hours), so one whose answer was lost is asked again: the
+second is the same mail. Never run against the real service; the simulator is written after the same pages.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from core.errors import MutiraoError, OutcomeUnknown, Unavailable
+from integrations.resend.errors import of_answer
+
+RESEND_URL = "https://api.resend.com"
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """`sender` as "Name <address>" or an address. `text` is plain; lines end with \\n."""
+
+    sender: str
+    to: str
+    subject: str
+    text: str
+    reply_to: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Resend:
+    """One key's view. `http` is shared and closed by its owner; `retries` of a lost answer, `pause` seconds between."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        key: str,
+        *,
+        base_url: str = RESEND_URL,
+        retries: int = 2,
+        pause: float = 0.5,
+        timeout: float = 20.0,
+    ) -> None:
+        self._http = http
+        self._key = key
+        self._url = base_url.rstrip("/")
+        self._retries = retries
+        self._pause = pause
+        self._timeout = httpx.Timeout(timeout, connect=min(5.0, timeout))
+
+    async def send(self, mail: Mail, *, key: str) -> str:
+        """Its id at Resend. `key` (≤ 256 characters) makes the same mail one.
+
+        ArgumentsWrong("mail_malformed"), Refused: mail_key_refused, mail_sender_refused, mail_refused; Unavailable:
+        mail_busy, mail_unavailable (nothing left); OutcomeUnknown("mail_outcome_unknown").
+        """
+        body: dict[str, Any] = {
+            "from": mail.sender,
+            "to": [mail.to],
+            "subject": mail.subject,
+            "text": mail.text,
+        }
+        if mail.reply_to:
+            body["reply_to"] = mail.reply_to
+        if mail.headers:
+            body["headers"] = dict(mail.headers)
+        failure: MutiraoError = OutcomeUnknown("mail_outcome_unknown", "not asked")
+        for attempt in range(self._retries + 1):
+            if attempt:
+                await asyncio.sleep(self._pause * 2 ** (attempt - 1))
+            try:
+                return await self._once(body, key[:256])
+            except OutcomeUnknown as error:
+                failure = error
+            except Unavailable as error:
+                # Before this attempt another one may have been taken: then nobody knows, whatever this one says.
+                if attempt and isinstance(failure, OutcomeUnknown):
+                    continue
+                failure = error
+                if error.code == "mail_busy":
+                    raise
+        raise failure
+
+    async def _once(self, body: dict[str, Any], key: str) -> str:
+        headers = {"authorization": f"Bearer {self._key}", "idempotency-key": key}
+        try:
+            response = await self._http.post(
+                f"{self._url}/emails", json=body, headers=headers, timeout=self._timeout, follow_redirects=False
+            )
+        except _NEVER_SENT as error:
+            raise Unavailable("mail_unavailable", f"no connection to Resend ({type(error).__name__})") from None
+        except httpx.HTTPError as error:
+            raise OutcomeUnknown("mail_outcome_unknown", f"the answer was lost ({type(error).__name__})") from None
+        try:
+            answer = json.loads(response.content)
+        except (ValueError, RecursionError):
+            answer = None
+        found = answer if isinstance(answer, dict) else {}
+        if response.is_success:
+            if isinstance(found.get("id"), str) and found["id"]:
+                return str(found["id"])
+            raise OutcomeUnknown("mail_outcome_unknown", "the answer names no mail")
+        name, message = str(found.get("name") or ""), str(found.get("message") or "")
+        raise of_answer(response.status_code, name, message.replace(self._key, "[…]"))
