@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bench import crm
+from bench import crm, whatsapp_intake
 from bench.machine import ForeignLoad, Machine
 from bench.model import model_of_fixed_latency
 from bench.parts import Sampler
@@ -78,6 +78,8 @@ async def measure(folder: Path, rounds: int, starts: int, contacts: int) -> list
     if contacts:
         _tell(f"the CRM at {contacts:,} contacts")
         figures += await asyncio.to_thread(crm.in_a_process_of_its_own, folder, contacts)
+    _tell("webhooks, beside the usual way")
+    figures += await asyncio.to_thread(whatsapp_intake.measure, folder / "whatsapp")
     return figures
 
 
