@@ -12,12 +12,14 @@ import psycopg
 import pytest
 
 from business.messaging.inbox import Inbox
+from channels.whatsapp.checks import IntakeCheck
 from channels.whatsapp.door import WhatsAppDoor, in_front
 from channels.whatsapp.numbers import Numbers
 from core.clock import FixedClock
 from core.db import Database
 from integrations.whatsapp_cloud.signature import HEADER, sign
 from integrations.whatsapp_cloud.webhooks import parse, reread
+from prompts.texts import Texts
 from tests.channels.whatsapp.conftest import OTHER_NUMBER, PATH, SECRET, TOKEN, Outside, Wire
 from tests.conftest import Dsns, Tenants
 from tests.integrations.whatsapp_cloud.posts import NUMBER, WABA, body, contact, entry, message, one, status, value
@@ -362,3 +364,23 @@ async def test_without_the_database_nothing_is_acknowledged_and_with_it_all_goes
     assert sorted(outside.keys()) == sorted(f"wamid.{n}" for n in range(1, 40))
     await inbox.close()
     assert await outside.post(messages(50)) == 503
+
+
+async def test_the_doctor_says_whether_the_door_is_open_and_what_waits(
+    outside: Outside, inbox: Inbox, clock: FixedClock
+) -> None:
+    def say(key: str, /, **params: object) -> str:
+        return Texts.load().say("en", key, **params)
+
+    async def told(**more: bool) -> list[tuple[str, str]]:
+        found = await IntakeCheck(inbox, clock, say, **({"secret": True} | more)).run(live=False)
+        return [(one.state, one.text) for one in found]
+
+    assert [state for state, _ in await told()] == ["ok"]
+    assert [state for state, _ in await told(secret=False)] == ["missing"]
+    await outside.post(body(entry(value(messages=[message(1)]), value("999", messages=[message(2), message(3)]))))
+    assert [state for state, _ in await told()] == ["note", "note"]
+    clock.advance(timedelta(minutes=9))
+    (late, why), (_, strangers) = await told()
+    assert late == "broken" and "1 notice " in why and "for 9 minutes" in why
+    assert strangers.startswith("2 notices came for numbers that nobody has connected")
