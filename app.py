@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
+from agents.answering import Turns
 from agents.approvals import proposal_card
 from agents.files import FileIntake, told, told_of_list
 from agents.intents import Classifier
@@ -45,6 +46,26 @@ from business.crm.changes import CrmErasure
 from business.crm.imports import JOB as LIST_JOB
 from business.crm.imports import CrmImports
 from business.crm.service import Crm
+from business.messaging import media, templates_store
+from business.messaging.arrivals import Told
+from business.messaging.channels import Channel, Channels
+from business.messaging.chats import Chat, Chats, QuickReply
+from business.messaging.gateway_clients import evolution_opener, mapped_opener
+from business.messaging.gateway_doors import gateway_doors, secrets_of
+from business.messaging.hands import Hands
+from business.messaging.inbox import Inbox
+from business.messaging.ledger import CONSENT_TOLD, Ledger
+from business.messaging.outbox import SEND_CHAT, Outbox
+from business.messaging.rules import MessageRules
+from business.messaging.sandbox import SandboxWhatsApp
+from business.messaging.sender_cloud import CloudClients, CloudSender
+from business.messaging.sender_evolution import EvolutionSender
+from business.messaging.sender_mapped import MappedSender
+from business.messaging.senders import Sender
+from business.messaging.sending import Sending
+from business.messaging.sorter import ACQUAINT_JOB, Sorter
+from business.messaging.templates_store import TemplateStore
+from business.messaging.waking import CHAT_TURN, Waking
 from business.people.sample import demo_logins, ensure_sample_company
 from business.people.service import People
 from business.prospecting.contact import FirstContactBatch, FirstContactHandler
@@ -52,22 +73,30 @@ from business.prospecting.quota import WebQuota
 from business.prospecting.searches import Searches
 from business.prospecting.sources import LazySources, live_places
 from business.prospecting.work import Work
-from channels.services import Services
+from business.sales.files import SalesFiles
+from business.sales.house_calendar import HouseCalendar
+from business.sales.records import SalesRecords
+from channels.phone_page import PhoneNumber, PhonePage
+from channels.services import Messaging, Services
 from channels.terminal import commands
+from channels.whatsapp.door import WhatsAppDoor, in_front
+from channels.whatsapp.numbers import Numbers
 from core import doctor
 from core.clock import Clock, SystemClock
-from core.db import Database
+from core.db import Connection, Database
 from core.errors import MutiraoError, SetupError
 from core.files import Files
 from core.http import QueuedClient, mend_idle_checks
 from core.jobs import Jobs
 from core.migrate import migrate
+from core.notices import Notices
 from core.observe import Onlookers
 from core.permissions import Permissions, Scope
 from core.postgres import Postgres
 from core.settings import Settings
 from core.telemetry import configure_logging
 from core.tenancy import Identity, Role
+from core.turn import HandOver
 from core.vault import Vault
 from crews.contract import CrewDeps
 from crews.fence import import_crewai, prepare
@@ -77,6 +106,7 @@ from crews.hunter.likeness import Likeness
 from crews.hunter.scouts import Scouts
 from crews.registry import CREWS, CrewEntry
 from integrations.brasil_places.checks import PlacesCheck
+from integrations.documents.reader import DocumentReader
 from integrations.meta_ads.client import MetaAdsClient
 from integrations.meta_ads.simulator import launch as simulator
 from integrations.minha_receita.checks import RegistryCheck
@@ -94,11 +124,20 @@ from memory.long_term import LongTermMemory
 from memory.session import SessionStore
 from prompts.prompt import Prompts
 from prompts.texts import Texts
+from tools.acquaint import Acquaintance
+from tools.do_not_contact import DoNotContact
+from tools.first_contact import FirstContacts
 from tools.leads import Leads
+from tools.library import Library
+from tools.media_words import MediaWords
+from tools.message_values import MessageValues
+from tools.notify import MAIL_JOB, Notify
+from tools.opening import Opening
 from tools.policy import Policies, load_policy
 from tools.prospecting import Hunting
 from tools.runner import ToolRunner
 from tools.scouting import SCOUTING_TOOLS
+from tools.sdr_desk import SdrDesk
 
 log = structlog.get_logger(__name__)
 
@@ -149,6 +188,8 @@ async def open_services(
         stack.push_async_callback(sessions.close)
         memory = LongTermMemory.from_settings(settings, db, clock, jobs=jobs)
         stack.push_async_callback(memory.close)
+        notices = Notices(app_dsn)
+        stack.push_async_callback(notices.close)
 
         # Ads: Meta's Graph API at the address the settings say, and imported files.
         http = await stack.enter_async_context(QueuedClient())
@@ -170,14 +211,22 @@ async def open_services(
         sources = LazySources(settings, http, clock)
         stack.push_async_callback(sources.close)
         searches = Searches(db, clock, permissions)
-        leads = Leads(db, crm, searches, texts)
+
+        # People outside: by which numbers we talk with them, under which rules, and what leaves.
+        channels, rules = Channels(db, vault, clock, settings.whatsapp, permissions), MessageRules(db, permissions)
+        clients = CloudClients(channels, http)
+        notify = Notify(db, clock, people, conversations, texts, jobs, channels)
+        outbox = Outbox(db, clock, jobs, permissions, tell=notify.alert)
+        do_not_contact = DoNotContact(db, crm, people)
+        first_contacts = FirstContacts(db, clock, channels, outbox, rules, blocked=do_not_contact.blocked)
+        leads = Leads(db, crm, searches, texts, first_contacts)
 
         # What may act: tools, under policy and approvals.
         policies = Policies(db, load_policy())
         handlers: list[ChangeHandler] = [
             AdsChangeHandler(connections.client_for),
-            FirstContactHandler(db, leads.blocked),
-            FirstContactBatch(db, leads.blocked),
+            FirstContactHandler(db, leads.blocked, first_contacts),
+            FirstContactBatch(db, leads.blocked, first_contacts),
             CrmErasure(crm, people.identity, searches.forget),
         ]
         approvals = Approvals(
@@ -204,6 +253,19 @@ async def open_services(
         )  # fmt: skip
         stack.push_async_callback(hunts.close)
 
+        # What is sold there: files of each company, what a lead said of their need, meetings.
+        ledger, sales_records, sales_files = Ledger(jobs), SalesRecords(db, clock), SalesFiles(settings.data_dir)
+        library = Library(db, clock, memory, sales_files)
+        calendar = HouseCalendar(db, clock, Opening(db, rules))
+
+        async def tell(tenant_id: str, user_id: str | None, kind: str, about: dict[str, str], key: str) -> None:
+            await notify.tell(tenant_id, user_id, kind, about, key=key)
+
+        desk = SdrDesk(
+            db, clock, sales_records, sales_files, library, crm, people, texts,
+            calendar=calendar, tell=tell, ledger=ledger,
+        )  # fmt: skip
+
         runner = make_runner(
             tools=[tool for crew in crews for tool in crew.tools],
             services={
@@ -215,6 +277,7 @@ async def open_services(
                 LazySources: sources,
                 Hunting: hunts,
                 Leads: leads,
+                SdrDesk: desk,
             },
         )
 
@@ -244,9 +307,99 @@ async def open_services(
             ended=onlookers.ended,
         )
 
-        keep_promises = _declare_jobs(
-            jobs, db, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings
+        # What is said there: what comes in is sorted into conversations, answered, and leaves by the outbox.
+        sandbox = None
+        if settings.whatsapp != "live":
+            sandbox = SandboxWhatsApp(settings.data_dir / "simulators" / "whatsapp")
+        senders = _senders(settings, channels, clients, http)
+        waking = Waking(jobs, clock)
+        hands = Hands(drop=outbox.drop, wake=waking.wake)
+        templates = TemplateStore(db, clock, channels, clients, permissions, jobs)
+        sending = Sending(
+            db,
+            clock,
+            channels,
+            senders,
+            rules.of,
+            outbox,
+            files=files,
+            blocked=do_not_contact.blocked,
+            values_of=MessageValues(texts),
         )
+        acquaintance = Acquaintance(db, crm, people, channels, texts)
+        media_words = MediaWords(router, prompts, clock, DocumentReader())
+        media_work = media.MediaWork(db, clock, channels, senders, files, media_words, people.agent)
+
+        async def acquaint(tenant_id: str, chat_id: str) -> None:
+            await acquaintance(tenant_id, chat_id)
+
+        async def warn(conn: Connection, tenant_id: str, channel: Channel, told: Told) -> None:
+            log.error("channel_in_trouble", tenant=tenant_id, channel=channel.id, what=told.what)
+            about = {"name": channel.name, "detail": told.detail or told.what}
+            key = f"channel:{channel.id}:{told.what}:{clock.now():%Y-%m-%d}"
+            await notify.tell(tenant_id, channel.owner_id, "number_stopped", about, key=key, within=conn)
+
+        async def wanted(conn: Connection, chat: Chat, why: HandOver, key: str) -> None:
+            about = {"name": chat.name, "detail": why.summary, "chat": chat.id}
+            await notify.tell(chat.tenant_id, chat.owner_id, "person_wanted", about, key=key, within=conn)
+
+        sorter = Sorter(
+            db, clock, jobs, channels, rules, outbox, hands, waking, ledger, notices,
+            say=texts.say, templates=templates.told, warn=warn,
+        )  # fmt: skip
+        answering = Turns(
+            db, clock, supervisor.answer_contact, people.agent, channels, rules, outbox, hands, waking, notices, texts,
+            senders, acquaint, tell=wanted, media_told=media.told, limits=settings.limits,
+        )  # fmt: skip
+
+        async def quick_replies(who: Identity) -> list[QuickReply]:
+            tenant = await people.tenant(who.tenant_id)
+            found = sales_files.of(tenant.slug, tenant.name).playbook.quick_replies
+            return [QuickReply(one.name, one.text.of(who.language)) for one in found]
+
+        chats = Chats(db, clock, permissions, hands, notices, outbox, quick_replies)
+        inbox = Inbox(app_dsn, clock)
+
+        def door() -> WhatsAppDoor:
+            secret, token = _webhook_secrets(settings, vault, sandbox)
+            return WhatsAppDoor(
+                inbox, Numbers(db), clock, app_secret=secret, verify_token=token,
+                gateways=gateway_doors(channels, vault, settings.data_dir), secrets_of=secrets_of(channels),
+            )  # fmt: skip
+
+        async def revive_sending() -> None:
+            await sending.revive()
+
+        jobs.task(CHAT_TURN, answering.run, queue="talk")
+        jobs.task(SEND_CHAT, sending.run, queue="send")
+        jobs.task(media.JOB, media_work.run, queue="media", attempts=media.ATTEMPTS)
+        jobs.task(ACQUAINT_JOB, acquaint)
+        jobs.task(CONSENT_TOLD, do_not_contact.told)
+        jobs.task(MAIL_JOB, notify.send_mail)
+        jobs.task(templates_store.SYNC_TEMPLATES, templates.run)
+        jobs.periodic("sync_all_templates", "17 * * * *", templates.sync_all)
+        jobs.periodic("revive_sending", "* * * * * */15", revive_sending)
+
+        messaging = Messaging(
+            channels=channels, inbox=inbox, chats=chats, outbox=outbox, rules=rules, templates=templates,
+            clients=clients, sales_files=sales_files, sales_records=sales_records, library=library, desk=desk,
+            door=door, sandbox=sandbox,
+        )  # fmt: skip
+
+        async def work(stop: asyncio.Event) -> None:
+            """Jobs and the inbox. In the sandbox the simulated WhatsApp is there, with the sample company's number."""
+            if sandbox is not None and settings.sandbox:
+                stack.push_async_callback(sandbox.close)
+                await sandbox.open()
+                tenant = await people.tenant(None)
+                if await sandbox.connect(channels, await people.identity_by_role(tenant.id, Role.ADMIN)):
+                    await templates.sync_all()
+            await asyncio.gather(jobs.run_worker(stop), sorter.run(stop))
+
+        keep_promises = _declare_jobs(
+            jobs, db, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings,
+            [answering.revive, channels.of, lambda tenant_id: media_work.again(tenant_id, jobs)],
+        )  # fmt: skip
         memory.declare()
         await jobs.open()
         stack.push_async_callback(jobs.close)
@@ -292,6 +445,7 @@ async def open_services(
             searches=searches,
             hunts=hunts,
             crm_imports=crm_imports,
+            messaging=messaging,
             runner=runner,
             budgets=budgets,
             handle=supervisor.handle,
@@ -300,6 +454,7 @@ async def open_services(
             checks=checks,
             warm=lambda: _warm(router, supervisor),
             keep_promises=keep_promises,
+            work=work,
             metrics=lambda: _metrics(settings, onlookers, router, runner, db),
             banner=_banner(settings, texts, router),
         )
@@ -384,8 +539,12 @@ def _declare_jobs(
     turns: TurnRecords,
     texts: Texts,
     settings: Settings,
+    others: Sequence[Callable[[str], Awaitable[object]]],
 ) -> Callable[[], Awaitable[None]]:
-    """Which work runs in the background, started by the clock or by a user. Returns what is also done at a start."""
+    """Which work runs in the background, started by the clock or by a user. Returns what is also done at a start.
+
+    `others`: what else is looked after once a minute for each tenant.
+    """
 
     async def read_import(tenant_id: str, import_id: str) -> None:
         done = await imports.run(tenant_id, import_id)
@@ -407,14 +566,16 @@ def _declare_jobs(
         on, dead turns are closed, old records of turns are cut to their figures."""
         notice = texts.say(settings.language, "turn.interrupted")
         for tenant in await people.tenants():
-            for promise in (
+            promises: list[Callable[[], Awaitable[object]]] = [
                 partial(approvals.expire, tenant.id),
                 partial(approvals.reconcile, tenant.id),
                 partial(conversations.close_interrupted, tenant.id, _INTERRUPTED, notice),
                 partial(turns.cut, tenant.id, timedelta(days=settings.turn_record_days)),
                 partial(hunts.hear, tenant.id),
                 partial(hunts.revive, tenant.id),
-            ):
+                *(partial(one, tenant.id) for one in others),
+            ]
+            for promise in promises:
                 try:
                     await promise()
                 except Exception:  # one odd row of one house must not stop the others' promises
@@ -425,6 +586,34 @@ def _declare_jobs(
     jobs.task(SEARCH_JOB, hunts.run)
     jobs.periodic("keep_promises", "* * * * *", keep_promises)
     return keep_promises
+
+
+# --- people outside -----------------------------------------------------------------------------
+
+
+def _senders(
+    settings: Settings, channels: Channels, clients: CloudClients, http: httpx.AsyncClient
+) -> dict[str, Sender]:
+    """By provider, how a message leaves."""
+    mapped = MappedSender(mapped_opener(channels, http, settings.data_dir))
+    return {
+        "whatsapp_cloud": CloudSender(clients),
+        "evolution": EvolutionSender(evolution_opener(channels, http)),
+        "uazapi": mapped,
+        "lancepilot": mapped,
+    }
+
+
+def _webhook_secrets(settings: Settings, vault: Vault, sandbox: SandboxWhatsApp | None) -> tuple[str, str]:
+    """(app secret, verify token) of Meta's webhook; without a secret in live mode there is no such address."""
+    if sandbox is not None:
+        return sandbox.secrets.app_secret, sandbox.secrets.verify_token
+    secret = settings.whatsapp_app_secret
+    token = settings.whatsapp_verify_token
+    return (
+        secret.get_secret_value() if secret else "",
+        token.get_secret_value() if token else vault.named_secret("whatsapp_verify_token"),
+    )
 
 
 # --- seen from outside --------------------------------------------------------------------------
@@ -527,10 +716,19 @@ def serve(settings: Settings) -> None:
 
         async with open_services(settings) as services, AsyncExitStack() as stack:
             stack.enter_context(services.metrics())
-            app = build_web_app(services, card=proposal_card, starters=partial(_starters, services.permissions))
+            messaging = services.messaging
+            await messaging.inbox.open()
+            stack.push_async_callback(messaging.inbox.close)
+            phone = None
+            if messaging.sandbox is not None:
+                phone = PhonePage(messaging.sandbox, _numbers(messaging), services.permissions, services.texts)
+                stack.push_async_callback(phone.close)
+            app = build_web_app(
+                services, card=proposal_card, starters=partial(_starters, services.permissions), phone=phone
+            )
             server = uvicorn.Server(
                 uvicorn.Config(
-                    app,
+                    in_front(app, messaging.door()),
                     log_level="warning",
                     access_log=False,
                     lifespan="on",
@@ -539,7 +737,8 @@ def serve(settings: Settings) -> None:
                 )
             )
             stop = asyncio.Event()
-            worker = asyncio.create_task(services.jobs.run_worker(stop))
+            worker = asyncio.ensure_future(services.work(stop))
+            pointing = asyncio.create_task(_point(server, services))
             warming = asyncio.ensure_future(services.warm())
             settling = asyncio.ensure_future(services.keep_promises())  # what a killed server left open
             announcing = asyncio.create_task(_announce(server, services.banner))
@@ -547,10 +746,10 @@ def serve(settings: Settings) -> None:
                 await server.serve(sockets=[listener])
             finally:
                 stop.set()
-                warming.cancel()
-                settling.cancel()
-                announcing.cancel()
-                await asyncio.gather(worker, warming, settling, announcing, return_exceptions=True)
+                aside = (warming, settling, announcing, pointing)
+                for task in aside:
+                    task.cancel()
+                await asyncio.gather(worker, *aside, return_exceptions=True)
 
     asyncio.run(run())
 
@@ -559,6 +758,25 @@ def _starters(permissions: Permissions, role: Role) -> list[str]:
     """What a newcomer with this role may click first: of the crews whose area they may see."""
     seen = [crew for crew in CREWS if permissions.read_scope(role, crew.area) is not Scope.NONE]
     return [key for crew in seen for key in crew.starters]
+
+
+def _numbers(messaging: Messaging) -> Callable[[str], Awaitable[list[PhoneNumber]]]:
+    """The numbers of a tenant that the lead's phone of the sandbox may write to."""
+
+    async def of(tenant_id: str) -> list[PhoneNumber]:
+        found = await messaging.channels.of(tenant_id)
+        return [PhoneNumber(one.number, one.name, one.phone) for one in found if one.provider == "whatsapp_cloud"]
+
+    return of
+
+
+async def _point(server: object, services: Services) -> None:
+    """Tell the sandbox's WhatsApp where we are, as soon as we answer its handshake."""
+    if services.messaging.sandbox is None:
+        return
+    while not getattr(server, "started", False):
+        await asyncio.sleep(0.05)
+    await services.messaging.sandbox.point(f"http://127.0.0.1:{services.settings.port}/webhooks/whatsapp")
 
 
 async def _announce(server: object, banner: list[str]) -> None:

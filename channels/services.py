@@ -1,5 +1,6 @@
 """What a door may use, built once by app.py and handed to every door."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -14,8 +15,19 @@ from business.conversations.records import TurnRecords
 from business.conversations.service import Conversations
 from business.crm.imports import CrmImports
 from business.crm.service import Crm
+from business.messaging.channels import Channels
+from business.messaging.chats import Chats
+from business.messaging.inbox import Inbox
+from business.messaging.outbox import Outbox
+from business.messaging.rules import MessageRules
+from business.messaging.sandbox import SandboxWhatsApp
+from business.messaging.sender_cloud import CloudClients
+from business.messaging.templates_store import TemplateStore
 from business.people.service import People
 from business.prospecting.searches import Searches
+from business.sales.files import SalesFiles
+from business.sales.records import SalesRecords
+from channels.whatsapp.door import WhatsAppDoor
 from core.clock import Clock
 from core.db import Database
 from core.doctor import Finding
@@ -28,7 +40,30 @@ from core.vault import Vault
 from crews.hunter.job import Hunts
 from llm.budget import Budgets
 from prompts.texts import Texts
+from tools.library import Library
 from tools.runner import ToolRunner
+from tools.sdr_desk import SdrDesk
+
+
+@dataclass
+class Messaging:
+    """Talking with people outside: their conversations, by what they come and leave, and what is sold to them."""
+
+    channels: Channels
+    inbox: Inbox
+    chats: Chats
+    outbox: Outbox
+    rules: MessageRules
+    templates: TemplateStore
+    clients: CloudClients
+    sales_files: SalesFiles
+    sales_records: SalesRecords
+    library: Library
+    desk: SdrDesk
+    door: Callable[[], WhatsAppDoor]
+    """Makes what takes webhooks in: to be put in front of the web server (channels.whatsapp.door.in_front)."""
+    sandbox: SandboxWhatsApp | None
+    """The simulated WhatsApp, not started; None in live mode."""
 
 
 @dataclass
@@ -52,6 +87,7 @@ class Services:
     crm_imports: CrmImports
     searches: Searches
     hunts: Hunts
+    messaging: Messaging
     runner: ToolRunner
     budgets: Budgets
     handle: Handle
@@ -65,6 +101,8 @@ class Services:
     """Import and build in the background what the first turn needs."""
     keep_promises: Callable[[], Awaitable[None]]
     """Settle what is open: proposals past their time, writes of unknown outcome, turns whose process died."""
+    work: Callable[[asyncio.Event], Awaitable[None]]
+    """Do what waits, jobs and the inbox, until the event is set: what a worker process is for."""
     metrics: Callable[[], AbstractContextManager[None]]
     """Answers Prometheus while it is open, where the settings give it a port: for processes that stay."""
     banner: list[str] = field(default_factory=list)

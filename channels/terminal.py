@@ -18,7 +18,8 @@ import click
 from business.ads.importer import Hints
 from business.approvals.model import ProposalState
 from business.people.service import People
-from channels.commands import budgets, table_lines, turns
+from channels.commands import budgets, table_lines, turns, whatsapp
+from channels.commands import connect as connecting
 from channels.crm_views import CrmViews
 from channels.services import Services
 from core import backup as backups
@@ -273,6 +274,8 @@ def commands(
 
         run(_settings(), work)
 
+    connecting.add_to(connect, disconnect, lambda work: run(_settings(), work))
+
     @cli.group("import")
     def imports() -> None:
         """Traz arquivos para dentro."""
@@ -312,6 +315,7 @@ def commands(
 
     budgets.add_to(cli, lambda work: run(_settings(), work))
     turns.add_to(cli, lambda work: run(_settings(), work))
+    whatsapp.add_to(cli, lambda work: run(_settings(), work))
 
     # --- running it -----------------------------------------------------------------------
 
@@ -321,7 +325,7 @@ def commands(
 
         async def work(services: Services) -> None:
             with services.metrics():
-                await services.jobs.run_worker(asyncio.Event())
+                await services.work(asyncio.Event())
 
         run(_settings(), work)
 
