@@ -1,6 +1,7 @@
 """Mails through Resend: taken once whatever gets lost, and each refusal by its name."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -30,7 +31,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def taken(server: Launched) -> list[dict[str, str]]:
+def taken(server: Launched) -> list[dict[str, Any]]:
     return list(httpx.get(f"{server.base_url}/__mails").json()["mails"])
 
 
