@@ -1,0 +1,70 @@
+"""What a contact let know about budget, authority, need and timeline (BANT), each with the words it was said in.
+
+A reading is one of few values that a rule can weigh; the quote is the contact's own wording, checked by code against
+the conversation (tools/sdr.py), so that no model can qualify anybody out of thin air.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from core.money import Money
+from core.words import folded
+
+
+class Slot(StrEnum):
+    NEED = "need"
+    TIMELINE = "timeline"
+    AUTHORITY = "authority"
+    BUDGET = "budget"
+
+
+READINGS: dict[Slot, tuple[str, ...]] = {
+    Slot.NEED: ("clear", "vague", "none"),  # a problem that we solve is named; something vague; none
+    Slot.TIMELINE: ("now", "soon", "later", "none"),  # within a month, within three, after that, no wish to
+    Slot.AUTHORITY: ("decides", "shares", "other"),  # decides alone, together with others, somebody else does
+    Slot.BUDGET: ("fits", "open", "below", "none"),  # covers our prices, willing but no figure, too little, none
+}
+MOST_QUOTE = 500  # letters
+_LEAST_QUOTE = 2
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """`value` in a few words for a reader; `amount` where one was named; `message_id` of the message that says it, None
+    when it is known by the turn alone. `at`: when it was written down."""
+
+    slot: Slot
+    reading: str
+    quote: str
+    value: str = ""
+    amount: Money | None = None
+    message_id: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message of the contact."""
+
+    id: str | None
+    text: str
+
+
+def who_said(quote: str, messages: Iterable[Said]) -> Said | None:
+    """The newest message of the contact that holds the quote, whatever the case, accents and punctuation; None when no
+    message does. `messages` oldest first."""
+    wanted = folded(quote)
+    if len(wanted) < _LEAST_QUOTE or len(quote) > MOST_QUOTE:
+        return None
+    found = None
+    for message in messages:
+        if f" {wanted} " in f" {folded(message.text)} ":
+            found = message
+    return found
+
+
+def latest(evidence: Iterable[Evidence]) -> dict[Slot, Evidence]:
+    """What holds now: the newest of each slot. In the order in which they were written down, oldest first."""
+    return {one.slot: one for one in evidence}

@@ -1,0 +1,829 @@
+"""What a contact says in a burst of messages, as far as rules can tell: what they ask, want, object, let know.
+
+For the playbook. The text is data: nothing in it is an order to us, it only picks among things that this crew does for
+everybody. Portuguese, English and Spanish, as people write on a telephone.
+"""
+
+import re
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from business.crm.moments import find_due
+from business.messaging.consent import Scope, heard_opt_out
+from core.errors import ArgumentsWrong
+from core.words import folded, plain, squeezed
+
+_LONGEST = 4_000  # characters of a burst that are looked through
+_MOST_QUOTE = 300
+
+
+def _any(*parts: str) -> re.Pattern[str]:
+    return re.compile(r"\b(?:" + "|".join(parts) + r")\b")
+
+
+_GREETING = re.compile(
+    r"^\W*(?:oi+e?|ola|opa|eai|e ai|hey|hi|hello|hola|bom dia|boa tarde|boa noite|buen[oa]s (?:dias|tardes|noches)"
+    r"|good (?:morning|afternoon|evening)|tudo bem|td bem|alo)\b"
+)
+_ONLY_GREETING = re.compile(
+    r"\W*(?:(?:oi+e?|ola|opa|eai|e ai|hey|hi|hello|hola|bom dia|boa tarde|boa noite"
+    r"|buen[oa]s (?:dias|tardes|noches)"
+    r"|good (?:morning|afternoon|evening)|tudo (?:bem|bom|certo)|td bem|alo|como vai"
+    r"|how are you|que tal|there)\W*)+"
+)
+_THANKS = _any(
+    r"obrigad[ao]", r"obg", r"valeu", r"vlw", r"grat[ao]", r"agradec\w+", r"thanks?", r"thank you", r"gracias"
+)
+_BYE = _any(
+    r"tchau",
+    r"ate (?:mais|logo|amanha|breve)",
+    r"falou",
+    r"abracos?",
+    r"bye",
+    r"see you",
+    r"adios",
+    r"hasta luego",
+    r"era (?:so )?isso",
+    r"so isso",
+    r"por enquanto e so",
+    r"that is all",
+    r"that'?s all",
+    r"eso es todo",
+)
+_ROBOT = _any(
+    r"quem (?:e|eh) (?:voce|vc)",
+    r"quem (?:ta |esta )?fala(?:ndo)?",
+    r"com quem (?:eu )?(?:falo|estou falando|to falando)",
+    r"(?:voce|vc|isso|aqui|isto) (?:e|eh) (?:um |uma |o |a )?(?:robo|bot|ia|maquina|humano"
+    r"|humana|pessoa|gente|chatgpt)",
+    r"(?:e|eh) (?:um |uma )?(?:robo|bot|ia)\b",
+    r"robo",
+    r"inteligencia artificial",
+    r"chat ?gpt",
+    r"falando com (?:um |uma )?(?:robo|bot|pessoa|humano|maquina|ia)",
+    r"are you (?:a |an )?(?:bot|robot|human|real|person|ai|machine)",
+    r"who (?:are you|is this|am i talking to)",
+    r"am i talking to",
+    r"quien (?:eres|habla|es)",
+    r"eres (?:un |una )?(?:robot|bot|humano|persona|maquina)",
+)
+_SOMEBODY = (
+    r"(?:um |uma |o |a |algum |alguma |com |outro |outra )*(?:atendente|pessoa|humano|alguem"
+    r"|gerente|responsavel|vendedor"
+    r"|vendedora|consultor|consultora|especialista|dono|dona|gente|supervisor|funcionari[oa])"
+)
+_PERSON = _any(
+    rf"falar (?:direto )?com {_SOMEBODY}",
+    rf"(?:quero|queria|preciso d[eo]|chama|chame|me passa|passa pra?|transfere"
+    rf"|transferir|pode chamar|me coloca|coloca) (?:um |uma |o |a |com |pra |para |de |pro )*{_SOMEBODY}",
+    r"atendimento humano",
+    r"pessoa de verdade",
+    r"gente de verdade",
+    r"nao quero (?:falar com )?(?:robo|bot|maquina)",
+    r"(?:talk|speak|chat) (?:to|with) (?:a |an |some |the )?(?:real )?(?:person|human|agent"
+    r"|someone|somebody|manager|owner)",
+    r"real (?:person|human)",
+    r"get me (?:a |an |the )?(?:person|human|manager)",
+    r"hablar con (?:una |un |alguna |el |la )?(?:persona|humano|agente|alguien|asesor|encargado|gerente|dueno)",
+)
+_INSULT = _any(
+    r"idiota",
+    r"burr[oa]s?",
+    r"imbecil",
+    r"otari[oa]s?",
+    r"merda",
+    r"porra",
+    r"caralho",
+    r"vai se \w+",
+    r"vai tomar \w+",
+    r"lixo",
+    r"palhac[oa]s?",
+    r"vagabund[oa]s?",
+    r"desgrac\w+",
+    r"fdp",
+    r"pqp",
+    r"foda-?se",
+    r"tomar no \w+",
+    r"cala a boca",
+    r"trouxas?",
+    r"ladr(?:ao|oes)",
+    r"bandidos?",
+    r"stupid",
+    r"idiots?",
+    r"fuck\w*",
+    r"shit\w*",
+    r"asshole",
+    r"morons?",
+    r"pendej\w+",
+    r"mierda",
+    r"estupid\w+",
+    r"cabron\w*",
+    r"imbeciles",
+)
+_ANGRY = _any(
+    r"absurdo",
+    r"palhacada",
+    r"ridicul[oa]",
+    r"descaso",
+    r"processar",
+    r"procon",
+    r"reclame aqui",
+    r"reclamacao",
+    r"pessim[oa]",
+    r"horrivel",
+    r"(?:to|estou|fiquei) (?:muito |super )?(?:put[oa]|irritad[oa]|chatead[oa]|furios[oa]"
+    r"|decepcionad[oa]|cansad[oa])",
+    r"cansei",
+    r"ninguem (?:me )?(?:responde\w*|resolve\w*|retorn\w+|liga\w*|atende\w*)",
+    r"enrolando",
+    r"perdendo (?:meu )?tempo",
+    r"falta de respeito",
+    r"vergonha",
+    r"inadmissivel",
+    r"fui enganad[oa]",
+    r"unacceptable",
+    r"terrible (?:service|experience)",
+    r"complain\w*",
+    r"furious",
+    r"queja",
+    r"inaceptable",
+    r"indignad\w+",
+    r"ridiculous",
+    r"nobody (?:answers|replies|called)",
+)
+_OTHERS = re.compile(
+    r"\boutr[oa]s? (?:clientes?|pessoas?|empresas?|pacientes?)\b|\blistas? de (?:clientes?"
+    r"|contatos|leads|emails?)\b"
+    r"|\b(?:client\w+|contat\w+|lead) (?:de |do |da )?(?:voces|vcs|agencia|ontem|anterior)\b"
+    r"|\bother (?:customers?|clients?|people)\b"
+    r"|\b(?:customer|client|contact) list\b|\botros clientes\b|\bsomeone else\b|\b(?:d[oa]"
+    r"|da empresa|do cliente) [a-z]+ (?:que|e) client"
+)
+_DATA = re.compile(
+    r"\b(?:telefones?|numeros?|contatos?|e-?mails?|nomes?|dados|lista|listas|enderecos?|cpf"
+    r"|cnpj|whatsapp|quanto (?:el\w+ )?pag\w+"
+    r"|faturamento|conversas?|phones?|numbers?|names?|data|list|details|nombres?|telefonos?|datos|correos?)\b"
+)
+_INSTRUCTIONS = _any(
+    r"ignor\w+ (?:as |todas |suas |all |your |the |previous |tus |tudo |las "
+    r"|any ){0,4}(?:instruc\w+|regras|rules|instructions|reglas|acima|above|anterior\w*)",
+    r"(?:seu|teu|your|tu|o|system) prompt",
+    r"prompt (?:do sistema|de sistema)",
+    r"suas (?:instruc\w+|regras)",
+    r"your (?:instructions|rules)",
+    r"tus (?:instrucciones|reglas)",
+    r"modo (?:desenvolvedor|debug|admin|deus|manutencao)",
+    r"developer mode",
+    r"debug mode",
+    r"finja (?:que|ser)",
+    r"pretend (?:to be|that|you)",
+    r"aja como",
+    r"act as",
+    r"jailbreak",
+    r"dan mode",
+    r"chaves? (?:de )?api",
+    r"api keys?",
+    r"(?:sua |tua |a )?senhas?",
+    r"access tokens?",
+    r"tokens?",
+    r"passwords?",
+    r"contrasenas?",
+    r"variaveis de ambiente",
+    r"repita (?:tudo|o texto|as palavras)",
+    r"repeat (?:everything|the text|your)",
+    r"instruc(?:oes|ciones) (?:internas|do sistema|del sistema|acima|anteriores)",
+)
+_OWNER = re.compile(
+    r"\b(?:o|a) (?:don[oa]|diretor\w*|gerente|chefe|ceo|patrao|diego"
+    r"|ana)\b.{0,40}\b(?:autoriz\w+|liber\w+|promet\w+|combin\w+|deu|deixou|garanti\w+"
+    r"|aprov\w+|disse|falou)"
+    r"|\b(?:autorizad|liberad|aprovad|combinad|prometid)[oa]s? (?:pel[oa]|com [oa]"
+    r"|por) (?:don[oa]|diretor\w*|gerente|chefe|ceo)"
+    r"|\b(?:eu )?sou (?:o |a )?(?:don[oa]|ceo|diretor\w*|gerente|chefe|soci[oa]"
+    r"|administrador\w*)(?: \w+)? (?:d[aeo]|dessa|desta|daqui|aqui)\b ?(?:agencia|empresa"
+    r"|voces|vcs|mutirao|ipe|aqui)?"
+    r"|\baqui (?:e|eh|quem fala e) (?:o |a )?(?:don[oa]|ceo|diretor\w*|gerente|chefe)\b"
+    r"|\b(?:i'?m|i am|this is) the (?:owner|ceo|manager|boss)\b|\bthe (?:owner|boss|manager"
+    r"|ceo)\b.{0,30}\b(?:said|authori[sz]ed|promised|approved|told)"
+    r"|\b(?:soy|aqui) (?:el |la )?(?:duen[oa]|gerente|jefe)\b|\b(?:el|la) (?:duen[oa]|gerente"
+    r"|jefe)\b.{0,30}\b(?:dijo|autorizo|prometio|aprobo)"
+)
+_OF_THIS_HOUSE = re.compile(
+    r"\b(?:agencia|ipe|mutirao|daqui|voces|vcs|aqui|this (?:company|agency)|esta empresa|dessa empresa)\b"
+)
+_DISCOUNT = _any(
+    r"descont\w+",
+    r"mais barato",
+    r"abaixa\w*",
+    r"baixar? o (?:preco|valor)",
+    r"(?:faz|fecha\w*|fechamos|deixa|sai) por",
+    r"faz (?:um )?(?:preco|precinho|valor)",
+    r"melhora\w* (?:o |esse |nesse )?(?:preco|valor)",
+    r"negocia\w*",
+    r"cupom",
+    r"promocao",
+    r"gratis",
+    r"de graca",
+    r"cortesia",
+    r"\d+ ?(?:%|por cento) (?:off|de)",
+    r"discounts?",
+    r"cheaper",
+    r"lower (?:the )?price",
+    r"coupon",
+    r"for free",
+    r"best price",
+    r"ultimo preco",
+    r"descuentos?",
+    r"rebaja\w*",
+    r"mas barato",
+    r"menos que isso",
+    r"tira (?:um|uns)",
+    r"por menos",
+)
+_PRICE = re.compile(
+    r"\bquanto (?:custa\w*|e\b|eh\b|fica\w*|sai\w*|que (?:custa|e|fica|sai)|voces cobram"
+    r"|vcs cobram|cobra\w*|ta\b|esta\b|vou pagar|pago)"
+    r"|\b(?:qual|quais|que|me (?:passa|fala|diz|manda)|passa|saber|sobre) (?:e |eh |sao "
+    r"|seria )?(?:o |os |a |as )?(?:preco|precos|valor|valores|tabela|mensalidade|custo"
+    r"|custos)"
+    r"|^\W*(?:precos?|valor(?:es)?)\W*$|\b(?:precos?|valores)\b.{0,20}\?"
+    r"|\bvalor(?:es)? d[eoa]s? (?:plano|servico)|\b(?:faz|passa|manda|quero|fazer"
+    r"|pedir)\w* (?:um |o |meu )?orcamento"
+    r"|\bhow much\b|\bpric(?:e|es|ing)\b|\bcosts?\b|\bcuanto (?:cuesta\w*|vale\w*|sale\w*|es|cobran)\b|\bprecios?\b"
+)
+_HOURS = _any(
+    r"horarios? de (?:atendimento|funcionamento|atencion)",
+    r"que horas (?:abre\w*|fecha\w*|voces (?:abrem|fecham|atendem))",
+    r"ate que horas",
+    r"atende\w* (?:aos? |de |no |hoje|no )?(?:sabado\w*|domingo\w*|fim de semana|feriado\w*)",
+    r"(?:abre|abrem|funciona|funcionam) (?:aos? |de |no |hoje|ate )?(?:sabado\w*|domingo\w*|feriado\w*|que horas)",
+    r"(?:estao|ta|esta) abert[oa]s?",
+    r"(?:opening|business|working) hours",
+    r"what time do you (?:open|close)",
+    r"open on (?:saturday|sunday|weekends?)",
+    r"(?:abren|atienden) (?:los )?(?:sabados?|domingos?)",
+)
+_ADDRESS = _any(
+    r"enderecos?",
+    r"onde (?:fica\w*|e (?:a )?(?:loja|agencia|voces)|voces (?:ficam|estao|sao))",
+    r"localizacao",
+    r"de onde voces sao",
+    r"where are you(?: located| based)?",
+    r"your address",
+    r"direccion",
+    r"donde (?:estan|queda\w*|se ubican)",
+    r"ficam onde",
+)
+_REACH = _any(
+    r"(?:qual|tem|me passa|manda) (?:o |um |seu |teu |algum )*(?:site|instagram|e-?mail"
+    r"|telefone)(?: de voces| da empresa)?",
+    r"(?:your|a) (?:website|site|email)",
+    r"(?:tienen|cual es) (?:el |su |un )?(?:sitio|pagina|correo)",
+)
+_WORKS = _any(
+    r"como (?:que )?(?:funciona\w*|e o (?:servico|trabalho|processo)|voces trabalham|vcs trabalham)",
+    r"me explica\w*",
+    r"how (?:does|do) (?:it|this|you) work",
+    r"how it works",
+    r"como (?:trabajan|funciona)",
+    r"como e que (?:e|funciona)",
+)
+_ABOUT = _any(
+    r"o que (?:e que )?(?:voces|vcs) (?:fazem|oferecem|vendem)",
+    r"(?:quais|que) (?:os |sao os |tipo de )?servicos",
+    r"do que se trata",
+    r"(?:sobre|e) o que\??$",
+    r"what (?:do you (?:do|offer|sell)|is this about)",
+    r"(?:que|a que) (?:hacen|ofrecen|se dedican)",
+    r"fale? (?:mais )?(?:sobre|d[ae]) (?:voces|empresa|agencia)",
+    r"quero saber mais",
+)
+_LIST = _any(
+    r"(?:quais|que|tem|ver|conhecer|sobre) (?:sao )?(?:os |as |outros |seus )?(?:planos|pacotes|opcoes|produtos)",
+    r"(?:what|which) (?:plans|packages|options)",
+    r"(?:que|cuales) (?:son los )?(?:planes|paquetes|opciones)",
+)
+_MEETING = _any(
+    r"agenda(?:r|mos|mento|do)?",
+    r"agende",
+    r"marca(?:r|mos)?",
+    r"marque",
+    r"reuniao",
+    r"video ?chamada",
+    r"demonstracao",
+    r"horarios? (?:disponive\w+|livres?|vag[oa]s?|voces|vcs|voce|vc|tem|tens|para|pra)",
+    r"(?:tem|teria|quais|que) (?:os |algum |alguns |outro |outros )?horarios?",
+    r"quando (?:posso|podemos|da pra|voce pode|voces podem|a gente pode)",
+    r"(?:quero|podemos|bora|vamos|pode(?:mos)?) conversar",
+    r"schedule",
+    r"book(?: a| the)?",
+    r"(?:a|the) (?:meeting|call|demo)",
+    r"appointment",
+    r"(?:what|which) times?",
+    r"reunion",
+    r"una cita",
+    r"una llamada",
+    r"horarios? (?:disponibles?|libres?)",
+    r"tem (?:vaga|agenda)",
+)
+_CANCEL = re.compile(
+    r"\b(?:cancel\w+|desmarc\w+)\b.{0,40}\b(?:reuniao|conversa|horario|call|meeting|cita"
+    r"|reunion|chamada|agendamento|compromisso)"
+    r"|\b(?:desmarc\w+)\b|\bcancel (?:it|the|my)\b|^\W*cancela\w*(?: (?:ai|por favor))?\W*$"
+)
+_MOVE = _any(
+    r"remarc\w+",
+    r"reagend\w+",
+    r"(?:muda\w*|troca\w*|adia\w*|altera\w*) (?:o |a |de |nosso |nossa |pra "
+    r"|para )*(?:horario|reuniao|conversa|dia|data)",
+    r"reschedul\w+",
+    r"reprogram\w+",
+    r"(?:move|change) (?:the|our|my) (?:meeting|call|time)",
+    r"outro horario",
+    r"outro dia",
+    r"cambiar (?:la|el) (?:hora|reunion|cita|horario)",
+)
+_NO_SHOW = _any(
+    r"nao (?:vou|vai) (?:poder|conseguir|dar)",
+    r"nao (?:posso|consigo) (?:mais )?(?:ir|participar|nesse|neste)",
+    r"surgiu um imprevisto",
+    r"i can'?t make it",
+    r"no (?:voy a poder|puedo ir)",
+)
+_YES = re.compile(
+    r"^\W*(?:sim|s|ss|claro|pode(?: ser| sim)?|quero(?: sim)?|aham|uhum|com certeza|ok|okay"
+    r"|blz|beleza|bora|vamos|perfeito|otimo|isso"
+    r"|fechado|combinado|serve|topo|por favor|yes|yep|sure|ok(?:ay)?|please|of course|si|dale"
+    r"|vale|claro|por favor|me sirve)\b"
+)
+_NO = re.compile(
+    r"^\W*(?:nao|n|nn|agora nao|nao quero|nao precisa|deixa|nope|no|not now|no thanks"
+    r"|no gracias|nada)\b"
+)
+_NOT_NOW = _any(
+    r"nao (?:tenho|temos) interesse",
+    r"sem interesse",
+    r"nao (?:me )?interess\w+",
+    r"agora nao",
+    r"nao e (?:o )?momento",
+    r"mais pra frente",
+    r"outro momento",
+    r"not interested",
+    r"not now",
+    r"maybe later",
+    r"no me interesa",
+    r"ahora no",
+    r"mas adelante",
+    r"so (?:estou|to) (?:pesquisando|olhando)",
+    r"deixa pra la",
+)
+_OFF_TOPIC = _any(
+    r"receitas? (?:de|pra|para)",
+    r"bolos?",
+    r"poemas?",
+    r"poesias?",
+    r"piadas?",
+    r"capital d[aeo]",
+    r"traduz\w*",
+    r"python",
+    r"javascript",
+    r"codigo (?:em|de|para|pra)",
+    r"equac\w+",
+    r"(?:licao|dever|trabalho) (?:de casa|da escola|escolar)",
+    r"redacao (?:sobre|do enem)",
+    r"horoscopo",
+    r"signo",
+    r"previsao do tempo",
+    r"vai chover",
+    r"futebol",
+    r"flamengo",
+    r"corinthians",
+    r"palmeiras",
+    r"jogo d[oe]",
+    r"elei(?:cao|coes)",
+    r"presidente",
+    r"lula",
+    r"bolsonaro",
+    r"politica",
+    r"filmes?",
+    r"series?",
+    r"letra da musica",
+    r"remedios?",
+    r"dor de \w+",
+    r"sintomas?",
+    r"biblia",
+    r"bitcoin",
+    r"cotacao",
+    r"dolar hoje",
+    r"escreve\w* (?:um|uma) (?:texto|carta|email|historia)",
+    r"quanto e \d+ ?(?:x|vezes|mais|\+|\*)",
+    r"recipes?",
+    r"poems?",
+    r"weather",
+    r"football",
+    r"soccer",
+    r"president",
+    r"movies?",
+    r"jokes?",
+    r"homework",
+    r"essay",
+    r"chistes?",
+    r"recetas?",
+    r"tarea de",
+    r"capital of",
+    r"quem ganhou",
+    r"que horas sao",
+    r"me conta uma historia",
+    r"write me (?:a|an)",
+    r"translate",
+)
+_QUESTION_WORD = re.compile(
+    r"^\W*(?:e |mas |entao |and |but |y )?(?:qual|quais|quando|onde|quem|como|quanto|quantos"
+    r"|quantas|por ?que|pq|o que|voces|vcs|voce|tem|aceita\w*|da pra|posso"
+    r"|pode|preciso|precisa|what|when|where|who|how|why|do you|does|is there|are there|can"
+    r"|which|cual|cuando|donde|quien"
+    r"|cuanto|que|hay|tienen|aceptan|puedo)\b"
+)
+_NAME = re.compile(
+    r"\b(?:me chamo|meu nome (?:e|é)|aqui (?:e|é) (?:o |a )|sou (?:o|a) (?=[A-ZÀ-Ý])"
+    r"|my name is|me llamo|mi nombre es)\s*"
+    r"(?P<name>[A-Za-zÀ-ÿ]{2,20}(?: [A-ZÀ-Ý][A-Za-zÀ-ÿ]{1,20})?)",
+)
+_UNHEARD_KINDS = frozenset({"audio", "voice"})
+
+# --- evidence -----------------------------------------------------------------------------------------
+
+_NEED = _any(
+    r"(?:quero|queria|preciso|precisava|busco|procuro|gostaria) (?!saber|falar|ver|agendar"
+    r"|marcar|entender|conversar|um atendente|uma pessoa|de um atendente|sair|parar|cancelar"
+    r"|orcamento|um orcamento|desconto)\w+",
+    r"(?:estou|to|tou) (?:buscando|procurando|querendo|precisando)",
+    r"meu (?:problema|objetivo|desafio)",
+    r"minha (?:dificuldade|meta)",
+    r"nao (?:consigo|estou conseguindo|tenho conseguido) (?:vender|atrair|clientes?|crescer"
+    r"|divulgar|captar)",
+    r"(?:poucos?|falta\w*|mais|novos|trazer|atrair|captar|conseguir) (?:clientes?|vendas"
+    r"|agendamentos|pacientes|alunos|leads|seguidores|movimento|pedidos)",
+    r"aumentar (?:as |o |minhas |meu )?\w+",
+    r"divulgar",
+    r"vender mais",
+    r"agenda (?:vazia|parada)",
+    r"(?:loja|clinica|salao|restaurante|academia) (?:vazi[oa]|parad[oa])",
+    r"(?:i|we) (?:want|need|would like) (?!to (?:know|talk|book|schedule|speak))",
+    r"looking for",
+    r"more (?:customers|clients|sales|leads|patients|bookings)",
+    r"(?:quiero|necesito|busco) (?!saber|hablar|agendar)\w+",
+    r"mas (?:clientes|ventas|pacientes)",
+)
+_NOW = _any(
+    r"urgente",
+    r"o quanto antes",
+    r"o mais rapido",
+    r"pra ontem",
+    r"para ontem",
+    r"(?:essa|esta|nesta|nessa) semana",
+    r"semana que vem",
+    r"proxima semana",
+    r"(?:este|esse|neste|nesse) mes",
+    r"imediat\w+",
+    r"(?:pra|para) (?:ja|agora|hoje|amanha)",
+    r"comecar (?:ja|agora|logo|amanha|hoje)",
+    r"asap",
+    r"as soon as",
+    r"this (?:week|month)",
+    r"right away",
+    r"next week",
+    r"esta semana",
+    r"cuanto antes",
+    r"de inmediato",
+    r"^agora$",
+    r"^ja$",
+    r"hoje mesmo",
+    r"black friday",
+    r"(?:antes|ate) (?:do |o )?(?:natal|fim do ano|fim de ano)",
+    r"em (?:15|10|20|30|quinze|dez|vinte|trinta) dias",
+)
+_SOON = _any(
+    r"mes que vem",
+    r"proximo mes",
+    r"em (?:um|dois|tres|1|2|3) mes(?:es)?",
+    r"proximos meses",
+    r"em (?:45|60|90) dias",
+    r"next month",
+    r"in (?:a|one|two|three|2|3) months?",
+    r"el mes que viene",
+    r"dentro de (?:dos|tres) meses",
+    r"comeco do ano",
+    r"janeiro",
+    r"january",
+    r"enero",
+)
+_LATER = _any(
+    r"ano que vem",
+    r"proximo ano",
+    r"semestre que vem",
+    r"proximo semestre",
+    r"mais pra frente",
+    r"daqui (?:a )?(?:uns|alguns|seis|6) meses",
+    r"futuramente",
+    r"next year",
+    r"el ano que viene",
+    r"mas adelante",
+    r"in (?:six|6) months",
+)
+_NO_HURRY = _any(
+    r"sem pressa",
+    r"nao tenho (?:pressa|prazo|data)",
+    r"so (?:pesquisando|curiosidade|olhando)",
+    r"no rush",
+    r"no hurry",
+    r"just looking",
+    r"sin prisa",
+    r"solo mirando",
+)
+_DECIDES = _any(
+    r"sou (?:o |a )?(?:don[oa]|proprietari[oa]|unic[oa]|fundador\w*|responsavel)",
+    r"sou eu (?:que|quem|mesm[oa])(?: \w+)?",
+    r"eu (?:mesm[oa] )?(?:que |quem )?decido",
+    r"(?:decido|resolvo) (?:tudo )?(?:sozinh[oa]|eu)",
+    r"so eu",
+    r"eu mesm[oa]",
+    r"minha (?:clinica|loja|empresa|academia|barbearia|confeitaria|marca)",
+    r"meu (?:negocio|consultorio|salao|restaurante|estudio|escritorio)",
+    r"tenho (?:um|uma) (?:clinica|loja|empresa|salao|restaurante|consultorio|academia|estudio"
+    r"|padaria|pizzaria|barbearia|escola|negocio)",
+    r"i'?m the (?:owner|founder)",
+    r"i (?:own|decide|run)",
+    r"my (?:own )?(?:business|shop|clinic|store|company)",
+    r"soy (?:el |la )?(?:duen[oa]|propietari[oa])",
+    r"yo decido",
+    r"mi (?:negocio|clinica|tienda|empresa)",
+)
+_SHARES = _any(
+    r"(?:meu|minha|com o|com a|mais o|mais a) (?:soci[oa]|marido|esposa|mulher|irma[o]?)",
+    r"(?:preciso|tenho que|vou) (?:falar|ver|alinhar|conversar|decidir) com",
+    r"(?:decidimos|decide) junt[oa]s?",
+    r"my (?:partner|husband|wife)",
+    r"mi (?:soci[oa]|espos[oa]|marido)",
+    r"(?:eu e|junto com) (?:meu|minha)",
+)
+_OTHER = _any(
+    r"(?:meu|minha) (?:chefe|gerente|patrao|patroa|diretor\w*)",
+    r"nao sou eu (?:que|quem)",
+    r"quem decide e",
+    r"my boss",
+    r"mi jef[ea]",
+)
+_BUDGET = _any(
+    r"invest\w+",
+    r"orcamento",
+    r"verba",
+    r"gastar",
+    r"pagar",
+    r"(?:tenho|temos|posso|consigo|ate|uns|cerca de|em torno de|no maximo) (?:ate |uns "
+    r"|r\$ ?)?\d",
+    r"budget",
+    r"spend",
+    r"presupuesto",
+    r"gastar",
+    r"por mes",
+    r"a month",
+    r"al mes",
+    r"mensa\w+",
+)
+_BUDGET_OPEN = _any(
+    r"depende",
+    r"nao (?:sei|defini)\w*(?: ainda)?",
+    r"o que for (?:preciso|necessario)",
+    r"se valer a pena",
+    r"depends",
+    r"not sure yet",
+    r"no se aun",
+    r"tenho (?:verba|orcamento)",
+    r"nao e problema",
+)
+_BUDGET_NONE = _any(
+    r"(?:sem|nao tenho|zero) (?:dinheiro|verba|orcamento|grana)",
+    r"no budget",
+    r"sin presupuesto",
+    r"nao posso pagar",
+    r"sem condicoes",
+)
+_MONEY = re.compile(r"\d")
+
+
+@dataclass(frozen=True)
+class When:
+    """A time that the contact named: `day` and `clock` None where they did not."""
+
+    day: date | None
+    clock: time | None
+    part: str = ""
+    wrong: str = ""
+    """`past` or `impossible`: it cannot be."""
+
+
+@dataclass
+class Heard:
+    """What was understood. Empty values: nothing of the kind was said."""
+
+    text: str
+    greeting: bool = False
+    only_greeting: bool = False
+    thanks: bool = False
+    bye: bool = False
+    robot: bool = False
+    person: bool = False
+    opt_out: str = ""
+    insult: bool = False
+    angry: bool = False
+    others_data: bool = False
+    instructions: bool = False
+    owner_claim: bool = False
+    discount: bool = False
+    price: bool = False
+    hours: bool = False
+    address: bool = False
+    reach: bool = False
+    works: bool = False
+    about: bool = False
+    listing: bool = False
+    question: str = ""
+    """A question that none of the above is, in its own words."""
+    off_topic: bool = False
+    objection: str = ""
+    meeting: bool = False
+    cancel: bool = False
+    move: bool = False
+    when: When | None = None
+    yes: bool = False
+    no: bool = False
+    not_now: bool = False
+    name: str = ""
+    unheard: str = ""
+    """Kind of a message without words: audio, image …"""
+    evidence: list[tuple[str, str, str]] = field(default_factory=list)
+    """(slot, reading, quote)."""
+
+    @property
+    def attack(self) -> bool:
+        return self.others_data or self.instructions or self.owner_claim
+
+    @property
+    def asks(self) -> bool:
+        questions = (self.price, self.hours, self.address, self.reach, self.works, self.about, self.listing)
+        return any(questions) or bool(self.question) or self.robot or self.discount
+
+
+def hear(
+    text: str, brief: dict[str, Any], *, asked: str = "", kinds: tuple[str, ...] = (), now: datetime, zone: str
+) -> Heard:
+    """What the burst says. `brief`: result of sdr_brief. `asked`: the slot that our last message asked about."""
+    text = text[:_LONGEST].strip()
+    said, words = plain(text), folded(text)
+    heard = Heard(text)
+    bare = _without_signs(text)
+    for kind in kinds:
+        if kind in _UNHEARD_KINDS and not bare:
+            heard.unheard = "audio"
+        elif kind in ("image", "video", "document", "sticker") and not bare:
+            heard.unheard = kind
+    heard.greeting = bool(_GREETING.search(said))
+    heard.only_greeting = bool(said) and bool(_ONLY_GREETING.fullmatch(said))
+    if opted := heard_opt_out(text):
+        heard.opt_out = text if opted.sure and opted.scope is Scope.ALL else ""
+    heard.thanks, heard.bye = bool(_THANKS.search(said)), bool(_BYE.search(said))
+    heard.robot, heard.person = bool(_ROBOT.search(said)), bool(_PERSON.search(said))
+    heard.insult, heard.angry = bool(_INSULT.search(said)), bool(_ANGRY.search(said))
+    heard.instructions = bool(_INSTRUCTIONS.search(said))
+    heard.others_data = bool(_OTHERS.search(said) and _DATA.search(said))
+    heard.discount = bool(_DISCOUNT.search(said))
+    claims = _OWNER.search(said)
+    heard.owner_claim = bool(claims and (heard.discount or _OF_THIS_HOUSE.search(said) or "autoriz" in said))
+    heard.price = bool(_PRICE.search(said)) and not heard.person
+    heard.hours, heard.address = bool(_HOURS.search(said)), bool(_ADDRESS.search(said))
+    heard.reach = bool(_REACH.search(said)) and not heard.others_data
+    heard.works, heard.about, heard.listing = (bool(p.search(said)) for p in (_WORKS, _ABOUT, _LIST))
+    heard.meeting = bool(_MEETING.search(said)) and not heard.hours
+    stands = bool(brief.get("meeting"))
+    heard.move = bool(_MOVE.search(said)) or (stands and bool(_NO_SHOW.search(said)))
+    heard.cancel = stands and bool(_CANCEL.search(said)) and not heard.move
+    heard.yes, heard.no = bool(_YES.search(said)), bool(_NO.search(said))
+    heard.not_now = bool(_NOT_NOW.search(said))
+    if found := _NAME.search(text):
+        heard.name = found["name"].strip()
+    heard.when = _when(text, now, zone)
+    objections = [
+        (len(phrase), one["id"])
+        for one in brief.get("objections", [])
+        for phrase in one["words"]
+        if f" {phrase} " in f" {words} "
+    ]
+    heard.objection = max(objections)[1] if objections else ""
+    on_topic = _on_topic(words, brief)
+    heard.off_topic = bool(_OFF_TOPIC.search(said)) and not on_topic and not heard.meeting
+    heard.evidence = list(_evidence(text, brief, asked, heard))
+    if not (
+        heard.asks or heard.person or heard.off_topic or heard.attack or heard.move or heard.cancel or heard.meeting
+    ):
+        heard.question = _question(text)
+    return heard
+
+
+def _on_topic(words: str, brief: dict[str, Any]) -> bool:
+    named = [folded(item["name"]) for item in brief.get("catalogue", [])]
+    padded = f" {words} "
+    return any(f" {one} " in padded for one in [*brief.get("topics", []), *named] if one)
+
+
+def _question(text: str) -> str:
+    """The first sentence that asks something."""
+    for sentence in re.split(r"(?<=[.!?])\s+|\n", text):
+        if _ONLY_GREETING.fullmatch(plain(sentence)):
+            continue
+        if ("?" in sentence or _QUESTION_WORD.search(plain(sentence))) and len(folded(sentence).split()) >= 2:
+            return sentence.strip()[:_MOST_QUOTE]
+    return ""
+
+
+def _when(text: str, now: datetime, zone: str) -> When | None:
+    said = squeezed(text)
+    part = ""
+    if re.search(r"\b(?:de|pela|da) manha\b|\bin the morning\b|\bpor la manana\b|\bmorning\b", said):
+        part = "morning"
+    elif re.search(r"\b(?:a|de|da|pela) tarde\b|\bafternoon\b|\bpor la tarde\b", said):
+        part = "afternoon"
+    elif re.search(r"\b(?:a|de|da) noite\b|\bevening\b|\bpor la noche\b", said):
+        part = "evening"
+    try:
+        due = find_due(text, now=now, time_zone=zone)
+    except ArgumentsWrong as error:
+        return When(None, None, part, "past" if error.code == "crm_due_past" else "impossible")
+    if due is None:
+        return When(None, None, part) if part and not _GREETING.fullmatch(said) else None
+    local = due.at.astimezone(ZoneInfo(zone))
+    clocked = any(
+        re.search(r"\d\s*(?:h|:|am|pm|hs|hrs|hora)|\b(?:as|at|las|la)\s+\d|meio|noon|mediodia", one) for one in due.said
+    )
+    dated = any(
+        not re.fullmatch(r"(?:as?|at|a las?|ate as|by)?\s*\d{1,2}.{0,12}", one) or "/" in one for one in due.said
+    )
+    clock = local.time().replace(second=0, microsecond=0) if clocked else None
+    if clock is not None and clock.hour < 8 and "am" not in said:
+        clock = clock.replace(hour=clock.hour + 12)  # "às 3": nobody meets at night
+    return When(local.date() if dated else None, clock, part)
+
+
+def _evidence(text: str, brief: dict[str, Any], asked: str, heard: Heard) -> Any:
+    """Each slot at most once: the sentence that says it, in the contact's own words."""
+    if heard.attack or heard.opt_out:
+        return
+    found: dict[str, tuple[str, str]] = {}
+    sentences = [one.strip()[:_MOST_QUOTE] for one in re.split(r"(?<=[.!?])\s+|\n", text) if one.strip()]
+    for sentence in sentences:
+        said = squeezed(sentence)
+        if _ONLY_GREETING.fullmatch(said):
+            continue
+        asks = "?" in sentence
+        topics = _on_topic(folded(sentence), brief)
+        if "need" not in found and _NEED.search(said) and not (asks and _PRICE.search(said)):
+            found["need"] = ("clear" if topics or len(said.split()) >= 6 else "vague", sentence)
+        for reading, pattern in (("none", _NO_HURRY), ("later", _LATER), ("soon", _SOON), ("now", _NOW)):
+            wants = asked == "timeline" or (
+                _NEED.search(said)
+                or re.search(r"\b(?:come[cs]\w+|inici\w+|rodando|start\w*|empez\w+|urgente|prazo)\b", said)
+            )
+            if "timeline" not in found and wants and pattern.search(said):
+                found["timeline"] = (reading, sentence)
+        for reading, pattern in (("other", _OTHER), ("shares", _SHARES), ("decides", _DECIDES)):
+            if "authority" not in found and pattern.search(said):
+                found["authority"] = (reading, sentence)
+        if "budget" not in found and not asks and not heard.discount:
+            if _BUDGET_NONE.search(said):
+                found["budget"] = ("none", sentence)
+            elif (
+                _MONEY.search(said)
+                and (_BUDGET.search(said) or asked == "budget")
+                and re.search(r"r\$|\b(?:reais|mil|k|conto)\b|\d{3,}", said)
+            ) or (asked == "budget" and _BUDGET_OPEN.search(said)):
+                found["budget"] = ("open", sentence)
+    if asked and asked not in found and sentences and not heard.asks and not heard.objection and not heard.off_topic:
+        whole = sentences[0] if len(sentences) == 1 else max(sentences, key=len)
+        said = squeezed(whole)
+        if asked == "need" and len(said.split()) >= 2 and not heard.only_greeting and not heard.no and not heard.thanks:
+            found["need"] = ("clear" if len(said.split()) >= 3 else "vague", whole)
+        if asked == "authority" and re.search(r"\b(?:sim|eu|sozinh[oa]|yes|me|si|yo|solo)\b", said):
+            found["authority"] = ("decides", whole)
+        if asked == "authority" and re.search(r"\b(?:nos|gente|junt[oa]s|we|nosotros)\b", said):
+            found["authority"] = ("shares", whole)
+    for slot, (reading, quote) in found.items():
+        yield slot, reading, quote
+
+
+def _without_signs(text: str) -> str:
+    """The text without lines of ours that stand for a message without words: "[mensagem de voz]"."""
+    return "\n".join(
+        line for line in text.split("\n") if line.strip() and not re.fullmatch(r"\s*[\[(].*[\])]\s*", line)
+    )

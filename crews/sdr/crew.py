@@ -1,0 +1,140 @@
+"""The SDR's crew: answers a lead or customer, with a model or on its playbook, and lets nothing out that is not so.
+
+The first call is the brief: who we are, what we sell, what is known of the contact. It stands in the turn's record like
+every other, so that a replay knows it, and numbers in the reply trace to it.
+"""
+
+import re
+from typing import Any
+
+import structlog
+
+from core.door import View
+from core.errors import MutiraoError
+from core.turn import HandOver, Turn
+from crews.contract import CrewDeps, CrewResult, CrewTask
+from crews.kickoff import answer_of
+from crews.opening import moment, opened
+from crews.sdr.guard import check, grounds
+from crews.sdr.playbook import Said, SdrPlaybook
+from crews.sdr.words import Words
+from llm.messages import OnText
+from tools.sdr import MODEL_TOOLS, SESSION
+
+log = structlog.get_logger(__name__)
+
+ROLE = "sdr_whatsapp"
+_MOST_PROMPT_ITEMS = 15
+
+
+async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText | None) -> CrewResult:
+    """Answer the burst. Nothing is streamed: a reply leaves whole, after it was checked."""
+    words = Words(deps.texts, turn.language)
+    outcome = await deps.runner.call(turn, "sdr_brief", {})
+    if outcome.error is not None:
+        return _cannot(turn, words, outcome.error)
+    brief = outcome.data
+    playbook = SdrPlaybook(turn, brief, words)
+    text, by_model = await answer_of(
+        turn,
+        deps,
+        ROLE,
+        opening=_opening(turn, deps, brief, playbook),
+        tools=MODEL_TOOLS,
+        playbook=playbook,
+        on_text=None,
+        so_far=playbook.text,
+    )
+    turn.results[:] = turn.in_order()
+    said = playbook.said()
+    if by_model:
+        text = tidy(text)
+        if findings := check(text, grounds_of(turn, brief, playbook)):
+            log.warning("reply_held_back", turn=turn.id, kinds=sorted({one.kind for one in findings}))
+            turn.held_back += len(findings)
+            text, by_model = playbook.text(), False
+        else:
+            said = _kept_by_model(turn, brief, said, text)
+    views = []
+    if said.choices:  # the last part of the text is what the buttons stand under
+        views.append(View("choices", "", data={"label": words.say("sdr.times"), "choices": said.choices}))
+    return CrewResult(
+        text=text,
+        by_model=by_model,
+        reworded=playbook.text,
+        views=views,
+        session={SESSION: said.keep},
+    )
+
+
+def grounds_of(turn: Turn, brief: dict[str, Any], playbook: SdrPlaybook) -> Any:
+    """What the reply may lean on (guard.py)."""
+    said = "\n".join([*(text for role, text in turn.session.get("history", []) if role == "user"), turn.text])
+    heard = playbook.heard
+    alone = heard.off_topic and not (heard.asks and not heard.question) and not heard.meeting and not heard.person
+    return grounds(brief, [(r.name, r.result) for r in turn.results], said, off_topic=alone)
+
+
+def _opening(turn: Turn, deps: CrewDeps, brief: dict[str, Any], playbook: SdrPlaybook) -> list[dict[str, Any]]:
+    before = turn.session.get(SESSION) or {}
+    chat = turn.session.get("chat") or {}
+    request = deps.prompts.fill(
+        "sdr_request",
+        turn.language,
+        now=moment(turn),
+        brief={**brief, "catalogue": brief["catalogue"][:_MOST_PROMPT_ITEMS]},
+        greeted=bool(before.get("greeted")),
+        offered=before.get("offered") or [],
+        done=chat.get("done") or [],
+        late=bool(chat.get("late")),
+        open_now=bool(chat.get("open", True)),
+        unheard=playbook.heard.unheard,
+        message=turn.text,
+    )
+    return opened(turn, deps.texts, deps.prompts.fill("sdr", turn.language).text, request.text)
+
+
+def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str) -> Said:
+    """What the conversation keeps when a model worded it: the times it named, what its question was about."""
+    before = dict(turn.session.get(SESSION) or {})
+    kept = {
+        name: before[name] for name in ("counts", "insults", "refused", "told_meeting", "proposed") if name in before
+    }
+    keep: dict[str, Any] = {**kept, "greeted": True}
+    slots = [slot for r in turn.results if r.name == "free_slots" and r.result for slot in r.result["slots"]]
+    offered = [slot["starts"] for slot in slots if slot["time"] in text and _day_in(slot["day"], text)]
+    booked = next((r.result for r in reversed(turn.results) if r.name == "book_meeting" and r.result), None)
+    if booked:
+        keep["told_meeting"] = booked["id"]
+    elif offered or before.get("offered"):
+        keep["offered"] = list(dict.fromkeys(offered)) or before["offered"]
+        keep["proposed"] = True
+    if brief["meeting"]:
+        keep["told_meeting"] = brief["meeting"]["id"]
+    if text.rstrip().endswith("?") and "asked" in said.keep:
+        keep["asked"] = said.keep["asked"]
+    return Said([text], keep)
+
+
+def _day_in(day: str, text: str) -> bool:
+    weekday, _, short = day.partition(", ")
+    return short in text or weekday.split("-")[0].lower() in text.lower()
+
+
+def tidy(text: str) -> str:
+    """A model's text as one writes on a telephone: no tables, headings, bold marks of Markdown or signature lines."""
+    lines = [line for line in text.strip().split("\n") if not re.fullmatch(r"\s*\|?[\s:|-]{3,}\|?\s*", line)]
+    kept = [re.sub(r"^\s*(?:#{1,6}\s+|>\s+)", "", line) for line in lines]
+    told = "\n".join(re.sub(r"\s*\|\s*", " ", line).strip() if line.strip().startswith("|") else line for line in kept)
+    told = re.sub(r"\*\*(.+?)\*\*", r"*\1*", told)
+    return re.sub(r"\n{3,}", "\n\n", told).strip()
+
+
+def _cannot(turn: Turn, words: Words, error: MutiraoError) -> CrewResult:
+    """The company's files are broken, or the database is away: a person is fetched, and the contact told so."""
+    log.warning("sdr_without_brief", turn=turn.id, code=error.code)
+    if error.code in ("turn_stopped", "turn_limit"):
+        raise error
+    turn.hand_over = HandOver("cannot_help", words.texts.error(turn.identity.language, error))
+    text = words.say("sdr.hand.open", hours="")
+    return CrewResult(text=text, by_model=False, reworded=lambda: text, session={})

@@ -1,0 +1,494 @@
+"""What may not leave to a contact, whatever a model wrote: found by code, sentence by sentence.
+
+Prices and discounts that are not in the catalogue, promises that nobody keeps, claims of things that were not done,
+times that are not free, other people's data, links of nowhere, instructions of ours, help with what is not our
+business, and passing for a person. What the turn's tools gave, what the company wrote and what the contact said itself
+is known; the rest is not. One finding, and the playbook's sentence goes instead (crew.py).
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from core.telemetry import holds_token
+from core.words import folded, plain
+
+MOST = 900  # letters of a reply; longer ones are lectures
+_MOST_OFF_TOPIC = 260
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`kind`: price, discount, promise, claim, time, data, link, leak, off_topic, human, length. `words`: where."""
+
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What a reply may lean on. `texts`: what the company wrote and tools gave, as text; `said`: what the contact wrote
+    in this conversation. `amounts`: prices of the catalogue and amounts in the company's own texts."""
+
+    texts: str
+    said: str
+    amounts: frozenset[Decimal]
+    times: frozenset[str]
+    """Hours HH:MM that are free, booked, or in the company's texts."""
+    booked: bool = False
+    cancelled: bool = False
+    handed: bool = False
+    stopped: bool = False
+    noted: bool = False
+    off_topic: bool = False
+    """The contact asked for something that is not our business, and for nothing else."""
+    company: str = ""
+    discounts: str = ""
+
+
+# --- what is known ------------------------------------------------------------------------------------
+
+
+def grounds(
+    brief: dict[str, Any], results: Iterable[tuple[str, Any]], said: str, *, off_topic: bool = False
+) -> Grounds:
+    """From the brief, the finished calls of the turn as (tool, result), and the contact's words."""
+    done = [(name, result) for name, result in results if result is not None]
+    shown = [brief, *(result for name, result in done if name in ("catalogue_search", "search_documents", "free_slots",
+                                                                  "book_meeting", "hand_to_person"))]  # fmt: skip
+    texts = "\n".join(text for one in shown for text in _texts(one))
+    own = "\n".join(_texts({name: value for name, value in brief.items() if name != "evidence"}))
+    documents = "\n".join(text for name, result in done if name == "search_documents" for text in _texts(result))
+    amounts = {Decimal(str(one)) for one in brief.get("prices", [])}
+    for name, result in done:
+        if name == "catalogue_search":
+            amounts |= {Decimal(str(one)) for one in result.get("prices", [])}
+    amounts |= {amount for amount, _ in _amounts(f"{own}\n{documents}")}
+    times = set(_times(own)) | set(_times(documents))
+    names = {name for name, _ in done}
+    for name, result in done:
+        if name == "free_slots":
+            times |= {slot["starts"][11:16] for slot in result["slots"]}
+        if name == "book_meeting":
+            times.add(result["starts"][11:16])
+    standing = brief.get("meeting")
+    if standing:
+        times.add(standing["starts"][11:16])
+    return Grounds(
+        texts=texts,
+        said=said,
+        amounts=frozenset(amounts),
+        times=frozenset(times),
+        booked="book_meeting" in names or bool(standing),
+        cancelled=any(name == "cancel_meeting" and result.get("cancelled") for name, result in done),
+        handed="hand_to_person" in names,
+        stopped="opt_out" in names,
+        noted="note_evidence" in names,
+        off_topic=off_topic,
+        company=brief["persona"]["company"],
+        discounts=" ".join(brief.get("discounts", [])),
+    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for inner in value.values():
+                yield from _texts(inner)
+        case list() | tuple():
+            for inner in value:
+                yield from _texts(inner)
+
+
+# --- the check ----------------------------------------------------------------------------------------
+
+
+def check(text: str, on: Grounds) -> list[Finding]:
+    """Everything that keeps the text from leaving; empty when it may."""
+    found: list[Finding] = []
+    if len(text) > MOST:
+        found.append(Finding("length", f"{len(text)}"))
+    found += _leaks(text)
+    found += _data(text, on)
+    found += _links(text, on)
+    for sentence in sentences(text):
+        found += _sentence(sentence, on)
+    if on.off_topic and (len(text) > _MOST_OFF_TOPIC or not _turns_away(text, on)):
+        found.append(Finding("off_topic", text[:80]))
+    return found
+
+
+def sentences(text: str) -> list[str]:
+    """Pieces that are judged by themselves: sentences and lines."""
+    return [one.strip() for one in re.split(r"(?<=[.!?…])\s+(?=\S)|\n+", text) if one.strip()]
+
+
+def _sentence(sentence: str, on: Grounds) -> Iterator[Finding]:
+    said = plain(sentence)
+    asks = sentence.rstrip().endswith("?")
+    no = bool(_NOT.search(said))
+    for amount, words in _amounts(sentence):
+        if amount not in on.amounts and not (_echo(amount, on) and (no or _THEIRS.search(said))):
+            yield Finding("price", words)
+    if _DISCOUNT.search(said) and not no and not asks and not _granted(said, on):
+        yield Finding("discount", sentence[:120])
+    if _HUMAN.search(said):
+        yield Finding("human", sentence[:120])
+    if not no and not asks:
+        yield from _promises(sentence, said, on)
+        yield from _claims(sentence, said, on)
+    yield from _hours(sentence, said, on)
+
+
+# --- money --------------------------------------------------------------------------------------------
+
+_MONEY = re.compile(
+    r"(?:R\$|US\$|U\$S|BRL|USD|€|EUR|\$)\s*(?P<a>\d{1,3}(?:[.\s]\d{3})+(?:,\d{1,2})?"
+    r"|\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d+(?:[.,]\d{1,2})?)(?:\s*(?P<ka>mil|k)\b)?"
+    r"|(?<![\w.,])(?P<b>\d{1,3}(?:\.\d{3})+(?:,\d{1,2})?|\d+(?:[.,]\d{1,2})?)\s*(?P<kb>mil"
+    r"|k)?\s*(?:reais|real|conto|contos|pilas?|dolares|dollars|d[óo]lares|bucks|pesos"
+    r"|euros?)\b"
+    r"|(?<![\w.,])(?P<c>\d+(?:[.,]\d{1,3})?)\s*(?P<kc>mil|k)\b(?!\s*(?:pessoas|clientes"
+    r"|seguidores|visualiza|people|views|km))",
+    re.IGNORECASE,
+)
+_NUMBER_WORDS = re.compile(
+    r"\b(?:(?:um|dois|tres|quatro|cinco|seis|sete|oito|nove|dez|vinte|trinta|quarenta"
+    r"|cinquenta|sessenta|setenta|oitenta|noventa|cem"
+    r"|cento|duzentos|trezentos|quatrocentos|quinhentos|seiscentos|setecentos|oitocentos"
+    r"|novecentos|mil)(?: e )?\s?){1,8}\s*(?:reais|real|contos?|por mes)\b"
+    r"|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|\w+teen|\w+ty|hundred"
+    r"|thousand)(?:[ -]\w+){0,4} (?:reais|dollars|bucks)\b"
+)
+_DISCOUNT = re.compile(
+    r"\bdescontos?\b|\bdescontinho\b|\bcupo(?:m|ns)\b|\bde graca\b|\bgratis\b|\bgratuit\w+\b"
+    r"|\bcortesia\b|\bisen\w+\b|\bbonus\b|\bbrinde\b|\bpromoc\w+\b|\bcondicao especial\b"
+    r"|\bpreco especial\b|\bvalor especial\b|\bmeia? mensalidade\b|\bprimeiro mes (?:gratis"
+    r"|por|sem)|\bsem (?:custo|cobrar)\b|\bfech(?:o|amos|ado) (?:por|em)\b|\bfaco por\b"
+    r"|\bdeixo por\b|\bconsigo fazer por\b"
+    r"|\d+ ?% (?:off|de desconto|a menos)|\bdiscounts?\b|\bfor free\b|\bfree of charge\b"
+    r"|\bfree month\b|\bspecial (?:price|offer|deal)\b|\bcoupon\b|\bwaive\w*\b"
+    r"|\bdescuentos?\b|\bgratuit[oa]\b|\brebaja\w*\b|\bsin costo\b|\bprecio especial\b"
+)
+_NOT = re.compile(
+    r"\b(?:so (?:com|quem|alguem)|only (?:somebody|someone|a person)|solo (?:con|alguien)"
+    r"|nao|nunca|nem|sem como|infelizmente|not|no|never|cannot|can'?t|don'?t|doesn'?t"
+    r"|won'?t|unfortunately|isn'?t|aren'?t|tampoco|nadie|ninguem|nobody)\b"
+)
+_THEIRS = re.compile(
+    r"\b(?:seu|sua|teu|voce (?:disse|falou|tem|quer|mencionou|comentou)|vc|your|you (?:said"
+    r"|mentioned|have|want)|tu|su|dijiste|mencionaste)\b"
+)
+
+
+def _amounts(text: str) -> Iterator[tuple[Decimal, str]]:
+    """Sums of money with the words that tell them."""
+    for found in _MONEY.finditer(text):
+        digits = found["a"] or found["b"] or found["c"]
+        thousand = bool(found["ka"] or found["kb"] or found["kc"])
+        if (value := _decimal(digits)) is not None:
+            yield value * (1000 if thousand else 1), found[0].strip()
+    for found in _NUMBER_WORDS.finditer(plain(text)):
+        if (value := _in_words(found[0])) is not None:
+            yield value, found[0].strip()
+
+
+def _decimal(digits: str) -> Decimal | None:
+    digits = re.sub(r"\s", "", digits)
+    cents = re.search(r"[.,](\d{1,2})$", digits)
+    whole = re.sub(r"[.,]", "", digits[: cents.start()] if cents else digits)
+    try:
+        return Decimal(f"{whole}.{cents[1]}" if cents else whole)
+    except InvalidOperation:
+        return None
+
+
+_UNITS = "um dois tres quatro cinco seis sete oito nove dez"
+_TENS = "dez vinte trinta quarenta cinquenta sessenta setenta oitenta noventa"
+_HUNDREDS = "cem duzentos trezentos quatrocentos quinhentos seiscentos setecentos oitocentos novecentos"
+_WORD_VALUES = {
+    **{word: place for place, word in enumerate(_UNITS.split(), 1)},
+    **{word: place for place, word in enumerate("one two three four five six seven eight nine ten".split(), 1)},
+    **{word: place * 10 for place, word in enumerate(_TENS.split(), 1)},
+    **{
+        word: place * 10
+        for place, word in enumerate("ten twenty thirty forty fifty sixty seventy eighty ninety".split(), 1)
+    },
+    **{word: place * 100 for place, word in enumerate(_HUNDREDS.split(), 1)},
+    "cento": 100,
+}
+
+
+def _in_words(words: str) -> Decimal | None:
+    total = part = 0
+    for word in re.findall(r"[a-z]+", words):
+        if word in ("mil", "thousand"):
+            total, part = total + max(part, 1) * 1000, 0
+        elif word == "hundred":
+            part = max(part, 1) * 100
+        elif word in _WORD_VALUES:
+            part += _WORD_VALUES[word]
+    value = total + part
+    return Decimal(value) if value else None
+
+
+def _echo(amount: Decimal, on: Grounds) -> bool:
+    """Whether the contact named the amount: it may be repeated to them, never agreed to."""
+    return (
+        any(amount == said for said, _ in _amounts(on.said))
+        or re.search(rf"(?<!\d){amount:f}(?!\d)", on.said) is not None
+    )
+
+
+def _granted(said: str, on: Grounds) -> bool:
+    """Whether the company itself wrote of this: "a primeira conversa não custa nada"."""
+    if on.discounts and any(word in folded(on.discounts).split() for word in folded(said).split() if len(word) > 5):
+        return True
+    run = folded(said).split()
+    known = folded(on.texts)
+    return any(
+        " ".join(run[at : at + 4]) in known
+        for at in range(len(run) - 3)
+        if _DISCOUNT.search(" ".join(run[at : at + 4]))
+    )
+
+
+# --- promises, and claims -----------------------------------------------------------------------------
+
+_ACT = (
+    r"(?:ligo|ligar\w*|retorno|retornar\w*|mando|mandar\w*|envio|enviar\w*|encaminh\w+|aviso"
+    r"|avisar\w*|passo|respond\w+|confirm\w+|chamo|chamar\w*|verific\w+|consult\w+|checo"
+    r"|checar"
+    r"|prepar\w+|monto|montar\w*|agendo|agendar\w*|marco|marcar\w*|entro em contato"
+    r"|entrar em contato|volto|voltar\w*|falo com|falar com|pergunt\w+|providenci\w+"
+    r"|resolv\w+)"
+)
+_PROMISE = re.compile(
+    rf"\b(?:vou|irei|vamos|iremos|vai|vao|ira|irao) (?:te |lhe |ja |logo |entao |tambem "
+    rf"|agora |pedir (?:para|pra) \w+ )*{_ACT}"
+    rf"|\b(?:eu |a gente |ja |logo |daqui a pouco |em breve |em \d+ minutos |amanha |depois "
+    rf"|mais tarde )+(?:eu |a gente |ja )*te (?:ligo|retorno|mando|envio|aviso|passo|respondo"
+    rf"|chamo|encaminho|confirmo)"
+    r"|\bte (?:ligo|retorno|mando|envio|aviso|passo|respondo"
+    r"|encaminho) (?:\w+ ){0,4}(?:amanha|hoje|logo|depois|mais tarde|em breve|em \d+|ainda"
+    r"|assim que|segunda|terca|quarta|quinta|sexta|daqui)"
+    r"|\b(?:ligaremos|enviaremos|mandaremos|retornaremos|entraremos|avisaremos|responderemos"
+    r"|ligarei|enviarei|mandarei|retornarei|avisarei|entrarei)\b"
+    r"|\b(?:alguem|um consultor|um especialista|o time|a equipe|nosso time"
+    r"|nossa equipe)(?: do time| da equipe)? (?:vai |ira |te |ja )*(?:ligar|liga"
+    r"|entrar em contato|entra em contato|retornar?|retorna|mandar|enviar|te chamar|te chama"
+    r"|procurar)"
+    r"|\bem (?:ate )?(?:\d+|cinco|dez|quinze|alguns|poucos) (?:minutos|minutinhos"
+    r"|horas)\b.{0,40}\b(?:te |alguem|time|equipe|retorn|respond|contato|liga)"
+    r"|\b(?:so )?um (?:minuto|minutinho|momento|instante|segundo)\b(?! de)|\baguarde?\b"
+    r"|\bja (?:volto|retorno|te respondo)\b|\bdeixa eu (?:ver|verificar|checar|consultar"
+    r"|confirmar|perguntar)\b"
+    r"|\b(?:i|we)(?:'?ll| will| am going to|'?m going to) (?:\w+ ){0,2}(?:call|send|get back"
+    r"|email|text|message|check|follow up|let you know|contact|reach out|ask|confirm|prepare"
+    r"|reply)\b"
+    r"|\b(?:someone|somebody|our team|a specialist|an agent)(?: from (?:the"
+    r"|our) team)? will (?:\w+ )?(?:call|contact|get back|reach|email|send|message)\b"
+    r"|\b(?:just )?(?:a|one) (?:minute|moment|second)\b|\bhold on\b|\blet me (?:check|ask|see"
+    r"|confirm|verify)\b|\bi'?ll be right back\b"
+    r"|\b(?:voy|vamos) a (?:llamarte|llamar|enviarte|enviar|mandarte|mandar|consultar"
+    r"|verificar|avisarte|confirmar|preguntar)\b|\bte (?:llamo|envio|mando|aviso"
+    r"|confirmo) (?:manana|luego|mas tarde|en|pronto|hoy)\b"
+    r"|\b(?:te )?(?:llamaremos|enviaremos|contactaremos|avisaremos|llamare|enviare|mandare"
+    r"|avisare)\b|\bun momento\b|\balguien (?:del equipo )?te (?:va a )?(?:llama\w*"
+    r"|contacta\w*|escrib\w*)"
+)
+_BY_PERSON = re.compile(
+    r"\b(?:alguem|uma pessoa|time|equipe|atendente|especialista|consultor|pessoa do time"
+    r"|someone|somebody|person|team|colleague|alguien|una persona|equipo|asesor)\b"
+)
+_WITHIN = re.compile(
+    r"\b(?:em|in|en|dentro de|within) (?:ate )?(?:\d+|um|uma|cinco|dez|quinze|poucos|alguns"
+    r"|a few|five|ten|pocos|unos) (?:minut\w+|hora\w*|hour\w*|dia\w*|day\w*)|\bamanha\b"
+    r"|\btomorrow\b|\bmanana\b|\bhoje ainda\b|\bainda hoje\b|\btoday\b|\bagora mesmo\b"
+    r"|\bright away\b|\bja ja\b"
+)
+_MEETS = re.compile(
+    r"\b(?:agend\w+|marc\w+|conversa\w*|reuniao|call|meeting|horario|encontro|video|lembr\w+"
+    r"|book\w*|schedul\w+|remind\w*|charla|reunion|cita|recordat\w+|remarc\w+)\b"
+)
+_BOOKED = re.compile(
+    r"\b(?:agendei|marquei|remarquei|reservei|confirmei|marcad[oa]s?|agendad[oa]s?"
+    r"|reservad[oa]s?|remarcad[oa]s?|(?:esta|ta|fica|ficou|tudo) (?:confirmad[oa]|marcad[oa]"
+    r"|agendad[oa]|certo para)"
+    r"|booked|scheduled|rescheduled|(?:is|are|you'?re|all) (?:confirmed|set)|reserved|agende"
+    r"|reserve|agendad[oa]|confirmad[oa]s? (?:para|a) (?:reuniao|conversa|call|meeting"
+    r"|charla))\b"
+)
+_COULD = re.compile(
+    r"\b(?:pode(?:mos)? (?:ser|deixar)|quer(?:es|em)?|gostaria|podemos|posso"
+    r"|se (?:voce )?(?:quiser|preferir)|would you|can|could|shall|quieres|podemos|prefere"
+    r"|para (?:ser|ficar) |assim que|quando|depois de|antes de|once|if|si )\b"
+)
+_SENT = re.compile(
+    r"\b(?:enviei|mandei|te (?:mandei|enviei)|acabei de (?:enviar|mandar)|(?:foi"
+    r"|ja) enviad[oa]|ja (?:mandei|enviei)|segue (?:em anexo|anexo|o (?:pdf|contrato|boleto"
+    r"|link))|em anexo"
+    r"|i(?:'?ve| have)? (?:just )?(?:sent|emailed)|attached (?:is|you)|te (?:envie|mande)|he enviado|adjunto)\b"
+)
+_FETCHED = re.compile(
+    r"\b(?:(?:ja |acabei de )?(?:chamei|acionei|avisei|passei|transferi|encaminhei|notifiquei"
+    r"|falei com)|(?:estou|to|vou) (?:transferindo|chamando|passando|encaminhando"
+    r"|te (?:transferir|passar|conectar))"
+    r"|i(?:'?ve| have)? (?:called|notified|transferred|forwarded|told|asked|spoken)"
+    r"|(?:transferring|connecting) you|(?:ya )?(?:llame|avise|transferi|pase))\b"
+)
+_DONE = re.compile(
+    r"\b(?:cancelei|desmarquei|cadastrei|registrei seu (?:pagamento|pedido)|removi|exclui"
+    r"|apaguei|contrat(?:ei|ado|o fechado)|ativei|liberei|apliquei|desmarcad[oa]|cancelad[oa]"
+    r"|i(?:'?ve| have)? (?:cancel+ed|removed|deleted|activated|applied|registered)|cancele"
+    r"|elimine|active|aplique)\b"
+)
+
+
+def _promises(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
+    """What somebody would have to do later. A person who was fetched will answer here; a meeting that stands takes
+    place; nothing else is kept by anybody."""
+    found = _PROMISE.search(said)
+    if not found or _COULD.match(said):
+        return
+    if on.handed and _BY_PERSON.search(said) and not _WITHIN.search(said):
+        return
+    if on.booked and _MEETS.search(said) and not re.search(r"\b(?:lig\w+|call you|te llam\w+)\b", said):
+        return
+    yield Finding("promise", sentence[:120])
+
+
+def _claims(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
+    """What was not done."""
+    if _BOOKED.search(said) and not on.booked and not on.cancelled and not _COULD.search(said):
+        yield Finding("claim", sentence[:120])
+    if _SENT.search(said):
+        yield Finding("claim", sentence[:120])
+    if _FETCHED.search(said) and not on.handed:
+        yield Finding("claim", sentence[:120])
+    if _DONE.search(said) and not (on.cancelled or on.stopped) and not _COULD.search(said):
+        yield Finding("claim", sentence[:120])
+
+
+# --- times --------------------------------------------------------------------------------------------
+
+_HOUR = re.compile(
+    r"(?<![\d/:.,$])(?P<h>\d{1,2})\s?(?:h(?:oras?|rs?|s)?\s?(?P<m1>\d{2})?\b"
+    r"|:(?P<m2>\d{2}))\s?(?P<ap>[ap]\.?m\b)?"
+    r"|(?<![\d/:.,$])(?P<h2>\d{1,2})\s?(?P<ap2>[ap]\.?m)\b"
+    r"|\b(?:as|at|a las) (?P<h3>\d{1,2})\b(?![:/%\d])",
+    re.IGNORECASE,
+)
+_LASTS = re.compile(r"\b(?:em|in|en|ate|por|dura\w*|de|within|leva|toma|takes) (?:\w+ )?$")
+
+
+def _times(text: str) -> Iterator[str]:
+    for found in _HOUR.finditer(plain(text)):
+        if told := _clock(found):
+            yield told
+
+
+def _clock(found: re.Match[str]) -> str:
+    hour = int(found["h"] or found["h2"] or found["h3"])
+    minute = int(found["m1"] or found["m2"] or 0)
+    half = (found["ap"] or found["ap2"] or "").lower()
+    if half.startswith("p") and hour < 12:
+        hour += 12
+    return f"{hour:02d}:{minute:02d}" if hour < 24 and minute < 60 else ""
+
+
+def _hours(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
+    """Hours of the day that nobody offered: not free, not booked, not the house's, not the contact's own."""
+    theirs = set(_times(on.said))
+    for found in _HOUR.finditer(said):
+        told = _clock(found)
+        span = (
+            found["h"] and not found["m1"] and not found["m2"] and re.match(r"\d{1,2}\s?h(?:oras?|rs?|s)\b", found[0])
+        )
+        if not told or told in on.times or (span and int(found["h"]) in (12, 24, 36, 48, 72)):
+            continue
+        if told in theirs and (_NOT.search(said) or sentence.rstrip().endswith("?")):
+            continue
+        if span and _LASTS.search(said[: found.start()]):
+            continue
+        yield Finding("time", found[0])
+
+
+# --- data, links, secrets -----------------------------------------------------------------------------
+
+_PHONE = re.compile(r"(?<![\w/.,:$-])\+?\(?\d[\d ().-]{7,18}\d(?![\w/])")
+_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
+_LINK = re.compile(
+    r"(?:https?://|www\.)\S+|(?<![\w@.-])[a-z0-9][\w-]{1,62}(?:\.[a-z0-9-]{1,62})*\.(?:com"
+    r"|net|org|io|app|br|me|ly|link|site|online|example|co|info|biz|dev|ai|pt|es"
+    r"|us)(?:\.br)?(?:/\S*)?(?![\w@])",
+    re.IGNORECASE,
+)
+_INTERNAL = re.compile(
+    r"\b(?:sdr_brief|note_evidence|catalogue_search|search_documents|free_slots|book_meeting"
+    r"|cancel_meeting|hand_to_person|set_stage|opt_out)\b"
+    r"|\b(?:chat|cont|comp|deal|turn|msg|user|tenant|evid|conv|appt)_[0-9a-f]{8,}\b"
+    r"|\b(?:system|developer) (?:prompt|message)\b|\bBANT\b|\blead (?:score|quente|frio"
+    r"|morno)\b|\bscore\b.{0,12}\d"
+    r"|\b(?:minhas|my|mis) (?:instru\w+|regras|rules|reglas|diretrizes|guidelines) (?:s[aã]o"
+    r"|are|son|dizem|say|dicen)\b|\bmeu prompt\b|\bmy prompt\b",
+    re.IGNORECASE,
+)
+_HUMAN = re.compile(
+    r"\b(?:sou|eu sou|aqui e) (?:uma? )?(?:pessoa(?: de verdade| real)?|human[oa]"
+    r"|atendente human[oa])\b(?! virtual)|\bnao sou (?:um |uma )?(?:robo|bot|ia|maquina"
+    r"|assistente virtual|inteligencia artificial|programa)\b"
+    r"|\bi'?m (?:a )?(?:real )?(?:human|person)\b|\bi am (?:a )?(?:real )?(?:human|person)\b"
+    r"|\bi'?m not (?:a |an )?(?:bot|robot|ai|machine)\b|\bi am not (?:a |an )?(?:bot|robot|ai"
+    r"|machine)\b"
+    r"|\bsoy (?:una )?(?:persona|human[oa])\b|\bno soy (?:un )?(?:robot|bot|ia)\b"
+)
+
+
+def _leaks(text: str) -> Iterator[Finding]:
+    if holds_token(text):
+        yield Finding("leak", "***")
+    if found := _INTERNAL.search(text):
+        yield Finding("leak", found[0])
+
+
+def _data(text: str, on: Grounds) -> Iterator[Finding]:
+    """Telephones, e-mail addresses and documents (CPF, CNPJ) that are neither ours nor the contact's."""
+    known = re.sub(r"\D", "", f"{on.texts} {on.said}")
+    for found in _PHONE.finditer(text):
+        digits = re.sub(r"\D", "", found[0])
+        if (
+            len(digits) >= 8
+            and digits not in known
+            and not re.fullmatch(r"\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}|\d{4}-\d{2}-\d{2}.*", found[0].strip())
+        ):
+            yield Finding("data", found[0].strip())
+    for address in _EMAIL.findall(text):
+        if address.lower() not in f"{on.texts}\n{on.said}".lower():
+            yield Finding("data", address)
+
+
+def _links(text: str, on: Grounds) -> Iterator[Finding]:
+    known = f"{on.texts}".lower()
+    for found in _LINK.finditer(_EMAIL.sub(" ", text)):
+        link = found[0].rstrip(".,;:!?)\"'»”").lower()
+        bare = re.sub(r"^(?:https?://)?(?:www\.)?", "", link)
+        if bare.rstrip("/") not in known:
+            yield Finding("link", found[0])
+
+
+# --- what is not our business -------------------------------------------------------------------------
+
+_AWAY = re.compile(
+    r"\b(?:nao (?:consigo|posso|trato|ajudo|sei|falo|e comigo)|so (?:trato|falo|ajudo|cuido"
+    r"|consigo)|apenas|somente|assuntos? d[ao]|por aqui (?:eu )?(?:so|falo|trato)"
+    r"|can'?t|cannot|only (?:help|talk|handle)|not able|no puedo|solo (?:puedo|ayudo|trato|hablo))\b"
+)
+
+
+def _turns_away(text: str, on: Grounds) -> bool:
+    return bool(_AWAY.search(plain(text)))

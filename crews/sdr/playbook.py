@@ -1,0 +1,488 @@
+"""What the SDR does without a model: understands a burst by rules, calls the same tools, answers in ready sentences.
+
+It greets once, answers what was asked, asks one thing at a time, and offers times when it knows enough. Everything it
+says follows from the tool results of the turn, so it is also what is said when a model's own words may not leave.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from core.turn import ToolRecord, Turn
+from core.words import ORDINALS, folded
+from crews.sdr.asked import Heard, hear
+from crews.sdr.words import Words
+from llm.messages import ToolCall
+from tools.sdr import SESSION
+
+_ASKED_MOST = 2  # times that one question is put
+_INSULTS_MOST = 1  # that are borne before a person is fetched
+
+
+@dataclass
+class Said:
+    """What is going to be said, piece by piece, and what the conversation keeps of it."""
+
+    pieces: list[str] = field(default_factory=list)
+    keep: dict[str, Any] = field(default_factory=dict)
+    choices: list[dict[str, str]] = field(default_factory=list)
+    asks: bool = False
+    """Something was asked already: nothing more is."""
+
+    def add(self, *pieces: str) -> None:
+        self.pieces += [one for one in pieces if one and one not in self.pieces]
+
+
+class SdrPlaybook:
+    """One turn. `brief` is the result of sdr_brief."""
+
+    def __init__(self, turn: Turn, brief: dict[str, Any], words: Words) -> None:
+        self._turn = turn
+        self._brief = brief
+        self._words = words
+        self._before: dict[str, Any] = dict(turn.session.get(SESSION) or {})
+        chat = turn.session.get("chat") or {}
+        self._chat = chat
+        self.heard: Heard = hear(
+            turn.text,
+            brief,
+            asked=str(self._before.get("asked") or ""),
+            kinds=tuple(chat.get("kinds") or ()),
+            now=turn.now,
+            zone=turn.identity.time_zone,
+        )
+
+    # --- which calls --------------------------------------------------------------------------
+
+    def next_step(self) -> list[ToolCall] | str:
+        for calls in (self._first_calls, self._second_calls, self._last_calls):
+            missing = [(name, arguments) for name, arguments in calls() if self._record(name, arguments) is None]
+            if missing:
+                return [ToolCall("", name, arguments) for name, arguments in missing]
+        return self.text()
+
+    def _first_calls(self) -> list[tuple[str, dict[str, Any]]]:
+        heard = self.heard
+        if heard.opt_out:
+            return [("opt_out", {"quote": heard.opt_out[:300]})]
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("note_evidence", {"slot": slot, "reading": reading, "quote": quote})
+            for slot, reading, quote in heard.evidence
+        ]
+        if reason := self._hand_reason():
+            calls.append(("hand_to_person", {"reason": reason, "summary": self._summary(reason)}))
+            return calls
+        if heard.attack:
+            return calls
+        if heard.price or heard.listing or heard.discount or self._named_items():
+            calls.append(("catalogue_search", {"query": heard.text[:200]}))
+        if heard.question:
+            calls.append(("search_documents", {"query": heard.question[:300]}))
+        if heard.cancel:
+            calls.append(("cancel_meeting", {"quote": self._turn.text[:300]}))
+        elif self._picks() and not self._picked():
+            calls.append(("free_slots", self._asked_slots()))
+        return calls
+
+    def _second_calls(self) -> list[tuple[str, dict[str, Any]]]:
+        """A time that was chosen is booked; times are looked up when the conversation is ready for them."""
+        if self.heard.opt_out or self._hand_reason() or self.heard.attack:
+            return []
+        if starts := self._chosen():
+            return [("book_meeting", {"starts": starts})]
+        if self._offers() and self._last("free_slots") is None:
+            return [("free_slots", {})]
+        asked = self._last("free_slots")
+        if asked is not None and asked.arguments.get("day") and not (asked.result or {}).get("slots"):
+            return [("free_slots", {})]  # nothing on that day: the next ones
+        return []
+
+    def _last_calls(self) -> list[tuple[str, dict[str, Any]]]:
+        stage = self._stage()
+        return [("set_stage", {"stage": stage})] if stage and stage != self._brief["stage"] else []
+
+    def _stage(self) -> str:
+        heard = self.heard
+        if heard.opt_out or heard.attack or self._result("book_meeting") or self._brief["meeting"]:
+            return ""  # the tools put it where it belongs
+        if heard.not_now and not heard.asks:
+            return "nurture"
+        if self._result("free_slots"):
+            return "scheduling"
+        if heard.objection:
+            return "objection"
+        if self._result("catalogue_search"):
+            return "presentation"
+        noted = {record.arguments["slot"] for record in self._done("note_evidence")}
+        known = {one["slot"] for one in self._brief["evidence"]} | noted
+        if noted - {"need"}:
+            return "qualification"
+        return "discovery" if known or self._before.get("greeted") else ""
+
+    def _hand_reason(self) -> str:
+        """Why a person is to be fetched now; empty when none is."""
+        heard = self.heard
+        if heard.opt_out:
+            return ""
+        if heard.person or (self._before.get("offered_person") and heard.yes and not heard.no):
+            return "asked" if heard.person else "cannot_help"
+        if heard.angry and not heard.off_topic:
+            return "angry"
+        if heard.insult and int(self._before.get("insults", 0)) >= _INSULTS_MOST:
+            return "angry"
+        return ""
+
+    def _summary(self, reason: str) -> str:
+        noted = [f"“{quote}”" for _, _, quote in self.heard.evidence]
+        known = [f"“{one['quote']}”" for one in self._brief["evidence"]]
+        return self._words.say(
+            f"sdr.summary.{reason}",
+            said=" ".join(self.heard.text.split())[:200],
+            known="; ".join([*known, *noted])[:300],
+        )
+
+    # --- times --------------------------------------------------------------------------------
+
+    def _picks(self) -> bool:
+        """Whether this is about a time: they want one, name one, or answer our offer of some."""
+        heard = self.heard
+        offered = bool(self._before.get("offered"))
+        if not self._brief["can_book"] or heard.not_now:
+            return False
+        named = heard.when is not None and (heard.when.day or heard.when.clock or heard.when.part or heard.when.wrong)
+        pointed = offered and (bool(self._picked()) or (heard.yes and not heard.asks))
+        proposed = bool(self._before.get("proposed")) and heard.yes and not heard.no
+        about = heard.meeting or heard.move or offered or bool(self._before.get("proposed"))
+        return bool(heard.meeting or heard.move or pointed or proposed or (named and about and not heard.evidence))
+
+    def _picked(self) -> str:
+        """`starts` of an offered time that the contact chose by its button, its place or its hour; else empty."""
+        offered: list[str] = self._before.get("offered") or []
+        choice = str(self._chat.get("choice") or "")
+        if choice.startswith("slot:"):
+            return choice.removeprefix("slot:")
+        heard, when = self.heard, self.heard.when
+        if when is not None and (when.day or when.clock):
+            fits = [
+                one
+                for one in offered
+                if (when.day is None or one[:10] == when.day.isoformat())
+                and (when.clock is None or one[11:16] == f"{when.clock:%H:%M}")
+            ]
+            return fits[0] if len(fits) == 1 else ""
+        named = {ORDINALS[word] for word in folded(heard.text).split() if word in ORDINALS}
+        if offered and len(named) == 1 and (place := named.pop()) <= len(offered):
+            return offered[place - 1]
+        return offered[0] if len(offered) == 1 and heard.yes and not heard.asks else ""
+
+    def _asked_slots(self) -> dict[str, Any]:
+        when = self.heard.when
+        asked: dict[str, Any] = {}
+        if when is not None and (when.day or when.clock):
+            local = self._turn.now.astimezone(ZoneInfo(self._turn.identity.time_zone)).date()
+            if when.day:
+                asked["day"] = when.day.isoformat()
+            elif offered := self._before.get("offered"):
+                asked["day"] = offered[0][:10]
+            else:
+                asked["day"] = (local + timedelta(days=1)).isoformat()
+        if when is not None and when.part and not when.clock:
+            asked["part"] = when.part
+        return asked
+
+    def _chosen(self) -> str:
+        """What is to be booked: an offered time that they picked, or one that they named and that is free."""
+        if not self._picks() or self.heard.cancel:
+            return ""
+        if picked := self._picked():
+            return picked
+        when, found = self.heard.when, self._last("free_slots")
+        if when is None or when.clock is None or found is None or not found.result:
+            return ""
+        fits = [
+            slot["starts"]
+            for slot in found.result["slots"]
+            if slot["starts"][11:16] == f"{when.clock:%H:%M}"
+            and (not when.day or slot["starts"][:10] == when.day.isoformat())
+        ]
+        return fits[0] if fits else ""
+
+    def _offers(self) -> bool:
+        """Whether times are to be proposed by ourselves now."""
+        heard, brief = self.heard, self._brief
+        if not brief["can_book"] or brief["meeting"] or self._before.get("offered") or heard.not_now or heard.bye:
+            return False
+        if heard.off_topic or heard.insult or heard.unheard or heard.only_greeting or self._unknown():
+            return False
+        if heard.question or heard.discount or (heard.price and not heard.evidence):
+            return False  # what they asked first; the times come when they go on
+        return not self._to_ask() and (bool(heard.evidence) or bool(heard.objection) or bool(self._before.get("asked")))
+
+    # --- what is asked ------------------------------------------------------------------------
+
+    def _to_ask(self) -> str:
+        """The next slot to ask about; empty when nothing more has to be known before times are offered."""
+        counts: dict[str, int] = self._before.get("counts") or {}
+        noted = {record.arguments["slot"] for record in self._done("note_evidence")}
+        for slot in self._brief["ask_first"]:
+            if slot in self._brief["missing"] and slot not in noted:
+                return str(slot) if counts.get(slot, 0) < _ASKED_MOST else ""  # who does not answer is not pressed
+        return ""
+
+    # --- in words -----------------------------------------------------------------------------
+
+    def text(self) -> str:
+        """The reply: two or three short sentences, from what was heard and what the tools gave."""
+        return (self.said().pieces and " ".join(self.said().pieces)) or ""
+
+    def said(self) -> Said:
+        """The reply with what the conversation keeps of it."""
+        out = Said(
+            keep={name: value for name, value in self._before.items() if name not in ("asked", "offered_person")}
+        )
+        if self._result("opt_out"):
+            out.add(self._words.say("sdr.goodbye"))
+            return out
+        self._hello(out)
+        if self._result("hand_to_person"):
+            self._handed(out)
+            return out
+        heard = self.heard
+        if heard.insult:
+            out.keep["insults"] = int(self._before.get("insults", 0)) + 1
+            out.add(self._words.say("sdr.insult"))
+        if heard.attack:
+            self._refused(out)
+            return out
+        if heard.unheard:
+            out.add(self._words.say(f"sdr.unheard.{'audio' if heard.unheard == 'audio' else 'other'}"))
+            out.asks = True
+        if heard.off_topic:
+            out.add(self._words.off_topic(self._brief))
+            if not heard.asks and not heard.evidence:
+                out.add(self._words.say("sdr.attack.but"))
+                out.asks = True
+        self._answers(out)
+        if heard.objection and not heard.discount:
+            out.add(next(one["answer"] for one in self._brief["objections"] if one["id"] == heard.objection))
+        self._times(out)
+        self._ends(out)
+        self._goes_on(out)
+        if not out.pieces:
+            out.add(self._words.say("sdr.help"))
+        return out
+
+    def _hello(self, out: Said) -> None:
+        if self._before.get("greeted"):
+            return
+        out.keep["greeted"] = True
+        name = self.heard.name or self._words.first_name(self._brief["contact"]["name"])
+        out.add(self._words.hello(self._brief["persona"], name))
+
+    def _handed(self, out: Said) -> None:
+        done = self._result("hand_to_person") or {}
+        if done.get("reason") == "angry":
+            out.add(self._words.say("sdr.sorry"))
+        key = "sdr.hand.open" if done.get("open_now") or not done.get("hours") else "sdr.hand.closed"
+        out.add(self._words.say(key, hours=done.get("hours") or ""))
+
+    def _refused(self, out: Said) -> None:
+        heard, say = self.heard, self._words.say
+        if heard.others_data:
+            out.add(say("sdr.attack.others"))
+        elif heard.instructions:
+            out.add(say("sdr.attack.instructions", company=self._brief["persona"]["company"]))
+        else:
+            out.add(say("sdr.attack.owner"))
+        if int(self._before.get("refused", 0)) == 0:
+            out.add(say("sdr.attack.but"))
+        out.keep["refused"] = int(self._before.get("refused", 0)) + 1
+
+    def _answers(self, out: Said) -> None:
+        """What was asked, at most two things."""
+        heard, words, brief = self.heard, self._words, self._brief
+        persona = brief["persona"]
+        found: list[str] = []
+        if heard.robot:
+            found.append(words.say("sdr.robot", name=persona["name"], company=persona["company"]))
+        catalogue = self._result("catalogue_search")
+        if heard.discount:
+            found.append(words.say("sdr.discount.still") if self._before.get("discounts") else words.discount(brief))
+            out.keep["discounts"] = int(self._before.get("discounts", 0)) + 1
+        elif catalogue is not None:
+            found.append(words.prices(catalogue["items"], named=bool(self._named_items()), asked=heard.price))
+        if heard.hours:
+            found.append(words.known("sdr.hours", persona.get("hours")))
+        if heard.address:
+            found.append(words.known("sdr.address", persona.get("address")))
+        if heard.reach:
+            found.append(words.known("sdr.reach", persona.get("site") or persona.get("email") or persona.get("phone")))
+        if heard.works:
+            found.append(brief["how_it_works"] or persona.get("about") or "")
+        if heard.about and not heard.works:
+            found.append(persona.get("about") or "")
+        documents = self._result("search_documents")
+        if documents is not None:
+            passage = next((one for one in documents["passages"] if one["answers"]), None)
+            if passage is not None:
+                found.append(words.passage(passage))
+            elif not found and not heard.objection and not heard.evidence and not self._last("free_slots"):
+                found.append(words.say("sdr.dont_know"))
+                out.keep["offered_person"] = True
+                out.asks = True
+        out.add(*[one for one in found if one][:2])
+
+    def _unknown(self) -> bool:
+        documents = self._result("search_documents")
+        return documents is not None and not any(one["answers"] for one in documents["passages"])
+
+    def _times(self, out: Said) -> None:
+        words, brief = self._words, self._brief
+        booked = self._record_of("book_meeting")
+        if cancelled := self._result("cancel_meeting"):
+            key = "sdr.cancelled" if cancelled["cancelled"] else "sdr.no_meeting"
+            out.add(words.say(key, day=cancelled["day"], time=cancelled["time"]))
+            out.keep.pop("offered", None)
+            out.asks = True
+            return
+        if booked is not None and booked.result:
+            key = "sdr.moved" if booked.result["moved"] else "sdr.booked"
+            out.add(words.say(key, **{n: booked.result[n] for n in ("day", "time", "minutes", "link")}))
+            out.keep["told_meeting"] = booked.result["id"]
+            for gone in ("offered", "proposed"):
+                out.keep.pop(gone, None)
+            out.asks = True
+            return
+        standing = brief["meeting"]
+        if standing and self._before.get("told_meeting") != standing["id"]:
+            out.add(words.say("sdr.booked", day=standing["day"], time=standing["time"], link=standing["link"],
+                              minutes=brief["meeting_minutes"]))  # fmt: skip
+            out.keep["told_meeting"] = standing["id"]
+            out.asks = True
+            return
+        found = self._last("free_slots")
+        if found is None:
+            if (self.heard.meeting or self.heard.move) and not brief["can_book"]:
+                out.add(words.say("sdr.no_calendar"))
+                out.keep["offered_person"] = True
+                out.asks = True
+            return
+        if self.heard.when is not None and self.heard.when.wrong:
+            out.add(words.say(f"sdr.when_{self.heard.when.wrong}"))
+        elif booked is not None or (self.heard.when is not None and self.heard.when.clock and self.heard.when.day):
+            out.add(words.say("sdr.taken"))
+        elif self._asked_slots().get("day") and found.arguments.get("day") is None:
+            out.add(words.say("sdr.day_full"))
+        slots = self._spread((found.result or {}).get("slots") or [])
+        if not slots:
+            out.add(words.say("sdr.no_times"))
+            out.keep["offered_person"] = True
+        else:
+            own = not self._picks()
+            out.add(words.offer(slots, brief, own=own))
+            out.keep["offered"] = [slot["starts"] for slot in slots]
+            out.keep["proposed"] = True
+            out.choices = words.choices(slots)
+        out.asks = True
+
+    def _spread(self, slots: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Two or three to choose from: near the hour that was named, else on different days or halves of days."""
+        when = self.heard.when
+        if when is not None and when.clock is not None:
+            minutes = when.clock.hour * 60 + when.clock.minute
+
+            def far(slot: dict[str, Any]) -> int:
+                return abs(int(slot["starts"][11:13]) * 60 + int(slot["starts"][14:16]) - minutes)
+
+            return sorted(sorted(slots, key=far)[:3], key=lambda slot: slot["starts"])
+        chosen: list[dict[str, Any]] = []
+        for slot in slots:
+            half = (slot["starts"][:10], int(slot["starts"][11:13]) >= 12)
+            if all(half != (one["starts"][:10], int(one["starts"][11:13]) >= 12) for one in chosen):
+                chosen.append(slot)
+        return chosen[:3]
+
+    def _ends(self, out: Said) -> None:
+        heard = self.heard
+        if heard.not_now and not heard.asks and not out.asks:
+            out.add(self._words.say("sdr.not_now"))
+            out.asks = True
+        elif (
+            (heard.thanks or heard.bye)
+            and not heard.asks
+            and not heard.evidence
+            and not out.asks
+            and not heard.objection
+        ):
+            meeting = self._brief["meeting"]
+            if meeting:
+                out.add(self._words.say("sdr.thanks_meeting", day=meeting["day"], time=meeting["time"]))
+            else:
+                out.add(self._words.say("sdr.thanks"))
+            out.asks = True
+        elif (
+            heard.no
+            and (self._before.get("proposed") or self._before.get("offered_person"))
+            and not out.asks
+            and len(heard.text) < 40
+        ):
+            out.add(self._words.say("sdr.as_you_like"))
+            out.asks = True
+
+    def _goes_on(self, out: Said) -> None:
+        """One question, unless something was asked already or a meeting stands."""
+        if out.asks or self._brief["meeting"] or self.heard.insult:
+            return
+        greeted_only = len(out.pieces) <= 1 and not self._before.get("greeted")
+        slot = self._to_ask()
+        if slot:
+            if self.heard.evidence and not greeted_only and not self.heard.asks and not self.heard.objection:
+                out.add(self._words.say("sdr.got_it"))
+            question = next((one["question"] for one in self._brief["to_ask"] if one["slot"] == slot), "")
+            counts = dict(self._before.get("counts") or {})
+            counts[slot] = counts.get(slot, 0) + 1
+            out.keep |= {"asked": slot, "counts": counts}
+            out.add(question or self._words.say(f"sdr.ask.{slot}"))
+        elif self._before.get("offered"):
+            out.add(self._words.say("sdr.still_offered"))
+        elif self._brief["can_book"]:
+            out.add(self._words.say("sdr.propose", minutes=self._brief["meeting_minutes"]))
+            out.keep["proposed"] = True
+        else:
+            out.add(self._words.say("sdr.no_calendar"))
+            out.keep["offered_person"] = True
+
+    # --- the turn's results -------------------------------------------------------------------
+
+    def _named_items(self) -> list[str]:
+        said = f" {folded(self.heard.text)} "
+        return [
+            one["name"]
+            for one in self._brief["catalogue"]
+            if f" {folded(one['name'])} " in said or f" {folded(one['code'])} " in said
+        ]
+
+    def _record(self, name: str, arguments: dict[str, Any]) -> ToolRecord | None:
+        return next((r for r in self._turn.results if r.name == name and _same(r.arguments, arguments)), None)
+
+    def _record_of(self, name: str) -> ToolRecord | None:
+        return next((r for r in reversed(self._turn.results) if r.name == name), None)
+
+    def _last(self, name: str) -> ToolRecord | None:
+        """The last call of it that gave something."""
+        return next((r for r in reversed(self._turn.results) if r.name == name and r.result is not None), None)
+
+    def _result(self, name: str) -> dict[str, Any] | None:
+        found = self._last(name)
+        return found.result if found else None
+
+    def _done(self, name: str) -> list[ToolRecord]:
+        return [r for r in self._turn.results if r.name == name and r.result is not None]
+
+
+def _same(made: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    def bare(arguments: dict[str, Any]) -> dict[str, str]:
+        return {key: str(value).strip() for key, value in arguments.items() if value not in (None, "")}
+
+    return bare(made) == bare(wanted)

@@ -1,0 +1,85 @@
+"""The SDR's ready sentences: short, as one writes on a telephone, in the contact's language
+(prompts/texts, sdr.yaml)."""
+
+import re
+from typing import Any
+
+from core import formats
+from core.money import Money
+from crews.wording import Wording
+
+_LONGEST_ANSWER = 320  # letters of a passage that is quoted
+_NAME = re.compile(r"[^\W\d_]{2,20}")
+
+
+class Words(Wording):
+    def first_name(self, name: str) -> str:
+        """The first word of a name as people call themselves; empty for what is no name ("🔥 Loja 24h")."""
+        first = (name.split() or [""])[0]
+        return first if _NAME.fullmatch(first) else ""
+
+    def hello(self, persona: dict[str, Any], name: str) -> str:
+        role = persona.get("role") or self.say("sdr.role")
+        return self.say("sdr.hello", name=name, who=persona["name"], role=role, company=persona["company"])
+
+    def off_topic(self, brief: dict[str, Any]) -> str:
+        return self.say("sdr.off_topic", company=brief["persona"]["company"])
+
+    def known(self, key: str, value: str | None) -> str:
+        """A fact of the company, or that it is not known."""
+        return self.say(key, value=value) if value else self.say("sdr.dont_know_that")
+
+    def price(self, item: dict[str, Any]) -> str:
+        if item["price"] is None:
+            return self.say("sdr.price.request", name=item["name"])
+        return self.say("sdr.price.item", name=item["name"], price=item["price"], unit=item["unit"])
+
+    def prices(self, items: list[dict[str, Any]], *, named: bool, asked: bool) -> str:
+        """One item with what is in it, or the list with prices."""
+        if not items:
+            return self.say("sdr.price.none")
+        if named or len(items) == 1:
+            one = items[0]
+            told = self.price(one)
+            return self.say("sdr.price.one", told=told, description=one["description"]) if one["description"] else told
+        listed = [one for one in items if one["price"] is not None][:3] or items[:3]
+        return self.say("sdr.price.list", items=[self.price(one) for one in listed])
+
+    def discount(self, brief: dict[str, Any]) -> str:
+        if brief["discounts"]:
+            return self.say("sdr.discount.some", discounts=brief["discounts"])
+        priced = [(amount, one) for amount, one in zip(brief["prices"], _priced(brief), strict=False)]
+        if not priced:
+            return self.say("sdr.discount.none_at_all")
+        cheapest = min(priced, key=lambda pair: float(pair[0]))[1]
+        return self.say("sdr.discount.none", item=self.price(cheapest))
+
+    def passage(self, passage: dict[str, Any]) -> str:
+        """What a document says, whole sentences of it, with where it is from."""
+        text = " ".join(passage["text"].split())
+        if len(text) > _LONGEST_ANSWER:
+            ends = [found.end() for found in re.finditer(r"[.!?](?=\s)", text[:_LONGEST_ANSWER])]
+            text = text[: ends[-1]] if ends else text[:_LONGEST_ANSWER].rsplit(" ", 1)[0] + "…"
+        return self.say("sdr.document", text=text, title=passage["document"])
+
+    def offer(self, slots: list[dict[str, Any]], brief: dict[str, Any], *, own: bool) -> str:
+        times = [self.say("sdr.slot", day=slot["day"], time=slot["time"]) for slot in slots]
+        listed = self.say("sdr.or", times=times)
+        return self.say("sdr.offer.own" if own else "sdr.offer.asked", times=listed, minutes=brief["meeting_minutes"])
+
+    def choices(self, slots: list[dict[str, Any]]) -> list[dict[str, str]]:
+        """Buttons for times; a title has at most 20 letters."""
+        return [
+            {
+                "id": f"slot:{slot['starts']}",
+                "title": f"{slot['day'].split(',')[0][:3]} {slot['day'].split(', ')[-1]} {slot['time']}"[:20],
+            }
+            for slot in slots
+        ]
+
+    def money(self, amount: Money) -> str:
+        return formats.money(amount, self.language)
+
+
+def _priced(brief: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in brief["catalogue"] if one["price"] is not None]

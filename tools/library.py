@@ -1,0 +1,262 @@
+"""The documents that answers to contacts may be taken from: text and Markdown files, kept in the long-term memory.
+
+A file is cut into passages at its headings; each is found again by its words and its meaning and always told with the
+file and the heading it is from. The folder of a company (business/sales/files.py) is brought in by `sync`, which also
+forgets files that are gone; what was added by command stays until it is removed.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from business.sales.files import DOCUMENT_ENDINGS, LARGEST_DOCUMENT, SalesFiles
+from core.clock import Clock
+from core.db import Connection, Database
+from core.errors import ArgumentsWrong
+from core.words import folded
+from memory.long_term import Item, LongTermMemory, Subject
+
+COLLECTION = "documents"
+JOB = "documents_sync"
+
+_MOST_PASSAGE = 900  # letters: what fits on a telephone and into a prompt
+_MOST_PASSAGES = 400  # of one file
+_LONGEST_NAME = 200
+_HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$")
+_COMMON = frozenset(
+    """a o as os um uma de da do das dos para por com sem e ou que em no na nos nas ao se me meu minha voce voces vcs vc
+    tem ter ha sao e eh ser como qual quais quando onde quem porque pra pro isso esse essa este esta mais muito ja so
+    eu tu ele ela nos eles elas the an of for to in on at is are do does you your i we it how what when where which who
+    there have has can el la los las un una y en con sin es son su sus tu que cual cuando donde como hay tiene tienen
+    oi ola bom dia boa tarde noite por favor gostaria queria saber pode podem fazem faz voces sobre
+    """.split()
+)
+_LEAST_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Document:
+    name: str
+    title: str
+    size: int
+    passages: int
+    from_folder: bool
+
+
+@dataclass(frozen=True)
+class Passage:
+    """`source`: the file; `heading`: where in it. `answers`: at least half of the words asked for stand in it."""
+
+    text: str
+    title: str
+    heading: str
+    source: str
+    answers: bool
+
+
+@dataclass(frozen=True)
+class Search:
+    """`available` False: there is no memory to look in right now."""
+
+    passages: list[Passage]
+    available: bool
+
+
+@dataclass(frozen=True)
+class Synced:
+    added: int
+    changed: int
+    removed: int
+    skipped: tuple[str, ...]
+    """Files that could not be read as text."""
+
+
+class Library:
+    def __init__(self, db: Database, clock: Clock, memory: LongTermMemory, files: SalesFiles) -> None:
+        self._db = db
+        self._clock = clock
+        self._memory = memory
+        self._files = files
+
+    async def search(self, tenant_id: str, query: str, most: int = 3) -> Search:
+        """The passages that say most of what is asked, the best first. Raises nothing for a memory that is away."""
+        recall = await self._memory.search(tenant_id, COLLECTION, query, limit=most * 3)
+        wanted = _content(query)
+        passages = []
+        for found in recall.found:
+            payload = found.item.payload
+            share = _share(wanted, f"{payload['heading']} {payload['text']}")
+            passages.append((share, Passage(payload["text"], payload["title"], payload["heading"], found.item.reference,
+                                            share >= _LEAST_SHARE)))  # fmt: skip
+        passages.sort(key=lambda one: -one[0])  # stable: what the memory put first stays so
+        return Search([passage for _, passage in passages[:most]], recall.available)
+
+    async def add(self, tenant_id: str, name: str, text: str) -> Document:
+        """Keep a document under its name; one of that name is replaced.
+
+        ArgumentsWrong: sales_document_name (endings), sales_document_empty (name), sales_document_long (name, most).
+        """
+        async with self._db.tenant(tenant_id) as conn:
+            return await self._put(conn, tenant_id, name, text, from_folder=False)
+
+    async def list(self, tenant_id: str) -> list[Document]:
+        """All documents of a tenant by name."""
+        async with self._db.tenant(tenant_id) as conn:
+            rows = await (await conn.execute("SELECT * FROM sales_documents ORDER BY name")).fetchall()
+        return [Document(r["name"], r["title"], r["size"], len(r["passages"]), r["from_folder"]) for r in rows]
+
+    async def remove(self, tenant_id: str, name: str) -> bool:
+        """Forget a document. False when there is none of that name. One whose file still lies in the folder comes back
+        with the next `sync`."""
+        async with self._db.tenant(tenant_id) as conn:
+            return await self._forget(conn, tenant_id, name)
+
+    async def sync(self, tenant_id: str, slug: str) -> Synced:
+        """Bring the folder of the company in: new and changed files are read, those that are gone forgotten."""
+        folder = self._files.documents_folder(slug)
+        read: dict[str, str] = {}
+        skipped = []
+        for path in self._files.documents(slug):
+            name = path.relative_to(folder).as_posix()
+            try:
+                if path.stat().st_size > LARGEST_DOCUMENT:
+                    raise ValueError("too large")
+                text = path.read_bytes().decode("utf-8-sig")
+            except (OSError, ValueError):
+                skipped.append(name)
+                continue
+            if text.strip() and "\0" not in text:
+                read[name] = text
+            else:
+                skipped.append(name)
+        added = changed = removed = 0
+        async with self._db.tenant(tenant_id) as conn:
+            await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('documents ' || current_tenant(), 0))")
+            rows = await (await conn.execute("SELECT name, sha256, from_folder FROM sales_documents")).fetchall()
+            before = {row["name"]: row for row in rows}
+            for name, row in before.items():
+                if row["from_folder"] and name not in read and name not in skipped:
+                    removed += await self._forget(conn, tenant_id, name)
+            for name, text in read.items():
+                known = before.get(name)
+                if known is not None and (known["sha256"] == _digest(text) or not known["from_folder"]):
+                    continue
+                await self._put(conn, tenant_id, name, text, from_folder=True)
+                added, changed = added + (known is None), changed + (known is not None)
+        return Synced(added, changed, removed, tuple(skipped))
+
+    async def run(self, tenant_id: str) -> None:
+        """The body of the job `JOB`."""
+        async with self._db.tenant(tenant_id) as conn:
+            row = await (await conn.execute("SELECT slug FROM tenants WHERE id = %s", [tenant_id])).fetchone()
+        if row is not None:
+            await self.sync(tenant_id, row["slug"])
+
+    async def catch_up(self, tenant_id: str) -> None:
+        """Bring the index to what was kept, for a command that is not followed by a worker."""
+        await self._memory.catch_up(tenant_id)
+
+    async def _put(self, conn: Connection, tenant_id: str, name: str, text: str, *, from_folder: bool) -> Document:
+        name = name.strip()
+        if not name or len(name) > _LONGEST_NAME or PurePosixPath(name).suffix.lower() not in DOCUMENT_ENDINGS:
+            endings = ", ".join(sorted(DOCUMENT_ENDINGS))
+            raise ArgumentsWrong("sales_document_name", f"{name[:80]!r}: {endings}", endings=endings)
+        if not text.strip() or "\0" in text:
+            raise ArgumentsWrong("sales_document_empty", f"{name} has no text", name=name)
+        if len(text.encode()) > LARGEST_DOCUMENT:
+            raise ArgumentsWrong("sales_document_long", f"{name} is too long", name=name, most=LARGEST_DOCUMENT)
+        title, passages = cut(text, PurePosixPath(name).stem)
+        await self._forget(conn, tenant_id, name)
+        items = [
+            Item(
+                f"{name}#{place}",
+                f"{heading}\n{body}",
+                "file",
+                name,
+                Subject("document", name),
+                payload={"title": title, "heading": heading, "text": body},
+            )
+            for place, (heading, body) in enumerate(passages, 1)
+        ]
+        await self._memory.put(conn, tenant_id, COLLECTION, items)
+        size = len(text.encode())
+        await conn.execute(
+            """INSERT INTO sales_documents (tenant_id, name, title, sha256, size, passages, from_folder, added_at)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s)""",
+            [tenant_id, name, title, _digest(text), size, [i.id for i in items], from_folder, self._clock.now()],
+        )
+        return Document(name, title, size, len(items), from_folder)
+
+    async def _forget(self, conn: Connection, tenant_id: str, name: str) -> bool:
+        row = await (
+            await conn.execute("DELETE FROM sales_documents WHERE name = %s RETURNING passages", [name])
+        ).fetchone()
+        if row is None:
+            return False
+        await self._memory.forget(conn, tenant_id, COLLECTION, row["passages"])
+        return True
+
+
+def cut(text: str, stem: str) -> tuple[str, list[tuple[str, str]]]:
+    """(title, [(heading, passage)]): at headings, and long parts at paragraphs, then at sentences."""
+    title, headings, body = "", [""] * 7, list[str]()
+    parts: list[tuple[str, str]] = []
+
+    def close() -> None:
+        heading = " › ".join(one for one in headings[2:] if one) or headings[1]
+        parts.extend((heading, one) for one in _portions("\n".join(body).strip()))
+        body.clear()
+
+    for line in text.replace("\r\n", "\n").split("\n"):
+        if found := _HEADING.match(line):
+            close()
+            level = len(found[1])
+            headings[level:] = [found[2][:200], *[""] * (6 - level)]
+            title = title or found[2][:200]
+        else:
+            body.append(line)
+    close()
+    title = title or stem.replace("-", " ").replace("_", " ")
+    return title, [(heading or title, one) for heading, one in parts[:_MOST_PASSAGES]]
+
+
+def _portions(text: str) -> list[str]:
+    portions: list[str] = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        rest = paragraph.strip()
+        while rest:
+            if portions and len(portions[-1]) + len(rest) + 1 <= _MOST_PASSAGE:
+                portions[-1] += f"\n{rest}"
+                break
+            if len(rest) <= _MOST_PASSAGE:
+                portions.append(rest)
+                break
+            end = max(rest.rfind(mark, 0, _MOST_PASSAGE) for mark in (". ", "! ", "? ", "\n"))
+            end = end + 1 if end > _MOST_PASSAGE // 3 else rest.rfind(" ", 1, _MOST_PASSAGE)
+            end = end if end > 0 else _MOST_PASSAGE
+            portions.append(rest[:end].strip())
+            rest = rest[end:].strip()
+    return portions
+
+
+def _content(text: str) -> list[str]:
+    return list(dict.fromkeys(_stem(word) for word in folded(text).split() if word not in _COMMON and len(word) > 1))
+
+
+def _share(wanted: Sequence[str], text: str) -> float:
+    """Which part of the words asked for stands in the text."""
+    if not wanted:
+        return 0.0
+    stems = {_stem(word) for word in folded(text).split()}
+    return sum(word in stems for word in wanted) / len(wanted)
+
+
+def _stem(word: str) -> str:
+    """The first letters of a word, so that its forms agree: pagar, pagamento; fidelidade, fiel not."""
+    return word[:5] if len(word) > 5 else word[:-1] if len(word) > 3 and word.endswith("s") else word
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
