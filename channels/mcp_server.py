@@ -80,7 +80,7 @@ def build(
             **ASK,
             annotations=ToolAnnotations(readOnlyHint=False, destructiveHint=False, openWorldHint=True),
         )
-        return [mcp_tool(spec) for spec in runner.tools.values()] + [ask]
+        return [mcp_tool(spec) for spec in runner.tools.values() if not spec.for_contact] + [ask]
 
     @server.call_tool(validate_input=False)  # the runner checks, and says it in words
     async def call_tool(name: str, arguments: dict[str, Any]) -> CallToolResult:

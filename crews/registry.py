@@ -9,9 +9,11 @@ from crews.ads.crew import run as run_ads
 from crews.contract import RunCrew
 from crews.crm.crew import run as run_crm
 from crews.hunter.crew import run as run_hunter
+from crews.sdr.crew import run as run_sdr
 from tools.ads import ADS_TOOLS
 from tools.crm import CRM_TOOLS
 from tools.prospecting import PROSPECTING_TOOLS
+from tools.sdr import SDR_TOOLS
 from tools.spec import ToolSpec
 
 
@@ -57,4 +59,6 @@ CREWS = [
         prompts=["crm_agent"],
         starters=["starter.crm_board", "starter.crm_save"],
     ),
+    # For people outside alone: no intent leads here, and its tools run in contacts' turns only.
+    CrewEntry(name="sdr", area="sdr", tools=SDR_TOOLS, run=run_sdr, prompts=["sdr"], starters=[]),
 ]

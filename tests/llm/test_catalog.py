@@ -36,6 +36,7 @@ def test_every_agent_of_the_plan_has_a_role_and_those_that_have_code_are_told_ap
         "hunter_google",
         "hunter_social",
         "lead_qualifier",
+        "sdr_whatsapp",
         "transcription",
         "vision",
     ]
