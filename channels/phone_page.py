@@ -35,6 +35,7 @@ _WORDS = "phone.word."
 _PATIENCE = 10  # seconds that a question for news waits; a server that stops does not wait for long either
 _CONTACT = re.compile(r"\+?[1-9][0-9]{6,14}")
 _ID = re.compile(r"[\w+/=.:-]{1,512}")
+_RANGE = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
 _SHOWN = {"image/jpeg", "image/png", "image/webp", "image/gif", "video/mp4", "audio/ogg", "audio/mpeg", "audio/mp4"}
 _SHOWN |= {"audio/aac", "audio/amr"}
 _LONGEST = 4_096  # characters of a text, WhatsApp's own limit
@@ -144,16 +145,23 @@ class PhonePage:
             media["filename"] = asked.get("name", "")[:240]
         return await self._write(number, contact, kind, media, asked.get("reply_to"))
 
-    async def media(self, who: Identity, media_id: str) -> Response:
-        """A file of a chat of this company. Types that a browser may run are only downloaded."""
+    async def media(self, who: Identity, media_id: str, part: str) -> Response:
+        """A file of a chat of this company, or the `part` of it that a player asks for (the header Range). Types that a
+        browser may run are only downloaded."""
         url = await self._sandbox.open()
         for number in await self._numbers(who):
             asked = {"id": media_id, "number_id": number.number}
             answer = await self._client().get(f"{url}/__phone/media", params=asked)
             if answer.status_code == 200:
-                mime = answer.headers.get("content-type", "").partition(";")[0]
+                mime, content = answer.headers.get("content-type", "").partition(";")[0], answer.content
                 headers = {} if mime in _SHOWN else {"Content-Disposition": f"attachment; filename={quote(media_id)}"}
-                return Response(answer.content, 200, headers, mime if mime in _SHOWN else "application/octet-stream")
+                headers["Accept-Ranges"] = "bytes"
+                status = 200
+                if (wanted := _RANGE.fullmatch(part)) and int(wanted[1]) < len(content):
+                    start, end = int(wanted[1]), min(int(wanted[2] or len(content)) + 1, len(content))
+                    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(content)}"
+                    status, content = 206, content[start:end]
+                return Response(content, status, headers, mime if mime in _SHOWN else "application/octet-stream")
         return JSONResponse({"error": ""}, 404)
 
     # --- acts ---------------------------------------------------------------------------------
@@ -301,8 +309,8 @@ def add_phone(app: FastAPI, phone: PhonePage, texts: Texts) -> None:
         return await answered(lambda who: phone.attach(who, asked, content))
 
     @app.get(MEDIA)
-    async def phone_media(id: str = "") -> Response:
-        return await answered(lambda who: phone.media(who, id))
+    async def phone_media(request: Request, id: str = "") -> Response:
+        return await answered(lambda who: phone.media(who, id, request.headers.get("range", "")))
 
 
 def page(language: str) -> str:

@@ -9,6 +9,7 @@
   const ICONS = {
     send: "M4 12 20 4l-4 16-4-7z", mic: "M12 3a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3zM5 11a7 7 0 0 0 14 0M12 18v3",
     clip: "M20 11 12 19a5 5 0 0 1-7-7l8-8a3.5 3.5 0 0 1 5 5l-8 8a2 2 0 0 1-3-3l7-7", stop: "M7 7h10v10H7z", file: "M6 3h8l4 4v14H6zM14 3v4h4",
+    pin: "M12 21s7-6.5 7-11.5a7 7 0 0 0-14 0C5 14.5 12 21 12 21zM12 12a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5z", person: "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4 21c1-5 5-6 8-6s7 1 8 6", clock: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 7v5l3 3",
   };
   const kept = { // which phone is in the hand: of this tab
     get: (name) => { try { return sessionStorage.getItem("phone." + name) || ""; } catch { return ""; } },
@@ -144,8 +145,7 @@
     people();
     leads();
     tools(who);
-    parts.hooks.hidden = !view.hooks.pending;
-    if (view.hooks.pending) parts.hooks.textContent = w("not_taken", { count: view.hooks.pending });
+    hooks();
     parts.bar.replaceChildren(el("span", {}, clock(Date.now() / 1000)), el("span", {}, who ? (line === "airplane" ? "✈" : pretty(who.phone)) : ""));
     const typing = thread && thread.typing && line === "on";
     parts.head.replaceChildren(el("span", { class: "face", "aria-hidden": "true" }, initials(view.number.name)),
@@ -158,6 +158,16 @@
     if (typing) frame.typing = setTimeout(() => { thread.typing = false; draw(); }, thread.typing_for * 1000);
     messages(thread, typing);
     read();
+  }
+
+  // A notice under way is nothing to tell; one that stays is.
+  function hooks() {
+    const waits = view.hooks.pending;
+    if (!waits) {
+      clearTimeout(frame.hooks);
+      frame.hooks = null;
+      parts.hooks.hidden = true;
+    } else frame.hooks ||= setTimeout(() => { parts.hooks.textContent = w("not_taken", { count: view.hooks.pending }); parts.hooks.hidden = false; }, 4_000);
   }
 
   function wrong(text) { if (parts.wrong) parts.wrong.textContent = text; else if (text) main.textContent = text; }
@@ -179,7 +189,7 @@
     const rows = view.threads.map((row) => el("li", {}, el("button", {
       class: "person", type: "button", "aria-current": row.wa_id === contact ? "true" : null, onclick: () => take(row.wa_id) },
       el("span", { class: "face", "aria-hidden": "true" }, initials(row.name)),
-      el("span", {}, el("b", {}, row.name), el("small", {}, preview(row.last))),
+      el("span", {}, el("b", {}, row.name), el("small", {}, row.last ? preview(row.last) : pretty(row.phone))),
       row.unread > 0 && row.wa_id !== contact && el("span", { class: "badge", "aria-label": w("unread", { count: row.unread }) }, String(row.unread)))));
     if (contact && view.thread && !view.threads.some((row) => row.wa_id === contact)) {
       const who = view.thread.contact;
@@ -209,7 +219,7 @@
     if (frame.tools === told) return;
     frame.tools = told;
     const set = (value) => trying(act({ do: "line", value }));
-    parts.tools.replaceChildren(el("h2", {}, who ? w("phone_of", { name: who.name }) : w("no_phone")),
+    parts.tools.replaceChildren(...[el("h2", {}, who ? w("phone_of", { name: who.name }) : w("no_phone")),
       view.numbers.length > 1 && el("label", { class: "stack" }, el("span", {}, w("writes_to")), el("select", { onchange: (event) => { number = event.target.value; kept.set("number", number); take(contact); } },
         view.numbers.map((one) => el("option", { value: one.number, selected: one.number === view.number.number }, `${one.name} ${pretty(one.phone)}`)))),
       ...(who ? [
@@ -218,7 +228,7 @@
         el("button", { class: "plain", type: "button", "aria-pressed": String(who.line === "off"), onclick: () => set(who.line === "off" ? "on" : "off") }, w(who.line === "off" ? "switch_on" : "switch_off")),
         el("button", { class: "plain", type: "button", "aria-pressed": String(who.stopped), onclick: () => trying(act({ do: "marketing", value: who.stopped ? "resume" : "stop" })) }, w(who.stopped ? "marketing_resume" : "marketing_stop")),
         el("button", { class: "plain", type: "button", onclick: () => move(who) }, w("move")),
-      ] : [el("p", { class: "soft" }, w("choose_phone"))]));
+      ] : [el("p", { class: "soft" }, w("choose_phone"))])].filter(Boolean));
   }
 
   function ask_in(title, fields, label, done) {
@@ -298,8 +308,8 @@
     if (!nodes.length) nodes.push(el("p", { class: "empty" }, w("say_hello")));
     if (typing) nodes.push(el("div", { class: "msg first" }, el("div", { class: "bubble", "aria-label": w("typing") }, el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i")))));
     // What is playing or was loaded stays: nodes of unchanged messages are kept.
-    const old = new Map([...log.children].filter((node) => node.dataset.told).map((node) => [node.dataset.told, node]));
-    log.replaceChildren(...nodes.map((node) => old.get(node.dataset.told) || node));
+    const old = new Map([...log.children].filter((node) => node.told).map((node) => [node.told, node]));
+    log.replaceChildren(...nodes.map((node) => old.get(node.told) || node));
     if (nearEnd || frame.of !== contact) log.scrollTop = log.scrollHeight;
     frame.of = contact;
   }
@@ -315,8 +325,8 @@
       else if (type === "interactive") { const reply = body.button_reply || body.list_reply || {}; inside.push(text(reply.title), reply.description && el("div", { class: "footer" }, reply.description)); }
       else if (type === "button") inside.push(text(body.text));
       else if (type === "text") inside.push(text(about.edited || body.body));
-      else if (type === "location") inside.push(el("span", { class: "file" }, "📍 " + (body.name || `${body.latitude}, ${body.longitude}`)), body.address && el("div", { class: "footer" }, body.address));
-      else if (type === "contacts") for (const card of body) inside.push(el("span", { class: "file" }, "👤 " + card.name.formatted_name + " " + ((card.phones || [])[0] || { phone: "" }).phone));
+      else if (type === "location") inside.push(el("span", { class: "file" }, icon("pin"), body.name || `${body.latitude}, ${body.longitude}`), body.address && el("div", { class: "footer" }, body.address));
+      else if (type === "contacts") for (const card of body) inside.push(el("span", { class: "file" }, icon("person"), card.name.formatted_name + " " + ((card.phones || [])[0] || { phone: "" }).phone));
       else inside.push(media(type, body), body.caption && text(body.caption));
     }
     const meta = el("span", { class: "meta" }, about.edited && !about.gone && w("edited"), clock(one.at), mine && tick(one));
@@ -325,12 +335,12 @@
       el("div", { class: "bubble" }, el("span", { class: "sr" }, (mine ? w("you") : view.number.name) + ": "), inside, meta), below,
       emojis && el("span", { class: "react" }, emojis),
       !about.gone && el("button", { class: "more", type: "button", "aria-label": w("more"), "aria-haspopup": "menu", onclick: (event) => menu(event.currentTarget, one, about) }, "⌄"));
-    node.dataset.told = JSON.stringify([one, about.edited, about.gone, emojis, about.first, about.chosen, one.reply_to && !!about.byId[one.reply_to]]);
+    node.told = JSON.stringify([one, about.edited, about.gone, emojis, about.first, about.chosen, one.reply_to && !!about.byId[one.reply_to]]);
     return node;
   }
 
   function tick(one) {
-    if (one.held) return el("span", { title: w("tick_held") }, "🕓");
+    if (one.held) return el("span", { class: "held", role: "img", "aria-label": w("tick_held"), title: w("tick_held") }, icon("clock"));
     const seen = one.status === "read";
     return el("span", { class: "tick" + (seen ? " read" : ""), role: "img", "aria-label": w(seen ? "tick_read" : "tick_delivered"), title: w(seen ? "tick_read" : "tick_delivered") }, "✓✓");
   }
@@ -365,7 +375,7 @@
     if (kind === "image" || kind === "sticker") return el("img", { src: url, alt: body.caption || kindName(kind), loading: "lazy" });
     if (kind === "video") return el("video", { src: url, controls: true, preload: "metadata" });
     if (kind === "audio") return el("audio", { src: url, controls: true, preload: "metadata", "aria-label": kindName("audio") });
-    return el("a", { class: "file", href: url, download: body.filename || "arquivo" }, "📄 ", body.filename || kindName(kind));
+    return el("a", { class: "file", href: url, download: body.filename || "arquivo" }, icon("file"), body.filename || kindName(kind));
   }
 
   const choose = (one, choice) => trying(act({ do: "choose", of: one.id, ...choice }));

@@ -133,6 +133,8 @@ class Courier:
     def _brought(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._wake.set()
+        if self.pending == 0:
+            self._state.touch()
 
     async def deliver(
         self, body: bytes, signature: str | None = "right", content_type: str = "application/json"

@@ -154,8 +154,8 @@ class Leads:
     def _seen(self, part: _Part, wa_id: str) -> list[Chat]:
         """Our messages that have reached the phone."""
         thread = self._state.thread(part.number_id, wa_id)
-        there = [one for one in thread if one.direction == "out" and one.body["type"] != "reaction"]
-        return [one for one in there if any(told[0] in ("delivered", "read") for told in one.statuses)]
+        ours = [one for one in thread if one.direction == "out" and one.body["type"] != "reaction"]
+        return [one for one in ours if one.lies_on_the_phone]
 
     async def _answer(self, part: _Part, news: list[Chat]) -> bool:
         """Say what the script says to it; False when that was its end."""

@@ -279,16 +279,21 @@ class Simulator:
         return _json({"threads": self._rows(number_id)})
 
     def _rows(self, number_id: str) -> list[dict[str, Any]]:
+        """The contacts of a number, whoever wrote last first; `last` is what they have of it on their phone."""
         last: dict[str, Chat] = {}
+        newest: dict[str, float] = {}
         for one in self.state.chats.values():
             if one.number_id == number_id:
-                last[one.contact] = one
+                newest[one.contact] = one.at
+                if one.lies_on_the_phone:
+                    last[one.contact] = one
         rows = [
             asdict(self.state.contacts[wa_id])
-            | {"last": self._shown(one), "unread": self.phones.unread(number_id, wa_id)}
-            for wa_id, one in last.items()
+            | {"last": self._shown(last[wa_id]) if wa_id in last else None, "at": at}
+            | {"unread": self.phones.unread(number_id, wa_id)}
+            for wa_id, at in newest.items()
         ]
-        return sorted(rows, key=lambda row: -row["last"]["at"])
+        return sorted(rows, key=lambda row: -row["at"])
 
     async def _view(self, request: Request) -> Response:
         asked = request.query_params

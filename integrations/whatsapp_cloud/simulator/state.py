@@ -121,6 +121,11 @@ class Chat:
     def status(self) -> str | None:
         return self.statuses[-1][0] if self.statuses else None
 
+    @property
+    def lies_on_the_phone(self) -> bool:
+        """Whether the contact can see it: it is theirs, or it was delivered."""
+        return self.direction == "in" or any(told[0] in ("delivered", "read") for told in self.statuses)
+
 
 @dataclass
 class Contact:
