@@ -63,6 +63,7 @@ Lane = Literal["talk", "begin"]
 _PROACTIVE = (Purpose.FOLLOW_UP, Purpose.FIRST_CONTACT, Purpose.CAMPAIGN)
 _PATIENCE = 120.0  # seconds in which what came of a message is tried to be written down
 _MOST_SHORT_WAITS = 3
+_LOCK_WAIT = 1.0  # seconds for somebody else to be done with a conversation, before we come back by a job
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Sending:
         """The job: let leave what may leave now of this conversation. May be called as often as one likes, by any
         number of processes. Unavailable when the database cannot be reached."""
         try:
-            async with self._db.lock(f"send {chat_id}", timeout=0.05, brief=True):
+            async with self._db.lock(f"send {chat_id}", timeout=_LOCK_WAIT, brief=True):
                 waits = 0
                 while (more := await self._next(tenant_id, chat_id)) is not None:
                     if more > 0:

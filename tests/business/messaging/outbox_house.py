@@ -14,7 +14,7 @@ from business.messaging.arrivals import Seen
 from business.messaging.channels import Channel, Channels
 from business.messaging.chats import open_chat
 from business.messaging.ledger import CONSENT_TOLD
-from business.messaging.outbox import SEND_CHAT, Alert, Draft, Fallback, Outbox
+from business.messaging.outbox import SEND_CHAT, Alert, Draft, Outbox, Undelivered
 from business.messaging.rules import MessageRules
 from business.messaging.sender_cloud import CloudClients, CloudSender
 from business.messaging.sending import Sending
@@ -62,6 +62,10 @@ class Wire:
         found = self._http.get("/__witness", params={"since": str(since)}).json()["requests"]
         return [one["body"] for one in found if one["path"].endswith("/messages")]
 
+    def thread(self, contact: str) -> list[dict[str, Any]]:
+        """Both sides of a chat as the phone has it; [] for nobody's."""
+        return list(self._http.get("/__phone/thread", params={"contact": contact}).json().get("messages", []))
+
     def reset(self) -> None:
         self._http.delete("/__faults").raise_for_status()
         self.ask("/__config", window=False, statuses="none")
@@ -89,7 +93,9 @@ class House:
     mark: int
     alerts: list[Alert] = field(default_factory=list)
     blocked_since: dict[str, datetime] = field(default_factory=dict)
-    people: int = 0
+    undelivered: list[Undelivered] = field(default_factory=list)
+    other_way: list[str] = field(default_factory=list)
+    """What the fallback answers: the last of them, or that there is no other way."""
 
     @property
     def tenant_id(self) -> str:
@@ -106,7 +112,6 @@ class House:
 
     async def chat(self, *, wrote: timedelta | None = timedelta(minutes=1), address: str = "", **columns: Any) -> str:
         """A conversation with somebody new. `wrote`: how long ago they wrote; None: never."""
-        self.people += 1
         at = self.clock.now() - wrote if wrote is not None else None
         address = address or f"55199{int(time.time_ns()) % 10**8:08d}"
         async with self.db.tenant(self.tenant_id) as conn:
@@ -192,9 +197,6 @@ async def open_house(
     wire: Wire,
     folder: Path,
     http: httpx.AsyncClient,
-    *,
-    fallback: Fallback | None = None,
-    timeout: float = 20.0,
 ) -> House:
     """Everything built as app.py builds it, without a worker: the test calls the jobs."""
     clock = FixedClock(WEDNESDAY)
@@ -223,9 +225,16 @@ async def open_house(
     async def values(conn: Connection, chat: Mapping[str, Any]) -> Mapping[str, str]:
         return {"name": chat["name"].split(" ")[0], "house": "Aurora", "sender": "Rui"}
 
+    undelivered: list[Undelivered] = []
+    other_way: list[str] = []
+
+    async def fallback(conn: Connection, one: Undelivered) -> str | None:
+        undelivered.append(one)
+        return other_way[-1] if other_way else None
+
     outbox = Outbox(db, clock, jobs, permissions, tell=tell, fallback=fallback)
     rules = MessageRules(db, permissions)
-    clients = CloudClients(channels, http, timeout=timeout)
+    clients = CloudClients(channels, http)
     sending = Sending(
         db, clock, channels, {"whatsapp_cloud": CloudSender(clients)}, rules.of, outbox,
         files=Files(db), blocked=blocked, values_of=values,
@@ -233,5 +242,5 @@ async def open_house(
     templates = TemplateStore(db, clock, channels, clients, permissions, jobs)
     return House(
         db, clock, jobs, channels, channel, outbox, sending, templates, rules, wire, tenants, wire.count(), alerts,
-        since,
+        since, undelivered, other_way,
     )  # fmt: skip

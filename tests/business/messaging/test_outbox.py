@@ -1,50 +1,29 @@
 """What leaves: each wish once, in order, asked anew at the last moment, and every refusal with what follows from it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import base64
+import random
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from business.messaging.consent import Act, Entry, How, Scope
+from business.messaging.ledger import Ledger
 from business.messaging.templates import Filled, Purpose
 from business.messaging.templates_store import templates_of
-from core.db import Database
 from core.errors import Refused
-from core.permissions import Permissions
+from core.files import Files
 from core.tenancy import Role
+from integrations.whatsapp_cloud import messages
 from integrations.whatsapp_cloud.errors import RULES
-from integrations.whatsapp_cloud.simulator import launch
-from tests.business.messaging.outbox_house import WEDNESDAY, House, Wire, open_house
-from tests.conftest import Tenants
+from integrations.whatsapp_cloud.messages import MediaRef
+from tests.business.messaging.outbox_house import WEDNESDAY, House
 
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+)
 DAY = timedelta(hours=24)
-
-
-@pytest.fixture(scope="session")
-def running_wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
-    folder = tmp_path_factory.mktemp("outbox-whatsapp")
-    wire = Wire(launch.start(folder), folder)
-    yield wire
-    wire.close()
-
-
-@pytest.fixture
-def wire(running_wire: Wire) -> Wire:
-    running_wire.reset()
-    return running_wire
-
-
-@pytest.fixture
-async def house(
-    database: Database, tenants: Tenants, permissions: Permissions, wire: Wire, tmp_path: Path
-) -> AsyncIterator[House]:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        made = await open_house(database, tenants, permissions, wire, tmp_path, http)
-        yield made
-        await made.jobs.close()
 
 
 async def test_a_wish_leaves_once_however_often_it_is_put_and_run_and_in_the_order_in_which_it_was_put(
@@ -205,3 +184,99 @@ async def test_every_refusal_is_followed_by_what_the_table_says(house: House) ->
         async with house.db.tenant(house.tenant_id) as conn:
             await conn.execute("UPDATE message_blocks SET lifted_at = now()")
     assert {alert.kind for alert in house.alerts} >= {"number_stopped", "refused"}
+
+
+async def test_two_numbers_worth_of_people_never_go_beyond_the_portfolio_and_one_line_is_shared_by_all(
+    house: House,
+) -> None:
+    await house.templates.sync(house.tenant_id)
+    await house.set_channel(portfolio_limit=2)
+    told: dict[str, Any] = {"purpose": Purpose.FOLLOW_UP, "values": {"topic": "as mesas"}}
+    chats = [await house.chat(wrote=DAY * 3) for _ in range(4)]
+    rows = [await house.put(chat, "e aí?", **told) for chat in chats]
+    await asyncio.gather(*(house.run(chat) for chat in chats))
+    found = [await house.row(row) for row in rows]
+    assert sorted(row["state"] for row in found) == ["sent", "sent", "waiting", "waiting"]
+    assert {row["decision"]["rule"] for row in found if row["state"] == "waiting"} == {"portfolio"}
+    # Somebody who has just written is no new person.
+    assert (await house.say(await house.chat(), "oi"))["state"] == "sent"
+
+    house.clock.advance(timedelta(hours=25))
+    await house.set_channel(per_second=5)
+    crowd = [await house.chat() for _ in range(5)]
+    rows = [await house.put(chat, "bom dia") for chat in crowd]
+    before = len(house.sent)
+    await asyncio.gather(*(house.run(chat) for chat in crowd))
+    assert len(house.sent) - before == 1  # the clock stands still
+    waits = await house.rows("SELECT decision->>'rule' AS rule FROM outbox WHERE state = 'waiting'")
+    assert {row["rule"] for row in waits} == {"throughput", "portfolio"}
+
+
+async def test_a_file_of_ours_is_brought_to_whatsapp_when_it_leaves(house: House) -> None:
+    stored = await Files(house.db).store(house.tenants.one[Role.ADMIN], PNG, name="planta.png", mime="image/png")
+    chat = await house.chat()
+    row = await house.say(chat, "a planta", content=messages.image(MediaRef(id=stored.id), "a planta"), author="person")
+    assert (row["state"], row["text"], row["kind"]) == ("sent", "a planta", "image")
+    sent = house.sent[-1]["image"]
+    assert sent["caption"] == "a planta" and sent["id"].isdecimal()
+    gone = await house.say(await house.chat(), "x", content=messages.image(MediaRef(id="file_gone")))
+    assert (gone["state"], gone["status"]) == ("failed", "failed")
+
+
+async def test_nothing_that_must_fail_is_ever_sent_whatever_the_state_of_things(house: House) -> None:
+    """Many conversations in states drawn at random; the witness of the wire against rules written down once more."""
+    await house.templates.sync(house.tenant_id)
+    drawn = random.Random(20261118)
+    noon = house.clock.now()
+    wanted: dict[str, dict[str, Any]] = {}
+    for n in range(70):
+        house.clock.at = noon + timedelta(minutes=n)
+        now = house.clock.now()
+        state = {
+            "purpose": drawn.choice(tuple(Purpose)),
+            "author": drawn.choice(("bot", "bot", "person")),
+            "wrote": drawn.choice((None, timedelta(minutes=1), timedelta(hours=23), timedelta(hours=25))),
+            "held": drawn.choice(("bot", "bot", "bot", "person", "fetching")),
+            "stop": drawn.choice((None, None, None, "all", "marketing")),
+            "block": drawn.choice((None, None, None, "contact", "free")),
+            "approved": drawn.random() < 0.6,
+            "late": drawn.random() < 0.2,
+            "newer": drawn.random() < 0.2,
+        }
+        chat = await house.chat(wrote=state["wrote"], held=state["held"], held_since=now - DAY)
+        address = (await house.rows("SELECT address FROM chats WHERE id = %s", chat))[0]["address"]
+        row = await house.put(
+            chat, f"número {n}", purpose=state["purpose"], author=state["author"], approved=state["approved"],
+            answers=1 if state["wrote"] is not None else 0, values={"topic": "as mesas", "opening": "Vi a loja.",
+                                                                    "when": "amanhã às 10h"},
+        )  # fmt: skip
+        if state["stop"]:
+            entry = Entry(now, Act.STOPPED, Scope(state["stop"]), How.WORDS, "sair")
+            async with house.db.tenant(house.tenant_id) as conn:
+                await Ledger(house.jobs).write(conn, house.tenant_id, entry, address=address)
+        if state["block"]:
+            place, covers = ("contact", "all") if state["block"] == "contact" else ("pair", "free")
+            await house.block(place, 131026, address=address, covers=covers)
+        if state["newer"]:
+            await house.change(chat, messages_in=5)
+        if state["late"]:
+            house.clock.at = noon + timedelta(hours=10)  # ten in the evening
+        await house.run(chat)
+        wanted[row] = state
+    for body in house.sent:
+        state = wanted[body["biz_opaque_callback_data"]]
+        proactive = state["purpose"] in (Purpose.FOLLOW_UP, Purpose.FIRST_CONTACT, Purpose.CAMPAIGN)
+        talk = state["purpose"] in (Purpose.ANSWER, Purpose.GOODBYE)
+        open_now = state["wrote"] is not None and state["wrote"] < timedelta(hours=13 if state["late"] else 24)
+        assert body["type"] == "template" or (open_now and state["block"] is None), state
+        assert state["stop"] != "all" or state["purpose"] is Purpose.GOODBYE, state
+        assert state["stop"] != "marketing" or not proactive, state
+        assert state["block"] != "contact", state
+        if state["author"] == "bot":
+            assert talk or state["purpose"] is Purpose.NOTICE or state["held"] == "bot", state
+            assert state["held"] != "person" or state["purpose"] in (Purpose.GOODBYE, Purpose.NOTICE), state
+            assert not (state["newer"] and state["purpose"] is Purpose.ANSWER), state
+            assert not (state["late"] and not talk), state
+        if state["purpose"] in (Purpose.FIRST_CONTACT, Purpose.CAMPAIGN):
+            assert state["approved"] and not state["late"], state
+    assert 8 <= len(house.sent) <= 50
