@@ -11,7 +11,7 @@ import html
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -19,7 +19,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from business.messaging.chats import Chat, Chats
-from business.messaging.consent import Standing
+from business.messaging.consent import Act, Entry, How, Scope, Standing
 from business.messaging.ledger import standing_of
 from business.messaging.templates_store import templates_of
 from channels.chat_data import NAME, visitor
@@ -31,6 +31,7 @@ from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.files import Files
 from core.tenancy import Identity
 from prompts.texts import Texts
+from tools.do_not_contact import DoNotContact
 
 DATA = "/chat/data/inbox"
 FILE = "/chat/data/inbox/file"
@@ -227,10 +228,15 @@ def add_inbox(app: FastAPI, services: Services) -> None:
     messaging = services.messaging
     most_bytes = min(services.settings.upload_max_mb, _MOST_MB) * 1_048_576
 
+    crms_list = DoNotContact(services.db, services.crm, services.people)
+
     async def stands(tenant_id: str, chat: Chat) -> Standing:
+        """As the policy sees it (business/messaging/known.py): our ledger, and the CRM's list."""
         async with services.db.tenant(tenant_id) as conn:
+            since = await crms_list.blocked(conn, asdict(chat))
+            theirs = (Entry(since, Act.STOPPED, Scope.ALL, How.PERSON),) if since is not None else ()
             return await standing_of(
-                conn, address=chat.address, contact_id=chat.contact_id, user_id=chat.user_id, more=()
+                conn, address=chat.address, contact_id=chat.contact_id, user_id=chat.user_id, more=theirs
             )
 
     views = InboxViews(

@@ -16,6 +16,7 @@ from business.crm.service import Crm
 from business.messaging.channels import Channel, Channels
 from business.messaging.chats import AREA, Chat, ChatLine, Chats, Message
 from business.messaging.consent import Standing
+from business.messaging.known import has_window
 from business.messaging.model import Decision, Verdict, explained, said, why_from
 from business.messaging.statuses import Status
 from business.messaging.window import EntryPoint, closes, free_until
@@ -59,8 +60,6 @@ UPLOADS: Mapping[str, tuple[str, str]] = {
 PICTURES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"})
 FILMS = frozenset({"video/mp4", "video/3gpp", "video/webm"})
 
-WINDOWED = frozenset({"whatsapp_cloud", "lancepilot"})
-"""Providers that stand on WhatsApp's official API, where free text ends with the 24 hours."""
 _SOON = timedelta(hours=1)  # before the window's end: it is told in a warmer colour
 _MOST_LINES = 1_000
 _HOPELESS = frozenset({"window", "template", "number"})
@@ -309,7 +308,7 @@ class InboxViews:
         known = await self.knows(look.who, chat)
         may_write = self._writes(look.who.role)
         name = _name(look, chat)
-        templated = channel is not None and channel.provider in WINDOWED
+        templated = channel is not None and has_window(channel)
         return {
             "id": chat.id,
             "version": chat.version,
@@ -449,7 +448,7 @@ def _held(look: _Look, chat: Chat) -> str:
 
 def _window(look: _Look, chat: Chat, channel: Channel | None) -> Data | None:
     """The 24 hours in which text may be written; None where the channel knows none."""
-    if channel is None or channel.provider not in WINDOWED:
+    if channel is None or not has_window(channel):
         return None
     ends = closes(chat.last_from_contact, look.now)
     if ends is None or ends <= look.now:
@@ -689,9 +688,10 @@ def _explained(look: _Look, decision: Decision | None) -> Data:
 
 
 def _why_dropped(look: _Look, decision: Decision | None, reason: str) -> Data:
-    if decision is not None and not decision.may_leave:
-        return _explained(look, decision)
+    """What made it out of date; the policy's last word may be older than that."""
     words = look.word(f"inbox.dropped.{reason}", "") if reason else ""
+    if not words and decision is not None and not decision.may_leave:
+        return _explained(look, decision)
     return {"short": look.say("inbox.dropped", why=words).strip(), "long": ""}
 
 
@@ -799,6 +799,8 @@ def _file(look: _Look, one: Message) -> Data | None:
     known = {"audio": "transcript", "image": "description", "sticker": "description"}.get(kind, "text")
     shows = kind if mime == "" else "image" if mime in PICTURES else "video" if mime in FILMS else "file"
     reason = str(row.get("reason") or "")
+    why = look.word(f"media.reason.{reason}", look.say("media.reason.other")) if reason else ""
+    gone = f"inbox.media.{row.get('state')}"
     return {
         "id": str(row["id"]),
         "kind": kind,
@@ -810,13 +812,14 @@ def _file(look: _Look, one: Message) -> Data | None:
         "alt": words[:300] or label,
         "size": _size(look, row.get("size")),
         "seconds": float(row["seconds"]) if row.get("seconds") else 0,
-        "note": ""
-        if kept
-        else look.word(f"inbox.media.{row.get('state')}", "")
-        + (f" {look.word(f'inbox.media.reason.{reason}', '')}".rstrip() if reason else ""),
+        "note": "" if kept else f"{look.word(gone, '')} {why}".strip(),
         "words": words if state == "done" else "",
         "words_label": look.say(f"inbox.words.{known}", by=by) if state == "done" else "",
-        "words_note": look.say(f"inbox.words.{state}") if state in ("waiting", "failed") and kept else "",
+        "words_note": why
+        if state == "failed" and kept
+        else look.say("inbox.words.waiting")
+        if state == "waiting"
+        else "",
     }
 
 

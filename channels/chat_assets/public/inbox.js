@@ -891,15 +891,19 @@
       this.quickPlace.hidden = false;
       this.quickPlace.replaceChildren(
         el("p", { class: "small" }, this.words.quick),
-        found.length ? el("ul", {}, found.map((one, n) => el("li", {}, el("button", { type: "button", class: n ? "" : "chosen", onclick: () => this.quickUse(one) }, el("strong", {}, one.title), el("span", {}, one.text)))))
+        found.length ? el("ul", {}, found.map((one, n) => el("li", {}, el("button", { type: "button", class: n ? "" : "chosen", onclick: () => this.quickUse(one) }, el("strong", {}, one.title), el("span", {}, this.quickText(one))))))
           : el("p", { class: "none" }, this.words.no_quick));
+    }
+
+    // {nome} is the contact's first name, or nothing where none is known.
+    quickText(one) {
+      return one.text.replace(/(, )?\{(nome|name|nombre)\}/g, (_, comma) => (this.chat.first_name ? `${comma || ""}${this.chat.first_name}` : ""));
     }
 
     quickClose() { this.quickPlace.hidden = true; }
 
     quickUse(one) {
-      const name = this.chat.first_name || "";
-      const text = one.text.replace(/\{(nome|name|nombre)\}/g, name).replace(/ +([,.!?])/g, "$1");
+      const text = this.quickText(one);
       const kept = this.box.value.startsWith("/") ? "" : this.box.value;
       this.box.value = kept ? `${kept.trimEnd()}\n${text}` : text;
       this.quickClose();
