@@ -301,13 +301,13 @@ class Outbox:
                    AND (id = %s OR (%s::text IS NULL AND place IN ('number', 'app', 'template')))""",
                 [self._clock.now(), channel_id, block_id, block_id],
             )
-            await self.reconsider(conn, who.tenant_id, channel_id, ("number", "template", "window"))
             await self.wake_channel(conn, who.tenant_id, channel_id)
             await audit(conn, who, "message.blocks_lifted", channel_id, {"blocks": gone.rowcount})
         return gone.rowcount
 
     async def wake_channel(self, conn: Connection, tenant_id: str, channel_id: str) -> None:
-        """Have everything looked at that waits on a channel: it was paused, and works again."""
+        """Have everything asked about anew that waits on a channel: it was paused and works again, a template was
+        approved."""
         rows = await _all(
             conn,
             """UPDATE outbox o SET not_before = NULL, reason = '' FROM chats c
@@ -318,6 +318,7 @@ class Outbox:
         )
         for chat_id in sorted({row["chat_id"] for row in rows}):
             await self.wake(conn, tenant_id, chat_id)
+        await self.reconsider(conn, tenant_id, channel_id, ("number", "template", "window"))
 
     # --- what comes back ----------------------------------------------------------------------
 

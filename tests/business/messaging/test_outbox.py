@@ -232,7 +232,7 @@ async def test_nothing_that_must_fail_is_ever_sent_whatever_the_state_of_things(
     for n in range(70):
         house.clock.at = noon + timedelta(minutes=n)
         now = house.clock.now()
-        state = {
+        state: dict[str, Any] = {
             "purpose": drawn.choice(tuple(Purpose)),
             "author": drawn.choice(("bot", "bot", "person")),
             "wrote": drawn.choice((None, timedelta(minutes=1), timedelta(hours=23), timedelta(hours=25))),

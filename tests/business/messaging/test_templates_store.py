@@ -1,0 +1,84 @@
+"""An account's templates and rules: brought, told what they are for, handed in, changed by webhooks and by people."""
+
+import pytest
+
+from business.messaging.arrivals import TemplateTold
+from business.messaging.settings import default_settings, default_text
+from business.messaging.templates import Purpose
+from core.errors import ArgumentsWrong, Refused
+from core.tenancy import Role
+from integrations.whatsapp_cloud.templates import Definition
+from tests.business.messaging.outbox_house import House
+
+
+async def test_templates_are_brought_used_handed_in_and_follow_what_whatsapp_decides(house: House) -> None:
+    admin, seller = house.tenants.one[Role.ADMIN], house.tenants.one[Role.COMERCIAL]
+    store, name = house.templates, f"novidades_{house.mark}"
+    first = await store.sync(house.tenant_id)
+    assert first.total >= 5 and "primeiro_contato" in first.added
+    assert (await store.sync(house.tenant_id)).added == ()
+    kept = {one.name: one for one in await store.list(admin)}
+    assert kept["confirmar_reuniao"].purposes == (Purpose.NOTICE,)
+    assert kept["confirmar_reuniao"].holes == {"1": "name", "2": "when", "3": "house"}
+
+    house.wire.ask("/__config", approve=False)
+    definition = Definition(name, "pt_BR", "MARKETING", "Oi, {{1}}! Temos {{2}} para mostrar.", examples={
+        "1": "Ana", "2": "mesas novas"})  # fmt: skip
+    with pytest.raises(Refused):
+        await store.create(seller, definition)
+    made = await store.create(admin, definition)
+    assert (made.status, made.purposes) == ("PENDING", ())
+    with pytest.raises(ArgumentsWrong, match="missing") as holes:
+        await store.use(admin, name, "pt_BR", [Purpose.FOLLOW_UP], {"1": "name"})
+    assert holes.value.params["missing"] == "2"
+    used = await store.use(admin, name, "pt_BR", [Purpose.FOLLOW_UP], {"1": "name", "2": "topic"})
+    assert used.purposes == (Purpose.FOLLOW_UP,)
+
+    async with house.db.tenant(house.tenant_id) as conn:
+        refused = TemplateTold(name, "pt_BR", "status", "REJECTED", "PROMOTIONAL")
+        assert await store.told(conn, house.tenant_id, house.channel.id, refused)
+        worse = TemplateTold(name, "pt_BR", "quality", "RED")
+        assert not await store.told(conn, house.tenant_id, house.channel.id, worse)
+        # One that we have never seen is looked up by a job.
+        assert not await store.told(
+            conn, house.tenant_id, house.channel.id, TemplateTold("x", None, "status", "APPROVED")
+        )
+    now = next(one for one in await store.list(admin) if one.name == name)
+    assert (now.status, now.reason, now.quality, now.purposes) == (
+        "REJECTED",
+        "PROMOTIONAL",
+        "RED",
+        (Purpose.FOLLOW_UP,),
+    )
+    jobs = await house.rows("SELECT task_name FROM procrastinate_jobs WHERE task_name = 'sync_templates'")
+    assert len(jobs) == 1
+
+    house.wire.ask("/__template", waba_id=house.channel.account, name=name, language="pt_BR", event="APPROVED")
+    assert (await store.sync(house.tenant_id)).changed == (name,)
+    now = next(one for one in await store.list(admin) if one.name == name)
+    assert (now.status, now.purposes, dict(now.holes)) == (
+        "APPROVED",
+        (Purpose.FOLLOW_UP,),
+        {"1": "name", "2": "topic"},
+    )
+    # Another company sees none of it.
+    with pytest.raises(ArgumentsWrong):
+        await store.list(house.tenants.other[Role.ADMIN])
+
+
+async def test_an_account_has_rules_of_its_own_from_the_next_message_on(house: House) -> None:
+    admin = house.tenants.one[Role.ADMIN]
+    assert await house.rules.text(house.tenant_id) == (default_text(), False)
+    with pytest.raises(ArgumentsWrong) as wrong:
+        await house.rules.save(admin, 'contact_hours: {mon: ["18:00", "09:00"]}')
+    assert wrong.value.code == "messaging_rules_field"
+    with pytest.raises(Refused):
+        await house.rules.save(house.tenants.one[Role.COMERCIAL], "most_touches: 1")
+    await house.rules.save(admin, "most_touches: 1")
+    async with house.db.tenant(house.tenant_id) as conn:
+        assert (await house.rules.of(conn, house.tenant_id)).most_touches == 1
+    async with house.db.tenant(house.tenants.other.id) as conn:
+        assert await house.rules.of(conn, house.tenants.other.id) == default_settings()
+    assert (await house.rules.text(house.tenant_id))[1]
+    await house.rules.save(admin, None)
+    assert not (await house.rules.text(house.tenant_id))[1]
