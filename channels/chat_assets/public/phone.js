@@ -136,6 +136,9 @@
           el("a", { class: "link", href: "/chat/inbox", target: "_blank", rel: "noopener" }, w("open_inbox")))),
     );
     button();
+    // A picture that comes later must not push the newest words out of sight.
+    parts.log.addEventListener("load", () => { if (frame.atEnd) parts.log.scrollTop = parts.log.scrollHeight; }, true);
+    parts.log.addEventListener("scroll", () => { frame.atEnd = parts.log.scrollHeight - parts.log.scrollTop - parts.log.clientHeight < 80; });
     document.addEventListener("visibilitychange", () => view && read());
   }
 
