@@ -73,7 +73,7 @@ class SandboxWhatsApp:
                 admin,
                 "whatsapp_cloud",
                 account.number_id,
-                name="WhatsApp (sandbox)",
+                name="Agência Ipê",  # business/people/sample.py: as the lead sees it on top of the chat
                 phone=account.display,
                 account=account.waba_id,
                 base_url=base_url,
