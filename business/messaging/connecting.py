@@ -206,7 +206,7 @@ class Connecting:
             who,
             "evolution",
             wanted.number,
-            name=wanted.name,
+            name=wanted.name or wanted.number,
             phone=phone,
             base_url=wanted.base_url,
             secrets={"api_key": wanted.token},
@@ -257,6 +257,8 @@ class Connecting:
             account=wanted.account,
             base_url=wanted.base_url,
             secrets={"token": wanted.token},
+            # LancePilot stands before WhatsApp's own API, so its 24 hours hold; the others are WhatsApp Web.
+            settings={"window": True} if wanted.provider == "lancepilot" else None,
         )
         return Connected(channel, tuple(self._of_map(channel, told, up)))
 
