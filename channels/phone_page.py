@@ -104,7 +104,9 @@ class PhonePage:
         if since:
             asked |= {"since": since, "seconds": str(_PATIENCE)}
         seen = await self._ask("GET", "/__phone/view", params=asked)
-        first = {} if since else {"words": self._words(who.language), "language": who.language}
+        first: dict[str, Any] = {}
+        if not since:
+            first = {"words": self._words(who.language), "language": who.language, "time_zone": who.time_zone}
         return {
             **seen,
             **first,

@@ -36,11 +36,11 @@
     return svg;
   }
 
-  let words = {}, view = null, number = kept.get("number"), contact = kept.get("contact");
+  let words = {}, view = null, zone, number = kept.get("number"), contact = kept.get("contact");
   let since = "", serial = 0, chain = Promise.resolve(), replying = null, editing = null, recorder = null;
   const w = (key, values) => Object.entries(values || {}).reduce((text, [name, value]) => text.replaceAll(`{${name}}`, value), words[key] || key);
   const initials = (name) => (name || "?").split(/\s+/).map((part) => part[0] || "").join("").slice(0, 2).toUpperCase();
-  const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+  const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", timeZone: zone });
   const pretty = (digits) => "+" + digits.replace(/^(55)(\d\d)(\d{4,5})(\d{4})$/, "$1 $2 $3-$4");
 
   // --- speaking with the server ---
@@ -104,6 +104,7 @@
 
   function start(found) {
     words = found.words;
+    zone = found.time_zone; // the company's own, as in the inbox: both are looked at side by side
     if (parts.log) return;
     document.documentElement.lang = found.language;
     document.title = w("title") + " · Mutirão";
@@ -302,7 +303,7 @@
     let day = "", before = "";
     for (const one of thread.messages) {
       if (["edit", "revoke", "reaction"].includes(one.body.type) || !shows(one)) continue;
-      const date = new Date(one.at * 1000).toLocaleDateString(document.documentElement.lang, { weekday: "long", day: "numeric", month: "long" });
+      const date = new Date(one.at * 1000).toLocaleDateString(document.documentElement.lang, { weekday: "long", day: "numeric", month: "long", timeZone: zone });
       if (date !== day) { nodes.push(el("div", { class: "day" }, date)); day = date; before = ""; }
       if (one.body.type === "system") { nodes.push(el("div", { class: "system" }, w("moved"))); before = ""; continue; }
       nodes.push(message(one, { edited: edits[one.id], gone: gone.has(one.id), reactions: reactions[one.id], byId, first: one.direction !== before, chosen: chosen.has(one.id) }));
