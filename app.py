@@ -50,6 +50,8 @@ from business.messaging import media, templates_store
 from business.messaging.arrivals import Told
 from business.messaging.channels import Channel, Channels
 from business.messaging.chats import Chat, Chats, QuickReply
+from business.messaging.checks import WhatsAppCheck
+from business.messaging.connecting import Connecting, verify_token
 from business.messaging.gateway_clients import evolution_opener, mapped_opener
 from business.messaging.gateway_doors import gateway_doors, secrets_of
 from business.messaging.hands import Hands
@@ -59,8 +61,10 @@ from business.messaging.outbox import SEND_CHAT, Outbox
 from business.messaging.rules import MessageRules
 from business.messaging.sandbox import SandboxWhatsApp
 from business.messaging.sender_cloud import CloudClients, CloudSender
+from business.messaging.sender_email import EmailSender
 from business.messaging.sender_evolution import EvolutionSender
 from business.messaging.sender_mapped import MappedSender
+from business.messaging.sender_sms import SmsSender
 from business.messaging.senders import Sender
 from business.messaging.sending import Sending
 from business.messaging.sorter import ACQUAINT_JOB, Sorter
@@ -79,6 +83,7 @@ from business.sales.records import SalesRecords
 from channels.phone_page import PhoneNumber, PhonePage
 from channels.services import Messaging, Services
 from channels.terminal import commands
+from channels.whatsapp.checks import IntakeCheck
 from channels.whatsapp.door import WhatsAppDoor, in_front
 from channels.whatsapp.numbers import Numbers
 from core import doctor
@@ -128,6 +133,7 @@ from tools.acquaint import Acquaintance
 from tools.do_not_contact import DoNotContact
 from tools.first_contact import FirstContacts
 from tools.leads import Leads
+from tools.library import JOB as DOCUMENTS_JOB
 from tools.library import Library
 from tools.media_words import MediaWords
 from tools.message_values import MessageValues
@@ -215,7 +221,8 @@ async def open_services(
         # People outside: by which numbers we talk with them, under which rules, and what leaves.
         channels, rules = Channels(db, vault, clock, settings.whatsapp, permissions), MessageRules(db, permissions)
         clients = CloudClients(channels, http)
-        notify = Notify(db, clock, people, conversations, texts, jobs, channels)
+        senders = _senders(settings, channels, clients, http, clock)
+        notify = Notify(db, clock, people, conversations, texts, jobs, channels, senders["email"])
         outbox = Outbox(db, clock, jobs, permissions, tell=notify.alert)
         do_not_contact = DoNotContact(db, crm, people)
         first_contacts = FirstContacts(db, clock, channels, outbox, rules, blocked=do_not_contact.blocked)
@@ -311,7 +318,6 @@ async def open_services(
         sandbox = None
         if settings.whatsapp != "live":
             sandbox = SandboxWhatsApp(settings.data_dir / "simulators" / "whatsapp")
-        senders = _senders(settings, channels, clients, http)
         waking = Waking(jobs, clock)
         hands = Hands(drop=outbox.drop, wake=waking.wake)
         templates = TemplateStore(db, clock, channels, clients, permissions, jobs)
@@ -376,6 +382,7 @@ async def open_services(
         jobs.task(ACQUAINT_JOB, acquaint)
         jobs.task(CONSENT_TOLD, do_not_contact.told)
         jobs.task(MAIL_JOB, notify.send_mail)
+        jobs.task(DOCUMENTS_JOB, library.run)
         jobs.task(templates_store.SYNC_TEMPLATES, templates.run)
         jobs.periodic("sync_all_templates", "17 * * * *", templates.sync_all)
         jobs.periodic("revive_sending", "* * * * * */15", revive_sending)
@@ -394,6 +401,7 @@ async def open_services(
                 tenant = await people.tenant(None)
                 if await sandbox.connect(channels, await people.identity_by_role(tenant.id, Role.ADMIN)):
                     await templates.sync_all()
+                await library.sync(tenant.id, tenant.slug)
             await asyncio.gather(jobs.run_worker(stop), sorter.run(stop))
 
         keep_promises = _declare_jobs(
@@ -422,6 +430,10 @@ async def open_services(
                 MemoryCheck(memory, say),
                 MetaAdsCheck(connections, tenants, settings.meta_ads != "live", say, explain),
                 *_source_checks(settings, http, clock, say, explain),
+                WhatsAppCheck(
+                    channels, Connecting(channels, http, settings, vault), tenants, db, clock, settings, say, explain
+                ),
+                IntakeCheck(inbox, clock, say, secret=bool(_webhook_secrets(settings, vault, sandbox)[0])),
             ]
             return await doctor.examine(parts, explain, live=live)
 
@@ -592,7 +604,7 @@ def _declare_jobs(
 
 
 def _senders(
-    settings: Settings, channels: Channels, clients: CloudClients, http: httpx.AsyncClient
+    settings: Settings, channels: Channels, clients: CloudClients, http: httpx.AsyncClient, clock: Clock
 ) -> dict[str, Sender]:
     """By provider, how a message leaves."""
     mapped = MappedSender(mapped_opener(channels, http, settings.data_dir))
@@ -601,6 +613,8 @@ def _senders(
         "evolution": EvolutionSender(evolution_opener(channels, http)),
         "uazapi": mapped,
         "lancepilot": mapped,
+        "email": EmailSender(channels, http, clock),
+        "sms": SmsSender(channels, http),
     }
 
 
@@ -609,11 +623,7 @@ def _webhook_secrets(settings: Settings, vault: Vault, sandbox: SandboxWhatsApp 
     if sandbox is not None:
         return sandbox.secrets.app_secret, sandbox.secrets.verify_token
     secret = settings.whatsapp_app_secret
-    token = settings.whatsapp_verify_token
-    return (
-        secret.get_secret_value() if secret else "",
-        token.get_secret_value() if token else vault.named_secret("whatsapp_verify_token"),
-    )
+    return secret.get_secret_value() if secret else "", verify_token(settings, vault)
 
 
 # --- seen from outside --------------------------------------------------------------------------
