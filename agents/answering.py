@@ -351,7 +351,8 @@ class Turns:
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(woken.wait(), _POLL)
+                    async with asyncio.timeout(_POLL):  # wait_for may swallow a cancellation (Python 3.11)
+                        await woken.wait()
                 woken.clear()
                 with contextlib.suppress(MutiraoError):  # the database is away: the last check will know
                     async with self.db.tenant(begun.chat.tenant_id) as conn:

@@ -175,7 +175,8 @@ class Jobs:
             reason = type(error).__name__ if error else "side task"
             log.warning("worker_ended", queue=queue, reason=reason, again_in=pause)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await stop.wait()
             pause = min(pause * 2, 10.0)
 
     async def rescue(self) -> int:
