@@ -746,6 +746,7 @@ def serve(settings: Settings) -> None:
                     ws_max_size=1_000_000,
                 )
             )
+            app.state.closing = lambda: server.should_exit
             stop = asyncio.Event()
             worker = asyncio.ensure_future(services.work(stop))
             pointing = asyncio.create_task(_point(server, services))

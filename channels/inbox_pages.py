@@ -40,6 +40,7 @@ PAGE = r"/chat/inbox(/[\w-]{1,100})?/?"
 
 _NOT_THERE = frozenset({"chat_unknown", "file_gone"})
 _BEAT = 15.0  # seconds of silence after which a word of no meaning shows that the line is alive
+_LOOK = 1.0  # seconds between looks at whether the server closes
 _LIFE = 300.0  # seconds of one stream: the next one is let in, or not, by who the person is then
 _MOST_MB = 16  # of an attachment: more than WhatsApp takes of sound and film (integrations/whatsapp_cloud/limits.py)
 _BURST = 0.15  # seconds for which changes are gathered before they are told
@@ -126,7 +127,7 @@ class InboxPages:
                 return self._refused(who, error)
 
         @app.get(f"{DATA}/events")
-        async def events() -> Response:
+        async def events(request: Request) -> Response:
             who = visitor.get()
             try:
                 if who is None:
@@ -135,13 +136,17 @@ class InboxPages:
             except MutiraoError as error:
                 return self._refused(who, error)
             headers = {"X-Accel-Buffering": "no"}
-            return StreamingResponse(self.events(who), media_type="text/event-stream", headers=headers)
+            told = self.events(who, closing=lambda: request.app.state.closing())
+            return StreamingResponse(told, media_type="text/event-stream", headers=headers)
 
     # --- what changed -------------------------------------------------------------------------
 
-    async def events(self, who: Identity, *, life: float = _LIFE) -> AsyncIterator[str]:
+    async def events(
+        self, who: Identity, *, life: float = _LIFE, closing: Callable[[], bool] = lambda: False
+    ) -> AsyncIterator[str]:
         """Server-sent events for `life` seconds: "changed" with the ids of conversations that changed and that `who`
-        may see; [] when others did, or when anything may have."""
+        may see; [] when others did, or when anything may have. `closing`: whether the server wants to end, which would
+        else wait for us."""
         changed: set[str] = set()
         news = asyncio.Event()
 
@@ -151,17 +156,20 @@ class InboxPages:
                 news.set()
 
         hearing = asyncio.create_task(hear(), name="inbox events")
-        ends = asyncio.get_running_loop().time() + life
+        now = asyncio.get_running_loop().time
+        ends, spoken = now() + life, now()
         try:
             yield "retry: 2000\n\n"
-            while (left := ends - asyncio.get_running_loop().time()) > 0 and not hearing.done():
+            while (left := ends - now()) > 0 and not hearing.done() and not closing():
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(_BEAT, left)):
+                    async with asyncio.timeout(min(_LOOK, left)):
                         await news.wait()
-                        await asyncio.sleep(_BURST)
                 if not news.is_set():
-                    yield ": here\n\n"
+                    if now() - spoken > _BEAT:
+                        spoken = now()
+                        yield ": here\n\n"
                     continue
+                await asyncio.sleep(_BURST)
                 news.clear()
                 told, found = sorted(changed), []
                 changed.clear()
@@ -170,6 +178,7 @@ class InboxPages:
                         await self.chats.get(who, chat_id)
                         found.append(chat_id)
                 whole = len(found) == len(told)
+                spoken = now()
                 yield f"event: changed\ndata: {json.dumps({'chats': found if whole else []})}\n\n"
         finally:
             hearing.cancel()

@@ -124,6 +124,7 @@ def build_web_app(
             return None
 
     app = FastAPI(title="Mutirão", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.closing = lambda: False  # whoever serves says when streams without an end have to end
 
     @app.get("/")
     async def root() -> RedirectResponse:
