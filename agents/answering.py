@@ -114,7 +114,6 @@ class Turns:
     tell: Tell
     media_told: MediaTold
     limits: Limits = field(default_factory=Limits)
-    running: dict[str, asyncio.Task[Reply]] = field(default_factory=dict, init=False)
 
     async def run(self, tenant_id: str, chat_id: str) -> None:
         """Answer what waits in this conversation, if its moment has come and the bot has it."""
@@ -281,7 +280,7 @@ class Turns:
             identity=agent,
             conversation_id=chat.id,
             door="whatsapp",
-            text="\n".join(text for one in begun.waiting if (text := self._words(one, chat.language))),
+            text="\n".join(text for one in begun.waiting if (text := self._words(one, chat.language, now=True))),
             language=chat.language if chat.language in ("pt-BR", "en", "es") else "pt-BR",
             now=now,
             session=session,
@@ -298,9 +297,10 @@ class Turns:
             ),
         )
 
-    def _words(self, message: Message, language: str) -> str:
-        """A message as the crew reads it: what was written, and of a file what it says."""
-        if message.media is None:
+    def _words(self, message: Message, language: str, *, now: bool = False) -> str:
+        """A message as the crew reads it: what was written, and of a file what it says. Of one that says nothing (yet),
+        only the past is told that it was there: what is answered `now` are the contact's own words."""
+        if message.media is None or (now and not message.media["words"]):
             return message.text
         key, params = self.media_told(message.kind, message.media)
         told = self.texts.say(language, key, **params) if key else ""
@@ -316,7 +316,6 @@ class Turns:
         thinking = asyncio.create_task(self.answer(turn, history), name=f"turn {turn.id}")
         watching = asyncio.create_task(self._watch(begun, turn), name=f"watch {turn.id}")
         typing = asyncio.create_task(self._show_typing(begun), name=f"typing {turn.id}")
-        self.running[begun.chat.id] = thinking
         try:
             await asyncio.wait({thinking, watching}, return_when=asyncio.FIRST_COMPLETED)
             if not thinking.done():
@@ -332,7 +331,6 @@ class Turns:
                 return None
             return thinking.result()
         finally:
-            del self.running[begun.chat.id]
             for task in (thinking, watching, typing):
                 task.cancel()
             await asyncio.gather(thinking, watching, typing, return_exceptions=True)

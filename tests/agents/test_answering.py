@@ -1,0 +1,370 @@
+"""Turns with people outside: one answer to a burst, none that is out of date, and none twice, whoever dies or waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from agents.answering import Turns
+from agents.supervisor import Supervisor
+from business.conversations.service import Conversations
+from business.messaging.chats import Chat
+from core.clock import FixedClock
+from core.db import Connection, Database
+from core.door import Reply, UsageTotals, View
+from core.permissions import Permissions
+from core.tenancy import Role
+from core.turn import HandOver, ToolRecord, Turn
+from crews.contract import CrewDeps, CrewResult, CrewTask
+from crews.registry import CrewEntry
+from prompts.prompt import Prompts
+from tests.business.messaging.chat_house import LEAD, ChatHouse, chat_house, echo, webhook, wrote
+from tests.conftest import Tenants, until
+
+FRIDAY_NIGHT = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
+
+
+@dataclass
+class Crew:
+    """Who answers. `thinks` is awaited before it does."""
+
+    thinks: Callable[[Turn], Awaitable[None]] | None = None
+    views: list[View] = field(default_factory=list)
+    ended: str = "done"
+    said: str | None = None
+    turns: list[Turn] = field(default_factory=list)
+    histories: list[list[tuple[str, str]]] = field(default_factory=list)
+    stopped: int = 0
+
+    async def __call__(self, turn: Turn, history: Sequence[tuple[str, str]]) -> Reply:
+        self.turns.append(turn)
+        self.histories.append(list(history))
+        try:
+            if self.thinks is not None:
+                await self.thinks(turn)
+        except asyncio.CancelledError:
+            self.stopped += 1
+            raise
+        turn.session["sdr"] = {"seen": len(self.turns)}
+        text = f"Sobre: {turn.text}" if self.said is None else self.said
+        return Reply(
+            turn.id, turn.conversation_id, text, turn.language, [], [], [], [], [],
+            UsageTotals(0, 0, 0, None, []), {}, "", self.ended, self.views,
+        )  # fmt: skip
+
+
+@dataclass
+class Desk:
+    house: ChatHouse
+    crew: Crew
+    turns: Turns
+    wanted: list[tuple[str, str]]
+
+    async def run(self, who: str = LEAD) -> None:
+        await self.turns.run(self.house.id, (await self.house.chat(who))["id"])
+
+    async def due(self, *bodies: bytes, who: str = LEAD) -> None:
+        """Sort these, and let their quiet pass."""
+        await self.house.sort(*bodies)
+        due = (await self.house.chat(who))["due_at"]
+        if due is not None:
+            self.house.later(max(0.0, (due - self.house.clock.now()).total_seconds()))
+
+    async def out(self) -> list[str]:
+        query = """SELECT m.text, o.state FROM outbox o JOIN chat_messages m ON m.id = o.message_id ORDER BY o.seq"""
+        return [f"{row['text']} ({row['state']})" for row in await self.house.rows(query)]
+
+
+@pytest.fixture
+async def desk(
+    database: Database, clock: FixedClock, permissions: Permissions, tenants: Tenants, people: Any, tmp_path: Path
+) -> AsyncIterator[Desk]:
+    async with chat_house(database, clock, permissions, tenants, tmp_path) as house:
+        crew, wanted = Crew(), []
+
+        async def tell(conn: Connection, chat: Chat, why: HandOver, key: str) -> None:
+            wanted.append((why.reason, key))
+
+        async def acquaint(tenant_id: str, chat_id: str) -> None: ...
+
+        turns = Turns(
+            database, clock, crew, people.agent, house.channels, house.rules, house.outbox, house.hands, house.waking,
+            house.notices, house.texts, {}, acquaint, tell, lambda kind, media: ("", {}),
+        )  # fmt: skip
+        yield Desk(house, crew, turns, wanted)
+
+
+def on_event(event: asyncio.Event) -> Callable[[Turn], Awaitable[None]]:
+    async def wait(turn: Turn) -> None:
+        await event.wait()
+
+    return wait
+
+
+async def test_a_burst_gets_one_answer_and_the_next_turn_knows_what_was_said(desk: Desk) -> None:
+    await desk.due(webhook(wrote("1", "oi"), wrote("2", "vi o site"), wrote("3", "quanto custa?")))
+    await desk.run()
+    await desk.run()  # the job again, after a crash that came too late
+    assert await desk.out() == ["Sobre: oi\nvi o site\nquanto custa? (waiting)"]
+    (turn,) = desk.crew.turns
+    assert (turn.door, turn.identity.role, turn.contact and turn.contact.chat_id) == (
+        "whatsapp", Role.AGENTE_IA, (await desk.house.chat())["id"],
+    )  # fmt: skip
+    told = turn.session["chat"]
+    assert told["kinds"] == ["text"] * 3
+    assert (told["open"], told["opens_at"][:10]) == (False, "2026-11-23"), "20 November is a holiday, a Friday"
+    chat = await desk.house.chat()
+    assert (chat["waiting_since"], chat["due_at"], chat["session"]) == (None, None, {"sdr": {"seen": 1}})
+    await desk.due(webhook(wrote("4", "e para dois?")))
+    await desk.run()
+    assert desk.crew.histories[1] == [
+        ("user", "oi"), ("user", "vi o site"), ("user", "quanto custa?"),
+        ("assistant", "Sobre: oi\nvi o site\nquanto custa?"),
+    ]  # fmt: skip
+    assert desk.crew.turns[1].session["sdr"] == {"seen": 1}
+
+
+async def test_a_turn_that_is_not_due_waits_and_a_lost_job_is_made_again(desk: Desk) -> None:
+    await desk.house.sort(webhook(wrote("1")))
+    await desk.run()
+    assert desk.crew.turns == [] and len(await desk.house.queued()) == 2
+    desk.house.later(300)
+    async with desk.house.db.system() as conn:
+        await conn.execute("DELETE FROM procrastinate_jobs")
+    assert await desk.turns.revive(desk.house.id) == 1 and len(await desk.house.queued()) == 1
+    await desk.run()
+    assert len(desk.crew.turns) == 1 and await desk.turns.revive(desk.house.id) == 0
+
+
+async def test_a_newer_message_supersedes_the_turn_that_runs_but_not_for_ever(desk: Desk) -> None:
+    release = asyncio.Event()
+    desk.crew.thinks = on_event(release)
+    await desk.due(webhook(wrote("0", "olá")))
+    for number in range(1, 4):
+        running = asyncio.create_task(desk.run())
+        await until(lambda n=number: len(desk.crew.turns) == n)  # type: ignore[misc]
+        await desk.due(webhook(wrote(str(number), f"e mais {number}")))
+        await running
+    assert desk.crew.stopped == 3 and await desk.out() == [] and (await desk.house.chat())["superseded"] == 3
+    # Who writes without pause is answered all the same, and what came meanwhile gets a turn of its own.
+    running = asyncio.create_task(desk.run())
+    await until(lambda: len(desk.crew.turns) == 4)
+    await desk.due(webhook(wrote("9", "e o prazo?")))
+    release.set()
+    await running
+    assert await desk.out() == ["Sobre: olá\ne mais 1\ne mais 2\ne mais 3 (waiting)"]
+    await desk.run()
+    assert (await desk.out())[1] == "Sobre: e o prazo? (waiting)"
+
+
+async def test_what_an_interrupted_turn_did_is_known_to_the_next(desk: Desk) -> None:
+    release = asyncio.Event()
+
+    async def books(turn: Turn) -> None:
+        if len(desk.crew.turns) == 1:
+            turn.results.append(ToolRecord("book_meeting", {}, "DRAFT", {"ok": True}, "user", told='{"booked":true}'))
+            await release.wait()
+
+    desk.crew.thinks = books
+    await desk.due(webhook(wrote("1", "pode ser às 10")))
+    running = asyncio.create_task(desk.run())
+    await until(lambda: bool(desk.crew.turns and desk.crew.turns[0].results))
+    await desk.due(webhook(wrote("2", "da manhã")))
+    await running
+    await desk.run()
+    assert desk.crew.turns[1].session["chat"]["done"] == ['book_meeting: {"booked":true}']
+    assert desk.crew.turns[1].text == "pode ser às 10\nda manhã"
+    assert "done" not in (await desk.house.chat())["session"]
+
+
+@pytest.mark.parametrize("by", ["button", "app", "inbox"])
+async def test_a_person_silences_a_turn_at_once_and_a_hand_back_starts_clean(desk: Desk, by: str) -> None:
+    release = asyncio.Event()
+    desk.crew.thinks = on_event(release)
+    await desk.due(webhook(wrote("1", "oi")))
+    chat_id, who = (await desk.house.chat())["id"], desk.house.who()
+    running = asyncio.create_task(desk.run())
+    await until(lambda: len(desk.crew.turns) == 1)
+    if by == "button":
+        await desk.house.chats.take_over(who, chat_id)
+    elif by == "app":
+        await desk.house.sort(webhook(echo("e", "Eu cuido", at=desk.house.clock.now()), what="smb_message_echoes"))
+    else:
+        await desk.house.chats.reply(who, chat_id, "Oi, aqui é a Rita", key="f1")
+        await desk.house.chats.reply(who, chat_id, "Oi, aqui é a Rita", key="f1")
+    await asyncio.wait_for(running, 3)
+    assert desk.crew.stopped == 1
+    assert await desk.out() == (["Oi, aqui é a Rita (waiting)"] if by == "inbox" else [])
+    desk.crew.thinks = None
+    await desk.due(webhook(wrote("2", "e o preço?")))
+    await desk.run()
+    assert len(desk.crew.turns) == 1, "silent while a person has it"
+    # Handed back: the bot takes up what nobody answered, and nothing of what it was about to say.
+    desk.house.later(2)
+    back = await desk.house.chats.hand_back(who, chat_id)
+    assert (back.held, back.segment, back.session) == ("bot", 1, {})
+    await desk.run()
+    expected = "Sobre: oi\ne o preço? (waiting)" if by == "button" else "Sobre: e o preço? (waiting)"
+    assert (await desk.out())[-1] == expected
+
+
+async def test_two_workers_and_a_zombie_give_one_answer(desk: Desk) -> None:
+    release = asyncio.Event()
+    desk.crew.thinks = on_event(release)
+    await desk.due(webhook(wrote("1", "oi")))
+    both = [asyncio.create_task(desk.run()) for _ in range(2)]
+    await until(lambda: len(desk.crew.turns) == 2)  # as when a job was rescued from a worker that only slept
+    release.set()
+    await asyncio.gather(*both)
+    assert await desk.out() == ["Sobre: oi (waiting)"]
+
+
+async def test_a_crew_that_fails_is_asked_again_and_in_the_end_a_person_is_fetched(desk: Desk) -> None:
+    desk.crew.said, desk.crew.ended = "", "error:bug"
+    await desk.due(webhook(wrote("1", "oi")))
+    for _ in range(6):
+        await desk.run()
+        desk.house.later(40)
+    assert len(desk.crew.turns) == 4 and desk.wanted[0][0] == "cannot_help" and len(desk.wanted) == 1
+    (only,) = await desk.out()
+    assert "alguém da equipe" in only
+    assert (await desk.house.chat())["held"] == "fetching"
+
+
+async def test_who_asks_for_a_person_is_told_once_and_the_team_hears_of_it(desk: Desk) -> None:
+    async def fetches(turn: Turn) -> None:
+        turn.hand_over = HandOver("asked", "Quer falar de desconto.")
+
+    desk.crew.thinks, desk.crew.said = fetches, ""
+    cast(FixedClock, desk.house.clock).at = FRIDAY_NIGHT
+    await desk.due(webhook(wrote("1", "quero falar com uma pessoa", at=FRIDAY_NIGHT)))
+    await desk.run()
+    await desk.due(webhook(wrote("2", "alguém?", at=desk.house.clock.now())))
+    await desk.run()
+    (told,) = await desk.out()
+    assert "segunda" in told or "23" in told, told  # nobody is there before Monday
+    assert not desk.crew.turns[0].session["chat"]["open"]
+    assert [reason for reason, _ in desk.wanted] == ["asked", "asked"] and len({key for _, key in desk.wanted}) == 2
+    chat = await desk.house.chat()
+    assert (chat["held"], chat["summary"]) == ("fetching", "Quer falar de desconto.")
+
+
+async def test_a_message_that_comes_days_late_is_answered_by_a_person(desk: Desk) -> None:
+    await desk.due(webhook(wrote("1", "posso pagar hoje?", at=desk.house.clock.now() - timedelta(days=7))))
+    await desk.run()
+    assert desk.crew.turns == [] and desk.wanted[0][0] == "late"
+    assert "só chegou até nós agora" in (await desk.out())[0]
+
+
+async def test_choices_are_buttons_or_a_list_and_long_answers_come_in_parts(desk: Desk) -> None:
+    def offer(count: int, title: str = "Qual horário?") -> View:
+        choices = [{"id": f"slot:{n}", "title": f"Terça, {n}h"} for n in range(count)]
+        return View("choices", title, data={"label": "Horários", "choices": choices})
+
+    async def kinds() -> list[str]:
+        return [
+            row["kind"] for row in await desk.house.rows("SELECT content->>'type' AS kind FROM outbox ORDER BY seq")
+        ]
+
+    desk.crew.said, desk.crew.views = "Tenho estes horários.", [offer(2)]
+    await desk.due(webhook(wrote("1", "quero marcar")))
+    await desk.run()
+    assert await kinds() == ["text", "interactive"]
+    desk.crew.views, desk.crew.said = [offer(7, "")], "Escolha um:"
+    await desk.due(webhook(wrote("2", "outros?")))
+    await desk.run()
+    (row,) = await desk.house.rows("SELECT content FROM outbox ORDER BY seq DESC LIMIT 1")
+    assert (
+        row["content"]["interactive"]["type"] == "list"
+        and row["content"]["interactive"]["body"]["text"] == "Escolha um:"
+    )
+    desk.crew.views, desk.crew.said = [offer(14)], "**Certo.** " + "Uma frase que explica. " * 120
+    await desk.due(webhook(wrote("3", "todos")))
+    await desk.run()
+    texts = [one.removesuffix(" (waiting)") for one in await desk.out()]
+    assert texts[3].startswith("*Certo.*") and len(texts[3]) < 1_200 and len(texts) > 5
+    assert "14. Terça, 13h" in texts[-1], "what no list can hold is numbered"
+
+
+async def test_no_after_a_first_message_is_asked_about_before_it_is_written_down(desk: Desk) -> None:
+    await desk.due(webhook(wrote("0", "oi")))
+    await desk.run()
+    async with desk.house.db.tenant(desk.house.id) as conn:
+        await conn.execute("UPDATE outbox SET purpose = 'first_contact', state = 'sent'")
+    await desk.due(webhook(wrote("1", "não tenho interesse")))
+    await desk.run()
+    (row,) = await desk.house.rows("SELECT content FROM outbox ORDER BY seq DESC LIMIT 1")
+    assert [b["reply"]["id"] for b in row["content"]["interactive"]["action"]["buttons"]] == [
+        "opt_out_yes",
+        "opt_out_no",
+    ]
+    assert len(desk.crew.turns) == 1 and await desk.house.rows("SELECT 1 FROM consent_entries") == []
+
+
+async def test_a_program_that_writes_all_day_is_answered_at_a_person_s_pace(desk: Desk) -> None:
+    await desk.due(webhook(wrote("0", "oi")))
+    await desk.run()
+    async with desk.house.db.tenant(desk.house.id) as conn:
+        await conn.execute(
+            """INSERT INTO outbox (tenant_id, id, chat_id, message_id, key, content, purpose, author, created_at)
+               SELECT tenant_id, id || n, chat_id, message_id, key || n, content, purpose, author, created_at
+               FROM outbox, generate_series(1, 40) n"""
+        )
+    await desk.due(webhook(wrote("1", "oi de novo")))
+    await desk.run()
+    assert len(desk.crew.turns) == 1 and (await desk.house.chat())["due_at"] is not None
+    desk.house.later(60)
+    await desk.run()
+    assert len(desk.crew.turns) == 2
+
+
+async def test_the_supervisor_lets_the_crew_for_contacts_answer_and_nobody_else(
+    desk: Desk, permissions: Permissions, clock: FixedClock, people: Any
+) -> None:
+    asked: list[list[CrewTask]] = []
+
+    async def sells(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: Any) -> CrewResult:
+        asked.append(tasks)
+        if "espera" in turn.text:
+            await asyncio.Event().wait()
+        if "quebra" in turn.text:
+            raise RuntimeError("a bug")
+        return CrewResult("O plano custa R$ 123,00.", "inventa" in turn.text, lambda: "Sem números.", session={"a": 1})
+
+    house = desk.house
+    nothing = cast(Any, None)
+    supervisor = Supervisor(
+        db=house.db, conversations=Conversations(house.db, clock), sessions=nothing, permissions=permissions,
+        approvals=nothing, deps=CrewDeps(nothing, nothing, Prompts(), house.texts),
+        crews=[CrewEntry("sdr", "sdr", [], sells, [], [])], classifier=nothing, talk=nothing, intake=nothing,
+        clock=clock,
+    )  # fmt: skip
+    desk.turns.answer = supervisor.answer_contact
+    await desk.due(webhook(wrote("1", "pause todas as campanhas")))
+    await desk.run()
+    assert [(task.intent, task.text) for task in asked[0]] == [("sdr.answer", "pause todas as campanhas")]
+    assert await desk.out() == ["O plano custa R$ 123,00. (waiting)"]
+    assert (await house.chat())["session"] == {"a": 1}
+    await desk.due(webhook(wrote("2", "inventa")))
+    await desk.run()
+    assert (await desk.out())[-1] == "Sem números. (waiting)", "a number that nobody gave does not leave"
+    await desk.due(webhook(wrote("3", "quebra")))
+    await desk.run()
+    assert len(await desk.out()) == 2
+    await desk.due(webhook(wrote("4", "espera")))
+    running = asyncio.create_task(desk.run())
+    await until(lambda: len(asked) == 4)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    rows = await house.rows("SELECT state, ended, door FROM turns ORDER BY started_at, id")
+    assert [(row["state"], row["ended"]) for row in rows] == [
+        ("done", "done"), ("done", "done"), ("failed", "error:bug"), ("stopped", "stopped"),
+    ]  # fmt: skip
+    assert replace(clock).at and {row["door"] for row in rows} == {"whatsapp"}
+    assert await house.rows("SELECT 1 FROM messages") == []
