@@ -1,0 +1,423 @@
+"""Runs of cadences: one lead, step after step, until somebody answers, asks to be left alone, or it is over.
+
+A run's step is one transaction: the message is put where it waits to leave, and the run moves on; a process that dies
+leaves either both or neither. Whoever answers stops it at once; what the message rules say (hours, holidays, too many)
+they say when a message leaves, and the next step counts from the day on which it really left.
+
+How messages leave, when a business day is and who is whom stands elsewhere: a `Reach` is handed in (tools/reach.py).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+import structlog
+from psycopg.types.json import Jsonb
+
+from business.outreach.cadence import DEFAULT, QUIET, Cadence, Step, cadence_from, parse_cadence, said, shipped
+from core.audit import audit
+from core.clock import Clock
+from core.db import Connection, Database
+from core.errors import ArgumentsWrong, MutiraoError, Refused
+from core.failpoints import reach as failpoint
+from core.ids import new_id
+from core.permissions import Permissions, Rights
+from core.tenancy import Identity
+
+log = structlog.get_logger(__name__)
+
+AREA = "sdr"
+State = Literal["running", "waiting", "stopped", "done"]
+_ALIVE = ("running", "waiting")
+_LOOK_AGAIN = timedelta(minutes=30)
+"""Between looks at a message that has not left yet."""
+_AFTER_LAST = 3
+"""Business days after the last step until a run counts as unanswered."""
+_MOST_AT_ONCE = 200
+"""Steps of one tenant in one round, so that others have their turn."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """See migrations: outreach_runs. `name`: of whom it is about."""
+
+    id: str
+    tenant_id: str
+    cadence: Cadence
+    name: str
+    company_id: str | None
+    contact_id: str | None
+    deal_id: str | None
+    chat_id: str | None
+    owner_id: str | None
+    started_by: str
+    words: Mapping[str, str]
+    state: State
+    reason: str
+    step: int
+    touches: int
+    last_touch_at: datetime | None
+    next_at: datetime | None
+    started_at: datetime
+    ended_at: datetime | None
+
+    @property
+    def language(self) -> str:
+        return self.words.get("language", "pt-BR")
+
+
+@dataclass(frozen=True)
+class Lead:
+    """About whom a run is. One of the ids at least."""
+
+    name: str
+    company_id: str | None = None
+    contact_id: str | None = None
+    deal_id: str | None = None
+    chat_id: str | None = None
+    owner_id: str | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """How a run stands before its next step. `stop`: why it must not go on (replied, opted_out, person, won, lost,
+    meeting, gone); `left_at`: when the message before left; `open`: it has not left yet."""
+
+    stop: str | None = None
+    left_at: datetime | None = None
+    open: bool = False
+
+
+class Reach(Protocol):
+    async def situation(self, conn: Connection, run: Run) -> Situation: ...
+
+    async def moment(self, conn: Connection, run: Run, start: datetime, *, days: int, hours: int) -> datetime:
+        """`days` business days or `hours` after `start`, where the lead lives."""
+        ...
+
+    async def send(self, conn: Connection, run: Run, step: Step, text: str, subject: str, key: str) -> str | None:
+        """Put a message into the outbox, once by `key`; its id, None when there is no way to them by this channel."""
+        ...
+
+    async def words(self, conn: Connection, run: Run) -> Mapping[str, str]:
+        """What fills texts, as far as it is known: name, sender, house, company, topic."""
+        ...
+
+    async def task(self, run: Run, step: Step, text: str, key: str) -> str | None:
+        """A task of a person with the text ready, once by `key`; None when nobody can do it."""
+        ...
+
+    async def drop(self, conn: Connection, run: Run, why: str) -> None:
+        """Take back what has not left."""
+        ...
+
+    async def answered(self, conn: Connection) -> Sequence[str]:
+        """Ids of running runs whose people wrote since they began."""
+        ...
+
+    async def declined(self, conn: Connection) -> Sequence[str]:
+        """Ids of waiting runs whose step a person refused, or let expire."""
+        ...
+
+    async def quiet(self, conn: Connection, hours: int, most: int) -> Sequence[Lead]:
+        """Conversations that the bot answered and that have been quiet for `hours`, and of which no run was begun
+        since."""
+        ...
+
+
+Propose = Callable[[Run, Step, str, str, str], Awaitable[str]]
+"""(run, step, text, subject, key): ask a person about one message; the proposal's id."""
+Ended = Callable[[Connection, Run], Awaitable[None]]
+"""Somebody is told that a run ended unanswered."""
+
+
+class Cadences:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        permissions: Permissions,
+        reach: Reach,
+        *,
+        propose: Propose | None = None,
+        ended: Ended | None = None,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._rights = Rights(permissions, AREA, "outreach_not_allowed")
+        self._reach = reach
+        self._propose = propose
+        self._ended = ended
+
+    # --- files --------------------------------------------------------------------------------
+
+    async def cadence(self, tenant_id: str, name: str = DEFAULT, within: Connection | None = None) -> Cadence:
+        """The account's own of this name, else ours. ArgumentsWrong("cadence_unknown", name, known)."""
+        async with self._db.tenant(tenant_id, within) as conn:
+            row = await _one(conn, "SELECT text FROM cadences WHERE name = %s", name)
+            if row is not None:
+                return parse_cadence(row["text"])
+            if name in (DEFAULT, QUIET):
+                return shipped(name)
+            rows = await (await conn.execute("SELECT name FROM cadences ORDER BY name")).fetchall()
+        known = ", ".join(dict.fromkeys([DEFAULT, *(one["name"] for one in rows)]))
+        raise ArgumentsWrong("cadence_unknown", f"no cadence {name!r}", name=name[:60], known=known)
+
+    async def names(self, who: Identity) -> list[str]:
+        """Names of all that can be begun."""
+        self._rights.reads(who)
+        async with self._db.tenant(who.tenant_id) as conn:
+            rows = await (await conn.execute("SELECT name FROM cadences ORDER BY name")).fetchall()
+        return list(dict.fromkeys([DEFAULT, QUIET, *(row["name"] for row in rows)]))
+
+    async def save(self, who: Identity, text: str) -> Cadence:
+        """Keep an account's file under its name; runs that began go on as they were. Errors as `parse_cadence`;
+        Refused("outreach_not_allowed")."""
+        self._rights.writes_all(who)
+        found = parse_cadence(text)
+        async with self._db.tenant(who.tenant_id) as conn:
+            await conn.execute(
+                """INSERT INTO cadences (tenant_id, name, text, by_user, at) VALUES (current_tenant(), %s, %s, %s, %s)
+                   ON CONFLICT (tenant_id, name) DO UPDATE SET text = excluded.text, by_user = excluded.by_user,
+                       at = excluded.at""",
+                [found.name, text, who.user_id, self._clock.now()],
+            )
+            await audit(conn, who, "cadence.saved", found.name, {"steps": len(found.steps)})
+        return found
+
+    # --- beginning and ending -----------------------------------------------------------------
+
+    async def start(
+        self, conn: Connection, tenant_id: str, cadence: Cadence, lead: Lead, *, by: str, first: str | None = None
+    ) -> str | None:
+        """Begin a run in the caller's transaction, its first step due as the cadence says. `first`: outbox id of the
+        message that begins it. None when the lead is in one already, or the cadence has no steps."""
+        if not cadence.steps:
+            return None
+        now = self._clock.now()
+        row = await _one(
+            conn,
+            """INSERT INTO outreach_runs (tenant_id, id, cadence, plan, name, company_id, contact_id, deal_id, chat_id,
+                   owner_id, started_by, words, state, step, touches, last_touch_at, next_at, started_at)
+               VALUES (current_tenant(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', 0, %s, %s, %s, %s)
+               ON CONFLICT DO NOTHING RETURNING *""",
+            new_id("run"), cadence.name, Jsonb(cadence.record()), lead.name[:200], lead.company_id, lead.contact_id,
+            lead.deal_id, lead.chat_id, lead.owner_id, by, Jsonb(dict(lead.words)), 1 if first else 0,
+            now if first else None, now, now,
+        )  # fmt: skip
+        if row is None:
+            return None
+        run = run_of(row)
+        if first:
+            await self._touch(conn, run, -1, cadence.steps[0].channel, "message", first, "")
+        await self._schedule(conn, run, now)
+        return run.id
+
+    async def list(self, who: Identity, *, alive: bool = False, limit: int = 50) -> Sequence[Run]:
+        """The newest first; for a role that sees its own, those it owns or began."""
+        own = self._rights.reads(who)
+        async with self._db.tenant(who.tenant_id) as conn:
+            rows = await conn.execute(
+                """SELECT * FROM outreach_runs
+                   WHERE (%(own)s::text IS NULL OR owner_id = %(own)s OR started_by = %(own)s)
+                     AND (NOT %(alive)s OR state = ANY(%(states)s))
+                   ORDER BY started_at DESC, id DESC LIMIT %(limit)s""",
+                {"own": own, "alive": alive, "states": list(_ALIVE), "limit": max(1, min(limit, 200))},
+            )
+            return [run_of(row) for row in await rows.fetchall()]
+
+    async def stop(self, who: Identity, run_id: str, reason: str = "by_person") -> Run:
+        """End a run; what has not left stays here. Refused: outreach_not_allowed, run_unknown."""
+        own = self._rights.writes(who)
+        async with self._db.tenant(who.tenant_id) as conn:
+            row = await _one(conn, "SELECT * FROM outreach_runs WHERE id = %s FOR UPDATE", run_id)
+            if row is None or (own is not None and own not in (row["owner_id"], row["started_by"])):
+                raise Refused("run_unknown", f"no run {run_id[:60]!r}")
+            run = run_of(row)
+            if run.state in _ALIVE:
+                await self._end(conn, run, "stopped", reason)
+                await audit(conn, who, "outreach.stopped", run.id, {"reason": reason})
+            row = await _one(conn, "SELECT * FROM outreach_runs WHERE id = %s", run_id)
+        assert row is not None
+        return run_of(row)
+
+    # --- the clock's round --------------------------------------------------------------------
+
+    async def round(self, tenant_id: str) -> int:
+        """Stop what was answered, begin what went quiet, do the steps that are due. How many steps were done. Called by
+        the clock; two at once do each step once."""
+        async with self._db.tenant(tenant_id) as conn:
+            over = [(run_id, "replied") for run_id in await self._reach.answered(conn)]
+            over += [(run_id, "by_person") for run_id in await self._reach.declined(conn)]
+        for run_id, why in over:
+            async with self._db.tenant(tenant_id) as conn:
+                if (run := await self._locked(conn, run_id)) and run.state in _ALIVE:
+                    await self._end(conn, run, "stopped", why)
+        await self._begin_quiet(tenant_id)
+        done = 0
+        while done < _MOST_AT_ONCE and await self._one_step(tenant_id):
+            done += 1
+        return done
+
+    async def _begin_quiet(self, tenant_id: str) -> None:
+        async with self._db.tenant(tenant_id) as conn:
+            cadence = await self.cadence(tenant_id, QUIET, conn)
+            if not cadence.steps:
+                return
+            first = cadence.steps[0]
+            for lead in await self._reach.quiet(conn, first.after_hours or first.after_days * 24, 100):
+                await self.start(conn, tenant_id, cadence, lead, by="system")
+
+    async def _one_step(self, tenant_id: str) -> bool:
+        """Do the step that is due longest, in one transaction. False when none is due."""
+        now = self._clock.now()
+        async with self._db.tenant(tenant_id) as conn:
+            row = await _one(
+                conn,
+                """SELECT * FROM outreach_runs WHERE state = 'running' AND next_at <= %s
+                   ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED""",
+                now,
+            )
+            if row is None:
+                return False
+            run = run_of(row)
+            situation = await self._reach.situation(conn, run)
+            if situation.stop:
+                await self._end(conn, run, "stopped", situation.stop)
+                return True
+            if situation.open:  # it waits for its hour, or for a person: the next one counts from when it left
+                await self._wait(conn, run, now + _LOOK_AGAIN)
+                return True
+            last = situation.left_at
+            if last is not None and run.last_touch_at is not None and last > run.last_touch_at:
+                await conn.execute("UPDATE outreach_runs SET last_touch_at = %s WHERE id = %s", [last, run.id])
+                await self._schedule(conn, run, last)
+                fresh = await self._locked(conn, run.id)
+                if fresh is None or fresh.next_at is None or fresh.next_at > now:
+                    return True
+                run = fresh
+            if run.step >= len(run.cadence.steps):
+                await self._end(conn, run, "done", "unanswered")
+                if self._ended is not None:
+                    await self._ended(conn, run)
+                return True
+            step = run.cadence.steps[run.step]
+            words = {**await self._reach.words(conn, run), **{k: v for k, v in run.words.items() if v}}
+            text, subject = said(step.text, run.language, words), said(step.subject, run.language, words)
+            key = f"cadence:{run.id}:{run.step}"
+            if step.sent and (run.cadence.approval == "once" or self._propose is None):
+                sent = await self._reach.send(conn, run, step, text, subject, key)
+                what = "message" if sent else "skipped"
+                await self._touch(conn, run, run.step, step.channel, what, sent, "" if sent else "no_way")
+                await self._move_on(conn, run, touched=bool(sent))
+                failpoint("cadence.before_commit")
+                return True
+            await self._wait(conn, run, now + _LOOK_AGAIN)  # whoever dies below leaves it to be asked again
+        await self._ask(run, step, text, subject, key)
+        return True
+
+    async def _ask(self, run: Run, step: Step, text: str, subject: str, key: str) -> None:
+        """A step that a person does or says yes to: task and proposal are made outside of our transaction, once by
+        their key; then the run moves on, or waits."""
+        what: str
+        ref: str | None
+        try:
+            if step.sent:
+                assert self._propose is not None
+                what, ref = "proposal", await self._propose(run, step, text, subject, key)
+            else:
+                what, ref = "task", await self._reach.task(run, step, text, key)
+        except MutiraoError as error:
+            log.warning("cadence_step_failed", run=run.id, step=run.step, reason=error.code)
+            what, ref = "skipped", None
+        async with self._db.tenant(run.tenant_id) as conn:
+            current = await self._locked(conn, run.id)
+            if current is None or current.state != "running" or current.step != run.step:
+                return
+            await self._touch(
+                conn, run, run.step, step.channel, what if ref else "skipped", ref, "" if ref else "no_way"
+            )
+            if what == "proposal" and ref:
+                await conn.execute("UPDATE outreach_runs SET state = 'waiting', next_at = NULL WHERE id = %s", [run.id])
+            else:
+                await self._move_on(conn, current, touched=False)
+
+    async def approved(self, conn: Connection, run_id: str, step: int, text: str, subject: str) -> str | None:
+        """A person said yes to a step that waited: put its message, and go on. The outbox id; None when the run is not
+        waiting for it any more, or there is no way to them. In the caller's transaction."""
+        run = await self._locked(conn, run_id)
+        if run is None or run.state != "waiting" or run.step != step:
+            return None
+        what = run.cadence.steps[step]
+        sent = await self._reach.send(conn, run, what, text, subject, f"cadence:{run.id}:{step}")
+        await conn.execute("UPDATE outreach_runs SET state = 'running' WHERE id = %s", [run_id])
+        if sent:
+            await conn.execute(
+                "UPDATE outreach_touches SET what = 'message', ref = %s WHERE run_id = %s AND step = %s",
+                [sent, run_id, step],
+            )
+        await self._move_on(conn, run, touched=bool(sent))
+        return sent
+
+    async def get(self, conn: Connection, run_id: str) -> Run | None:
+        row = await _one(conn, "SELECT * FROM outreach_runs WHERE id = %s", run_id)
+        return run_of(row) if row else None
+
+    # --- rows ---------------------------------------------------------------------------------
+
+    async def _locked(self, conn: Connection, run_id: str) -> Run | None:
+        row = await _one(conn, "SELECT * FROM outreach_runs WHERE id = %s FOR UPDATE", run_id)
+        return run_of(row) if row else None
+
+    async def _move_on(self, conn: Connection, run: Run, *, touched: bool) -> None:
+        now = self._clock.now()
+        row = await _one(
+            conn,
+            """UPDATE outreach_runs SET step = step + 1, touches = touches + %s,
+                   last_touch_at = CASE WHEN %s THEN %s ELSE last_touch_at END WHERE id = %s RETURNING *""",
+            int(touched), touched, now, run.id,
+        )  # fmt: skip
+        assert row is not None
+        await self._schedule(conn, run_of(row), now)
+
+    async def _schedule(self, conn: Connection, run: Run, start: datetime) -> None:
+        """When the step that is next is due, counted from `start`."""
+        over = run.step >= len(run.cadence.steps)
+        days = _AFTER_LAST if over else run.cadence.steps[run.step].after_days
+        hours = 0 if over else run.cadence.steps[run.step].after_hours
+        at = await self._reach.moment(conn, run, start, days=days, hours=hours)
+        await self._wait(conn, run, at)
+
+    async def _wait(self, conn: Connection, run: Run, at: datetime) -> None:
+        await conn.execute("UPDATE outreach_runs SET next_at = %s WHERE id = %s", [at, run.id])
+
+    async def _end(self, conn: Connection, run: Run, state: State, reason: str) -> None:
+        await conn.execute(
+            "UPDATE outreach_runs SET state = %s, reason = %s, next_at = NULL, ended_at = %s WHERE id = %s",
+            [state, reason, self._clock.now(), run.id],
+        )
+        if state == "stopped":
+            await self._reach.drop(conn, run, reason)
+
+    async def _touch(
+        self, conn: Connection, run: Run, step: int, channel: str, what: str, ref: str | None, reason: str
+    ) -> None:
+        await conn.execute(
+            """INSERT INTO outreach_touches (tenant_id, run_id, step, channel, what, ref, reason, at)
+               VALUES (current_tenant(), %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+            [run.id, step, channel, what, ref, reason, self._clock.now()],
+        )
+
+
+def run_of(row: Mapping[str, Any]) -> Run:
+    return Run(
+        row["id"], row["tenant_id"], cadence_from(row["plan"]), row["name"], row["company_id"], row["contact_id"],
+        row["deal_id"], row["chat_id"], row["owner_id"], row["started_by"], row["words"], row["state"], row["reason"],
+        row["step"], row["touches"], row["last_touch_at"], row["next_at"], row["started_at"], row["ended_at"],
+    )  # fmt: skip
+
+
+async def _one(conn: Connection, query: str, *values: object) -> dict[str, Any] | None:
+    return await (await conn.execute(query.encode(), values)).fetchone()

@@ -1,0 +1,94 @@
+"""When WhatsApp cannot bring a message to somebody: the same words by e-mail, else by SMS, where the house has such a
+channel and the CRM knows a way.
+
+Only what the person waits for or has agreed to (an answer, a notice, a follow-up): a first message was approved for one
+channel, and goes by that one alone. Whether it may leave is asked of the same rules as for every message.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from business.crm.identity import is_mobile, phone
+from business.messaging.channels import Channel, Channels
+from business.messaging.chats import open_chat
+from business.messaging.outbox import Draft, Outbox, Undelivered
+from business.messaging.templates import Purpose
+from core.clock import Clock
+from core.db import Connection
+from integrations.whatsapp_cloud import messages
+
+_CARRIED = frozenset({Purpose.ANSWER, Purpose.NOTICE, Purpose.FOLLOW_UP})
+_LONGEST_SMS = 600
+"""Letters of a text that goes by SMS: four parts; what is longer waits for a person instead of costing ten."""
+
+
+class Fallback:
+    """Called by the outbox in the transaction in which a message ends as undeliverable. `use` hands it the outbox,
+    which is built with it."""
+
+    def __init__(self, clock: Clock, channels: Channels) -> None:
+        self._clock = clock
+        self._channels = channels
+        self._outbox: Outbox | None = None
+
+    def use(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    async def __call__(self, conn: Connection, lost: Undelivered) -> str | None:
+        """The id of the row that goes instead; None when there is no other way. Once for each message."""
+        if self._outbox is None or lost.purpose not in _CARRIED or not lost.text.strip():
+            return None
+        outlets = [one for one in await self._channels.of(lost.tenant_id, conn) if one.state == "active"]
+        chat = await _row(conn, "SELECT * FROM chats WHERE id = %s", lost.chat_id)
+        if chat is None:
+            return None
+        for outlet, address in await _ways(conn, outlets, chat):
+            if outlet.provider == "sms" and len(lost.text) > _LONGEST_SMS:
+                continue
+            other = await open_chat(
+                conn, lost.tenant_id, outlet, address, name=chat["name"], at=self._clock.now(),
+                contact_id=chat["contact_id"], company_id=chat["company_id"], deal_id=chat["deal_id"],
+                owner_id=chat["owner_id"], language=chat["language"], place=chat["place"],
+            )  # fmt: skip
+            draft = Draft(
+                lost.purpose,
+                f"fallback:{lost.outbox_id}",
+                content=messages.text(lost.text),
+                author=lost.author,
+                answers=other.messages_in,
+                segment=other.segment,
+                planned_at=self._clock.now() if lost.purpose is Purpose.FOLLOW_UP else None,
+                language=chat["language"].replace("-", "_"),
+            )
+            return await self._outbox.put(conn, lost.tenant_id, other.id, draft)
+        return None
+
+
+async def _ways(conn: Connection, outlets: list[Channel], chat: Mapping[str, Any]) -> list[tuple[Channel, str]]:
+    """By which of the house's channels, and where to: the best first."""
+    mails, mobiles = await known_ways(conn, chat["contact_id"], chat["company_id"])
+    own = phone(f"+{chat['address']}") if chat["address"].isdecimal() else None
+    if own and is_mobile(own):
+        mobiles = [own, *mobiles]
+    by_mail = [(one, mails[0]) for one in outlets if one.provider == "email" and mails]
+    by_sms = [(one, mobiles[0].lstrip("+")) for one in outlets if one.provider == "sms" and mobiles]
+    return [*by_mail[:1], *by_sms[:1]]
+
+
+async def known_ways(conn: Connection, contact_id: str | None, company_id: str | None) -> tuple[list[str], list[str]]:
+    """(e-mail addresses, mobiles as +55…) that the CRM knows: the contact's first, then the company's."""
+    rows = await conn.execute(
+        """SELECT kind, value, subject FROM crm_keys
+           WHERE kind IN ('email', 'phone', 'wa_id')
+             AND ((subject = 'contact' AND subject_id = %s) OR (subject = 'company' AND subject_id = %s))
+           ORDER BY subject = 'company', value""",
+        [contact_id, company_id],
+    )
+    found = await rows.fetchall()
+    mails = [row["value"] for row in found if row["kind"] == "email"]
+    mobiles = [row["value"] for row in found if row["kind"] != "email" and is_mobile(row["value"])]
+    return mails, list(dict.fromkeys(mobiles))
+
+
+async def _row(conn: Connection, query: str, *values: object) -> dict[str, Any] | None:
+    return await (await conn.execute(query.encode(), values)).fetchone()

@@ -1,0 +1,54 @@
+"""The reminder of a meeting, where messages wait to leave: in the guest's conversation, by the guest's clock."""
+
+from datetime import timedelta
+
+from business.messaging.outbox import Draft, Outbox
+from business.messaging.templates import Purpose
+from business.sales.calendar import Appointment
+from business.sales.house_calendar import HouseCalendar
+from core.clock import Clock
+from core.db import Connection
+from core.formats import day
+from integrations.whatsapp_cloud import messages
+from prompts.texts import Texts
+
+
+class Reminders:
+    """For the clock: `await run(tenant_id)`."""
+
+    def __init__(self, calendar: HouseCalendar, outbox: Outbox, texts: Texts, clock: Clock) -> None:
+        self._calendar = calendar
+        self._outbox = outbox
+        self._texts = texts
+        self._clock = clock
+
+    async def run(self, tenant_id: str) -> int:
+        """Put every reminder that is due into its conversation, once. How many meetings were looked at."""
+        return await self._calendar.remind(tenant_id, self.put)
+
+    async def put(self, conn: Connection, meeting: Appointment) -> None:
+        """A meeting without a conversation is reminded of by nobody: its invitation is in the calendar."""
+        if meeting.guest.chat_id is None:
+            return
+        row = await (
+            await conn.execute("SELECT * FROM chats WHERE id = %s FOR UPDATE", [meeting.guest.chat_id])
+        ).fetchone()
+        if row is None:
+            return
+        language, local = row["language"], meeting.local()
+        when = self._texts.say(language, "outreach.when", day=local.date(), time=f"{local:%H:%M}")
+        soon = meeting.starts_at - self._clock.now() < timedelta(hours=12)
+        text = self._texts.say(
+            language, "outreach.reminder", name=row["name"].split(" ")[0], when=when, link=meeting.link, soon=soon,
+            time=f"{local:%H:%M}", title=meeting.title,
+        )  # fmt: skip
+        draft = Draft(
+            Purpose.NOTICE,
+            f"reminder:{meeting.id}:{meeting.starts_at.isoformat()}",
+            content=messages.text(text),
+            segment=row["segment"],
+            answers=row["messages_in"],
+            values={"when": f"{day(local.date(), language)} {local:%H:%M}"},
+            language=language.replace("-", "_"),
+        )
+        await self._outbox.put(conn, meeting.tenant_id, row["id"], draft)
