@@ -214,6 +214,7 @@ CREATE TABLE early_statuses (
     received_at  timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, external_id, status)
 );
+CREATE INDEX early_statuses_age ON early_statuses (tenant_id, received_at);
 
 -- Who may be written to. One ledger for all channels: `subject` is the contact of the CRM where it is known, else the
 -- address. Nothing is ever taken out; business/messaging/consent.py reads it.

@@ -41,6 +41,8 @@ PAUSED = "channel_paused"
 """Why a row waits whose channel is paused, or has nobody who sends by it."""
 OWN_ECHO = timedelta(minutes=15)
 """How long after we sent it an echo may be of a message whose id we never learnt."""
+EARLY_KEPT = timedelta(days=8)
+"""How long a status of nobody's is kept: WhatsApp repeats its webhooks for seven days."""
 COLD = frozenset({Purpose.FIRST_CONTACT, Purpose.CAMPAIGN})
 """Attempted once, whatever comes of it."""
 
@@ -346,6 +348,7 @@ class Outbox:
                    VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
                 [tenant_id, seen.id, str(status), seen.at, seen.code, seen.callback, self._clock.now()],
             )
+            await conn.execute("DELETE FROM early_statuses WHERE received_at < %s", [self._clock.now() - EARLY_KEPT])
             return None
         await self._told(conn, row, seen.id, status, seen.at, seen.code, seen.detail)
         await changed(conn, tenant_id, row["chat_id"])
@@ -589,8 +592,12 @@ class Outbox:
         log.warning("message_needs_a_person", outbox=row["id"], kind=kind, code=code)
         if self._tell is None:
             return
-        about = row["channel_id"] if kind == "number_stopped" else row["template"] or row["id"]
-        key = f"{kind}:{about if kind in ('number_stopped', 'template_refused') else row['id']}:{code}"
+        about = {
+            "number_stopped": row["channel_id"],
+            "template_refused": row["template"] or row["id"],
+            "ask": f"{row['chat_id']}:{row['facts'].get('answers', 0)}:{row['purpose']}",  # the parts of one answer
+        }.get(kind, row["id"])
+        key = f"{kind}:{about}:{code}"
         await self._tell(conn, Alert(row["tenant_id"], row["chat_id"], row["id"], kind, code, detail[:300], key))
 
     async def _again(self, conn: Connection, row: Mapping[str, Any], at: datetime) -> None:

@@ -337,6 +337,8 @@ class Sending:
                WHERE id = %s""",
             [claim, now, Jsonb(decision.record()), name, marketing, outside, row["id"]],
         )
+        if template is not None and decision.verdict is Verdict.TEMPLATE and row["purpose"] == Purpose.ANSWER:
+            await self._say_it_once(conn, row)
         if template is not None and text is not None:
             await conn.execute(
                 "UPDATE chat_messages SET kind = 'template', text = %s, content = %s WHERE id = %s",
@@ -349,6 +351,18 @@ class Sending:
             await conn.execute("UPDATE message_lines SET free_at = %s WHERE line = %s", [free_at, line])
         fresh = {"claim": claim, "claimed_at": now, "template": name, "attempts": row["attempts"] + 1}
         return _Claimed(row | fresh | {"state": "claimed"}, channel, content, claim)
+
+    async def _say_it_once(self, conn: Connection, row: Mapping[str, Any]) -> None:
+        """An answer leaves as a template: its further parts would say the same template again."""
+        rest = await (
+            await conn.execute(
+                """SELECT id, message_id FROM outbox WHERE chat_id = %s AND state IN ('waiting', 'ask') AND seq > %s
+                   AND author = 'bot' AND purpose = 'answer' AND facts->'answers' = %s""",
+                [row["chat_id"], row["seq"], Jsonb(row["facts"].get("answers", 0))],
+            )
+        ).fetchall()
+        for part in rest:
+            await self._outbox.finish(conn, part, "as_template")
 
     # --- sending ------------------------------------------------------------------------------
 

@@ -104,6 +104,17 @@ async def test_a_follow_up_waits_for_its_hour_and_holds_back_no_answer(house: Ho
     assert house.texts == ["oi, Ana", "retomar_conversa"]
 
 
+async def test_an_answer_in_parts_that_comes_too_late_leaves_as_one_template(house: House) -> None:
+    await house.templates.sync(house.tenant_id)
+    chat = await house.chat(wrote=DAY + DAY)
+    parts = [await house.put(chat, f"parte {n}", key=f"part {n}", values={"topic": "as mesas"}) for n in (1, 2, 3)]
+    for _ in range(3):
+        await house.run(chat)
+        house.clock.advance(timedelta(seconds=7))
+    assert [(await house.row(one))["state"] for one in parts] == ["sent", "dropped", "dropped"]
+    assert house.texts == ["retomar_conversa"]
+
+
 async def test_a_first_contact_leaves_as_the_template_that_was_approved_and_its_address_is_learnt(
     house: House,
 ) -> None:
