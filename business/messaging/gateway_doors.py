@@ -88,7 +88,7 @@ class EvolutionDoor:
     def __init__(self, secrets_of: SecretsOf, key: HookKey) -> None:
         self._secrets_of = secrets_of
         self._key = key
-        self._kept: dict[str, tuple[float, bytes]] = {}
+        self._kept: dict[tuple[str, str], tuple[float, bytes]] = {}
 
     async def admits(
         self, tenant_id: str, channel_id: str, headers: Mapping[str, str], query: Mapping[str, str], body: bytes
@@ -113,14 +113,14 @@ class EvolutionDoor:
     async def _api_key(self, tenant_id: str, channel_id: str) -> bytes:
         """The hash of the channel's API key, b"" when it has none."""
         now = time.monotonic()
-        kept = self._kept.get(channel_id)
+        kept = self._kept.get((tenant_id, channel_id))
         if kept is None or now - kept[0] > _KEPT_SECONDS:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             secret = (await self._secrets_of(tenant_id, channel_id)).get("api_key", "")
             if not secret:
                 return b""
-            kept = self._kept[channel_id] = (now, _hash(secret))
+            kept = self._kept[tenant_id, channel_id] = (now, _hash(secret))
         return kept[1]
 
 
