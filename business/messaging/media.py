@@ -31,6 +31,8 @@ ATTEMPTS = 6
 """Of that job: the last about 6 minutes after the first."""
 EXPIRES = timedelta(days=7)
 """How long WhatsApp keeps a file that a person sent (meta:business-phone-numbers/media)."""
+_PATIENCE = timedelta(seconds=10)
+"""A turn waits 20 s for the words of a file (agents/answering.py), and the job's tries are 3 and 9 s apart."""
 _MB = 1024 * 1024
 _LOOKS_LIKE = {
     "image": ("image/",),
@@ -161,7 +163,8 @@ class MediaWork:
             channel = await self._channels.get(tenant_id, row["channel_id"])
             brought = await self._senders[channel.provider].fetch(channel, row["provider_id"], most=most)
         except Unavailable:
-            await self._write(tenant_id, row, words_state=_failed(row), reason="unreachable")
+            if self._is_late(row):
+                await self._write(tenant_id, row, words_state=_failed(row), reason="unreachable")
             raise
         except MutiraoError as error:
             state, reason = _WHY.get(error.code, ("gone", error.code))
@@ -214,12 +217,17 @@ class MediaWork:
         except Refused as refused:
             fields = {"words_state": "failed", "reason": refused.code}
         except Unavailable:
-            await self._say(tenant_id, row, {"words_state": "failed", "reason": "unreachable"})
+            if self._is_late(row):
+                await self._say(tenant_id, row, {"words_state": "failed", "reason": "unreachable"})
             raise
         else:
             fields = {"words": worded.words, "words_by": worded.by, "cost_usd": worded.cost_usd}
             fields |= {"words_state": "done", "reason": ""}
         await self._say(tenant_id, row, fields)
+
+    def _is_late(self, row: Mapping[str, Any]) -> bool:
+        """Whether nobody should wait for it any longer; until then the job's next try may still be in time."""
+        return bool(self._clock.now() - row["created_at"] > _PATIENCE)
 
     async def _check_caps(self, tenant_id: str, row: Mapping[str, Any], seconds: float | None) -> None:
         """ArgumentsWrong("media_unread", reason) for what costs too much: too_long, day_spent."""

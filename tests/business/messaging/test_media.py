@@ -194,13 +194,15 @@ async def test_what_costs_too_much_is_kept_unheard(house: House) -> None:
 
 
 async def test_a_provider_that_is_down_is_asked_again_by_the_next_try_of_the_job(house: House) -> None:
-    with StandIn([Answer(status=500), Answer("Agora sim.", audio_seconds=8.0)]) as server:
-        work = house.work(**openai(server))
+    with StandIn([Answer(status=500), Answer(status=500), Answer("Agora sim.", audio_seconds=8.0)]) as server:
         voice = await house.sent("audio", VOICE, "audio/ogg")
-        with pytest.raises(Unavailable):
-            await work.run(house.tenant, voice)
-        row = await house.row(voice)
-        assert (row["state"], row["words_state"], row["reason"]) == ("kept", "failed", "unreachable")
+        for waited, found in ((0, ("kept", "waiting", "")), (15, ("kept", "failed", "unreachable"))):
+            house.clock.advance(timedelta(seconds=waited))
+            work = house.work(**openai(server))
+            with pytest.raises(Unavailable):
+                await work.run(house.tenant, voice)
+            row = await house.row(voice)
+            assert (row["state"], row["words_state"], row["reason"]) == found
         assert await house.after(work, voice) == ("kept", "done", "", "Agora sim.")
 
 
