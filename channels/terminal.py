@@ -18,7 +18,7 @@ import click
 from business.ads.importer import Hints
 from business.approvals.model import ProposalState
 from business.people.service import People
-from channels.commands import budgets, table_lines, turns, whatsapp
+from channels.commands import budgets, documents, table_lines, turns, whatsapp
 from channels.commands import connect as connecting
 from channels.crm_views import CrmViews
 from channels.services import Services
@@ -314,6 +314,7 @@ def commands(
         run(_settings(), work)
 
     budgets.add_to(cli, lambda work: run(_settings(), work))
+    documents.add_to(cli, lambda work: run(_settings(), work))
     turns.add_to(cli, lambda work: run(_settings(), work))
     whatsapp.add_to(cli, lambda work: run(_settings(), work))
 

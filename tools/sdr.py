@@ -217,6 +217,8 @@ class CatalogueArgs(ToolArgs):
 
 
 class CatalogueResult(ToolResult):
+    matched: bool
+    """False: nothing of what they named is sold here; the items are what is."""
     items: list[dict[str, Any]]
     prices: list[Decimal]
     numbers: list[Decimal]
@@ -229,8 +231,9 @@ async def catalogue_search(ctx: ToolContext, args: CatalogueArgs) -> CatalogueRe
     without a price is "on request": a person of ours tells it. It knows no other prices, and you must not make any."""
     sales = await ctx.service(SdrDesk).sales(ctx.turn)
     found = sales.catalogue.named_in(args.query) or sales.catalogue.search(args.query)
-    items = found[:6]
+    items = (found or sales.catalogue.items)[:6]
     return CatalogueResult(
+        matched=bool(found),
         items=[_item(item, ctx.turn.language) for item in items],
         prices=[item.price.amount for item in items if item.price is not None],
         numbers=_numbers(item.description for item in items),

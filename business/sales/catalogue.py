@@ -26,7 +26,8 @@ _COMMON = frozenset(
     "de da do das dos para por com sem um uma o a os as e em no na que qual quanto custa preco precos valor valores"
     " plano planos the of for and with how much price cost plan plans el la los las un una y en"
     " cuanto cuesta precio planes me"
-    " voces servico servicos service services servicio servicios mes month".split()
+    " voces servico servicos service services servicio servicios mes month oi ola tudo todo"
+    " bem bom boa dia tarde noite tem fica sai".split()
 )
 
 
@@ -66,14 +67,12 @@ class Catalogue:
         return [item.price for item in self.items if item.price is not None]
 
     def search(self, query: str, most: int = 5) -> list[Item]:
-        """The items that share a word with the query, the best first; all of them, in the file's order, when the query
-        names none (at most `most`)."""
+        """The items that share a word with the query, the best first; at most `most`, empty for none."""
         wanted = [_stem(word) for word in folded(query).split() if word not in _COMMON]
         ranked = sorted(
             ((_fit(item, wanted), -place, item) for place, item in enumerate(self.items)), key=lambda one: one[:2]
         )
-        found = [item for fit, _, item in reversed(ranked) if fit > 0]
-        return (found or list(self.items))[:most]
+        return [item for fit, _, item in reversed(ranked) if fit > 0][:most]
 
     def named_in(self, text: str) -> list[Item]:
         """The items that a text names: by their whole name or one of their words, the longest name first."""
@@ -148,7 +147,7 @@ def _price(raw: _Raw, name: str, where: str) -> Money | None:
 
 def _fit(item: Item, wanted: Sequence[str]) -> int:
     named = {_stem(word) for one in (item.name, item.code, *item.words) for word in folded(one).split()}
-    told = {_stem(word) for word in folded(item.description).split()}
+    told = {_stem(word) for word in folded(item.description).split() if len(word) > 4}
     return sum(3 if word in named else 1 if word in told else 0 for word in wanted)
 
 

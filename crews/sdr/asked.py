@@ -242,6 +242,12 @@ _DISCOUNT = _any(
     r"tira (?:um|uns)",
     r"por menos",
 )
+_CHEAPEST = re.compile(
+    r"\b(?:(?:ess[ae]|o|qual|plano|o plano|opcao|a opcao)(?: e)?(?: o| a)? )mais (?:barat[oa]"
+    r"|em conta)\b|\bmais em conta\b"
+    r"|\b(?:menor|melhor) (?:preco|valor)\b|\bcheapest\b|\b(?:el|la|lo|plan) mas (?:barat[oa]|economic[oa])\b"
+    r"|\blowest price\b"
+)
 _PRICE = re.compile(
     r"\bquanto (?:custa\w*|e\b|eh\b|fica\w*|sai\w*|que (?:custa|e|fica|sai)|voces cobram"
     r"|vcs cobram|cobra\w*|ta\b|esta\b|vou pagar|pago)"
@@ -252,6 +258,13 @@ _PRICE = re.compile(
     r"|\bvalor(?:es)? d[eoa]s? (?:plano|servico)|\b(?:faz|passa|manda|quero|fazer"
     r"|pedir)\w* (?:um |o |meu )?orcamento"
     r"|\bhow much\b|\bpric(?:e|es|ing)\b|\bcosts?\b|\bcuanto (?:cuesta\w*|vale\w*|sale\w*|es|cobran)\b|\bprecios?\b"
+)
+_PRICE_OF = re.compile(
+    r"\b(?:quanto (?:custa\w*|fica\w*|sai\w*|e|eh|que (?:custa|e|fica|sai))|preco|valor"
+    r"|how much (?:is|are|does|for)"
+    r"|price (?:of|for)|cuanto (?:cuesta\w*|vale\w*|sale\w*|es)|precio)"
+    r"(?: (?:o|a|os|as|um|uma|uns|umas|de|do|da|dos|das|por|para|pra|the|an?|of|for|el|la|los|las|un|una|del))+"
+    r" (?P<what>[a-z]{3,30})\b"
 )
 _HOURS = _any(
     r"horarios? de (?:atendimento|funcionamento|atencion)",
@@ -345,6 +358,23 @@ _MOVE = _any(
     r"outro dia",
     r"cambiar (?:la|el) (?:hora|reunion|cita|horario)",
 )
+_CANNOT = _any(
+    r"nao (?:vou|vai) (?:mais )?(?:poder|conseguir|dar|estar)",
+    r"nao (?:posso|consigo|da)",
+    r"(?:can'?t|cannot|won'?t)",
+    r"no (?:puedo|voy a poder|podre)",
+)
+_RATHER = _any(
+    r"prefir\w+",
+    r"prefiero",
+    r"prefer",
+    r"melhor",
+    r"mejor",
+    r"pode ser",
+    r"poderia ser",
+    r"da (?:pra|para) ser",
+    r"instead",
+)
 _NO_SHOW = _any(
     r"nao (?:vou|vai) (?:poder|conseguir|dar)",
     r"nao (?:posso|consigo) (?:mais )?(?:ir|participar|nesse|neste)",
@@ -354,7 +384,7 @@ _NO_SHOW = _any(
 )
 _YES = re.compile(
     r"^\W*(?:sim|s|ss|claro|pode(?: ser| sim)?|quero(?: sim)?|aham|uhum|com certeza|ok|okay"
-    r"|blz|beleza|bora|vamos|perfeito|otimo|isso"
+    r"|blz|beleza|bora|vamos|perfeito|otimo|isso(?: mesmo| ai| sim)?(?=\W*$)"
     r"|fechado|combinado|serve|topo|por favor|yes|yep|sure|ok(?:ay)?|please|of course|si|dale"
     r"|vale|claro|por favor|me sirve)\b"
 )
@@ -362,7 +392,11 @@ _NO = re.compile(
     r"^\W*(?:nao|n|nn|agora nao|nao quero|nao precisa|deixa|nope|no|not now|no thanks"
     r"|no gracias|nada)\b"
 )
-_NOT_NOW = _any(
+_NOT_PLAIN_NEED = re.compile(
+    r"\b(?:mais|novos|mas|more|new) (?:clientes?|vendas|pacientes|alunos|leads|pedidos|movimento|ventas|customers|clients"
+    r"|sales|students|patients|bookings)\b|\b(?:vender mais|divulgar|sell more|vender mas)\b"
+)
+_NOW = _any(
     r"nao (?:tenho|temos) interesse",
     r"sem interesse",
     r"nao (?:me )?interess\w+",
@@ -440,18 +474,21 @@ _OFF_TOPIC = _any(
     r"translate",
 )
 _QUESTION_WORD = re.compile(
-    r"^\W*(?:e |mas |entao |and |but |y )?(?:qual|quais|quando|onde|quem|como|quanto|quantos"
-    r"|quantas|por ?que|pq|o que|voces|vcs|voce|tem|aceita\w*|da pra|posso"
-    r"|pode|preciso|precisa|what|when|where|who|how|why|do you|does|is there|are there|can"
-    r"|which|cual|cuando|donde|quien"
-    r"|cuanto|que|hay|tienen|aceptan|puedo)\b"
+    r"^\W*(?:e |mas |entao |and |but |y )?(?:qual|quais|quando|onde|quem|como|quantos|quantas|por ?que|pq|o que|voces"
+    r"|vcs|tem|aceita\w*|da pra|what|when|where|who|how|why|do you|does|is there|are there|which|cual|cuando|donde"
+    r"|quien|hay|tienen|aceptan)\b"
 )
+"""How a question without its mark begins."""
 _NAME = re.compile(
     r"\b(?:me chamo|meu nome (?:e|é)|aqui (?:e|é) (?:o |a )|sou (?:o|a) (?=[A-ZÀ-Ý])"
     r"|my name is|me llamo|mi nombre es)\s*"
     r"(?P<name>[A-Za-zÀ-ÿ]{2,20}(?: [A-ZÀ-Ý][A-Za-zÀ-ÿ]{1,20})?)",
 )
 _UNHEARD_KINDS = frozenset({"audio", "voice"})
+
+_SIGN = re.compile(r"^\s*\[([^\[\]\n]{3,200})\]\s*")
+_UNREAD = re.compile(r"\b(?:nao|no|not|could|cannot|figurinha|sticker)\b")
+_VOICE = re.compile(r"\b(?:voz|voice|audio)\b")
 
 # --- evidence -----------------------------------------------------------------------------------------
 
@@ -643,6 +680,7 @@ class Heard:
     instructions: bool = False
     owner_claim: bool = False
     discount: bool = False
+    cheapest: bool = False
     price: bool = False
     hours: bool = False
     address: bool = False
@@ -650,6 +688,10 @@ class Heard:
     works: bool = False
     about: bool = False
     listing: bool = False
+    price_asked: str = ""
+    """The sentences that ask for prices, for the catalogue."""
+    product: str = ""
+    """What they ask the price of, in one word: "mesa"."""
     question: str = ""
     """A question that none of the above is, in its own words."""
     off_topic: bool = False
@@ -663,7 +705,9 @@ class Heard:
     not_now: bool = False
     name: str = ""
     unheard: str = ""
-    """Kind of a message without words: audio, image …"""
+    """A message that could not be read: audio, or other."""
+    received: bool = False
+    """Files came; what is in them is not the contact's own words."""
     evidence: list[tuple[str, str, str]] = field(default_factory=list)
     """(slot, reading, quote)."""
 
@@ -673,7 +717,9 @@ class Heard:
 
     @property
     def asks(self) -> bool:
-        questions = (self.price, self.hours, self.address, self.reach, self.works, self.about, self.listing)
+        questions = (
+            self.price, self.cheapest, self.hours, self.address, self.reach, self.works, self.about, self.listing,
+        )  # fmt: skip
         return any(questions) or bool(self.question) or self.robot or self.discount
 
 
@@ -681,15 +727,15 @@ def hear(
     text: str, brief: dict[str, Any], *, asked: str = "", kinds: tuple[str, ...] = (), now: datetime, zone: str
 ) -> Heard:
     """What the burst says. `brief`: result of sdr_brief. `asked`: the slot that our last message asked about."""
-    text = text[:_LONGEST].strip()
-    said, words = plain(text), folded(text)
-    heard = Heard(text)
-    bare = _without_signs(text)
-    for kind in kinds:
-        if kind in _UNHEARD_KINDS and not bare:
-            heard.unheard = "audio"
-        elif kind in ("image", "video", "document", "sticker") and not bare:
-            heard.unheard = kind
+    bare = own_words(text[:_LONGEST].strip())
+    signs = [plain(found[1]) for line in text.split("\n") if (found := _SIGN.match(line))]
+    read_nothing, text = not bare, bare
+    said, words = plain(bare), folded(bare)
+    heard = Heard(text, received=bool(signs))
+    if read_nothing and (kinds or signs):
+        voice = bool(_UNHEARD_KINDS & set(kinds)) or any(_VOICE.search(sign) for sign in signs)
+        unread = not signs or any(_UNREAD.search(sign) for sign in signs)
+        heard.unheard = "audio" if voice else "other" if unread else ""
     heard.greeting = bool(_GREETING.search(said))
     heard.only_greeting = bool(said) and bool(_ONLY_GREETING.fullmatch(said))
     if opted := heard_opt_out(text):
@@ -699,10 +745,16 @@ def hear(
     heard.insult, heard.angry = bool(_INSULT.search(said)), bool(_ANGRY.search(said))
     heard.instructions = bool(_INSTRUCTIONS.search(said))
     heard.others_data = bool(_OTHERS.search(said) and _DATA.search(said))
-    heard.discount = bool(_DISCOUNT.search(said))
+    heard.cheapest = bool(_CHEAPEST.search(said))
+    heard.discount = bool(_DISCOUNT.search(_CHEAPEST.sub(" ", said)))
     claims = _OWNER.search(said)
     heard.owner_claim = bool(claims and (heard.discount or _OF_THIS_HOUSE.search(said) or "autoriz" in said))
     heard.price = bool(_PRICE.search(said)) and not heard.person
+    if heard.price:
+        asking = [one for one in re.split(r"(?<=[.!?])\s+|\n", text) if _PRICE.search(plain(one))]
+        heard.price_asked = " ".join(asking)[:200]
+        if found := _PRICE_OF.search(plain(heard.price_asked)):
+            heard.product = found["what"]
     heard.hours, heard.address = bool(_HOURS.search(said)), bool(_ADDRESS.search(said))
     heard.reach = bool(_REACH.search(said)) and not heard.others_data
     heard.works, heard.about, heard.listing = (bool(p.search(said)) for p in (_WORKS, _ABOUT, _LIST))
@@ -715,6 +767,8 @@ def hear(
     if found := _NAME.search(text):
         heard.name = found["name"].strip()
     heard.when = _when(text, now, zone)
+    if stands and heard.when is not None and (heard.when.day or heard.when.clock) and _RATHER.search(said):
+        heard.move = True
     objections = [
         (len(phrase), one["id"])
         for one in brief.get("objections", [])
@@ -725,11 +779,13 @@ def hear(
     on_topic = _on_topic(words, brief)
     heard.off_topic = bool(_OFF_TOPIC.search(said)) and not on_topic and not heard.meeting
     heard.evidence = list(_evidence(text, brief, asked, heard))
-    if not (
-        heard.asks or heard.person or heard.off_topic or heard.attack or heard.move or heard.cancel or heard.meeting
-    ):
+    if not (heard.person or heard.off_topic or heard.attack or heard.move or heard.cancel):
         heard.question = _question(text)
     return heard
+
+
+_ANSWERED = (_PRICE, _CHEAPEST, _HOURS, _ADDRESS, _REACH, _WORKS, _ABOUT, _LIST, _ROBOT, _DISCOUNT, _MEETING)
+"""Questions that have an answer of their own."""
 
 
 def _on_topic(words: str, brief: dict[str, Any]) -> bool:
@@ -739,12 +795,15 @@ def _on_topic(words: str, brief: dict[str, Any]) -> bool:
 
 
 def _question(text: str) -> str:
-    """The first sentence that asks something."""
+    """The first sentence, or clause beside one that has its own answer, that asks something else."""
     for sentence in re.split(r"(?<=[.!?])\s+|\n", text):
-        if _ONLY_GREETING.fullmatch(plain(sentence)):
-            continue
-        if ("?" in sentence or _QUESTION_WORD.search(plain(sentence))) and len(folded(sentence).split()) >= 2:
-            return sentence.strip()[:_MOST_QUOTE]
+        mixed = any(pattern.search(plain(sentence)) for pattern in _ANSWERED)
+        for clause in sentence.split(", ") if mixed else [sentence]:
+            said = plain(clause)
+            if _ONLY_GREETING.fullmatch(said) or any(pattern.search(said) for pattern in _ANSWERED):
+                continue
+            if ("?" in clause or _QUESTION_WORD.search(said)) and len(folded(clause).split()) >= 2:
+                return clause.strip()[:_MOST_QUOTE]
     return ""
 
 
@@ -757,8 +816,12 @@ def _when(text: str, now: datetime, zone: str) -> When | None:
         part = "afternoon"
     elif re.search(r"\b(?:a|de|da) noite\b|\bevening\b|\bpor la noche\b", said):
         part = "evening"
+    if re.search(r"\b(?:ontem|yesterday|ayer)\b", said):
+        return When(None, None, part, "past")
+    clauses = re.split(r"[,.;!?\n]+|\bmas\b|\bbut\b|\bpero\b", text)
+    can = [one for one in clauses if not _CANNOT.search(plain(one))]
     try:
-        due = find_due(text, now=now, time_zone=zone)
+        due = find_due(", ".join(can) if can else text, now=now, time_zone=zone)
     except ArgumentsWrong as error:
         return When(None, None, part, "past" if error.code == "crm_due_past" else "impossible")
     if due is None:
@@ -771,7 +834,7 @@ def _when(text: str, now: datetime, zone: str) -> When | None:
         not re.fullmatch(r"(?:as?|at|a las?|ate as|by)?\s*\d{1,2}.{0,12}", one) or "/" in one for one in due.said
     )
     clock = local.time().replace(second=0, microsecond=0) if clocked else None
-    if clock is not None and clock.hour < 8 and "am" not in said:
+    if clock is not None and clock.hour < 8 and part != "morning" and not re.search(r"\bam\b|madrugada", said):
         clock = clock.replace(hour=clock.hour + 12)  # "às 3": nobody meets at night
     return When(local.date() if dated else None, clock, part)
 
@@ -789,7 +852,8 @@ def _evidence(text: str, brief: dict[str, Any], asked: str, heard: Heard) -> Any
         asks = "?" in sentence
         topics = _on_topic(folded(sentence), brief)
         if "need" not in found and _NEED.search(said) and not (asks and _PRICE.search(said)):
-            found["need"] = ("clear" if topics or len(said.split()) >= 6 else "vague", sentence)
+            clear = topics or len(said.split()) >= 6 or _PLAIN_NEED.search(said)
+            found["need"] = ("clear" if clear else "vague", sentence)
         for reading, pattern in (("none", _NO_HURRY), ("later", _LATER), ("soon", _SOON), ("now", _NOW)):
             wants = asked == "timeline" or (
                 _NEED.search(said)
@@ -812,7 +876,14 @@ def _evidence(text: str, brief: dict[str, Any], asked: str, heard: Heard) -> Any
     if asked and asked not in found and sentences and not heard.asks and not heard.objection and not heard.off_topic:
         whole = sentences[0] if len(sentences) == 1 else max(sentences, key=len)
         said = squeezed(whole)
-        if asked == "need" and len(said.split()) >= 2 and not heard.only_greeting and not heard.no and not heard.thanks:
+        if (
+            asked == "need"
+            and len(said.split()) >= 2
+            and "?" not in whole
+            and not heard.only_greeting
+            and not heard.no
+            and not heard.thanks
+        ):
             found["need"] = ("clear" if len(said.split()) >= 3 else "vague", whole)
         if asked == "authority" and re.search(r"\b(?:sim|eu|sozinh[oa]|yes|me|si|yo|solo)\b", said):
             found["authority"] = ("decides", whole)
@@ -822,8 +893,14 @@ def _evidence(text: str, brief: dict[str, Any], asked: str, heard: Heard) -> Any
         yield slot, reading, quote
 
 
-def _without_signs(text: str) -> str:
-    """The text without lines of ours that stand for a message without words: "[mensagem de voz]"."""
-    return "\n".join(
-        line for line in text.split("\n") if line.strip() and not re.fullmatch(r"\s*[\[(].*[\])]\s*", line)
-    )
+def own_words(text: str) -> str:
+    """What the contact wrote or said: without the lines of ours that stand for files (prompts/texts, media.turn.*:
+    "[Foto, descrita] …"); of a voice note that was heard, its words."""
+    kept = []
+    for line in text.split("\n"):
+        found = _SIGN.match(line)
+        if found is None:
+            kept.append(line)
+        elif _VOICE.search(plain(found[1])):
+            kept.append(line[found.end() :])
+    return "\n".join(line.strip() for line in kept if line.strip())

@@ -329,13 +329,14 @@ _COULD = re.compile(
     r"|para (?:ser|ficar) |assim que|quando|depois de|antes de|once|if|si )\b"
 )
 _SENT = re.compile(
-    r"\b(?:enviei|mandei|te (?:mandei|enviei)|acabei de (?:enviar|mandar)|(?:foi"
+    r"\b(?:enviei|mandei|te (?:mandei|enviei)|acabei de (?:te )?(?:enviar|mandar)|(?:foi"
     r"|ja) enviad[oa]|ja (?:mandei|enviei)|segue (?:em anexo|anexo|o (?:pdf|contrato|boleto"
     r"|link))|em anexo"
     r"|i(?:'?ve| have)? (?:just )?(?:sent|emailed)|attached (?:is|you)|te (?:envie|mande)|he enviado|adjunto)\b"
 )
 _FETCHED = re.compile(
-    r"\b(?:(?:ja |acabei de )?(?:chamei|acionei|avisei|passei|transferi|encaminhei|notifiquei"
+    r"\b(?:(?:ja |acabei de )?(?:chamei|acionei|avisei|passei (?:voce|vc|sua|o seu|seu|para"
+    r"|pra|pro|ao)|transferi|encaminhei|notifiquei"
     r"|falei com)|(?:estou|to|vou) (?:transferindo|chamando|passando|encaminhando"
     r"|te (?:transferir|passar|conectar))"
     r"|i(?:'?ve| have)? (?:called|notified|transferred|forwarded|told|asked|spoken)"
@@ -439,7 +440,7 @@ _INTERNAL = re.compile(
     re.IGNORECASE,
 )
 _HUMAN = re.compile(
-    r"\b(?:sou|eu sou|aqui e) (?:uma? )?(?:pessoa(?: de verdade| real)?|human[oa]"
+    r"(?<!nao )(?<!not )\b(?:sou|eu sou|aqui e) (?:uma? )?(?:pessoa(?: de verdade| real)?|human[oa]"
     r"|atendente human[oa])\b(?! virtual)|\bnao sou (?:um |uma )?(?:robo|bot|ia|maquina"
     r"|assistente virtual|inteligencia artificial|programa)\b"
     r"|\bi'?m (?:a )?(?:real )?(?:human|person)\b|\bi am (?:a )?(?:real )?(?:human|person)\b"

@@ -17,6 +17,10 @@ from llm.messages import ToolCall
 from tools.sdr import SESSION
 
 _ASKED_MOST = 2  # times that one question is put
+_ANY_PRODUCT = frozenset(
+    "plano planos servico servicos pacote pacotes produto produtos mensalidade mes trabalho consultoria tudo isso voces"
+    " plan plans service services package packages it this that month planes servicio servicios paquete eso".split()
+)
 _INSULTS_MOST = 1  # that are borne before a person is fetched
 
 
@@ -75,9 +79,9 @@ class SdrPlaybook:
             return calls
         if heard.attack:
             return calls
-        if heard.price or heard.listing or heard.discount or self._named_items():
-            calls.append(("catalogue_search", {"query": heard.text[:200]}))
-        if heard.question:
+        if heard.price or heard.listing or heard.discount or heard.cheapest or self._named_items():
+            calls.append(("catalogue_search", {"query": heard.price_asked or heard.text[:200]}))
+        if heard.question and not (self._picks() and "?" not in heard.question):
             calls.append(("search_documents", {"query": heard.question[:300]}))
         if heard.cancel:
             calls.append(("cancel_meeting", {"quote": self._turn.text[:300]}))
@@ -217,7 +221,7 @@ class SdrPlaybook:
             return False
         if heard.question or heard.discount or (heard.price and not heard.evidence):
             return False  # what they asked first; the times come when they go on
-        return not self._to_ask() and (bool(heard.evidence) or bool(heard.objection) or bool(self._before.get("asked")))
+        return not self._to_ask() and bool(heard.evidence or brief["evidence"])
 
     # --- what is asked ------------------------------------------------------------------------
 
@@ -258,6 +262,8 @@ class SdrPlaybook:
         if heard.unheard:
             out.add(self._words.say(f"sdr.unheard.{'audio' if heard.unheard == 'audio' else 'other'}"))
             out.asks = True
+        elif heard.received:
+            out.add(self._words.say("sdr.received"))
         if heard.off_topic:
             out.add(self._words.off_topic(self._brief))
             if not heard.asks and not heard.evidence:
@@ -265,11 +271,16 @@ class SdrPlaybook:
                 out.asks = True
         self._answers(out)
         if heard.objection and not heard.discount:
-            out.add(next(one["answer"] for one in self._brief["objections"] if one["id"] == heard.objection))
+            answer = next(one["answer"] for one in self._brief["objections"] if one["id"] == heard.objection)
+            out.add(answer)
+            out.asks = answer.endswith("?")
         self._times(out)
         self._ends(out)
         self._goes_on(out)
-        if not out.pieces:
+        standing = self._brief["meeting"]
+        if not out.pieces and standing:
+            out.add(self._words.say("sdr.standing", day=standing["day"], time=standing["time"]))
+        elif not out.pieces:
             out.add(self._words.say("sdr.help"))
         return out
 
@@ -310,8 +321,14 @@ class SdrPlaybook:
         if heard.discount:
             found.append(words.say("sdr.discount.still") if self._before.get("discounts") else words.discount(brief))
             out.keep["discounts"] = int(self._before.get("discounts", 0)) + 1
+        elif heard.cheapest:
+            found.append(words.cheapest(brief))
         elif catalogue is not None:
-            found.append(words.prices(catalogue["items"], named=bool(self._named_items()), asked=heard.price))
+            named = bool(self._named_items())
+            if heard.product and not named and not catalogue["matched"] and not self._ours(heard.product):
+                found.append(words.not_ours(catalogue["items"]))
+            else:
+                found.append(words.prices(catalogue["items"], named=named))
         if heard.hours:
             found.append(words.known("sdr.hours", persona.get("hours")))
         if heard.address:
@@ -327,7 +344,7 @@ class SdrPlaybook:
             passage = next((one for one in documents["passages"] if one["answers"]), None)
             if passage is not None:
                 found.append(words.passage(passage))
-            elif not found and not heard.objection and not heard.evidence and not self._last("free_slots"):
+            elif not found and not heard.objection and not self._last("free_slots") and "?" in heard.question:
                 found.append(words.say("sdr.dont_know"))
                 out.keep["offered_person"] = True
                 out.asks = True
@@ -344,6 +361,7 @@ class SdrPlaybook:
             key = "sdr.cancelled" if cancelled["cancelled"] else "sdr.no_meeting"
             out.add(words.say(key, day=cancelled["day"], time=cancelled["time"]))
             out.keep.pop("offered", None)
+            out.keep["proposed"] = True
             out.asks = True
             return
         if booked is not None and booked.result:
@@ -462,6 +480,10 @@ class SdrPlaybook:
             for one in self._brief["catalogue"]
             if f" {folded(one['name'])} " in said or f" {folded(one['code'])} " in said
         ]
+
+    def _ours(self, product: str) -> bool:
+        """Whether a word names what we are about, or what everybody sells: "o serviço", "a agência"."""
+        return product in _ANY_PRODUCT or any(product in topic.split() for topic in self._brief["topics"])
 
     def _record(self, name: str, arguments: dict[str, Any]) -> ToolRecord | None:
         return next((r for r in self._turn.results if r.name == name and _same(r.arguments, arguments)), None)

@@ -2,10 +2,9 @@
 (prompts/texts, sdr.yaml)."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
-from core import formats
-from core.money import Money
 from crews.wording import Wording
 
 _LONGEST_ANSWER = 320  # letters of a passage that is quoted
@@ -34,7 +33,13 @@ class Words(Wording):
             return self.say("sdr.price.request", name=item["name"])
         return self.say("sdr.price.item", name=item["name"], price=item["price"], unit=item["unit"])
 
-    def prices(self, items: list[dict[str, Any]], *, named: bool, asked: bool) -> str:
+    def not_ours(self, items: list[dict[str, Any]]) -> str:
+        """What was asked for is not sold here; what is."""
+        if not items:
+            return self.say("sdr.price.none")
+        return self.say("sdr.price.not_ours", items=[one["name"] for one in items[:4]])
+
+    def prices(self, items: list[dict[str, Any]], *, named: bool) -> str:
         """One item with what is in it, or the list with prices."""
         if not items:
             return self.say("sdr.price.none")
@@ -48,11 +53,14 @@ class Words(Wording):
     def discount(self, brief: dict[str, Any]) -> str:
         if brief["discounts"]:
             return self.say("sdr.discount.some", discounts=brief["discounts"])
-        priced = [(amount, one) for amount, one in zip(brief["prices"], _priced(brief), strict=False)]
-        if not priced:
+        item = _cheapest(brief)
+        if item is None:
             return self.say("sdr.discount.none_at_all")
-        cheapest = min(priced, key=lambda pair: float(pair[0]))[1]
-        return self.say("sdr.discount.none", item=self.price(cheapest))
+        return self.say("sdr.discount.none", item=self.price(item))
+
+    def cheapest(self, brief: dict[str, Any]) -> str:
+        item = _cheapest(brief)
+        return self.say("sdr.price.none") if item is None else self.say("sdr.price.cheapest", item=self.price(item))
 
     def passage(self, passage: dict[str, Any]) -> str:
         """What a document says, whole sentences of it, with where it is from."""
@@ -65,7 +73,8 @@ class Words(Wording):
     def offer(self, slots: list[dict[str, Any]], brief: dict[str, Any], *, own: bool) -> str:
         times = [self.say("sdr.slot", day=slot["day"], time=slot["time"]) for slot in slots]
         listed = self.say("sdr.or", times=times)
-        return self.say("sdr.offer.own" if own else "sdr.offer.asked", times=listed, minutes=brief["meeting_minutes"])
+        key = "sdr.offer.own" if own else "sdr.offer.asked" if len(slots) > 1 else "sdr.offer.one"
+        return self.say(key, times=listed, minutes=brief["meeting_minutes"])
 
     def choices(self, slots: list[dict[str, Any]]) -> list[dict[str, str]]:
         """Buttons for times; a title has at most 20 letters."""
@@ -77,9 +86,9 @@ class Words(Wording):
             for slot in slots
         ]
 
-    def money(self, amount: Money) -> str:
-        return formats.money(amount, self.language)
 
-
-def _priced(brief: dict[str, Any]) -> list[dict[str, Any]]:
-    return [one for one in brief["catalogue"] if one["price"] is not None]
+def _cheapest(brief: dict[str, Any]) -> dict[str, Any] | None:
+    """The item of the catalogue with the lowest price."""
+    priced = [one for one in brief["catalogue"] if one["price"] is not None]
+    pairs = list(zip(brief["prices"], priced, strict=False))
+    return min(pairs, key=lambda pair: Decimal(str(pair[0])))[1] if pairs else None

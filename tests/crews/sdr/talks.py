@@ -139,7 +139,8 @@ class Talk:
         async with self.house.db.tenant(self.house.tenant_id) as conn:
             for one in texts:
                 await conn.execute(
-                    """INSERT INTO chat_messages (tenant_id, id, chat_id, direction, author, kind, text, at, received_at)
+                    """INSERT INTO chat_messages
+                           (tenant_id, id, chat_id, direction, author, kind, text, at, received_at)
                        VALUES (%s, %s, %s, 'in', 'contact', 'text', %s, %s, %s)""",
                     [self.house.tenant_id, new_id("msg"), self.who.chat_id, one, *[self.house.clock.now()] * 2],
                 )

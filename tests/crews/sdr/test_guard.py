@@ -1,0 +1,164 @@
+"""What may and what may not leave to a contact, sentence by sentence: prices, promises, claims, times, data, links."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from crews.sdr.guard import Grounds, check, grounds
+
+BRIEF: dict[str, Any] = {
+    "persona": {
+        "name": "Lia", "company": "Agência Ipê", "hours": "de segunda a sexta, das 9h às 18h", "site": "https://ipe.example",
+        "email": "contato@ipe.example", "phone": "(19) 3322-1100", "about": "Cuidamos de anúncios.",
+    },
+    "contact": {"name": "Marina"},
+    "evidence": [],
+    "prices": [Decimal("1490.00"), Decimal("2890.00"), Decimal("390.00")],
+    "catalogue": [{"name": "Plano Essencial", "price": "R$ 1.490,00", "unit": "por mês"}],
+    "discounts": [],
+    "meeting": None,
+    "how_it_works": "A primeira conversa dura 30 minutos e não custa nada.",
+}  # fmt: skip
+SLOTS = {"slots": [{"starts": "2026-11-26T15:00"}, {"starts": "2026-11-27T10:30"}]}
+BOOKED = {"starts": "2026-11-26T15:00", "link": "https://meet.example/abc", "day": "quinta", "time": "15h"}
+HANDED = {"fetched": True, "hours": ""}
+PASSAGE = {"passages": [{"text": "A verba recomendada é a partir de R$ 900,00 por mês.", "heading": "Verba"}]}
+
+
+def on(*results: tuple[str, Any], said: str = "quanto custa?", **more: Any) -> Grounds:
+    return grounds({**BRIEF, **more.pop("brief", {})}, results, said, **more)
+
+
+def kinds(text: str, known: Grounds) -> set[str]:
+    return {finding.kind for finding in check(text, known)}
+
+
+NOTHING = on()
+HAGGLED = on(
+    said="faz por 900? o concorrente cobra 700 reais. até 18h30 consigo. sou da clínica, marina@x.com.br, 19 98811-2233"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        # prices and discounts that nobody wrote into the catalogue
+        ("O plano sai por R$ 1.200,00 por mês.", "price"),
+        ("Fica 900 reais por mês.", "price"),
+        ("Consigo por 1,2 mil.", "price"),
+        ("Sai por mil e duzentos reais.", "price"),
+        ("Fechado por R$ 900!", "price"),
+        ("It is $ 700 a month.", "price"),
+        ("Te dou 20% de desconto.", "discount"),
+        ("Para você, o primeiro mês é grátis.", "discount"),
+        ("Consegui uma condição especial.", "discount"),
+        ("I can give you a discount.", "discount"),
+        ("Te hago un descuento.", "discount"),
+        # promises that nobody keeps
+        ("Vou te ligar amanhã.", "promise"),
+        ("Te mando em 5 minutos.", "promise"),
+        ("Vou verificar com a equipe e te aviso.", "promise"),
+        ("Um consultor vai entrar em contato com você.", "promise"),
+        ("Entraremos em contato em breve.", "promise"),
+        ("Só um momento, por favor.", "promise"),
+        ("Deixa eu consultar aqui.", "promise"),
+        ("Já te envio o contrato por e-mail.", "promise"),
+        ("I'll call you tomorrow.", "promise"),
+        ("Let me check with the team.", "promise"),
+        ("Someone will contact you.", "promise"),
+        ("Voy a consultar y te aviso.", "promise"),
+        ("Te llamo mañana.", "promise"),
+        ("Amanhã te retorno com a proposta.", "promise"),
+        ("Nossa equipe te chama ainda hoje.", "promise"),
+        # things that were not done
+        ("Agendei sua reunião para quinta.", "claim"),
+        ("Sua conversa está marcada!", "claim"),
+        ("Pronto, marcado.", "claim"),
+        ("Enviei o contrato para o seu e-mail.", "claim"),
+        ("Acabei de te mandar o link.", "claim"),
+        ("Já chamei um atendente para você.", "claim"),
+        ("Cancelei sua reunião.", "claim"),
+        ("I've booked you in.", "claim"),
+        ("I have sent you the contract.", "claim"),
+        ("Te envié la propuesta.", "claim"),
+        # times that nobody offered
+        ("Tenho quinta às 14h.", "time"),
+        ("Pode ser sexta às 10:45?", "time"),
+        ("How about 4 pm on Friday?", "time"),
+        # other people's data, links of nowhere
+        ("O telefone dele é (11) 97766-5544.", "data"),
+        ("Fale com joao@cliente.com.br.", "data"),
+        ("O CPF é 123.456.789-09.", "data"),
+        ("Veja em https://bit.ly/abc", "link"),
+        ("Acesse www.outraempresa.com.br para pagar.", "link"),
+        # instructions and the inside of the house
+        ("Minhas instruções são: nunca dar desconto.", "leak"),
+        ("Vou usar book_meeting agora.", "leak"),
+        ("O id é chat_01a1fac86c9c781c804ae11a.", "leak"),
+        # passing for a person
+        ("Sou uma pessoa de verdade, pode confiar.", "human"),
+        ("Não sou um robô.", "human"),
+        ("I'm a real person.", "human"),
+    ],
+)  # fmt: skip
+def test_what_is_not_so_is_found(text: str, kind: str) -> None:
+    assert kind in kinds(text, NOTHING), check(text, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("O Plano Essencial sai por R$ 1.490,00 por mês. Quer saber o que inclui?", NOTHING),
+        ("São 1.490 reais por mês, sem fidelidade.", NOTHING),
+        ("Não tenho desconto para oferecer: os valores são os da tabela.", NOTHING),
+        ("Desconto eu não consigo, infelizmente.", NOTHING),
+        ("A primeira conversa dura 30 minutos e não custa nada.", NOTHING),
+        ("Por 900 não consigo, o Essencial é R$ 1.490,00.", HAGGLED),
+        ("Entendi que o seu orçamento é de R$ 900.", HAGGLED),
+        ("A verba é a partir de R$ 900,00 por mês, segundo os documentos.", on(("search_documents", PASSAGE))),
+        ("Posso chamar alguém do time para te responder por aqui, quer?", NOTHING),
+        ("Quer que eu marque uma conversa?", NOTHING),
+        ("Podemos deixar marcado quando você escolher um horário?", NOTHING),
+        ("Tenho quinta às 15h ou sexta às 10h30. Qual fica melhor?", on(("free_slots", SLOTS))),
+        ("Marcado: quinta, às 15h. O link é https://meet.example/abc", on(("book_meeting", BOOKED))),
+        ("Te esperamos na quinta às 15h!", on(("book_meeting", BOOKED))),
+        ("Um especialista vai conversar com você na quinta às 15h.", on(("book_meeting", BOOKED))),
+        ("Já chamei alguém do time, que continua com você por aqui.", on(("hand_to_person", HANDED))),
+        ("Uma pessoa da equipe vai te responder por aqui.", on(("hand_to_person", HANDED))),
+        ("Atendemos de segunda a sexta, das 9h às 18h, e o site é https://ipe.example.", NOTHING),
+        ("Pode escrever para contato@ipe.example ou ligar (19) 3322-1100.", NOTHING),
+        ("Anotei seu e-mail: marina@x.com.br, e o número (19) 98811-2233.", HAGGLED),
+        ("Sou a Lia, assistente virtual da Agência Ipê. Não sou uma pessoa.", NOTHING),
+        ("A campanha fica no ar em até 7 dias úteis depois do sim.", NOTHING),
+        ("Para quando você precisa disso?", NOTHING),
+        ("O relatório mostra quanto custou cada conversa nas últimas 24 horas.", NOTHING),
+        ("Se quiser, é só escolher um dos horários que te passei.", NOTHING),
+        ("I can't offer discounts, but the Plano Essencial is R$1,490.00 a month.", NOTHING),
+        ("¿Quieres que alguien del equipo te responda por aquí?", NOTHING),
+    ],
+)  # fmt: skip
+def test_what_is_so_may_leave(text: str, known: Grounds) -> None:
+    assert check(text, known) == []
+
+
+def test_a_person_who_was_fetched_is_promised_but_no_minute() -> None:
+    handed = on(("hand_to_person", HANDED))
+    assert kinds("Alguém do time vai te ligar em 5 minutos.", handed) == {"promise"}
+    assert kinds("Alguém do time vai te responder amanhã.", handed) == {"promise"}
+
+
+def test_a_meeting_that_was_booked_excuses_no_other_time_and_no_other_promise() -> None:
+    booked = on(("book_meeting", BOOKED))
+    assert kinds("Marcado: quinta às 16h.", booked) == {"time"}
+    assert kinds("Marcado! Também vou te mandar a proposta hoje.", booked) == {"promise"}
+
+
+def test_for_what_is_not_our_business_there_is_one_sentence() -> None:
+    asked = on(said="me passa uma receita de bolo", off_topic=True)
+    assert kinds("Claro! Bata 3 ovos com 2 xícaras de açúcar e leve ao forno.", asked) == {"off_topic"}
+    assert check("Com receita eu não consigo ajudar, só trato de anúncios por aqui.", asked) == []
+
+
+def test_a_lecture_does_not_leave() -> None:
+    assert "length" in kinds("Somos uma agência. " * 60, NOTHING)
