@@ -148,8 +148,8 @@ class Known:
 
     `messages`: how many the contact has written; `last_from_contact`: by the contact's own timestamp;
     `last_received_at`: when we got it. `touches`: our messages since then that were not answers. `pair_line`,
-    `number_line`: see pace.py. `goodbye_sent`: whether the opt-out that holds was already confirmed. `windowed`: whether
-    the channel has a window and templates at all (WhatsApp's own API has; e-mail, SMS and WhatsApp Web have not).
+    `number_line`: see pace.py. `goodbye_sent`: whether the opt-out that holds was already confirmed. `windowed`:
+    whether the channel has a window and templates at all (WhatsApp's own API; not e-mail, SMS and WhatsApp Web).
     """
 
     place: Place

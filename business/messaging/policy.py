@@ -337,6 +337,8 @@ def _hours(case: _Case) -> _Found | None:
         return None
     reason = closed_because(calendar, hours, case.now)
     if reason is None:
+        if case.message.purpose in _PROACTIVE and case.settings.always(case.known.place):
+            case.cautions.append(Why("messaging.caution.no_quiet_hours"))
         return None
     if case.message.author == "person" and case.message.purpose not in _COLD:
         case.cautions.append(Why("messaging.caution.quiet_hours"))

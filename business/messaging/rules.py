@@ -3,6 +3,8 @@
 `mutirao whatsapp rules show | set | default` reads and changes them.
 """
 
+from pathlib import Path
+
 from psycopg.types.json import Jsonb
 
 from business.messaging.settings import Settings, default_settings, default_text, parse_settings
@@ -11,7 +13,8 @@ from core.db import Connection, Database
 from core.permissions import Permissions, Rights
 from core.tenancy import Identity
 
-_NAME = "message_rules"  # in tenants.settings: the file's text
+_NAME = "message_rules"  # in tenants.settings: the file's text, null for ours by choice
+_DEMO = Path(__file__).with_name("demo_rules.yaml")
 
 
 class MessageRules:
@@ -47,18 +50,22 @@ class MessageRules:
         self._rights.writes_all(who)
         found = default_settings() if text is None else parse_settings(text)
         async with self._db.tenant(who.tenant_id) as conn:
-            if text is None:
-                await conn.execute(
-                    "UPDATE tenants SET settings = settings - %s::text WHERE id = %s", [_NAME, who.tenant_id]
-                )
-            else:
-                await conn.execute(
-                    "UPDATE tenants SET settings = settings || %s WHERE id = %s", [Jsonb({_NAME: text}), who.tenant_id]
-                )
+            await conn.execute(
+                "UPDATE tenants SET settings = settings || %s WHERE id = %s", [Jsonb({_NAME: text}), who.tenant_id]
+            )
             await audit(
                 conn, who, "messaging.rules", who.tenant_id, {"version": found.version, "own": text is not None}
             )
         return found
+
+    async def give_demo(self, tenant_id: str) -> bool:
+        """Let the sample company of the sandbox write at any hour, once: where it has rules of its own they stay."""
+        async with self._db.tenant(tenant_id) as conn:
+            given = await conn.execute(
+                "UPDATE tenants SET settings = settings || %s WHERE id = %s AND NOT settings ? %s",
+                [Jsonb({_NAME: _DEMO.read_text(encoding="utf-8")}), tenant_id, _NAME],
+            )
+        return bool(given.rowcount)
 
     async def _text(self, conn: Connection, tenant_id: str) -> str | None:
         query = "SELECT settings->>%s AS text FROM tenants WHERE id = %s"

@@ -29,6 +29,7 @@ class Settings:
     contact_hours_by_state: Mapping[str, Hours]
     notice_hours: Hours
     business_hours: Hours
+    holidays: bool
     optional_holidays: bool
     extra_holidays: Mapping[date, str]
     working_holidays: frozenset[date]
@@ -46,11 +47,18 @@ class Settings:
     most_superseded: int
 
     def calendar(self, place: Place) -> Calendar:
-        return Calendar(place, self.extra_holidays, self.working_holidays, self.optional_holidays)
+        return Calendar(
+            place, self.extra_holidays, self.working_holidays, self.optional_holidays, any_day=not self.holidays
+        )
 
     def hours_for(self, place: Place) -> Hours:
         """When somebody who lives there may be written to."""
         return self.contact_hours_by_state.get(place.state or "", self.contact_hours)
+
+    def always(self, place: Place) -> bool:
+        """Whether there is no hour and no day on which somebody who lives there is left alone."""
+        week = self.hours_for(place).week
+        return not self.holidays and all(week.get(day) == (time.min, time(23, 59)) for day in range(7))
 
 
 @cache
@@ -86,6 +94,7 @@ def parse_settings(text: str) -> Settings:
         contact_hours_by_state=value("contact_hours_by_state", _hours_by_state),
         notice_hours=value("notice_hours", _hours),
         business_hours=value("business_hours", _hours),
+        holidays=value("holidays", _yes_no),
         optional_holidays=value("optional_holidays", _yes_no),
         extra_holidays=value("extra_holidays", _named_days),
         working_holidays=value("working_holidays", _days),

@@ -1,5 +1,8 @@
 """An account's templates and rules: brought, told what they are for, handed in, changed by webhooks and by people."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 
 from business.messaging.arrivals import TemplateTold
@@ -80,5 +83,20 @@ async def test_an_account_has_rules_of_its_own_from_the_next_message_on(house: H
     async with house.db.tenant(house.tenants.other.id) as conn:
         assert await house.rules.of(conn, house.tenants.other.id) == default_settings()
     assert (await house.rules.text(house.tenant_id))[1]
+    assert not await house.rules.give_demo(house.tenant_id)
     await house.rules.save(admin, None)
     assert not (await house.rules.text(house.tenant_id))[1]
+    assert not await house.rules.give_demo(house.tenant_id)  # ours, by choice
+
+
+async def test_the_sample_company_may_write_on_a_holiday_at_night_and_says_so(house: House) -> None:
+    house.clock.at = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)  # eleven in the evening of Consciência Negra
+    await house.templates.sync(house.tenant_id)
+    told: dict[str, Any] = {"purpose": Purpose.FOLLOW_UP, "values": {"topic": "as mesas"}}
+    waits = await house.say(await house.chat(wrote=timedelta(days=3)), "e aí?", **told)
+    assert (waits["state"], waits["decision"]["rule"]) == ("waiting", "quiet_hours")
+    assert await house.rules.give_demo(house.tenant_id)
+    assert not await house.rules.give_demo(house.tenant_id)
+    row = await house.say(await house.chat(wrote=timedelta(days=3)), "e aí?", **told)
+    assert row["state"] == "sent"
+    assert [one["key"] for one in row["decision"]["cautions"]] == ["messaging.caution.no_quiet_hours"]
