@@ -8,6 +8,7 @@ from typing import Any
 
 from business.messaging.attention import Attention, Effect, Event, Held, Step, step
 from business.messaging.changes import changed
+from business.messaging.waking import unanswered_since
 from core.db import Connection
 
 Drop = Callable[[Connection, str, str], Awaitable[Any]]
@@ -57,8 +58,9 @@ class Hands:
         if Effect.STOP_TURN in done.effects:
             dropped = await self.drop(conn, chat_id, str(event))
             if dropped and event is Event.PERSON_TOOK_OVER:  # what the bot was about to answer is unanswered again
-                query = "UPDATE chats SET waiting_since = coalesce(waiting_since, last_received_at) WHERE id = %s"
-                await conn.execute(query, [chat_id])
+                since = await unanswered_since(conn, chat_id)
+                query = "UPDATE chats SET waiting_since = coalesce(waiting_since, %s) WHERE id = %s"
+                await conn.execute(query, [since, chat_id])
         if event is Event.HANDED_BACK and row["waiting_since"] is not None:
             await self.wake(conn, tenant_id, chat_id, at)
         await changed(conn, tenant_id, chat_id)

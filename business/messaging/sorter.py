@@ -46,7 +46,7 @@ from business.messaging.settings import Settings
 from business.messaging.templates import Purpose
 from business.messaging.turns import Arrival as Burst
 from business.messaging.turns import turn_due
-from business.messaging.waking import Waking
+from business.messaging.waking import Waking, unanswered_since
 from business.messaging.window import SERVICE_WINDOW, opens_window
 from core.clock import Clock
 from core.db import Connection, Database
@@ -534,7 +534,8 @@ class _Work:
             await self._write()
             dropped = await self.s.outbox.drop(self.conn, chat.id, "newer_message", purposes=[Purpose.ANSWER])
             if dropped:
-                chat.set(superseded=row["superseded"] + 1)
+                since = await unanswered_since(self.conn, chat.id)
+                chat.set(superseded=row["superseded"] + 1, waiting_since=since or row["waiting_since"])
         burst = [Burst(received, kind)]
         if row["waiting_since"] < received:
             burst.append(Burst(row["waiting_since"]))

@@ -34,3 +34,13 @@ class Waking:
         delay = at - self.clock.now()
         when = datetime.now(UTC) + delay if delay.total_seconds() > 0.02 else None
         await self.jobs.defer(conn, CHAT_TURN, at=when, lock=f"turn {chat_id}", tenant_id=tenant_id, chat_id=chat_id)
+
+
+async def unanswered_since(conn: Connection, chat_id: str) -> datetime | None:
+    """When we received the first message after the last of ours that left, or will: that is what is unanswered."""
+    query = """SELECT min(received_at) AS since FROM chat_messages
+               WHERE chat_id = %(chat)s AND direction = 'in' AND revoked_at IS NULL AND seq > coalesce(
+                   (SELECT max(seq) FROM chat_messages
+                    WHERE chat_id = %(chat)s AND direction = 'out' AND status IS DISTINCT FROM 'dropped'), 0)"""
+    row = await (await conn.execute(query, {"chat": chat_id})).fetchone()
+    return row["since"] if row else None

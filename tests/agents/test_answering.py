@@ -75,6 +75,12 @@ class Desk:
         if due is not None:
             self.house.later(max(0.0, (due - self.house.clock.now()).total_seconds()))
 
+    async def left(self) -> None:
+        """As sending.py leaves what WhatsApp took."""
+        async with self.house.db.tenant(self.house.id) as conn:
+            await conn.execute("UPDATE outbox SET state = 'sent' WHERE state = 'waiting'")
+            await conn.execute("UPDATE chat_messages SET status = 'sent' WHERE status = 'queued'")
+
     async def out(self) -> list[str]:
         query = """SELECT m.text, o.state FROM outbox o JOIN chat_messages m ON m.id = o.message_id ORDER BY o.seq"""
         return [f"{row['text']} ({row['state']})" for row in await self.house.rows(query)]
@@ -120,13 +126,19 @@ async def test_a_burst_gets_one_answer_and_the_next_turn_knows_what_was_said(des
     assert (told["open"], told["opens_at"][:10]) == (False, "2026-11-23"), "20 November is a holiday, a Friday"
     chat = await desk.house.chat()
     assert (chat["waiting_since"], chat["due_at"], chat["session"]) == (None, None, {"sdr": {"seen": 1}})
+    await desk.left()
     await desk.due(webhook(wrote("4", "e para dois?")))
     await desk.run()
     assert desk.crew.histories[1] == [
         ("user", "oi"), ("user", "vi o site"), ("user", "quanto custa?"),
         ("assistant", "Sobre: oi\nvi o site\nquanto custa?"),
     ]  # fmt: skip
-    assert desk.crew.turns[1].session["sdr"] == {"seen": 1}
+    assert desk.crew.turns[1].text == "e para dois?"
+    # An answer that a newer message caught before it left: the next one covers both.
+    await desk.due(webhook(wrote("5", "ou para três?")))
+    await desk.run()
+    assert desk.crew.turns[2].text == "e para dois?\nou para três?"
+    assert [one.rpartition(" ")[2] for one in await desk.out()] == ["(sent)", "(dropped)", "(waiting)"]
 
 
 async def test_a_turn_that_is_not_due_waits_and_a_lost_job_is_made_again(desk: Desk) -> None:

@@ -85,8 +85,8 @@ async def test_a_burst_waits_for_a_quiet_and_no_longer_than_the_longest_wait(hou
     chat = await house.chat()
     assert chat["due_at"] == NOON + timedelta(seconds=15) and len(await house.queued()) == 1
     # A pressed button is complete.
-    pressed = {"type": "button", "button": {"payload": "sim", "text": "Sim"}}
-    await house.sort(webhook(wrote("b", who=OTHER, **pressed)))
+    button: dict[str, Any] = {"type": "button", "button": {"payload": "sim", "text": "Sim"}}
+    await house.sort(webhook(wrote("b", who=OTHER, **button)))
     other = await house.chat(OTHER)
     assert other["due_at"] == house.clock.now()
     (message,) = await house.messages(OTHER)
@@ -94,7 +94,7 @@ async def test_a_burst_waits_for_a_quiet_and_no_longer_than_the_longest_wait(hou
 
 
 async def test_one_odd_item_is_set_aside_and_its_siblings_stand(house: ChatHouse) -> None:
-    poll = {"type": "poll_v9", "poll_v9": {"deep": [1]}}
+    poll: dict[str, Any] = {"type": "poll_v9", "poll_v9": {"deep": [1]}}
     body = webhook(wrote("1"), wrote("2", **poll), wrote("3", type="unsupported", unsupported={"type": "poll"}))
     await house.keep(body)
     number = f"whatsapp_cloud:{NUMBER}"
@@ -143,9 +143,8 @@ async def test_statuses_in_every_order_end_the_same_and_early_ones_are_joined(ho
         outbox_id = await put(house, f"k{turn}", f"texto {turn}")
         failed = {"errors": [{"code": 131026, "title": "x"}]}
         early, rest = order[:2], order[2:]
-        bodies = {
-            name: webhook(status(f"o{turn}", name, **(failed if name == "failed" else {}))) for name in order
-        }  # fmt: skip
+        told: dict[str, dict[str, Any]] = {name: failed if name == "failed" else {} for name in order}
+        bodies = {name: webhook(status(f"o{turn}", name, **told[name])) for name in order}
         await house.sort(*(bodies[name] for name in early))  # before our own answer to sending was written down
         await sent(house, outbox_id, f"wamid.o{turn}")
         await house.sort(*(bodies[name] for name in rest), *bodies.values())
@@ -186,13 +185,13 @@ async def test_words_that_repeat_a_choice_of_ours_opt_out_of_nothing(house: Chat
         outbox_id = await house.outbox.put(conn, house.id, chat["id"], draft)
     await sent(house, outbox_id, "wamid.o")
     await house.sort(webhook(wrote("2", "cancelar")))
-    chosen = {
+    chosen: dict[str, Any] = {
         "type": "interactive",
         "interactive": {"type": "button_reply", "button_reply": {"id": "drop", "title": "Cancelar"}},
     }
     await house.sort(webhook(wrote("3", **chosen)))
     assert await house.rows("SELECT 1 FROM consent_entries") == []
-    leaving = {
+    leaving: dict[str, Any] = {
         "type": "interactive",
         "interactive": {"type": "button_reply", "button_reply": {"id": "opt_out_yes", "title": "Não quero"}},
     }
@@ -221,9 +220,15 @@ async def test_a_person_who_writes_in_the_app_takes_over_and_our_own_echoes_do_n
 
 
 async def test_edits_revocations_reactions_media_places_and_new_numbers_find_their_place(house: ChatHouse) -> None:
-    image = {"type": "image", "image": {"id": "m1", "mime_type": "image/jpeg", "sha256": "x", "caption": "olha"}}
-    voice = {"type": "audio", "audio": {"id": "m2", "mime_type": "audio/ogg; codecs=opus", "voice": True}}
-    where = {"type": "location", "location": {"latitude": -22.9, "longitude": -47.06, "name": "Loja"}}
+    image: dict[str, Any] = {
+        "type": "image",
+        "image": {"id": "m1", "mime_type": "image/jpeg", "sha256": "x", "caption": "olha"},
+    }
+    voice: dict[str, Any] = {
+        "type": "audio",
+        "audio": {"id": "m2", "mime_type": "audio/ogg; codecs=opus", "voice": True},
+    }
+    where: dict[str, Any] = {"type": "location", "location": {"latitude": -22.9, "longitude": -47.06, "name": "Loja"}}
     await house.sort(webhook(wrote("1", "olá"), wrote("2", **image), wrote("3", **voice), wrote("4", **where)))
     files = await house.rows("SELECT kind, mime, words_state FROM chat_media ORDER BY provider_id")
     assert [tuple(row.values()) for row in files] == [
@@ -231,25 +236,28 @@ async def test_edits_revocations_reactions_media_places_and_new_numbers_find_the
     ]  # fmt: skip
     assert len(await house.queued("chat_media")) == 2
     before = (await house.chat())["messages_in"]
-    edit = {"type": "edit", "edit": {"original_message_id": "wamid.1",
+    edit: dict[str, Any] = {"type": "edit", "edit": {"original_message_id": "wamid.1",
             "message": {"type": "text", "text": {"body": "olá, bom dia"}}}}  # fmt: skip
-    gone = {"type": "revoke", "revoke": {"original_message_id": "wamid.4"}}
-    heart = {"type": "reaction", "reaction": {"message_id": "wamid.2", "emoji": "❤"}}
+    gone: dict[str, Any] = {"type": "revoke", "revoke": {"original_message_id": "wamid.4"}}
+    heart: dict[str, Any] = {"type": "reaction", "reaction": {"message_id": "wamid.2", "emoji": "❤"}}
     await house.sort(webhook(wrote("5", **edit), wrote("6", **gone), wrote("7", **heart)))
     first, picture, sound, place = await house.messages()
     assert first.text == "olá, bom dia" and first.edited_at is not None and first.content["was"] == "olá"
     assert picture.text == "olha" and picture.reaction == "❤" and picture.media is not None
     assert sound.content["voice"] and place.revoked_at is not None and place.text.startswith("Loja (-22.9")
     assert (await house.chat())["messages_in"] == before + 2, "what was read may be out of date: the turn begins anew"
-    heart["reaction"] = {"message_id": "wamid.2"}  # type: ignore[assignment]
+    heart["reaction"] = {"message_id": "wamid.2"}
     await house.sort(webhook(wrote("8", **heart)))
     assert (await house.messages())[1].reaction == ""
-    moved = {"type": "system", "system": {"type": "user_changed_number", "wa_id": OTHER, "body": "mudou"}}
+    moved: dict[str, Any] = {
+        "type": "system",
+        "system": {"type": "user_changed_number", "wa_id": OTHER, "body": "mudou"},
+    }
     await house.sort(webhook(wrote("9", **moved)))
     await house.sort(webhook(wrote("10", "sou eu", who=OTHER)))
     (chat,) = await house.rows("SELECT address, referral FROM chats")
     assert chat["address"] == OTHER
-    ad = {"source_type": "ad", "source_id": "120", "ctwa_clid": "clid", "headline": "Oferta"}
+    ad: dict[str, Any] = {"source_type": "ad", "source_id": "120", "ctwa_clid": "clid", "headline": "Oferta"}
     await house.sort(webhook(wrote("a1", "vi o anúncio", who="5521977776666", referral=ad)))
     came = await house.chat("5521977776666")
     assert came["referral"]["ctwa_clid"] == "clid" and came["entry_at"] == NOON and came["place"] == "RJ"
