@@ -392,11 +392,7 @@ _NO = re.compile(
     r"^\W*(?:nao|n|nn|agora nao|nao quero|nao precisa|deixa|nope|no|not now|no thanks"
     r"|no gracias|nada)\b"
 )
-_NOT_PLAIN_NEED = re.compile(
-    r"\b(?:mais|novos|mas|more|new) (?:clientes?|vendas|pacientes|alunos|leads|pedidos|movimento|ventas|customers|clients"
-    r"|sales|students|patients|bookings)\b|\b(?:vender mais|divulgar|sell more|vender mas)\b"
-)
-_NOW = _any(
+_NOT_NOW = _any(
     r"nao (?:tenho|temos) interesse",
     r"sem interesse",
     r"nao (?:me )?interess\w+",
@@ -474,7 +470,8 @@ _OFF_TOPIC = _any(
     r"translate",
 )
 _QUESTION_WORD = re.compile(
-    r"^\W*(?:e |mas |entao |and |but |y )?(?:qual|quais|quando|onde|quem|como|quantos|quantas|por ?que|pq|o que|voces"
+    r"^\W*(?:e |mas |entao |and |but |y )?(?:qual|quais|quando|onde|quem|como|quantos|quantas"
+    r"|por ?que|pq|o que|voces"
     r"|vcs|tem|aceita\w*|da pra|what|when|where|who|how|why|do you|does|is there|are there|which|cual|cuando|donde"
     r"|quien|hay|tienen|aceptan)\b"
 )
@@ -513,6 +510,11 @@ _NEED = _any(
     r"more (?:customers|clients|sales|leads|patients|bookings)",
     r"(?:quiero|necesito|busco) (?!saber|hablar|agendar)\w+",
     r"mas (?:clientes|ventas|pacientes)",
+)
+_PLAIN_NEED = re.compile(
+    r"\b(?:mais|novos|mas|more|new) (?:clientes?|vendas|pacientes|alunos|leads|pedidos"
+    r"|movimento|ventas|customers|clients"
+    r"|sales|students|patients|bookings)\b|\b(?:vender mais|divulgar|sell more|vender mas)\b"
 )
 _NOW = _any(
     r"urgente",
