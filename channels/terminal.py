@@ -5,6 +5,7 @@ Every foreseeable failure is one sentence on stderr and exit code 1 (2 for a wro
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -325,8 +326,11 @@ def commands(
         """Um trabalhador de tarefas a mais, nesta ou em outra máquina."""
 
         async def work(services: Services) -> None:
+            stop = asyncio.Event()
+            for name in (signal.SIGTERM, signal.SIGINT):  # what runs is finished first
+                asyncio.get_running_loop().add_signal_handler(name, stop.set)
             with services.metrics():
-                await services.work(asyncio.Event())
+                await services.work(stop)
 
         run(_settings(), work)
 
