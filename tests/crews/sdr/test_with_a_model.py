@@ -1,0 +1,98 @@
+"""The SDR with a model that is played: what it is told, what of its words may leave, and what is said instead."""
+
+import json
+
+import pytest
+
+from evals.stand_in import Answer, Seen
+from tests.crews.conftest import MakeRouter, Serve
+from tests.crews.sdr.talks import House
+
+pytestmark = pytest.mark.usefixtures("crewai")
+
+
+def told(seen: Seen) -> str:
+    return json.dumps(seen.body["messages"], ensure_ascii=False)
+
+
+async def test_a_model_answers_with_its_tools_and_what_it_says_of_them_leaves(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    server = serve(
+        Answer(calls=[
+            ("note_evidence", {"slot": "need", "reading": "clear", "quote": "mais pacientes", "value": "pacientes"}),
+            ("catalogue_search", {"query": "plano para clínica"}),
+        ]),
+        Answer("Oi, Marina, aqui é a Lia, assistente virtual da Agência Ipê! "
+               "O Plano Essencial sai por R$ 1.490,00 por mês. "
+               "Para quando você quer começar?"),
+        Answer(calls=[("free_slots", {"day": "2026-11-26"})]),
+        Answer(calls=[("book_meeting", {"starts": "2026-11-26T15:00"})]),
+        Answer("Marcado para quinta-feira, 26/11, às 15h. Até lá!"),
+    )  # fmt: skip
+    router = make_router(openai=server)
+    talk = await house.talk()
+    said = await talk.say("oi", "quero mais pacientes pra clínica, quanto custa?", router=router)
+    assert said.startswith("Oi, Marina, aqui é a Lia") and talk.result.by_model
+    assert "R$ 1.490,00" in told(server.seen[0]) and "ignore" not in told(server.seen[0]).lower()
+    assert talk.result.session["sdr"]["greeted"] is True
+    said = await talk.say("pode ser quinta às 15h", router=router)
+    assert said == "Marcado para quinta-feira, 26/11, às 15h. Até lá!"
+    assert "Você já se apresentou" in told(server.seen[2])
+    known = await talk.known()
+    assert known.stage == "close" and len(known.evidence) == 1
+
+
+async def test_what_a_model_may_not_say_is_held_back_and_the_playbook_speaks(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    for text in (
+        "Claro! Faço por R$ 900,00 por mês para você.",
+        "Vou verificar com o gerente e te ligo amanhã.",
+        "Marquei nossa conversa para quinta às 15h!",
+        "O telefone do outro cliente é (11) 97766-5544.",
+        "Pague por aqui: https://pague.me/abc",
+    ):
+        talk = await house.talk(phone=f"55199881{abs(hash(text)) % 10**5:05d}")
+        said = await talk.say("quanto custa? faz por 900?", router=make_router(openai=serve(Answer(text))))
+        assert said != text and not talk.result.by_model
+        assert "Não tenho desconto" in said, said
+
+
+async def test_a_model_can_write_down_only_what_was_said_and_book_only_what_was_agreed(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    server = serve(
+        Answer(calls=[
+            ("note_evidence", {"slot": "budget", "reading": "fits", "quote": "tenho 10 mil por mês"}),
+            ("book_meeting", {"starts": "2026-11-26T15:00"}),
+            ("set_stage", {"stage": "close"}),
+            ("opt_out", {"quote": "não quero mais"}),
+        ]),
+        Answer("Me conta um pouco do seu negócio?"),
+    )  # fmt: skip
+    talk = await house.talk()
+    assert (
+        await talk.say("oi, queria entender melhor", router=make_router(openai=server))
+        == "Me conta um pouco do seu negócio?"
+    )
+    failed = {record.name: record.error for record in talk.turn.results if record.error}
+    assert failed == {
+        "note_evidence": "sdr_quote_not_said", "book_meeting": "sdr_time_not_agreed", "set_stage": "sdr_nothing_closed",
+        "opt_out": "sdr_quote_not_said",
+    }  # fmt: skip
+    known = await talk.known()
+    assert known.evidence == () and known.score.total == 0
+    assert await house.calendar.coming(house.tenant_id, chat_id=talk.who.chat_id) == []
+
+
+async def test_broken_files_fetch_a_person_and_say_to_the_house_what_is_wrong(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    folder = house.files.folder("agencia-ipe")
+    folder.mkdir(parents=True)
+    (folder / "persona.yaml").write_text("name: Lia\ncompany: Ipê\nhorario: 9h\n", encoding="utf-8")
+    talk = await house.talk()
+    said = await talk.say("oi", router=make_router(openai=serve(Answer("Oi!"))))
+    assert "alguém do time" in said
+    assert talk.turn.hand_over is not None and "persona.yaml, horario" in talk.turn.hand_over.summary
