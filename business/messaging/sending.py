@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+import psycopg
 import structlog
 from psycopg.types.json import Jsonb
 
@@ -170,7 +171,7 @@ class Sending:
                 if row["not_before"] is not None and row["not_before"] > now:
                     held.add(lane)
                     continue
-                done = await self._decide(conn, chat, channel, row, now)
+                done = await self._decided(conn, chat, channel, row, now)
                 if isinstance(done, _Claimed):
                     return done
                 if isinstance(done, datetime):
@@ -223,6 +224,21 @@ class Sending:
         )
         await self._outbox.wake(conn, chat["tenant_id"], chat["id"], at=now + PAUSE)
         return None
+
+    async def _decided(
+        self, conn: Connection, chat: dict[str, Any], channel: Channel, row: dict[str, Any], now: datetime
+    ) -> _Claimed | datetime | None:
+        """`_decide`; a row at which we break fails by itself, and takes none of those behind it along."""
+        try:
+            async with conn.transaction():
+                return await self._decide(conn, chat, channel, row, now)
+        except (MutiraoError, psycopg.Error):
+            raise
+        except Exception as error:
+            log.exception("message_broke", outbox=row["id"])
+            await self._outbox.refused(conn, row, Refusal(0, "fix", "message", text=type(error).__name__))
+            await changed(conn, row["tenant_id"], row["chat_id"])
+            return None
 
     async def _decide(
         self, conn: Connection, chat: dict[str, Any], channel: Channel, row: dict[str, Any], now: datetime
@@ -425,7 +441,7 @@ class Sending:
                 async with self._db.tenant(claimed.row["tenant_id"]) as conn:
                     await self._came_of_it(conn, claimed, outcome)
                 return
-            except Unavailable:
+            except (Unavailable, psycopg.OperationalError):
                 if asyncio.get_running_loop().time() > end:
                     raise
                 await asyncio.sleep(pause)

@@ -223,6 +223,18 @@ async def test_two_numbers_worth_of_people_never_go_beyond_the_portfolio_and_one
     assert {row["rule"] for row in waits} == {"throughput", "portfolio"}
 
 
+async def test_a_row_that_cannot_be_read_fails_by_itself_and_holds_nobody_back(house: House) -> None:
+    chat = await house.chat()
+    broken = await house.put(chat, "quebrada")
+    await house.rows('UPDATE outbox SET facts = \'{"planned_at": "ontem"}\' WHERE id = %s RETURNING id', broken)
+    odd = await house.put(chat, "esquisita", key="odd")
+    await house.rows('UPDATE outbox SET content = \'{"type": "hologram"}\' WHERE id = %s RETURNING id', odd)
+    fine = await house.say(chat, "inteira")
+    assert [(await house.row(one))["state"] for one in (broken, odd)] == ["failed", "failed"]
+    assert fine["state"] == "sent" and house.texts == ["inteira"]
+    assert [alert.kind for alert in house.alerts] == ["refused", "refused"]
+
+
 async def test_a_file_of_ours_is_brought_to_whatsapp_when_it_leaves(house: House) -> None:
     stored = await Files(house.db).store(house.tenants.one[Role.ADMIN], PNG, name="planta.png", mime="image/png")
     chat = await house.chat()

@@ -1,16 +1,19 @@
 """An account's templates and rules: brought, told what they are for, handed in, changed by webhooks and by people."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from business.messaging.arrivals import TemplateTold
+from business.messaging.outbox_check import OutboxCheck
 from business.messaging.settings import default_settings, default_text
 from business.messaging.templates import Purpose
 from core.errors import ArgumentsWrong, Refused
 from core.tenancy import Role
 from integrations.whatsapp_cloud.templates import Definition
+from prompts.texts import Texts
 from tests.business.messaging.outbox_house import House
 
 
@@ -100,3 +103,27 @@ async def test_the_sample_company_may_write_on_a_holiday_at_night_and_says_so(ho
     row = await house.say(await house.chat(wrote=timedelta(days=3)), "e aí?", **told)
     assert row["state"] == "sent"
     assert [one["key"] for one in row["decision"]["cautions"]] == ["messaging.caution.no_quiet_hours"]
+
+
+async def test_the_doctor_says_what_does_not_leave_and_why(house: House) -> None:
+    texts = Texts.load()
+
+    async def tenants() -> list[tuple[str, str]]:
+        return [(house.tenant_id, "Aurora")]
+
+    async def said() -> dict[str, str]:
+        check = OutboxCheck(house.db, house.channels, tenants, house.clock, partial(texts.say, "pt-BR"))
+        return {one.text: one.state for one in await check.run(False)}
+
+    assert [(state, "retomada" in text) for text, state in (await said()).items()] == [("missing", True)]
+    await house.templates.sync(house.tenant_id)
+    assert await said() == {}
+    house.wire.fail("lost")
+    await house.say(await house.chat(), "chegou?")
+    house.wire.fail("error", code=190)
+    await house.say(await house.chat(), "parado")
+    await house.put(await house.chat(), "ninguém trabalha")
+    house.clock.advance(timedelta(minutes=30))
+    found = await said()
+    assert sorted(found.values()) == ["broken", "broken", "note", "note"]
+    assert any("erro 190" in text for text in found) and any("trabalhador" in text for text in found)
