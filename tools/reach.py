@@ -128,7 +128,8 @@ class Reach:
             "company_id": run.company_id,
         }  # fmt: skip
         found = await known_values(conn, row)
-        return {"topic": self._texts.say(run.language, "outbox.topic"), "company": run.name, **found}
+        told = {name: value for name, value in run.words.items() if value and name != "language"}
+        return {"topic": self._texts.say(run.language, "outbox.topic"), "company": run.name, **found, **told}
 
     async def send(self, conn: Connection, run: Run, step: Step, text: str, subject: str, key: str) -> str | None:
         """Into the conversation that there is, or into a new one by this channel."""
@@ -149,7 +150,7 @@ class Reach:
             segment=chat["segment"],
             answers=chat["messages_in"],
             planned_at=self._clock.now(),
-            values={name: value for name, value in run.words.items() if name != "language"},
+            values=dict(await self.words(conn, run)),
             language=run.language.replace("-", "_"),
         )
         return await self._outbox.put(conn, run.tenant_id, str(chat_id), draft)
@@ -205,7 +206,10 @@ class Reach:
             """SELECT r.id FROM outreach_runs r JOIN outreach_touches t
                  ON t.tenant_id = r.tenant_id AND t.run_id = r.id AND t.step = r.step AND t.what = 'proposal'
                JOIN proposals p ON p.tenant_id = t.tenant_id AND p.id = t.ref
-               WHERE r.state = 'waiting' AND p.state IN ('rejected', 'expired', 'failed') LIMIT 500""",
+               WHERE r.state = 'waiting' AND p.state IN ('rejected', 'expired', 'failed')
+                 AND NOT EXISTS (SELECT FROM proposals q WHERE q.tenant_id = p.tenant_id  -- edited: another one stands
+                     AND q.change->>'kind' = p.change->>'kind' AND q.change->>'target' = p.change->>'target'
+                     AND q.state NOT IN ('rejected', 'expired', 'failed')) LIMIT 500""",
         )
         return [row["id"] for row in rows]
 

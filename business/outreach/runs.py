@@ -304,7 +304,7 @@ class Cadences:
                     await self._ended(conn, run)
                 return True
             step = run.cadence.steps[run.step]
-            words = {**await self._reach.words(conn, run), **{k: v for k, v in run.words.items() if v}}
+            words = await self._reach.words(conn, run)
             text, subject = said(step.text, run.language, words), said(step.subject, run.language, words)
             key = f"cadence:{run.id}:{run.step}"
             if step.sent and (run.cadence.approval == "once" or self._propose is None):

@@ -1,0 +1,267 @@
+"""Cadences, from the approved first message to the last step: by the calendar, once, and stopped by whoever answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from business.approvals.model import Change, ChangeHandler, ProposalState
+from business.approvals.service import Approvals
+from business.conversations.service import Conversations
+from business.crm.service import Crm
+from business.messaging.senders import Sender
+from business.outreach.cadence import DEFAULT, cadence_from, parse_cadence, said, shipped, shipped_text
+from business.outreach.runs import Cadences, Lead
+from business.people.service import People
+from core.db import Database
+from core.errors import ArgumentsWrong, Refused
+from core.permissions import Permissions
+from core.tenancy import Role
+from integrations.smtp.simulator.server import MailServer
+from tests.business.messaging.conftest import running_wire, wire
+from tests.business.messaging.outbox_house import House, Wire, nothing, open_house
+from tests.conftest import Tenants
+from tests.tools.test_first_contact import Desk
+from tools.notify import MAIL_JOB, Notify
+from tools.reach import BeginAfter, ProposeStep, Reach, StepHandler, TellEnded, frozen
+
+__all__ = ["running_wire", "wire"]
+
+WEDNESDAY = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
+"""Noon in São Paulo; Friday the 20th is a holiday."""
+
+
+class Outreach:
+    """One house with its cadences."""
+
+    def __init__(self, house: House, desk: Desk, people: People, permissions: Permissions, folder: Path) -> None:
+        self.house, self.desk, self.texts = house, desk, desk.texts
+        house.jobs.task(MAIL_JOB, nothing)
+        self.crm = Crm(house.db, house.clock, permissions)
+        conversations = Conversations(house.db, house.clock)
+        self.notify = Notify(house.db, house.clock, people, conversations, self.texts, house.jobs)
+        reach = Reach(
+            house.db, house.clock, house.channels, house.outbox, house.rules, self.crm, people, self.texts
+        )  # fmt: skip
+        propose, self.begin = ProposeStep(people, self.notify.tell), BeginAfter()
+        self.cadences = Cadences(
+            house.db, house.clock, permissions, reach, propose=propose, ended=TellEnded(self.notify)
+        )
+        self.begin.use(self.cadences)
+        self.steps = StepHandler(house.db)
+        self.steps.use(self.cadences)
+        desk.contacts._started = self.begin
+        handlers: list[ChangeHandler] = [*desk.handlers, self.steps]
+        by_kind = {one.kind: one for one in handlers}
+        self.approvals = Approvals(house.db, permissions, house.clock, by_kind, check=desk._allowed)
+        propose.use(self.approvals)
+
+    async def first(self, number: int, name: str, cadence: str = DEFAULT) -> str:
+        """A lead whose first message was approved with a cadence, and left; its run."""
+        await self.desk.lead(number, name)
+        change = await self.desk.change(number, name)
+        words = change.data["way"]["values"]
+        plan = frozen(await self.cadences.cadence(self.desk.who.tenant_id, cadence), self.texts, "pt-BR", words)
+        made = await self.approvals.create(
+            self.desk.who, Change(change.kind, change.target, {**change.data, "cadence": plan}), tool="t",
+            effect="SEND", door="chat",
+        )  # fmt: skip
+        done = await self.approvals.approve(self.desk.who, made.id, "chat")
+        assert done.state is ProposalState.EXECUTED
+        self.card = self.desk.card(made)
+        run = (await self.runs())[-1]
+        await self.house.run(run["chat_id"])
+        return str(run["id"])
+
+    async def runs(self) -> list[dict[str, Any]]:
+        return await self.house.rows("SELECT * FROM outreach_runs ORDER BY started_at, id")
+
+    async def to(self, *, days: int = 0, hours: int = 0, minutes: int = 0) -> None:
+        """Time passes in half days, with its rounds and what leaves in them."""
+        end = self.house.clock.now() + timedelta(days=days, hours=hours, minutes=minutes)
+        while self.house.clock.now() < end:
+            self.house.clock.at = min(self.house.clock.now() + timedelta(hours=3), end)
+            await self.round()
+
+    async def round(self) -> int:
+        done = await self.cadences.round(self.house.tenant_id)
+        for row in await self.house.rows("SELECT DISTINCT chat_id FROM outbox WHERE state = 'waiting'"):
+            await self.house.run(row["chat_id"])
+        return done
+
+    async def touches(self, run: str) -> list[tuple[int, str, str, str]]:
+        rows = await self.house.rows("SELECT * FROM outreach_touches WHERE run_id = %s ORDER BY step", run)
+        return [(row["step"], row["channel"], row["what"], f"{row['at']:%d %H}") for row in rows]
+
+    async def left(self) -> list[str]:
+        rows = await self.house.rows("SELECT template, purpose FROM outbox WHERE state = 'sent' ORDER BY seq")
+        return [row["template"] or row["purpose"] for row in rows]
+
+
+@pytest.fixture
+async def outreach(
+    database: Database, tenants: Tenants, people: People, permissions: Permissions, wire: Wire, tmp_path: Path
+) -> AsyncIterator[Outreach]:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        house = await open_house(database, tenants, permissions, wire, tmp_path, http)
+        await house.templates.sync(house.tenant_id)
+        yield Outreach(house, Desk(house, permissions), people, permissions, tmp_path)
+        await house.jobs.close()
+
+
+async def test_a_cadence_goes_from_step_to_step_by_business_days_and_ends_unanswered(outreach: Outreach) -> None:
+    run = await outreach.first(1, "Ipê Paisagismo")
+    assert outreach.card.count("Se não responder: ") == 4
+    assert "2 dias úteis depois, por WhatsApp" in outreach.card and "LinkedIn (tarefa para uma pessoa)" in outreach.card
+    assert await outreach.round() == 0, "nothing is due yet"
+    await outreach.to(days=4)  # Thursday is one business day, Friday a holiday: Monday is the second
+    assert await outreach.left() == ["primeiro_contato"]
+    await outreach.to(days=1, hours=3)
+    assert await outreach.left() == ["primeiro_contato", "retomar_conversa"], "outside the window as the template"
+    await outreach.to(days=20)
+    touches = await outreach.touches(run)
+    # No e-mail channel and no address: said and passed over. The task has its text ready.
+    assert [(step, channel, what) for step, channel, what, _ in touches] == [
+        (-1, "whatsapp", "message"), (0, "whatsapp", "message"), (1, "email", "skipped"), (2, "linkedin", "task"),
+        (3, "whatsapp", "message"),
+    ]  # fmt: skip
+    (task,) = await outreach.crm.tasks(outreach.desk.who, company_id="com_1")
+    assert task.title == "LinkedIn: escrever para Ipê Paisagismo (passo 3 da cadência)"
+    notes = [one.text for one in await outreach.crm.timeline(outreach.desk.who, company_id="com_1", limit=20)]
+    assert any("Texto pronto:\nOlá, Ipê" in note for note in notes)
+    (ended,) = await outreach.runs()
+    assert (ended["state"], ended["reason"], ended["touches"]) == ("done", "unanswered", 3)
+    (notice,) = await outreach.house.rows("SELECT text, user_id FROM notices")
+    assert "A cadência com Ipê Paisagismo terminou sem resposta." in notice["text"]
+    assert len(await outreach.left()) == 3
+    assert len([one for one in outreach.house.sent if one["to"] == "5519999990001"]) == 3
+
+
+async def test_two_rounds_at_once_and_a_crash_do_each_step_once_and_an_answer_ends_it(outreach: Outreach) -> None:
+    house = outreach.house
+    run = await outreach.first(1, "Ipê")
+    assert await outreach.cadences.list(outreach.desk.who, alive=True)
+    # The lead is in one cadence at a time.
+    async with house.db.tenant(house.tenant_id) as conn:
+        assert (
+            await outreach.cadences.start(conn, house.tenant_id, shipped(DEFAULT), Lead("Ipê", "com_1"), by="x") is None
+        )
+    house.clock.at = datetime(2026, 11, 23, 15, 1, tzinfo=UTC)  # Monday: due
+    counts = await asyncio.gather(*(outreach.cadences.round(house.tenant_id) for _ in range(3)))
+    assert sum(counts) == 1
+    rows = await house.rows("SELECT key, state FROM outbox ORDER BY seq")
+    assert [row["key"].split(":")[0] for row in rows] == ["first", "cadence"]
+    # Answered while the second waits for its minute: it never leaves.
+    chat = str((await outreach.runs())[0]["chat_id"])
+    await house.change(chat, last_received_at=house.clock.now(), messages_in=1)
+    await outreach.round()
+    (ended,) = await outreach.runs()
+    assert (ended["id"], ended["state"], ended["reason"]) == (run, "stopped", "replied")
+    assert [row["state"] for row in await house.rows("SELECT state FROM outbox ORDER BY seq")] == ["sent", "dropped"]
+    assert await outreach.cadences.list(outreach.desk.who, alive=True) == []
+
+
+async def test_it_stops_for_a_person_an_opt_out_a_deal_and_a_word_of_ours(outreach: Outreach) -> None:
+    house, who = outreach.house, outreach.desk.who
+    names = ("person", "opted_out", "won", "by_person")
+    runs = [await outreach.first(number, name) for number, name in enumerate(names, 1)]
+    by_name = {row["name"]: row for row in await outreach.runs()}
+    await house.change(by_name["person"]["chat_id"], held="person", held_since=house.clock.now())
+    house.blocked_since["5519999990002"] = house.clock.now()  # the CRM's list, asked when a message leaves
+    won = next(one for one in await outreach.crm.stages(who) if one.kind == "won")
+    await outreach.crm.create_deal(who, "Negócio", company_id="com_3", stage_id=won.id)
+    with pytest.raises(Refused):
+        await outreach.cadences.stop(house.tenants.other[Role.ADMIN], runs[3])
+    await outreach.cadences.stop(who, runs[3])
+    await outreach.to(days=12)
+    assert [(row["name"], row["state"], row["reason"]) for row in await outreach.runs()] == [
+        (name, "stopped", name) for name in names
+    ]
+    assert len(house.sent) == len(names)
+
+
+async def test_each_message_may_want_its_own_yes_and_email_goes_by_the_houses_server(
+    outreach: Outreach, tmp_path: Path, permissions: Permissions
+) -> None:
+    from business.messaging.sender_email import EmailSender
+
+    house, who = outreach.house, outreach.desk.who
+    text = shipped_text(DEFAULT).replace("approval: once", "approval: each").replace("name: padrao", "name: cuidado")
+    await outreach.cadences.save(who, text)
+    run = await outreach.first(1, "Ipê", "cuidado")
+    async with house.db.tenant(house.tenant_id) as conn:
+        await conn.execute(
+            """INSERT INTO crm_keys (tenant_id, subject, subject_id, kind, value, given, source, at)
+               VALUES (current_tenant(), 'company', 'com_1', 'email', 'oi@ipe.example', 'Oi@ipe.example', 'web',
+                   now())"""
+        )
+    async with MailServer() as server, httpx.AsyncClient() as http:
+        await house.channels.save(
+            house.tenants.one[Role.ADMIN], "email", "oi@aurora.example", name="Aurora",
+            settings={"by": "smtp", "host": "127.0.0.1", "port": server.port, "security": "none"},
+            secrets={"password": "x"},
+        )  # fmt: skip
+        sender: Sender = EmailSender(house.channels, http, house.clock)
+        house.sending._senders = {**house.sending._senders, "email": sender}
+        await outreach.to(days=5, hours=3)
+        (pending,) = await outreach.approvals.list(who, state=ProposalState.PENDING)
+        assert pending.change.kind == "cadence_step" and (await outreach.runs())[0]["state"] == "waiting"
+        assert "espera a sua decisão" in (await house.rows("SELECT text FROM notices"))[0]["text"]
+        edited = await outreach.approvals.edit(who, pending.id, {"text": "Oi! Faz sentido?"}, "chat")
+        await outreach.round()  # the one that was edited is void, and the run waits on
+        done = await outreach.approvals.approve(who, edited.id, "chat")
+        assert done.state is ProposalState.EXECUTED
+        await outreach.to(days=3, hours=4)
+        (mail,) = await outreach.approvals.list(who, state=ProposalState.PENDING)
+        await outreach.approvals.approve(who, mail.id, "chat")
+        await outreach.round()
+        assert server.mails == [], "19:00: it waits for the morning"
+        await outreach.to(hours=15)
+        ((_, to, message),) = server.mails
+        assert (to, message["Subject"]) == ("oi@ipe.example", "Aurora: uma conversa de 20 minutos")
+        assert "responder SAIR" in message.get_content()
+    assert (await outreach.runs())[0]["id"] == run
+
+
+async def test_a_conversation_that_went_quiet_is_followed_up_twice_and_not_when_somebody_has_it(
+    outreach: Outreach,
+) -> None:
+    house = outreach.house
+    quiet = await house.chat(wrote=timedelta(hours=1), answered_in=1)
+    await house.chat(wrote=timedelta(hours=1), answered_in=1, held="person", held_since=house.clock.now())
+    await house.chat(wrote=timedelta(hours=1), answered_in=0)
+    await house.chat(wrote=timedelta(days=30), answered_in=1)
+    await outreach.to(hours=18)
+    assert await outreach.runs() == []
+    await outreach.to(hours=9)  # 20 hours of quiet end at night: the morning after it goes, as the window has closed
+    (run,) = await outreach.runs()
+    assert (run["chat_id"], run["cadence"]) == (quiet, "retomada")
+    await outreach.to(days=14)
+    (run,) = await outreach.runs()
+    assert (run["state"], run["reason"], run["touches"]) == ("done", "unanswered", 2)
+    assert await outreach.left() == ["retomar_conversa", "retomar_conversa"]
+
+
+def test_a_file_is_read_with_its_words_and_refused_with_the_place_of_what_is_wrong() -> None:
+    cadence = shipped(DEFAULT)
+    assert cadence_from(cadence.record()) == cadence
+    assert said({"pt-BR": "Oi, {name}! De {house}."}, "en", {"house": "Aurora"}) == "Oi! De Aurora."
+    good = shipped_text(DEFAULT)
+    for text, where in (
+        (good.replace("channel: linkedin", "channel: pombo"), "steps[2].channel"),
+        (good.replace("{topic}", "{preco}"), "steps[2].text.pt-BR {preco}"),
+        (good.replace("after_days: 4", "after_days: 0"), "steps[3].after_days"),
+        (good.replace("approval: once", "approval: nunca"), "approval"),
+        (good + "\nextra: 1", "extra"),
+    ):
+        with pytest.raises(ArgumentsWrong) as caught:
+            parse_cadence(text)
+        assert caught.value.params["where"] == where
+    for text in ("- a\n- b", "a: [", "x" * 60_000):
+        with pytest.raises(ArgumentsWrong) as caught:
+            parse_cadence(text)
+        assert caught.value.code == "cadence_unreadable"
