@@ -52,27 +52,27 @@ class WhatsAppCheck:
 
     async def run(self, live: bool) -> list[Finding]:
         sandbox = self._channels.environment("whatsapp_cloud") == "sandbox"
-        found = [self._found("note", "sandbox")] if sandbox else []
+        found = [self._found("note", "whatsapp_sandbox")] if sandbox else []
         meta = False
         for tenant_id, name in await self._tenants():
             numbers = [one for one in await self._channels.of(tenant_id) if one.provider in WHATSAPP]
             meta = meta or any(one.provider == "whatsapp_cloud" for one in numbers)
             if not numbers and not sandbox:
-                found.append(self._found("missing", "none", tenant=name))
+                found.append(self._found("missing", "whatsapp_none", tenant=name))
             for one in numbers:
                 found += await self._number(name, one, live)
         if meta and not sandbox:
-            found += [] if self._settings.whatsapp_app_secret else [self._found("broken", "secret_missing")]
-            found += [] if self._settings.public_url else [self._found("missing", "address_missing")]
+            found += [] if self._settings.whatsapp_app_secret else [self._found("broken", "whatsapp_secret_missing")]
+            found += [] if self._settings.public_url else [self._found("missing", "whatsapp_address_missing")]
         return [*found, *await self._inbox()]
 
     async def _number(self, tenant: str, channel: Channel, live: bool) -> list[Finding]:
         told = {"tenant": tenant, "name": channel.name, "provider": channel.provider}
         found = []
         if channel.id.startswith(LEGACY):
-            found.append(self._found("note", "deprecated", tenant=tenant))
+            found.append(self._found("note", "whatsapp_deprecated", tenant=tenant))
         if channel.state == "paused":
-            return [*found, self._found("note", "paused", **told)]
+            return [*found, self._found("note", "whatsapp_paused", **told)]
         if live and channel.environment == "live":
             try:
                 return [*found, *(self._step(told, step) for step in await self._connecting.look(channel))]
@@ -80,7 +80,7 @@ class WhatsAppCheck:
                 said = self._explain(error)
                 return [*found, Finding(self.area, "broken", self._say("doctor.whatsapp_step", **told, said=said))]
         state: State = "unverified" if channel.environment == "live" else "ok"
-        found.append(self._found(state, "not_asked" if channel.environment == "live" else "connected", **told))
+        found.append(self._found(state, "whatsapp_not_asked" if channel.environment == "live" else "connected", **told))
         if channel.provider in MAPPED and not load(channel.provider, self._settings.data_dir).verified:
             path = str(self._settings.data_dir / "gateway_maps" / f"{channel.provider}.yaml")
             found.append(self._step(told, Step("unverified", "unknown", {"provider": channel.provider, "path": path})))
@@ -92,13 +92,13 @@ class WhatsAppCheck:
         async with self._db.system() as conn:
             rows = await (await conn.execute("SELECT * FROM inbox_waiting_for()")).fetchall()
         unknown = sum(row["waiting"] for row in rows if row["tenant_id"] is None)
-        found = [self._found("note", "unknown_numbers", count=unknown)] if unknown else []
+        found = [self._found("note", "whatsapp_unknown_numbers", count=unknown)] if unknown else []
         waiting = [row for row in rows if row["tenant_id"] is not None]
         oldest = min((row["oldest"] for row in waiting), default=None)
         if oldest is not None and self._clock.now() - oldest > _LATE:
             minutes = int((self._clock.now() - oldest).total_seconds() // 60)
             count = sum(row["waiting"] for row in waiting)
-            found.append(self._found("broken", "waiting", count=count, minutes=minutes))
+            found.append(self._found("broken", "whatsapp_waiting", count=count, minutes=minutes))
         return found
 
     def _step(self, told: dict[str, str], step: Step) -> Finding:
@@ -111,4 +111,4 @@ class WhatsAppCheck:
         return Finding(self.area, _STATES[step.state], text)
 
     def _found(self, state: State, key: str, **params: object) -> Finding:
-        return Finding(self.area, state, self._say(f"doctor.whatsapp_{key}", **params))
+        return Finding(self.area, state, self._say(f"doctor.{key}", **params))
