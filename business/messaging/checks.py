@@ -80,7 +80,8 @@ class WhatsAppCheck:
                 said = self._explain(error)
                 return [*found, Finding(self.area, "broken", self._say("doctor.whatsapp_step", **told, said=said))]
         state: State = "unverified" if channel.environment == "live" else "ok"
-        found.append(self._found(state, "whatsapp_not_asked" if channel.environment == "live" else "connected", **told))
+        live_one = channel.environment == "live"
+        found.append(self._found(state, "whatsapp_not_asked" if live_one else "whatsapp_connected", **told))
         if channel.provider in MAPPED and not load(channel.provider, self._settings.data_dir).verified:
             path = str(self._settings.data_dir / "gateway_maps" / f"{channel.provider}.yaml")
             found.append(self._step(told, Step("unverified", "unknown", {"provider": channel.provider, "path": path})))
