@@ -5,7 +5,7 @@ only lays it out. What is done in it is channels/crm_acts.py.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -29,6 +29,7 @@ from business.crm.model import (
 )
 from business.crm.privacy import REACHABLE, Blocked
 from business.crm.service import Crm
+from business.messaging.chats import Chat
 from business.people.service import People
 from business.prospecting.lines import line_from, said
 from core import formats
@@ -44,6 +45,9 @@ KINDS = (BOARD, RECORD)
 
 Data = dict[str, Any]
 """What a door lays out: plain JSON, its texts ready in the viewer's language."""
+
+Talks = Callable[[Identity, str], Awaitable[Sequence[Chat]]]
+"""(who looks, contact id) → conversations with them: Chats.of_contact."""
 
 _EACH, _MOST_EACH = 20, 200  # cards of a column: at first, and after all "show more"
 _ENTRIES, _LOOKED_AT = 40, 300  # of the timeline: shown, and gone through for the last score
@@ -102,8 +106,10 @@ class CrmViews:
     """Draws views and does what is done in them. Refused and ArgumentsWrong as business/crm raises them, and
     Refused("view_unknown") for a kind that is none."""
 
-    def __init__(self, crm: Crm, people: People, texts: Texts, clock: Clock) -> None:
+    def __init__(self, crm: Crm, people: People, texts: Texts, clock: Clock, talks: Talks | None = None) -> None:
+        """`talks`: the conversations with a contact; without it none are shown."""
         self._crm = crm
+        self._talks = talks
         self._people = people
         self._texts = texts
         self._clock = clock
@@ -171,7 +177,19 @@ class CrmViews:
             "subtitle": " · ".join(part for part in (contact.title, contact.company_name, contact.city) if part),
             **await self._common(look, Subject.CONTACT, contact, custom),
             "linked": {"title": look.say("view.company"), "items": below},
+            "talks": await self._with(look, contact.id),
         }
+
+    async def _with(self, look: _Looker, contact_id: str) -> list[Data]:
+        """The conversations with a contact that the viewer may see in the inbox."""
+        try:
+            found = await self._talks(look.who, contact_id) if self._talks else []
+        except Refused:
+            found = []
+        return [
+            {"id": chat.id, "name": chat.name or look.say("view.nameless"), "note": look.day(chat.last_at)}
+            for chat in found
+        ]
 
     async def _company(self, look: _Looker, company_id: str) -> Data:
         crm, who = self._crm, look.who

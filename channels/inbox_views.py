@@ -61,6 +61,7 @@ PICTURES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif"})
 FILMS = frozenset({"video/mp4", "video/3gpp", "video/webm"})
 
 _SOON = timedelta(hours=1)  # before the window's end: it is told in a warmer colour
+_SECONDS = timedelta(minutes=1)  # what leaves within it is not told as waiting in the list
 _MOST_LINES = 1_000
 _HOPELESS = frozenset({"window", "template", "number"})
 """Rules by which a message cannot leave, whoever says yes to it."""
@@ -134,6 +135,14 @@ class _Look:
     def when(self, at: datetime) -> str:
         """Short, for a line of a list: the time today, else the day."""
         return self.clock(at) if self.local(at).date() == self.local(self.now).date() else self.day(at)
+
+    def soon(self, at: datetime) -> str:
+        """Short, of what is to come: the time today, else day and time."""
+        local = self.local(at)
+        if local.date() == self.local(self.now).date():
+            return self.clock(at)
+        near = (local.date() - self.local(self.now).date()).days == 1
+        return f"{self.day(at) if near else local.strftime('%d/%m')} {self.clock(at)}"
 
     def moment(self, at: datetime) -> str:
         return self.say("inbox.moment", day=self.day(at), time=self.clock(at))
@@ -212,9 +221,9 @@ class InboxViews:
             if len(page) < size:
                 break
         lines = found[:limit]
-        asks = await self._asks(who, [line.chat.id for line in lines])
+        waiting = await self._open(who, [line.chat.id for line in lines])
         return {
-            "chats": [_line(look, line, asks.get(line.chat.id, 0)) for line in lines],
+            "chats": [_line(look, line, waiting.get(line.chat.id, {})) for line in lines],
             "more": len(found) > limit,
             "counts": await self.counts(who),
         }
@@ -276,12 +285,17 @@ class InboxViews:
         channels = {channel.id: channel for channel in await self.channels.of(who.tenant_id)}
         return _Look(who, self.texts, names, channels, self.clock.now())
 
-    async def _asks(self, who: Identity, chat_ids: Sequence[str]) -> dict[str, int]:
-        """How many messages of each conversation wait for a person's word."""
-        query = "SELECT chat_id, count(*) AS n FROM outbox WHERE state = 'ask' AND chat_id = ANY(%s) GROUP BY chat_id"
+    async def _open(self, who: Identity, chat_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Of each conversation that has such: how many messages wait for a person's word (`asks`), and when the first
+        of those that wait for their time leaves (`leaves`)."""
+        query = """SELECT chat_id, count(*) FILTER (WHERE state = 'ask') AS asks,
+                          min(greatest(not_before, (decision->>'until')::timestamptz))
+                              FILTER (WHERE state = 'waiting' AND (not_before > %(now)s
+                                      OR (decision->>'until')::timestamptz > %(now)s)) AS leaves
+                   FROM outbox WHERE state IN ('ask', 'waiting') AND chat_id = ANY(%(chats)s) GROUP BY chat_id"""
         async with self.db.tenant(who.tenant_id) as conn:
-            rows = await (await conn.execute(query, [chat_ids])).fetchall()
-        return {row["chat_id"]: row["n"] for row in rows}
+            rows = await (await conn.execute(query, {"now": self.clock.now() + _SECONDS, "chats": chat_ids})).fetchall()
+        return {row["chat_id"]: row for row in rows}
 
     async def _page(self, look: _Look, chat: Chat, before: int | None) -> Data:
         found = list(await self.chats.messages(look.who, chat.id, before=before, limit=PAGE + 1))
@@ -394,7 +408,7 @@ def _searched(search: str) -> str:
 # --- a line of the list ---------------------------------------------------------------------------
 
 
-def _line(look: _Look, line: ChatLine, asks: int) -> Data:
+def _line(look: _Look, line: ChatLine, waiting: Mapping[str, Any]) -> Data:
     chat, last = line.chat, line.last
     ours = last is not None and last.direction == "out"
     return {
@@ -411,7 +425,8 @@ def _line(look: _Look, line: ChatLine, asks: int) -> Data:
         "owner": look.user(chat.owner_id),
         "closed": chat.closed_at is not None,
         "waiting_since": chat.waiting_since.isoformat() if chat.waiting_since and chat.held != "bot" else "",
-        "asks": asks,
+        "asks": waiting.get("asks", 0),
+        "leaves": look.say("inbox.leaves", when=look.soon(leaves)) if (leaves := waiting.get("leaves")) else "",
         "failed": bool(ours and last and last.status == "failed"),
     }
 
@@ -634,6 +649,9 @@ def _fate(look: _Look, one: Message, outbox: Mapping[str, Any] | None) -> Data:
         drawn |= {"state": "unknown", "outbox": outbox["id"], "choice": "again", "why": why}
     elif state == "waiting" and decision is not None and decision.verdict is Verdict.WAIT:
         drawn |= {"state": "waiting", "why": _explained(look, decision)}
+    elif state == "waiting" and outbox is not None and (outbox["not_before"] or look.now) > look.now:
+        leaves = look.say("inbox.leaves_at", when=look.moment(outbox["not_before"]))
+        drawn |= {"state": "waiting", "why": {"short": leaves, "long": ""}}
     try:
         status = Status(one.status or "")
     except ValueError:

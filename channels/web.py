@@ -218,7 +218,8 @@ def build_web_app(
         chunks = services.files.stream(who.tenant_id, stored.id)
         return StreamingResponse(chunks, headers=_download(stored.name, "application/octet-stream"))
 
-    crm_views = CrmViews(services.crm, services.people, services.texts, services.clock)
+    talks = services.messaging.chats.of_contact
+    crm_views = CrmViews(services.crm, services.people, services.texts, services.clock, talks)
     view_pages.add_views(app, crm_views, CrmActs(services.crm, services.texts), services.texts)
     app.mount(_ROOT, chainlit_app)
     theme = json.loads((_ASSETS / "public" / "theme.json").read_text(encoding="utf-8"))["variables"]

@@ -62,7 +62,7 @@ class Desk:
     @classmethod
     async def of(cls, browser: Browser, url: str, who: Identity, **device: Any) -> "Desk":
         context = await browser.new_context(locale="pt-BR", **device)
-        form = {"username": who.email, "password": PASSWORD}
+        form: dict[str, str | float | bool] = {"username": who.email, "password": PASSWORD}
         assert (await context.request.post(f"{url}/chat/login", form=form, headers={"Origin": url})).ok
         return cls(await context.new_page(), url)
 
@@ -133,7 +133,7 @@ async def test_two_attendants_see_each_other_and_the_contact_live_and_nothing_is
         await expect(ana.page.get_by_role("button", name="Pausar")).to_be_visible()
         await expect(ana.page.locator(".player .time")).to_contain_text("/")
 
-        small = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+        small: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
         phone = await Desk.of(chromium, url, web.admin, **small)
         await phone.page.goto(f"{url}/chat/inbox")
         await phone.page.get_by_role("link", name="Helena").tap()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from business.crm.identity import KeyKind
+from business.crm.model import ContactData, Source
 from business.messaging.channels import Channel
 from business.messaging.consent import Act, Entry, How, Scope
 from business.messaging.ledger import Ledger
@@ -169,6 +172,7 @@ async def test_a_conversation_tells_fates_reasons_quotes_and_what_is_known(
     closed = decided("ask", "window", "window_closed_no_template", now, since=now - timedelta(hours=2), looked=2)
     await out.waits(tenant, chat, "Ainda quer?", "ask", closed)
     late = decided("wait", "quiet_hours", "quiet_hours", now, zone="America/Sao_Paulo", until=now + timedelta(hours=9))
+    late["until"] = (now + timedelta(hours=9)).isoformat()
     await out.waits(tenant, chat, "Bom dia!", "waiting", late)
     await out.waits(tenant, chat, "Catálogo", "failed", error=131026)
     await out.waits(tenant, chat, "Tarde", "dropped", reason="person_took_over")
@@ -180,6 +184,8 @@ async def test_a_conversation_tells_fates_reasons_quotes_and_what_is_known(
     await out.sales.go(tenant, chat, Stage.DISCOVERY, "contou o que quer", "t1")
     async with web.logged_in(web.admin) as browser:
         shown = await look(browser, "/chat", id=chat)
+        line = next(line for line in (await look(browser))["chats"] if line["id"] == chat)
+    assert line["asks"] == 1 and re.fullmatch(r"sai (amanhã )?\d\d:\d\d", line["leaves"])
     by = {one["text"] or one["kind_label"]: one for one in shown["messages"]}
     answer = by["Claro!"]
     assert answer["quote"] == {"id": said, "name": "Helena Prado", "text": "Quero trocar o letreiro"}
@@ -223,6 +229,20 @@ async def test_earlier_messages_come_page_by_page_and_hostile_text_stays_text(we
         assert not before["earlier"]
         raw = await browser.get(f"{DATA}/chat", params={"id": talking.sellers})
         assert raw.headers["content-type"] == "application/json" and raw.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_contacts_page_in_the_crm_leads_to_the_conversations_and_back(web: Web, talking: Talking) -> None:
+    given = ContactData(
+        source=Source("person", web.admin.user_id), name="Ana Lima", keys=((KeyKind.PHONE, "(19) 98888-0001"),)
+    )
+    contact = await web.crm.upsert_contact(web.admin, given)
+    theirs = await web.outside.chat(talking.number, "5519988880001", "Ana", of={"contact_id": contact.id})
+    async with web.logged_in(web.admin) as browser:
+        record = await browser.get("/chat/data/view", params={"kind": "crm_record", "subject": contact.id})
+        assert [talk["id"] for talk in record.json()["talks"]] == [theirs]
+        assert record.json()["words"]["talks"] == "Conversas"
+        shown = (await look(browser, "/chat", id=theirs))["chat"]
+    assert shown["records"] == [{"id": contact.id, "label": "Contato", "name": "Ana Lima"}]
 
 
 # --- what is done ------------------------------------------------------------------------------

@@ -424,6 +424,7 @@
       const foot = [state,
         line.waiting_since && !line.closed && el("span", { class: "badge quiet-badge" }, icon("clock"), el("span", { "data-since": line.waiting_since }, this.ago(line.waiting_since))),
         line.asks > 0 && el("span", { class: "badge warm" }, icon("hold"), words.to_decide),
+        line.leaves && el("span", { class: "badge quiet-badge" }, icon("clock"), line.leaves),
         line.failed && el("span", { class: "badge bad" }, icon("alert"), words.failed),
         line.owner && line.owner !== line.held_by && el("span", { class: "badge quiet-badge" }, line.owner)].filter(Boolean);
       return el("li", {}, el("a", { class: `line${line.unread ? " unread" : ""}${line.held === "fetching" && !line.closed ? " fetching" : ""}`, href: `${PAGE}/${line.id}`, "data-focus": line.id,

@@ -315,6 +315,8 @@
               data.deals.map((one) => el("li", {},
                 el("button", { type: "button", class: "view-link", "data-focus": one.id, onclick: () => this.open(one.id) }, one.title),
                 el("p", { class: "view-small" }, [one.stage.name, one.amount, one.since].filter(Boolean).join(" · ")))))),
+            data.talks?.length > 0 && this.part(words.talks, el("ul", { class: "view-list" }, data.talks.map((one) => el("li", {},
+              el("a", { class: "view-link", href: `/chat/inbox/${one.id}` }, one.name), el("span", { class: "view-small" }, ` ${one.note}`))))),
             this.part(words.tasks, data.tasks.length
               ? el("ul", { class: "view-list" }, data.tasks.map((task) => this.task(task, data)))
               : el("p", { class: "view-small" }, words.no_tasks)),
