@@ -108,7 +108,8 @@ def wire_chat(chat: Chat) -> None:
         who = await chat.who()
         made = await chat.approvals.list(who, conversation_id=thread["id"])
         for proposal in made:
-            await _send_buttons(chat, proposal, who, _wanted(chat, proposal, who, made))
+            undoable = await chat.approvals.undoable(proposal)
+            await _send_buttons(chat, proposal, who, _wanted(chat, proposal, who, made, undoable))
         said = await chat.data.announced(who, thread["id"], "")  # work may be going on that an earlier page began
         chat.listen(cl.context.session.id, thread["id"], said[-1][0] if said else "")
 
@@ -393,17 +394,19 @@ async def _send_card(chat: Chat, proposal: Proposal, who: Identity, language: st
     await context.emitter.send_step(step)  # type: ignore[arg-type]
     made = await chat.approvals.list(who, conversation_id=proposal.conversation_id)
     for one in [proposal, *(other for other in made if other.id == proposal.undo_of)]:
-        await _send_buttons(chat, one, who, _wanted(chat, one, who, made))
+        undoable = await chat.approvals.undoable(one)
+        await _send_buttons(chat, one, who, _wanted(chat, one, who, made, undoable))
 
 
 async def _send_buttons(chat: Chat, proposal: Proposal, who: Identity, wanted: set[str]) -> None:
     import chainlit as cl
 
     for name in _BUTTONS:
+        own = f"chat.{name}.{proposal.change.kind}"  # not every change is called back by "undo"
         button: Any = cl.Action(
             name=name,
             payload={"proposal": proposal.id},
-            label=chat.texts.say(who.language, f"chat.{name}"),
+            label=chat.texts.say(who.language, own if chat.texts.has(own) else f"chat.{name}"),
             id=f"{name}-{card_id(proposal.id)}",
         )
         await button.remove()
@@ -411,11 +414,11 @@ async def _send_buttons(chat: Chat, proposal: Proposal, who: Identity, wanted: s
             await button.send(for_id=card_id(proposal.id))
 
 
-def _wanted(chat: Chat, proposal: Proposal, who: Identity, made: list[Proposal]) -> set[str]:
+def _wanted(chat: Chat, proposal: Proposal, who: Identity, made: list[Proposal], undoable: bool) -> set[str]:
     """What this person is offered. Only an offer: each click is judged again by business/approvals."""
     if proposal.state is ProposalState.EXECUTED:
         undone = any(other.undo_of == proposal.id and other.state not in _CAME_TO_NOTHING for other in made)
-        return set() if undone else {"undo"}
+        return {"undo"} if undoable and not undone else set()
     if proposal.state is not ProposalState.PENDING:
         return set()
     may_approve = chat.approvals.may_approve(who, proposal, "chat")

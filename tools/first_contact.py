@@ -37,9 +37,15 @@ class Started(Protocol):
     ) -> None: ...
 
 
+class Stopped(Protocol):
+    """Ends what would have followed a first message that is not sent after all: (conn, tenant id, chat id)."""
+
+    async def __call__(self, conn: Connection, tenant_id: str, chat_id: str) -> None: ...
+
+
 class FirstContacts:
     """`Door` of business/prospecting/contact.py. `blocked`: as messaging's `known` asks it; `started` begins the
-    cadence of a message that has one."""
+    cadence of a message that has one, `stopped` ends it again."""
 
     def __init__(
         self,
@@ -51,6 +57,7 @@ class FirstContacts:
         *,
         blocked: Blocked | None = None,
         started: Started | None = None,
+        stopped: Stopped | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -59,6 +66,7 @@ class FirstContacts:
         self._rules = rules
         self._blocked = blocked
         self._started = started
+        self._stopped = stopped
 
     async def way(
         self, tenant_id: str, *, channel: Channel, to: str, sandbox: bool, language: str, values: Mapping[str, str]
@@ -167,6 +175,31 @@ class FirstContacts:
         """Those of the keys of which a message is in the outbox, and was not thrown away or refused."""
         async with self._db.tenant(tenant_id) as conn:
             return await self._alive(conn, keys)
+
+    async def still_here(self, tenant_id: str, keys: Sequence[str]) -> set[str]:
+        """Those of the keys of which a message waits: nobody has begun to send it."""
+        async with self._db.tenant(tenant_id) as conn:
+            rows = await conn.execute(
+                "SELECT key FROM outbox WHERE key = ANY(%s) AND state IN ('waiting', 'ask')",
+                [[one for key in keys for one in _tries(key)]],
+            )
+            return {row["key"].split("/")[0] for row in await rows.fetchall()}
+
+    async def keep(self, tenant_id: str, keys: Sequence[str]) -> int:
+        """Take back what waits, and end the cadences that would have followed. How many messages."""
+        async with self._db.tenant(tenant_id) as conn:
+            rows = await conn.execute(
+                "SELECT DISTINCT chat_id FROM outbox WHERE key = ANY(%s) AND state IN ('waiting', 'ask')",
+                [[one for key in keys for one in _tries(key)]],
+            )
+            kept = 0
+            for chat in sorted(row["chat_id"] for row in await rows.fetchall()):
+                # The run before the conversation, in the order in which a cadence's own step locks them.
+                if self._stopped is not None:
+                    await self._stopped(conn, tenant_id, chat)
+                await conn.execute("SELECT id FROM chats WHERE id = %s FOR UPDATE", [chat])
+                kept += await self._outbox.drop(conn, chat, "kept_by_person", purposes=[Purpose.FIRST_CONTACT])
+        return kept
 
     async def _alive(self, conn: Connection, keys: Sequence[str]) -> set[str]:
         rows = await conn.execute(

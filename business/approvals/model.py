@@ -129,6 +129,14 @@ class NamesOutcome(Protocol):
     outcome: str
 
 
+@runtime_checkable
+class KnowsWayBack(Protocol):
+    """A handler whose changes can be taken back for a while only: a message that waits can be kept here, one that was
+    sent cannot."""
+
+    async def undoable(self, tenant_id: str, change: Change) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Proposal:
     id: str

@@ -23,6 +23,7 @@ from business.approvals.model import (
     UNDO,
     Change,
     ChangeHandler,
+    KnowsWayBack,
     NamesOutcome,
     NeedsReadiness,
     Proposal,
@@ -232,6 +233,17 @@ class Approvals:
         return self._permissions.may_approve(identity.role, proposal.effect, area) and not (
             proposal.door == "mcp" and door == "mcp"
         )
+
+    async def undoable(self, proposal: Proposal) -> bool:
+        """Whether a door should offer to undo it: it was done, and there is a way back now. `undo` looks again."""
+        if proposal.state is not ProposalState.EXECUTED:
+            return False
+        handler = self._handler(proposal.change)
+        if handler.inverse(proposal.change) is None:
+            return False
+        if isinstance(handler, KnowsWayBack):
+            return await handler.undoable(proposal.tenant_id, proposal.change)
+        return True
 
     # --- deciding -----------------------------------------------------------------------------
 

@@ -361,6 +361,14 @@ class Cadences:
         await self._move_on(conn, run, touched=bool(sent))
         return sent
 
+    async def end_of_chat(self, conn: Connection, chat_id: str, reason: str) -> None:
+        """Stop the run that began in this conversation, in the caller's transaction."""
+        row = await _one(
+            conn, "SELECT * FROM outreach_runs WHERE chat_id = %s AND state = ANY(%s) FOR UPDATE", chat_id, list(_ALIVE)
+        )
+        if row is not None:
+            await self._end(conn, run_of(row), "stopped", reason)
+
     async def get(self, conn: Connection, run_id: str) -> Run | None:
         row = await _one(conn, "SELECT * FROM outreach_runs WHERE id = %s", run_id)
         return run_of(row) if row else None

@@ -26,6 +26,7 @@ from core.errors import ArgumentsWrong, Refused
 
 KIND = "first_contact"
 BATCH = "first_contacts"
+KEEP = "first_contact_keep"
 MOST_LETTERS = 1_000
 """Of a text that a stranger shall read; WhatsApp takes 4,096, and nobody reads them."""
 MOST_OPENING = 500
@@ -78,6 +79,14 @@ class Door(Protocol):
 
     async def waiting(self, tenant_id: str, keys: Sequence[str]) -> set[str]:
         """Which of these are in the outbox: waiting, sent, or nobody knows."""
+        ...
+
+    async def still_here(self, tenant_id: str, keys: Sequence[str]) -> set[str]:
+        """Which of these have certainly not left yet."""
+        ...
+
+    async def keep(self, tenant_id: str, keys: Sequence[str]) -> int:
+        """Take those that have not left back, for good. How many."""
         ...
 
 
@@ -249,16 +258,24 @@ class FirstContactHandler:
         await self._ready(tenant_id, change.data)
 
     async def apply(self, tenant_id: str, change: Change) -> None:
-        assert self._door is not None  # it was asked a moment ago
-        await self._door.put(tenant_id, [change.data])
+        await self._put(tenant_id, [change.data])
 
     async def read_back(self, tenant_id: str, change: Change) -> ReadBack:
         """Whether it is in the outbox; how it fares from there is the outbox's to tell."""
         return await self._there(tenant_id, [change.data])
 
     def inverse(self, change: Change) -> Change | None:
-        """A message that was read cannot be taken back."""
-        return None
+        """Not to send it after all: possible while it waits for its hour. What was read cannot be taken back."""
+        messages = change.data.get("messages", [change.data])
+        kept = [{"key": message_key(one), "name": one["name"], "company": one["company"]} for one in messages]
+        return Change(KEEP, change.target, {"messages": kept, "about": sorted(one["company"] for one in kept)})
+
+    async def undoable(self, tenant_id: str, change: Change) -> bool:
+        """Whether one of its messages has not left yet."""
+        messages = change.data.get("messages", [change.data])
+        return self._door is not None and bool(
+            await self._door.still_here(tenant_id, [message_key(one) for one in messages])
+        )
 
     def edit(self, change: Change, edits: dict[str, str]) -> Change:
         """Other words. ArgumentsWrong: edit_not_possible (field), first_contact_text (most)."""
@@ -276,6 +293,11 @@ class FirstContactHandler:
         outlook = await self._door.outlook(tenant_id, data)
         if outlook.never is not None:
             raise outlook.never
+
+    async def _put(self, tenant_id: str, messages: Sequence[Mapping[str, Any]]) -> None:
+        if self._door is None:
+            raise Refused("no_door_to_send", "no channel is connected by which a first message could be sent")
+        await self._door.put(tenant_id, messages)
 
     async def _recheck(self, tenant_id: str, data: Mapping[str, Any]) -> None:
         if not await self._is_lead(tenant_id, data["candidate"], data["company"]):
@@ -307,7 +329,7 @@ class FirstContactHandler:
         if data["channel"] == "phone" and not _mobile(data["to"]):
             warnings.append(("first_contact.landline", {}))
         way = data["way"]
-        if way and way.get("template") and "source" not in _HOLE.findall(way["template"]["body"]):
+        if way and way.get("template") and not _tells_source(way["template"]["body"], reads(data)):
             warnings.append(("first_contact.source_untold", {"template": way["template"]["name"]}))
         return outlook, warnings
 
@@ -322,6 +344,55 @@ class FirstContactHandler:
                 )
             ).fetchone()
         return row is not None
+
+
+class KeepFirstContact:
+    """Changes of kind "first_contact_keep": messages that were approved and wait are not sent after all."""
+
+    kind = KEEP
+    area = AREA
+
+    def __init__(self, door: Door | None = None) -> None:
+        self._door = door
+
+    def effect(self, change: Change) -> str:
+        return "WRITE"
+
+    async def preview(self, tenant_id: str, change: Change) -> Preview:
+        """Refused("first_contact_left") when all of them have left."""
+        here = await self._here(tenant_id, change)
+        if not here:
+            raise Refused("first_contact_left", "nothing of it waits any more")
+        names = [("first_contact.company", one["name"]) for one in change.data["messages"] if one["key"] in here]
+        gone = [one["name"] for one in change.data["messages"] if one["key"] not in here]
+        warnings: list[Line] = [("first_contact.keep_gone", {"names": ", ".join(gone)})] if gone else []
+        return Preview(title="first_contact.keep", title_params={"count": len(here)}, lines=names, warnings=warnings)
+
+    async def recheck(self, tenant_id: str, change: Change) -> None:
+        if not await self._here(tenant_id, change):
+            raise Refused("first_contact_left", "nothing of it waits any more")
+
+    async def apply(self, tenant_id: str, change: Change) -> None:
+        assert self._door is not None
+        if not await self._door.keep(tenant_id, [one["key"] for one in change.data["messages"]]):
+            raise Refused("first_contact_left", "nothing of it waits any more")
+
+    async def read_back(self, tenant_id: str, change: Change) -> ReadBack:
+        return ReadBack.NOT_APPLIED if await self._here(tenant_id, change) else ReadBack.APPLIED
+
+    def inverse(self, change: Change) -> Change | None:
+        """It can be proposed anew."""
+        return None
+
+    def edit(self, change: Change, edits: dict[str, str]) -> Change:
+        if edits:
+            raise ArgumentsWrong("edit_not_possible", "nothing to edit", field=min(edits))
+        return change
+
+    async def _here(self, tenant_id: str, change: Change) -> set[str]:
+        if self._door is None:
+            return set()
+        return await self._door.still_here(tenant_id, [one["key"] for one in change.data["messages"]])
 
 
 class FirstContactBatch(FirstContactHandler):
@@ -383,8 +454,7 @@ class FirstContactBatch(FirstContactHandler):
         await self.ready(tenant_id, change)
 
     async def apply(self, tenant_id: str, change: Change) -> None:
-        assert self._door is not None
-        await self._door.put(tenant_id, change.data["messages"])
+        await self._put(tenant_id, change.data["messages"])
 
     async def read_back(self, tenant_id: str, change: Change) -> ReadBack:
         return await self._there(tenant_id, change.data["messages"])
@@ -480,6 +550,18 @@ def _to(data: Mapping[str, Any]) -> str:
 def _mobile(to: str) -> bool:
     digits = re.sub(r"\D", "", to).removeprefix("55")
     return len(digits) == 11 and digits[2] == "9"
+
+
+_SOURCES = re.compile(
+    r"\b(?:cadastro|registro|registry|receita federal|cnpj|site|sitio|website|mapa?s?|p[aá]gina|page|google"
+    r"|internet)\b",
+    re.I,
+)
+
+
+def _tells_source(body: str, text: str) -> bool:
+    """Whether the person reads where we have the contact from: by the template, or by the words that fill it."""
+    return "source" in _HOLE.findall(body) or bool(_SOURCES.search(text))
 
 
 def _cadence_lines(cadence: Mapping[str, Any] | None) -> list[tuple[str, Any]]:

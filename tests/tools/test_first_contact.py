@@ -10,13 +10,14 @@ import httpx
 import pytest
 
 from agents.approvals import proposal_card
-from business.approvals.model import Change, Proposal, ProposalState, ReadBack
+from business.approvals.model import Change, ChangeHandler, Proposal, ProposalState, ReadBack
 from business.approvals.service import Approvals
 from business.messaging.consent import Act, Entry, How, Scope
 from business.messaging.ledger import Ledger
 from business.prospecting.contact import (
     FirstContactBatch,
     FirstContactHandler,
+    KeepFirstContact,
     opening_of,
     plan_batch,
     plan_first_contact,
@@ -54,8 +55,9 @@ class Desk:
     def __init__(self, house: House, permissions: Permissions) -> None:
         self.house, self.who = house, house.tenants.one[Role.DIRETOR]
         self.contacts = FirstContacts(house.db, house.clock, house.channels, house.outbox, house.rules)
-        self.handlers = [
-            kind(house.db, self._blocked, self.contacts) for kind in (FirstContactHandler, FirstContactBatch)
+        self.handlers: list[ChangeHandler] = [
+            *(kind(house.db, self._blocked, self.contacts) for kind in (FirstContactHandler, FirstContactBatch)),
+            KeepFirstContact(self.contacts),
         ]
         self.blocked: set[str] = set()
         by_kind = {one.kind: one for one in self.handlers}
@@ -223,9 +225,20 @@ async def test_when_it_may_not_leave_the_card_says_so_and_a_yes_waits_or_is_refu
     (row,) = await desk.outbox()
     await house.run(row["chat"])
     assert (done.state, house.sent, (await desk.outbox())[0]["state"]) == (ProposalState.EXECUTED, [], "waiting")
+    assert await desk.approvals.undoable(done)
+    never = await desk.approvals.undo(desk.who, done.id, "chat")
+    assert desk.card(never).startswith("Não mandar mais: a mensagem que espera")
+    assert (await desk.approvals.approve(desk.who, never.id, "chat")).state is ProposalState.EXECUTED
+    assert (await desk.outbox())[0]["state"] == "dropped" and not await desk.approvals.undoable(done)
+    made = await desk.propose(await desk.change(1, "Ipê"))  # the very same, anew
+    done = await desk.approvals.approve(desk.who, made.id, "chat")
+    assert [row["state"] for row in await desk.outbox()] == ["dropped", "waiting"]
     house.clock.at = datetime(2026, 11, 21, 13, 1, tzinfo=UTC)
     await house.run(row["chat"])
-    assert len(house.sent) == 1
+    assert len(house.sent) == 1 and not await desk.approvals.undoable(done)
+    with pytest.raises(Refused) as late:
+        await desk.approvals.undo(desk.who, done.id, "chat")
+    assert late.value.code == "first_contact_left"
 
     # Somebody who opted out: shown before the yes, and the yes is refused.
     await desk.lead(2, "Jatobá")
