@@ -9,6 +9,7 @@ key in every body; it counts as well, and is taken out before anything is kept.
 import hashlib
 import hmac
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ SecretsOf = Callable[[str, str], Awaitable[Mapping[str, str]]]
 """(tenant id, channel id) → the channel's secrets, {} when there are none."""
 _KEPT_SECONDS = 30.0  # how long a channel's API key is remembered: one read of the database for a burst of webhooks
 _MOST_KEPT = 10_000
+_ODD = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]")
 
 
 class GatewayDoor(Protocol):
@@ -72,14 +74,27 @@ def brings_key(headers: Mapping[str, str], query: Mapping[str, str], expected: s
 
 
 def parsed(body: bytes) -> dict[str, Any]:
-    """The JSON object of a webhook. ArgumentsWrong("gateway_body_broken")."""
+    """The JSON object of a webhook, with U+FFFD for what PostgreSQL cannot keep (NUL, halves of a surrogate pair).
+
+    ArgumentsWrong("gateway_body_broken").
+    """
     try:
         found = json.loads(body)
+        if _ODD.search(body):
+            found = _kept(found)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise ArgumentsWrong("gateway_body_broken", "no JSON object")
     return found
+
+
+def _kept(raw: Any) -> Any:
+    if isinstance(raw, str):
+        return raw.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(raw, dict):
+        return {_kept(name): _kept(value) for name, value in raw.items()}
+    return [_kept(one) for one in raw] if isinstance(raw, list) else raw
 
 
 class EvolutionDoor:
