@@ -1,7 +1,7 @@
 """A house with a number whose webhooks are kept and sorted, for the tests of what comes in and is answered."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -61,6 +61,10 @@ def echo(id: str, text: str, who: str = LEAD, at: datetime = NOON) -> dict[str, 
     return {"message_echoes": [one | {"type": "text", "text": {"body": text}}]}
 
 
+async def no_turn(tenant_id: str, chat_id: str) -> None:
+    """Nobody answers here."""
+
+
 @dataclass
 class ChatHouse:
     db: Database
@@ -80,8 +84,8 @@ class ChatHouse:
     tenants: Tenants
     texts: Texts
     warned: list[Told] = field(default_factory=list)
-    told: list[tuple[str, str]] = field(default_factory=list)
-    """Which jobs ran: (name, id)."""
+    turn: Callable[[str, str], Awaitable[None]] = no_turn
+    """The body of the job "chat_turn"."""
 
     @property
     def id(self) -> str:
@@ -133,9 +137,10 @@ class ChatHouse:
 
 @asynccontextmanager
 async def chat_house(
-    db: Database, clock: Clock, permissions: Permissions, tenants: Tenants, folder: Path
+    db: Database, clock: Clock, permissions: Permissions, tenants: Tenants, folder: Path, **timing: float
 ) -> AsyncIterator[ChatHouse]:
-    jobs = Jobs(db.app_dsn)
+    """`timing`: of the jobs' worker."""
+    jobs = Jobs(db.app_dsn, **timing)  # type: ignore[arg-type]
     channels = Channels(db, Vault.load(folder), clock, "sandbox", permissions)
     who = tenants.one[Role.ADMIN]
     channel = await channels.save(who, "whatsapp_cloud", NUMBER, account=WABA, name="Vendas", secrets={"token": "t"})
@@ -167,7 +172,11 @@ async def chat_house(
     async def nothing(**ids: Any) -> None:
         """A job of somebody else's."""
 
-    for name in (CHAT_TURN, ACQUAINT_JOB, MEDIA_JOB, SEND_CHAT, CONSENT_TOLD, SYNC_TEMPLATES):
+    async def turn(tenant_id: str, chat_id: str) -> None:
+        await house.turn(tenant_id, chat_id)
+
+    jobs.task(CHAT_TURN, turn, queue="talk")
+    for name in (ACQUAINT_JOB, MEDIA_JOB, SEND_CHAT, CONSENT_TOLD, SYNC_TEMPLATES):
         jobs.task(name, nothing)
     await jobs.open()
     await inbox.open()
