@@ -114,13 +114,24 @@ def has_window(channel: Channel) -> bool:
 
 
 def per_second(channel: Channel) -> int:
-    """How many messages a second leave by this number: its settings' `per_second`, or what is usual there."""
+    """How many messages a second leave by this number: its settings' `per_second`, or what the gateway told, or what is
+    usual there."""
     told = channel.settings.get("per_second")
     if isinstance(told, int) and told > 0:
         return told
     if channel.provider != "whatsapp_cloud":
         return _SLOW
-    return PER_SECOND_COEXISTING if channel.settings.get("coexistence") else PER_SECOND
+    if channel.settings.get("coexistence"):
+        return PER_SECOND_COEXISTING
+    return int(channel.settings.get("told", {}).get("per_second") or PER_SECOND)
+
+
+def portfolio_limit(channel: Channel) -> int | None:
+    """How many different people may be written to in 24 hours outside their windows: the settings' `portfolio_limit`,
+    or what WhatsApp told, or a new portfolio's; None for unlimited."""
+    told = channel.settings.get("told", {})
+    limit = channel.settings.get("portfolio_limit", told.get("people", NEW_PORTFOLIO))
+    return limit if isinstance(limit, int) else None
 
 
 def place_of(chat: Mapping[str, Any], account_zone: str) -> Place:
@@ -176,8 +187,8 @@ async def _lines(
 
 async def _portfolio(conn: Connection, chat: Mapping[str, Any], channel: Channel, now: datetime) -> Portfolio:
     """People reached outside their windows in 24 hours by all numbers of WhatsApp's own API of this account."""
-    limit = channel.settings.get("portfolio_limit", NEW_PORTFOLIO)
-    if not isinstance(limit, int):  # null or "unlimited"
+    limit = portfolio_limit(channel)
+    if limit is None:
         return Portfolio(limit=None)
     row = await (
         await conn.execute(

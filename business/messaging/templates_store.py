@@ -23,11 +23,12 @@ from business.messaging.templates import Category, Filled, Purpose, Template
 from core.audit import audit
 from core.clock import Clock
 from core.db import Connection, Database
-from core.errors import ArgumentsWrong, Refused
+from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.jobs import Jobs
 from core.permissions import Permissions, Rights
 from core.tenancy import Identity
 from integrations.whatsapp_cloud import templates as cloud
+from integrations.whatsapp_cloud.client import WhatsAppCloud
 from integrations.whatsapp_cloud.messages import Content
 
 log = structlog.get_logger(__name__)
@@ -106,14 +107,20 @@ class TemplateStore:
             return await _all(conn, channel.id)
 
     async def sync(self, tenant_id: str, channel_id: str | None = None) -> Synced:
-        """Bring what WhatsApp has. What the account told about a template stays, unless its variables are others now.
+        """Bring what WhatsApp has, and how much it allows the number to send (known.py reads that).
 
+        What the account told about a template stays, unless its variables are others now.
         Errors as `list`, and those of the client.
         """
         channel = await self._channel(tenant_id, channel_id)
         client = await self._clients.of(channel)
         found = {(one.name, one.language): one for one in await client.templates(channel.account)}
+        limits = await self._limits(client, channel)
         async with self._db.tenant(tenant_id) as conn:
+            if limits:
+                await conn.execute(
+                    "UPDATE channels SET settings = settings || %s WHERE id = %s", [Jsonb({"told": limits}), channel.id]
+                )
             before = {(one.name, one.language): one for one in await _all(conn, channel.id)}
             added, changed = [], []
             for key, one in found.items():
@@ -249,6 +256,14 @@ class TemplateStore:
         )
 
     # --- inside -------------------------------------------------------------------------------
+
+    async def _limits(self, client: WhatsAppCloud, channel: Channel) -> dict[str, int | None]:
+        try:
+            found = await client.limits(channel.number)
+        except MutiraoError as error:  # templates are worth having without them
+            log.warning("limits_not_told", channel=channel.id, reason=error.code)
+            return {}
+        return {"people": found.people, "per_second": found.per_second} if found is not None else {}
 
     async def _channel(self, tenant_id: str, channel_id: str | None) -> Channel:
         if channel_id is not None:

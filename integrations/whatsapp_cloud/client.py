@@ -13,6 +13,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,10 +42,13 @@ NUMBER_FIELDS = (
     "id,display_phone_number,verified_name,quality_rating,code_verification_status,name_status,platform_type,throughput,"
     "webhook_configuration"
 )
+LIMIT_FIELDS = "throughput,whatsapp_business_manager_messaging_limit"
 TEMPLATE_FIELDS = "id,name,language,status,category,components,quality_score,rejected_reason"
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 _MOST_PAGES = 200
+_TIER = re.compile(r"TIER_(?:(\d{1,6})(K?)|UNLIMITED)")
+"""TIER_250, TIER_2K, TIER_10K, TIER_100K, TIER_UNLIMITED (Meta, whatsapp/messaging-limits; the words from memory)."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,15 @@ class Number:
     """STANDARD (80 messages a second) or HIGH (1,000)."""
     webhook_url: str | None
     """Where Meta posts for this number, or for its account or app."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What Meta allows a number now. `people`: different people in 24 hours outside their windows, of the whole
+    portfolio, None for unlimited; `per_second`: messages."""
+
+    people: int | None
+    per_second: int
 
 
 class WhatsAppCloud:
@@ -239,6 +252,17 @@ class WhatsAppCloud:
             or _text(urls, "whatsapp_business_account")
             or _text(urls, "application"),
         )
+
+    async def limits(self, number_id: str) -> Limits | None:
+        """How much may leave by the number; None when Meta does not tell, or tells in words that we do not know."""
+        raw = await self._read(_id(number_id), {"fields": LIMIT_FIELDS})
+        tier = _TIER.fullmatch(_text(raw, "whatsapp_business_manager_messaging_limit") or "")
+        if tier is None:
+            return None
+        throughput = raw.get("throughput")
+        high = isinstance(throughput, dict) and throughput.get("level") == "HIGH"
+        people = int(tier[1]) * (1_000 if tier[2] else 1) if tier[1] else None
+        return Limits(people, 1_000 if high else 80)
 
     async def subscribe(self, waba_id: str) -> None:
         """Let the app receive the account's webhooks. Doing it again changes nothing."""

@@ -239,6 +239,8 @@ class Graph:
             "webhook_configuration": {"application": self._state.callback} if self._state.callback else {},
         }
         wanted = [name for name in fields.split(",") if name]
+        if "whatsapp_business_manager_messaging_limit" in wanted:
+            whole["whatsapp_business_manager_messaging_limit"] = "TIER_2K"
         return {name: value for name, value in whole.items() if not wanted or name in wanted or name == "id"}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from business.messaging.arrivals import TemplateTold
+from business.messaging.known import per_second, portfolio_limit
 from business.messaging.outbox_check import OutboxCheck
 from business.messaging.settings import default_settings, default_text
 from business.messaging.templates import Purpose
@@ -23,6 +24,8 @@ async def test_templates_are_brought_used_handed_in_and_follow_what_whatsapp_dec
     first = await store.sync(house.tenant_id)
     assert first.total >= 5 and "primeiro_contato" in first.added
     assert (await store.sync(house.tenant_id)).added == ()
+    told = await house.channels.get(house.tenant_id, house.channel.id)
+    assert (portfolio_limit(house.channel), portfolio_limit(told), per_second(told)) == (250, 2_000, 80)
     kept = {one.name: one for one in await store.list(admin)}
     assert kept["confirmar_reuniao"].purposes == (Purpose.NOTICE,)
     assert kept["confirmar_reuniao"].holes == {"1": "name", "2": "when", "3": "house"}
