@@ -3,6 +3,9 @@
 import asyncio
 from pathlib import Path
 
+from business.messaging.channels import Channel, Channels
+from business.messaging.gateway_clients import on_loopback
+from core.tenancy import Identity
 from integrations.evolution.simulator import launch
 from integrations.evolution.simulator.state import INSTANCE
 
@@ -23,6 +26,18 @@ class SandboxEvolution:
             details = await asyncio.to_thread(self._server.acquire)
             self._url = str(details["url"])
         return self._url
+
+    async def rejoin(self, channels: Channels, admin: Identity) -> Channel | None:
+        """Start it again for a company that has tried it, at its address of now; None, and nothing is started, for one
+        that has not."""
+        known = [one for one in await channels.of(admin.tenant_id) if one.provider == "evolution"]
+        found = next((one for one in known if one.number == INSTANCE and on_loopback(one.base_url)), None)
+        if found is None or channels.environment("evolution") != "sandbox" or found.state == "paused":
+            return None
+        url = await self.open()
+        if found.base_url == url:
+            return found
+        return await channels.save(admin, "evolution", INSTANCE, base_url=url, secrets={"api_key": self.api_key})
 
     @property
     def api_key(self) -> str:
