@@ -58,6 +58,7 @@ from business.messaging.hands import Hands
 from business.messaging.inbox import Inbox
 from business.messaging.ledger import CONSENT_TOLD, Ledger
 from business.messaging.outbox import SEND_CHAT, Outbox
+from business.messaging.outbox_check import OutboxCheck
 from business.messaging.rules import MessageRules
 from business.messaging.sandbox import SandboxWhatsApp
 from business.messaging.sender_cloud import CloudClients, CloudSender
@@ -70,9 +71,10 @@ from business.messaging.sending import Sending
 from business.messaging.sorter import ACQUAINT_JOB, Sorter
 from business.messaging.templates_store import TemplateStore
 from business.messaging.waking import CHAT_TURN, Waking
+from business.outreach.runs import Cadences
 from business.people.sample import demo_logins, ensure_sample_company
 from business.people.service import People
-from business.prospecting.contact import FirstContactBatch, FirstContactHandler
+from business.prospecting.contact import FirstContactBatch, FirstContactHandler, KeepFirstContact
 from business.prospecting.quota import WebQuota
 from business.prospecting.searches import Searches
 from business.prospecting.sources import LazySources, live_places
@@ -131,6 +133,7 @@ from prompts.prompt import Prompts
 from prompts.texts import Texts
 from tools.acquaint import Acquaintance
 from tools.do_not_contact import DoNotContact
+from tools.fallback import Fallback
 from tools.first_contact import FirstContacts
 from tools.leads import Leads
 from tools.library import JOB as DOCUMENTS_JOB
@@ -141,6 +144,8 @@ from tools.notify import MAIL_JOB, Notify
 from tools.opening import Opening
 from tools.policy import Policies, load_policy
 from tools.prospecting import Hunting
+from tools.reach import BeginAfter, ProposeStep, Reach, StepHandler, TellEnded
+from tools.reminders import Reminders
 from tools.runner import ToolRunner
 from tools.scouting import SCOUTING_TOOLS
 from tools.sdr_desk import SdrDesk
@@ -223,9 +228,19 @@ async def open_services(
         clients = CloudClients(channels, http)
         senders = _senders(settings, channels, clients, http, clock)
         notify = Notify(db, clock, people, conversations, texts, jobs, channels, senders["email"])
-        outbox = Outbox(db, clock, jobs, permissions, tell=notify.alert)
+        fallback = Fallback(clock, channels)
+        outbox = Outbox(db, clock, jobs, permissions, tell=notify.alert, fallback=fallback)
+        fallback.use(outbox)
         do_not_contact = DoNotContact(db, crm, people)
-        first_contacts = FirstContacts(db, clock, channels, outbox, rules, blocked=do_not_contact.blocked)
+        begin = BeginAfter()
+        first_contacts = FirstContacts(
+            db, clock, channels, outbox, rules, blocked=do_not_contact.blocked, started=begin, stopped=begin.stop
+        )
+        propose, step_handler = ProposeStep(people, notify.tell), StepHandler(db)
+        reach = Reach(db, clock, channels, outbox, rules, crm, people, texts)
+        cadences = Cadences(db, clock, permissions, reach, propose=propose, ended=TellEnded(notify))
+        begin.use(cadences)
+        step_handler.use(cadences)
         leads = Leads(db, crm, searches, texts, first_contacts)
 
         # What may act: tools, under policy and approvals.
@@ -234,6 +249,8 @@ async def open_services(
             AdsChangeHandler(connections.client_for),
             FirstContactHandler(db, leads.blocked, first_contacts),
             FirstContactBatch(db, leads.blocked, first_contacts),
+            KeepFirstContact(first_contacts),
+            step_handler,
             CrmErasure(crm, people.identity, searches.forget),
         ]
         approvals = Approvals(
@@ -244,6 +261,7 @@ async def open_services(
             check=policies.check,
             hours=settings.proposal_hours,
         )
+        propose.use(approvals)
         stack.push_async_callback(approvals.close)  # a write that is on its way is seen to its end
         make_runner = partial(ToolRunner, permissions=permissions, approvals=approvals, policies=policies, texts=texts)
 
@@ -264,6 +282,7 @@ async def open_services(
         ledger, sales_records, sales_files = Ledger(jobs), SalesRecords(db, clock), SalesFiles(settings.data_dir)
         library = Library(db, clock, memory, sales_files)
         calendar = HouseCalendar(db, clock, Opening(db, rules))
+        reminders = Reminders(calendar, outbox, texts, clock)
 
         async def tell(tenant_id: str, user_id: str | None, kind: str, about: dict[str, str], key: str) -> None:
             await notify.tell(tenant_id, user_id, kind, about, key=key)
@@ -285,6 +304,7 @@ async def open_services(
                 Hunting: hunts,
                 Leads: leads,
                 SdrDesk: desk,
+                Cadences: cadences,
             },
         )
 
@@ -401,12 +421,13 @@ async def open_services(
                 tenant = await people.tenant(None)
                 if await sandbox.connect(channels, await people.identity_by_role(tenant.id, Role.ADMIN)):
                     await templates.sync_all()
+                    await rules.give_demo(tenant.id)
                 await library.sync(tenant.id, tenant.slug)
             await asyncio.gather(jobs.run_worker(stop), sorter.run(stop))
 
         keep_promises = _declare_jobs(
             jobs, db, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings,
-            [answering.revive, channels.of, lambda tenant_id: media_work.again(tenant_id, jobs)],
+            [answering.revive, channels.of, cadences.round, reminders.run, partial(media_work.again, jobs)],
         )  # fmt: skip
         memory.declare()
         await jobs.open()
@@ -433,6 +454,7 @@ async def open_services(
                 WhatsAppCheck(
                     channels, Connecting(channels, http, settings, vault), tenants, db, clock, settings, say, explain
                 ),
+                OutboxCheck(db, channels, tenants, clock, say),
                 IntakeCheck(inbox, clock, say, secret=bool(_webhook_secrets(settings, vault, sandbox)[0])),
             ]
             return await doctor.examine(parts, explain, live=live)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -637,15 +637,31 @@ async def draft_first_messages(ctx: ToolContext, args: FirstMessagesArgs) -> Pro
     """Propose first messages to several saved companies at once (2 to 10), as one proposal: a person reads every text,
     edits or leaves out some, and approves the rest together. Nothing is sent by this call. Companies that cannot be
     written to (not saved, no telephone or e-mail, asked not to be contacted) are left out and told."""
+    return await first_messages(ctx, args.companies, args.texts)
+
+
+Follows = Callable[[Candidate], Awaitable[Mapping[str, Any] | None]]
+"""What follows the first message to a company, as business/prospecting/contact.py freezes it; None for nothing."""
+
+
+async def first_messages(
+    ctx: ToolContext, companies: Sequence[str], words: Sequence[str] | None, follows: Follows | None = None
+) -> ProposedChange:
+    """First messages to companies as they were named, as one change; those that cannot be written to are left out and
+    told. `words`: one text for each, one for all, or None for the house's own.
+
+    ArgumentsWrong: first_contact_texts, first_contact_text (most), prospect_number_unknown (number), and how a company
+    was named; what was against the last of them when none is left.
+    """
     texts, who = ctx.service(Texts), ctx.turn.identity
-    given: list[str | None] = [*(args.texts or [None])]
-    if len(given) not in (1, len(args.companies)):
+    given: list[str | None] = [*words] if words else [None]
+    if len(given) not in (1, len(companies)):
         raise ArgumentsWrong("first_contact_texts", "one text for each company, or one for all")
     made: dict[str, Change] = {}
     evidence: list[Any] = []
     left_out: list[dict[str, str]] = []
     failure: MutiraoError | None = None
-    for number, named in enumerate(args.companies):
+    for number, named in enumerate(companies):
         company = await _company(ctx, named)
         if company.id in made:
             continue
@@ -656,7 +672,8 @@ async def draft_first_messages(ctx: ToolContext, args: FirstMessagesArgs) -> Pro
             if own and (wrong := _unknown_number(own, company, ctx)):
                 raise ArgumentsWrong("prospect_number_unknown", f"{wrong} is nothing that is known", number=wrong)
             text = own or _plain_message(company, who, texts)
-            made[company.id] = await ctx.service(Leads).draft(who, company.id, text, _THEIR_LANGUAGE)
+            after = await follows(company) if follows is not None else None
+            made[company.id] = await ctx.service(Leads).draft(who, company.id, text, _THEIR_LANGUAGE, after)
         except (Refused, ArgumentsWrong) as error:
             if error.code in ("prospect_number_unknown", "first_contact_text"):
                 raise

@@ -131,7 +131,7 @@ class MediaWork:
         if _wants_words(row):
             await self._put_into_words(tenant_id, row, content or await self._files.read(tenant_id, row["file_id"]))
 
-    async def again(self, tenant_id: str, jobs: Jobs) -> int:
+    async def again(self, jobs: Jobs, tenant_id: str) -> int:
         """Now and then: files that could not be fetched are asked for again until WhatsApp has forgotten them. How many
         were."""
         async with self._db.tenant(tenant_id) as conn:

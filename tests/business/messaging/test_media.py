@@ -209,6 +209,6 @@ async def test_a_provider_that_is_down_is_asked_again_by_the_next_try_of_the_job
 async def test_a_file_that_whatsapp_has_forgotten_is_told_as_gone(house: House) -> None:
     old = await house.waiting("audio", "1")
     house.clock.advance(timedelta(days=8))
-    assert await house.work().again(house.tenant, None) == 0  # type: ignore[arg-type]
+    assert await house.work().again(None, house.tenant) == 0  # type: ignore[arg-type]
     row = await house.row(old)
     assert (row["state"], row["reason"], row["words_state"]) == ("gone", "expired", "failed")
