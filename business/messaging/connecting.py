@@ -28,6 +28,7 @@ from integrations.whatsapp_cloud.client import GRAPH_URL, WhatsAppCloud
 
 State = Literal["ok", "wrong", "missing", "unknown", "note"]
 CLOUD_PATH = "/webhooks/whatsapp"
+_PAUSE = 0.1  # seconds between two tries: somebody waits at the terminal
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,11 @@ class Connecting:
         proof = app_secret or (shared.get_secret_value() if shared is not None else "")
         live = self._channels.environment("whatsapp_cloud") == "live"
         return WhatsAppCloud(
-            self._http, token, base_url=base_url or GRAPH_URL, app_secret=(proof or None) if live else None
+            self._http,
+            token,
+            base_url=base_url or GRAPH_URL,
+            app_secret=(proof or None) if live else None,
+            pause=_PAUSE,
         )
 
     @staticmethod

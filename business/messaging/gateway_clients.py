@@ -19,7 +19,7 @@ def evolution_client(
 ) -> EvolutionClient:
     """Refused("gateway_not_local", url) for an address outside in the sandbox; ArgumentsWrong("channel_malformed")."""
     _check(base_url, environment)
-    return EvolutionClient(http, base_url, secrets.get("api_key", ""), number)
+    return EvolutionClient(http, base_url, secrets.get("api_key", ""), number, pause=0.2)
 
 
 def mapped_client(
