@@ -67,6 +67,7 @@ def turn_record(
             "accounts": None if identity.accounts is None else sorted(identity.accounts),
         },
         "now": turn.now.isoformat(),
+        "contact": asdict(turn.contact) if turn.contact else None,
         "message": {"text": turn.text, "attachments": before.attachments if before else []},
         "before": before
         and {"language": before.language, "session": before.session, "history": [list(h) for h in before.history]},

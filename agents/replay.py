@@ -19,13 +19,13 @@ import structlog
 from agents.files import FileIntake
 from agents.record import Before
 from agents.state import Answer, TurnState
-from agents.supervisor import Supervisor, begin, ended_state, stopped_state
+from agents.supervisor import Supervisor, begin, ended_state, said_to_contact, stopped_state
 from agents.talk import Said, Talk
 from core.door import Difference
 from core.errors import ArgumentsWrong, MutiraoError, Refused, Unavailable
 from core.telemetry import mask_secrets
 from core.tenancy import Identity, Role
-from core.turn import Completion, Limits, ModelCall, ToolRecord, Turn
+from core.turn import Completion, Contact, Limits, ModelCall, ToolRecord, Turn
 from llm.messages import ModelAnswer, ModelRequest, OnText, Playbook, ToolCall, Usage
 from llm.offline import PROVIDER as OFFLINE
 from llm.offline import answer_from
@@ -65,12 +65,13 @@ async def replay(supervisor: Supervisor, record: dict[str, Any]) -> Difference |
     )
     state = ended_state(turn, "done")
     with structlog.contextvars.bound_contextvars(replay=True):  # what is logged now has happened before
-        await again.run(turn, state, tape.limit)
+        await (again.run_contact if turn.contact else again.run)(turn, state, tape.limit)
     differs = _route_differs(record, state) or tape.difference or tape.left_over()
     if differs is None:
         if tape.cut == "stopped":
             state = stopped_state(turn, state)
-        differs = _reply_differs(tape, state["ended"], again.compose(turn, state))
+        text = said_to_contact(state) if turn.contact else again.compose(turn, state)
+        differs = _reply_differs(tape, state["ended"], text)
     return differs
 
 
@@ -104,6 +105,8 @@ def _turn(record: dict[str, Any]) -> Turn:
     )
     history = [(role, text) for role, text in before["history"]]
     begin(turn, Before(before["language"], before["session"], history, record["message"]["attachments"]))
+    if record.get("contact"):
+        turn.contact, turn.language = Contact(**record["contact"]), before["language"]
     return turn
 
 

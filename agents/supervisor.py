@@ -132,25 +132,28 @@ class Supervisor:
         """
         assert turn.contact is not None
         turn.language = detect_language(turn.text, turn.language, turn.identity.language)
-        crew = next(one for one in self.crews if one.name == CONTACT_CREW)
         state = ended_state(turn, "done")
-        intent = f"{crew.name}.answer"
-        part = RoutePart(turn.text, intent, crew.name, 1.0, Why("route.why.contact", {}), how="rule")
-        state["plan"], before = RoutePlan([part], sure=True), Before(turn.language, dict(turn.session), list(history))
+        before = Before(turn.language, dict(turn.session), list(history))
         turn.now = await self.conversations.begin_for_contact(turn.identity, turn.conversation_id, turn.door, turn.id)
         turn.session = {**turn.session, "history": list(history)}
         turn.started = time.monotonic()
         try:
-            await self._within(turn, state, self._contact_crew(crew, turn, part, state))
+            await self.run_contact(turn, state)
         except asyncio.CancelledError:
             turn.stopped.set()
             await asyncio.shield(self._close_contact(turn, stopped_state(turn, state), before, ""))
             raise
-        answers = [one for name, one in state["answers"].items() if name != "error"]
-        text = "\n\n".join(one.text for one in answers if one.text)
+        text = said_to_contact(state)
         turn.session = {**turn.session, **state["session"]}
         turn.session.pop("history", None)
         return await asyncio.shield(self._close_contact(turn, state, before, text))
+
+    async def run_contact(self, turn: Turn, state: TurnState, limit: asyncio.Timeout | None = None) -> None:
+        """The crew for people outside under the turn's time limit, as `run` does for everybody else."""
+        crew = next(one for one in self.crews if one.name == CONTACT_CREW)
+        part = RoutePart(turn.text, f"{crew.name}.answer", crew.name, 1.0, Why("route.why.contact", {}), how="rule")
+        state["plan"] = RoutePlan([part], sure=True)
+        await self._within(turn, state, self._contact_crew(crew, turn, part, state), limit)
 
     async def _contact_crew(self, crew: CrewEntry, turn: Turn, part: RoutePart, state: TurnState) -> None:
         answer, session = await self._run_crew(crew, turn, [part], [])
@@ -526,6 +529,11 @@ def stopped_state(turn: Turn, state: TurnState) -> TurnState:
 
 def ended_state(turn: Turn, how: str, said: str = "") -> TurnState:
     return {"turn": turn, "answers": {"error": Answer(said)} if said else {}, "session": {}, "ended": how}
+
+
+def said_to_contact(state: TurnState) -> str:
+    """What a person outside is told: what went wrong is not for them."""
+    return "\n\n".join(one.text for name, one in state["answers"].items() if name != "error" and one.text)
 
 
 def _served(state: TurnState, name: str, answer: Answer, session: dict[str, Any]) -> dict[str, Any]:
