@@ -410,7 +410,7 @@ async def open_services(
         messaging = Messaging(
             channels=channels, inbox=inbox, chats=chats, outbox=outbox, rules=rules, templates=templates,
             clients=clients, sales_files=sales_files, sales_records=sales_records, library=library, desk=desk,
-            door=door, sandbox=sandbox,
+            door=door, sandbox=sandbox, answer=supervisor.answer_contact,
         )  # fmt: skip
 
         async def work(stop: asyncio.Event) -> None:

@@ -1,7 +1,7 @@
 """What a door may use, built once by app.py and handed to every door."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,11 +31,12 @@ from channels.whatsapp.door import WhatsAppDoor
 from core.clock import Clock
 from core.db import Database
 from core.doctor import Finding
-from core.door import Difference, Handle, ProposalCard
+from core.door import Difference, Handle, ProposalCard, Reply
 from core.files import Files
 from core.jobs import Jobs
 from core.permissions import Permissions
 from core.settings import Settings
+from core.turn import Turn
 from core.vault import Vault
 from crews.hunter.job import Hunts
 from llm.budget import Budgets
@@ -60,6 +61,8 @@ class Messaging:
     sales_records: SalesRecords
     library: Library
     desk: SdrDesk
+    answer: Callable[[Turn, Sequence[tuple[str, str]]], Awaitable[Reply]]
+    """What a person outside would be told (agents/supervisor.py, answer_contact). Sends nothing."""
     door: Callable[[], WhatsAppDoor]
     """Makes what takes webhooks in: to be put in front of the web server (channels.whatsapp.door.in_front)."""
     sandbox: SandboxWhatsApp | None

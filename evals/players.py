@@ -62,6 +62,8 @@ class Product:
     clicks = True
 
     async def answer(self, world: World, role: Role, step: Say) -> Answered:
+        if step.contact:
+            return await self._answer_contact(world, step)
         who = await world.who(role)
         message = IncomingMessage(
             who, world.conversations[role], step.say, "evals", await _stored(world, who, step.attach)
@@ -87,6 +89,25 @@ class Product:
             ended=reply.ended,
         )
 
+    async def _answer_contact(self, world: World, step: Say) -> Answered:
+        lead = await world.talk()
+        await lead.wrote(world, step.say)
+        turn = lead.turn(world, step.say)
+        began = time.monotonic()
+        reply = await world.services.messaging.answer(turn, lead.history)
+        lead.session = {name: value for name, value in turn.session.items() if name != "chat"}
+        lead.history += [("user", step.say), ("assistant", reply.text)]
+        lead.handed = turn.hand_over.reason if turn.hand_over else lead.handed
+        return Answered(
+            text=reply.text,
+            language=reply.language,
+            tools=reply.tools,
+            results=(await world.record(reply.turn_id)).get("tools", []),
+            usage=reply.usage,
+            seconds=time.monotonic() - began,
+            ended=reply.ended,
+        )
+
 
 class Reference:
     """Makes the tool calls that the scenario names, and reads the results out."""
@@ -95,6 +116,8 @@ class Reference:
     clicks = True
 
     async def answer(self, world: World, role: Role, step: Say) -> Answered:
+        if step.contact:
+            return await self._answer_contact(world, step)
         services, who = world.services, await world.who(role)
         conversation, turn_id = world.conversations[role], new_id("turn")
         now = await services.conversations.accept(who, conversation, "evals", step.say or "…", turn_id, [])
@@ -122,6 +145,20 @@ class Reference:
             tools=[{"name": r.name, "arguments": r.arguments, "effect": r.effect} for r in turn.results],
             results=[asdict(r) for r in turn.results],
             cards=[proposal_card(p, services.texts, language, who.time_zone) for p in proposals],
+        )
+
+    async def _answer_contact(self, world: World, step: Say) -> Answered:
+        lead = await world.talk()
+        await lead.wrote(world, step.say)
+        turn = lead.turn(world, step.say)
+        for call in step.reference:
+            ((name, arguments),) = call.items()
+            await world.services.runner.call(turn, name, arguments)
+        lead.handed = turn.hand_over.reason if turn.hand_over else lead.handed
+        return Answered(
+            language=step.expect.language or world.scenario.language,
+            tools=[{"name": r.name, "arguments": r.arguments, "effect": r.effect} for r in turn.results],
+            results=[asdict(r) for r in turn.results],
         )
 
 

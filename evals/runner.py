@@ -55,6 +55,8 @@ class Played:
     facts: list[Any]
     """Everything that a number may come from, beside the tool results: files, counts, what people said."""
     seconds: float
+    lead: dict[str, Any] = field(default_factory=dict)
+    """How the conversation with the lead stands; empty when none wrote."""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     broke: str = ""
     """Why it could not be played to the end; empty when it was."""
@@ -121,6 +123,8 @@ async def play_once(stage: Stage, found: Found, player: Player) -> Played:
     played.proposals = await world.proposals()
     named = {*found.scenario.end.objects, *(write["object_id"] for write in played.writes)}
     played.objects = {object_id: await world.object(object_id) for object_id in sorted(named)}
+    if found.scenario.end.lead is not None:
+        played.lead = await (await world.talk()).end(world)
     for imported in await world.imports():
         told = {name: value for name, value in imported.items() if name.startswith(("rows", "data"))}
         played.facts += [imported["report"], told]

@@ -129,9 +129,11 @@ class Said(_Part):
 
 
 class Say(_Part):
-    """A person's message."""
+    """A person's message. With `contact` it is one of a lead, who writes from outside: a burst with a message a line,
+    answered by the crew that talks with people outside."""
 
     say: str
+    contact: bool = False
     speaker: Role | None = Field(None, alias="as")
     """None: the scenario's role. Each role has a conversation of its own."""
     attach: list[str] = []
@@ -253,6 +255,20 @@ class ProposalEnd(_Part):
     effect: Literal["WRITE", "SPEND"] | None = None
 
 
+class LeadEnd(_Part):
+    """What must be known of the lead that wrote, and what must have been done for it; None is not looked at."""
+
+    stage: str | None = None
+    verdict: Literal["hot", "warm", "cold"] | None = None
+    evidence: dict[Literal["need", "timeline", "authority", "budget"], str] = {}
+    """All that is known: slot → reading."""
+    meeting: str | None = None
+    """When one stands, by the clock of São Paulo: 2026-11-26T15:00; "none" for none."""
+    handed: str | None = None
+    """Why a person was fetched; "none" for nobody."""
+    opted_out: bool = False
+
+
 class End(_Part):
     """The state of the world when all is said and done. What is not named must be as it was."""
 
@@ -261,6 +277,7 @@ class End(_Part):
     """Changes that the Graph API executed, without the scenario's own."""
     proposals: list[ProposalEnd] = []
     """All that were made."""
+    lead: LeadEnd | None = None
 
 
 class Forbidden(_Part):

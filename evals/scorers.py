@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.guards import untraceable_numbers
 from business.approvals.model import Proposal
-from evals.scenario import ObjectEnd
+from evals.scenario import LeadEnd, ObjectEnd
 
 if TYPE_CHECKING:
     from evals.runner import Heard, Played
@@ -64,12 +64,21 @@ def state(played: "Played") -> Iterator[str]:
             same = (proposal.tool, proposal.change.target) == (one.tool, one.target)
             if one.effect and same and proposal.effect != one.effect:
                 yield f"{_told(proposal)} has the effect {proposal.effect} instead of {one.effect}"
+    if end.lead is not None:
+        yield from _lead(played.lead, end.lead)
     for clicked in played.clicked:
         if clicked.refused != clicked.step.refused:
             button, which = clicked.step.button
             became = f"was refused with {clicked.refused}" if clicked.refused else "was taken"
             should = f"be refused with {clicked.step.refused}" if clicked.step.refused else "be taken"
             yield f"step {clicked.number}: {button} {which} {became}, should {should}"
+
+
+def _lead(found: dict[str, Any], wanted: LeadEnd) -> Iterator[str]:
+    for name, value in found.items():
+        should = getattr(wanted, name)
+        if should is not None and value != should:
+            yield f"the lead: {name} is {value} instead of {should}"
 
 
 def _object(found: dict[str, Any], wanted: ObjectEnd) -> Iterator[str]:

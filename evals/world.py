@@ -4,6 +4,7 @@ One database and one simulator serve a whole run. A scenario gets a tenant of it
 others out), a world that begins at its `now`, and a token that only this world takes.
 """
 
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,13 +18,16 @@ import httpx
 
 from app import open_services
 from business.approvals.model import Proposal
+from business.crm.model import ContactData, Source
 from business.people.sample import CLIENT_ACCOUNT
+from business.sales.files import SAMPLE
 from channels.services import Services
 from core.clock import FixedClock
 from core.ids import new_id
 from core.postgres import Postgres
 from core.settings import Settings
 from core.tenancy import Identity, Role
+from core.turn import Contact, Turn
 from evals.scenario import Day, Days, Faults, Scenario, Write
 from integrations.meta_ads.simulator import launch
 from integrations.meta_ads.simulator.world import ACCOUNTS, TIME_ZONE
@@ -51,6 +55,7 @@ class World:
     written_before: int = 0
     """Writes in the ledger that are the scenario's own."""
     people: dict[Role, Identity] = field(default_factory=dict)
+    lead: "Lead | None" = None
     conversations: dict[Role, str] = field(default_factory=dict)
 
     async def who(self, role: Role) -> Identity:
@@ -63,6 +68,13 @@ class World:
             self.people[role] = await people.identity(self.tenant_id, user.id)
             self.conversations[role] = new_id("conv")
         return self.people[role]
+
+    async def talk(self) -> "Lead":
+        """The conversation with the lead that writes from outside; begun when first needed, with the sample company's
+        sales files."""
+        if self.lead is None:
+            self.lead = await _lead(self)
+        return self.lead
 
     def today(self) -> date:
         return self.clock.now().astimezone(_ZONE).date()
@@ -144,6 +156,80 @@ class World:
         if answer.status_code != 200:
             raise RuntimeError(f"the simulator refuses {method} {path}: {answer.text[:300]}")
         return dict(answer.json())
+
+
+@dataclass
+class Lead:
+    """A conversation with somebody outside, as it is kept: what was said, what the crew keeps, what was asked for."""
+
+    contact: Contact
+    agent: Identity
+    history: list[tuple[str, str]] = field(default_factory=list)
+    session: dict[str, Any] = field(default_factory=dict)
+    handed: str = ""
+
+    def turn(self, world: World, text: str) -> Turn:
+        session = {**self.session, "chat": {"open": True}}
+        now, language = world.clock.now(), world.scenario.language
+        chat = self.contact.chat_id
+        return Turn(
+            new_id("turn"), self.agent, chat, "evals", text, language, now, session=session, contact=self.contact
+        )
+
+    async def wrote(self, world: World, text: str) -> None:
+        """Keep the burst as messages of the contact."""
+        async with world.services.db.tenant(world.tenant_id) as conn:
+            for line in text.split("\n"):
+                await conn.execute(
+                    """INSERT INTO chat_messages
+                           (tenant_id, id, chat_id, direction, author, kind, text, at, received_at)
+                       VALUES (%s, %s, %s, 'in', 'contact', 'text', %s, %s, %s)""",
+                    [world.tenant_id, new_id("msg"), self.contact.chat_id, line, *[world.clock.now()] * 2],
+                )
+
+    async def end(self, world: World) -> dict[str, Any]:
+        """How it stands: as evals.scenario.LeadEnd."""
+        services, chat = world.services, self.contact.chat_id
+        known = await services.messaging.desk.of_chat(world.tenant_id, chat)
+        calendar = services.messaging.desk.calendar
+        coming = await calendar.coming(world.tenant_id, chat_id=chat) if calendar else []
+        async with services.db.tenant(world.tenant_id) as conn:
+            found = await conn.execute("SELECT 1 FROM consent_entries WHERE chat_id = %s AND act = 'stopped'", [chat])
+            stopped = await found.fetchone()
+        return {
+            "stage": known.stage.value,
+            "verdict": known.score.verdict.value,
+            "evidence": {line.slot.value: line.evidence.reading for line in known.score.lines if line.evidence},
+            "meeting": local(coming[0].starts_at).strftime("%Y-%m-%dT%H:%M") if coming else "none",
+            "handed": self.handed or "none",
+            "opted_out": stopped is not None,
+        }
+
+
+async def _lead(world: World) -> Lead:
+    services, tenant_id = world.services, world.tenant_id
+    owner = await world.who(Role.ADMIN)
+    slug = (await services.people.tenant(tenant_id)).slug
+    shutil.copytree(SAMPLE, services.messaging.sales_files.folder(slug))
+    await services.messaging.library.sync(tenant_id, slug)
+    await services.messaging.library.catch_up(tenant_id)
+    data = ContactData(Source("conversation", by_person=True), name="Marina", owner_id=owner.user_id)
+    contact_id = (await services.crm.upsert_contact(owner, data)).id
+    deal = await services.crm.create_deal(owner, "Marina", contact_id=contact_id)
+    chat_id, now = new_id("chat"), world.clock.now()
+    async with services.db.tenant(tenant_id) as conn:
+        await conn.execute(
+            """INSERT INTO channels (tenant_id, id, provider, number, name, environment, owner_id, created_at)
+               VALUES (%s, 'channel', 'whatsapp_cloud', %s, 'Vendas', 'sandbox', %s, %s)""",
+            [tenant_id, tenant_id, owner.user_id, now],
+        )
+        await conn.execute(
+            """INSERT INTO chats (tenant_id, id, channel_id, address, name, contact_id, deal_id, owner_id, last_at,
+                   created_at) VALUES (%s, %s, 'channel', '5519988112233', 'Marina', %s, %s, %s, %s, %s)""",
+            [tenant_id, chat_id, contact_id, deal.id, owner.user_id, now, now],
+        )
+    who = Contact(chat_id, contact_id, "Marina", "channel", "whatsapp_cloud", None, deal.id, owner.user_id)
+    return Lead(who, await services.people.agent(tenant_id))
 
 
 @dataclass

@@ -157,7 +157,7 @@ class EvidenceResult(ToolResult):
 
 
 @tool(effect=Effect.DRAFT, area=AREA, for_contact=True)
-async def note_evidence(ctx: ToolContext, args: EvidenceArgs) -> EvidenceResult:
+async def note_fact(ctx: ToolContext, args: EvidenceArgs) -> EvidenceResult:
     """Write down what the contact let know about need, timeline, authority or budget. Use it whenever a message says
     one of these, once per slot and turn. The quote must be the contact's own words, copied exactly; what they did not
     write is refused. An amount of money in the quote is compared with our prices by code. Never for guesses."""
@@ -436,7 +436,7 @@ async def opt_out(ctx: ToolContext, args: OptOutArgs) -> OptOutResult:
 
 SDR_TOOLS = [
     sdr_brief,
-    note_evidence,
+    note_fact,
     catalogue_search,
     search_documents,
     free_slots,

@@ -85,7 +85,7 @@ def grounds(
         cancelled=any(name == "cancel_meeting" and result.get("cancelled") for name, result in done),
         handed="hand_to_person" in names,
         stopped="opt_out" in names,
-        noted="note_evidence" in names,
+        noted="note_fact" in names,
         off_topic=off_topic,
         company=brief["persona"]["company"],
         discounts=" ".join(brief.get("discounts", [])),
@@ -430,7 +430,7 @@ _LINK = re.compile(
     re.IGNORECASE,
 )
 _INTERNAL = re.compile(
-    r"\b(?:sdr_brief|note_evidence|catalogue_search|search_documents|free_slots|book_meeting"
+    r"\b(?:sdr_brief|note_fact|catalogue_search|search_documents|free_slots|book_meeting"
     r"|cancel_meeting|hand_to_person|set_stage|opt_out)\b"
     r"|\b(?:chat|cont|comp|deal|turn|msg|user|tenant|evid|conv|appt)_[0-9a-f]{8,}\b"
     r"|\b(?:system|developer) (?:prompt|message)\b|\bBANT\b|\blead (?:score|quente|frio"

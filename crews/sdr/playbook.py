@@ -71,7 +71,7 @@ class SdrPlaybook:
         if heard.opt_out:
             return [("opt_out", {"quote": heard.opt_out[:300]})]
         calls: list[tuple[str, dict[str, Any]]] = [
-            ("note_evidence", {"slot": slot, "reading": reading, "quote": quote})
+            ("note_fact", {"slot": slot, "reading": reading, "quote": quote})
             for slot, reading, quote in heard.evidence
         ]
         if reason := self._hand_reason():
@@ -118,7 +118,7 @@ class SdrPlaybook:
             return "objection"
         if self._result("catalogue_search"):
             return "presentation"
-        noted = {record.arguments["slot"] for record in self._done("note_evidence")}
+        noted = {record.arguments["slot"] for record in self._done("note_fact")}
         known = {one["slot"] for one in self._brief["evidence"]} | noted
         if noted - {"need"}:
             return "qualification"
@@ -228,7 +228,7 @@ class SdrPlaybook:
     def _to_ask(self) -> str:
         """The next slot to ask about; empty when nothing more has to be known before times are offered."""
         counts: dict[str, int] = self._before.get("counts") or {}
-        noted = {record.arguments["slot"] for record in self._done("note_evidence")}
+        noted = {record.arguments["slot"] for record in self._done("note_fact")}
         for slot in self._brief["ask_first"]:
             if slot in self._brief["missing"] and slot not in noted:
                 return str(slot) if counts.get(slot, 0) < _ASKED_MOST else ""  # who does not answer is not pressed

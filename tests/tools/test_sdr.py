@@ -34,7 +34,7 @@ async def test_a_conversation_of_another_company_tells_nothing_and_takes_nothing
     found = await house.runner.call(turn, "search_documents", {"query": "tem fidelidade?"})
     assert found.data["passages"] == []
     before = await talk.known()
-    await house.runner.call(turn, "note_evidence", {"slot": "budget", "reading": "fits", "quote": "quinta"})
+    await house.runner.call(turn, "note_fact", {"slot": "budget", "reading": "fits", "quote": "quinta"})
     await house.runner.call(turn, "cancel_meeting", {"quote": "quinta às 15h"})
     assert await talk.known() == before
     assert len(await house.calendar.coming(house.tenant_id, chat_id=talk.who.chat_id)) == 1
@@ -47,7 +47,7 @@ async def test_the_same_booking_and_the_same_words_twice_are_one(house: House) -
     again = replace(talk.turn, results=[], calls={}, kept={})
     assert (await house.runner.call(again, "book_meeting", {"starts": "2026-11-26T15:00"})).ok
     quote = {"slot": "need", "reading": "clear", "quote": "quero mais pacientes, pra esse mês"}
-    assert (await house.runner.call(again, "note_evidence", quote)).ok
+    assert (await house.runner.call(again, "note_fact", quote)).ok
     assert len(await house.calendar.coming(house.tenant_id, chat_id=talk.who.chat_id)) == 1
     assert [one.slot for one in (await talk.known()).evidence].count("need") == 1  # type: ignore[arg-type]
     assert [kind for _, kind, _, _ in house.told].count("meeting_booked") == 1

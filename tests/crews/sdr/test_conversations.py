@@ -128,9 +128,9 @@ async def test_files_that_nobody_could_read_are_asked_for_in_writing(house: Hous
     said = await answers(talk, "[Mensagem de voz que não foi possível ouvir]", kinds=["audio"])
     assert "Pode me escrever o que você disse?" in said
     said = await answers(talk, "[Mensagem de voz, transcrita] tenho uma pizzaria e quero vender mais no delivery")
-    assert "note_evidence" in talk.called and "Para quando" in said
+    assert "note_fact" in talk.called and "Para quando" in said
     said = await answers(talk, "[Foto, descrita] um cartaz: preciso de anúncios urgente, pago 9 mil")
-    assert "Recebi" in said and "note_evidence" not in talk.called, "a picture's words are not the contact's"
+    assert "Recebi" in said and "note_fact" not in talk.called, "a picture's words are not the contact's"
 
 
 async def test_english_and_spanish_leads_are_served_in_their_language(house: House) -> None:

@@ -20,7 +20,7 @@ async def test_a_model_answers_with_its_tools_and_what_it_says_of_them_leaves(
 ) -> None:
     server = serve(
         Answer(calls=[
-            ("note_evidence", {"slot": "need", "reading": "clear", "quote": "mais pacientes", "value": "pacientes"}),
+            ("note_fact", {"slot": "need", "reading": "clear", "quote": "mais pacientes", "value": "pacientes"}),
             ("catalogue_search", {"query": "plano para clínica"}),
         ]),
         Answer("Oi, Marina, aqui é a Lia, assistente virtual da Agência Ipê! "
@@ -64,7 +64,7 @@ async def test_a_model_can_write_down_only_what_was_said_and_book_only_what_was_
 ) -> None:
     server = serve(
         Answer(calls=[
-            ("note_evidence", {"slot": "budget", "reading": "fits", "quote": "tenho 10 mil por mês"}),
+            ("note_fact", {"slot": "budget", "reading": "fits", "quote": "tenho 10 mil por mês"}),
             ("book_meeting", {"starts": "2026-11-26T15:00"}),
             ("set_stage", {"stage": "close"}),
             ("opt_out", {"quote": "não quero mais"}),
@@ -78,7 +78,7 @@ async def test_a_model_can_write_down_only_what_was_said_and_book_only_what_was_
     )
     failed = {record.name: record.error for record in talk.turn.results if record.error}
     assert failed == {
-        "note_evidence": "sdr_quote_not_said", "book_meeting": "sdr_time_not_agreed", "set_stage": "sdr_nothing_closed",
+        "note_fact": "sdr_quote_not_said", "book_meeting": "sdr_time_not_agreed", "set_stage": "sdr_nothing_closed",
         "opt_out": "sdr_quote_not_said",
     }  # fmt: skip
     known = await talk.known()
