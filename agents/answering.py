@@ -33,7 +33,7 @@ from business.messaging.settings import Settings
 from business.messaging.sorter import LEAVES
 from business.messaging.templates import Purpose
 from business.messaging.turns import Stage, Then, on_newer, typing_again
-from business.messaging.waking import Waking
+from business.messaging.waking import Waking, unanswered_since
 from business.messaging.window import is_open
 from business.messaging.writing import for_whatsapp, parts
 from core.clock import Clock
@@ -160,7 +160,9 @@ class Turns:
                 await self.waking.job(conn, tenant_id, chat_id, chat.due_at)
                 return None
             rows = await recent(conn, chat_id, _LOOKS)
-            waiting, before = _split(rows, chat.waiting_since)
+            if _caught(rows) and (open_since := await unanswered_since(conn, chat_id)) is not None:
+                chat = replace(chat, waiting_since=min(open_since, chat.waiting_since))
+            waiting, before = _split(rows, chat.waiting_since or now)
             if again := await self._too_early(conn, chat, waiting, now):
                 await conn.execute("UPDATE chats SET due_at = %s WHERE id = %s", [again, chat_id])
                 await self.waking.job(conn, tenant_id, chat_id, again)
@@ -173,7 +175,7 @@ class Turns:
                 "UPDATE chats SET due_at = NULL, session = session || %s WHERE id = %s",
                 [Jsonb({_COUNTED: tries}), chat_id],
             )
-            chat = await chat_of(conn, chat_id)
+            chat = replace(await chat_of(conn, chat_id), waiting_since=chat.waiting_since)
             channel = await self.channels.get(tenant_id, chat.channel_id, conn)
             settings = await self.rules.of(conn, tenant_id)
             zone = await _scalar(conn, "SELECT time_zone FROM tenants WHERE id = %s", tenant_id)
@@ -561,6 +563,17 @@ def _choices(view: View, body: str) -> tuple[said.Content, str]:
 def _numbered(view: View) -> str:
     lines = [f"{place}. {one['title']}" for place, one in enumerate(view.data.get("choices", []), 1)]
     return "\n".join([view.title, *lines] if view.title else lines)
+
+
+def _caught(rows: list[Message]) -> bool:
+    """Whether our last words never left because of a newer message: what they answered is open again."""
+    for one in reversed(rows):
+        if one.direction == "out" and one.author == "bot":
+            if one.status != "dropped":
+                return False
+            if one.reason == "newer_message":
+                return True
+    return False
 
 
 def _split(rows: list[Message], since: datetime) -> tuple[list[Message], list[Message]]:

@@ -477,9 +477,9 @@ class Outbox:
         await conn.execute(
             """UPDATE chats SET answered_in = greatest(answered_in, least(%s, messages_in)),
                    entry_answered_at = coalesce(entry_answered_at, CASE WHEN entry_at IS NOT NULL THEN %s END),
-                   goodbye_sent = goodbye_sent OR %s
+                   goodbye_sent = goodbye_sent OR %s, superseded = CASE WHEN %s > 0 THEN 0 ELSE superseded END
                WHERE id = %s""",
-            [answers, now, row["purpose"] == Purpose.GOODBYE, row["chat_id"]],
+            [answers, now, row["purpose"] == Purpose.GOODBYE, answers, row["chat_id"]],
         )
 
     async def accepted(self, conn: Connection, row: Mapping[str, Any], status: Status) -> None:

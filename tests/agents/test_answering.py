@@ -138,7 +138,14 @@ async def test_a_burst_gets_one_answer_and_the_next_turn_knows_what_was_said(des
     await desk.due(webhook(wrote("5", "ou para três?")))
     await desk.run()
     assert desk.crew.turns[2].text == "e para dois?\nou para três?"
-    assert [one.rpartition(" ")[2] for one in await desk.out()] == ["(sent)", "(dropped)", "(waiting)"]
+    # Or that the policy stopped in its last moment.
+    async with desk.house.db.tenant(desk.house.id) as conn:
+        await conn.execute("UPDATE outbox SET state = 'dropped', reason = 'newer_message' WHERE state = 'waiting'")
+        await conn.execute("UPDATE chat_messages SET status = 'dropped' WHERE status = 'queued'")
+    await desk.due(webhook(wrote("6", "ou quatro?")))
+    await desk.run()
+    assert desk.crew.turns[3].text == "e para dois?\nou para três?\nou quatro?"
+    assert [one.rpartition(" ")[2] for one in await desk.out()] == ["(sent)", "(dropped)", "(dropped)", "(waiting)"]
 
 
 async def test_a_turn_that_is_not_due_waits_and_a_lost_job_is_made_again(desk: Desk) -> None:
