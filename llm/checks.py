@@ -55,6 +55,8 @@ class ModelsCheck:
             for ref, lacks in plan.unfit.items()
         ]
         key = "role_runs" if models else "role_playbook"
+        if plan.role in _NO_RULES:
+            key = "role_reads" if models else "role_reads_nothing"
         return self._note(key, role=plan.role, models=models, left_out="; ".join(reasons))
 
     async def _names(self, provider: str, plans: list[RolePlan]) -> list[Finding]:
@@ -84,6 +86,10 @@ class ModelsCheck:
 
     def _found(self, state: State, key: str, /, **params: object) -> Finding:
         return Finding(self.area, state, self._say(f"doctor.{key}", **params))
+
+
+_NO_RULES = frozenset({"transcription", "vision"})
+"""Roles that no playbook stands in for: without a model a file is kept and not put into words."""
 
 
 def _listed_name(name: str, listed: dict[str, str | None]) -> str | None:

@@ -58,7 +58,7 @@ async def test_every_role_with_code_says_what_it_runs_on_and_what_is_left_out_fo
         "set); google/gemini-3.8-flash (GEMINI_API_KEY is not set)."
     )
     assert router.text.startswith("The role router runs on openai/gpt-6-luna, then")
-    assert planned.text.startswith("14 planned roles, which nothing uses yet: sdr_whatsapp, ")
+    assert planned.text.startswith("13 planned roles, which nothing uses yet: sdr_linkedin, ")
     assert {finding.state for finding in (analyst, router, planned)} == {"note"}
     assert server.seen == []
 

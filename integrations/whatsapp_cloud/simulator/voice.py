@@ -11,7 +11,8 @@ _CONTAINERS = {0x18538067, 0x1F43B675, 0xA0, 0x1654AE6B, 0xAE}  # Segment, Clust
 _SIMPLE_BLOCK, _BLOCK, _CODEC, _PRIVATE = 0xA3, 0xA1, 0x86, 0x63A2
 _RATE = 48_000  # Opus in Ogg counts at 48 kHz, whatever was recorded
 _CELT_MS = (2.5, 5, 10, 20)
-_PACKETS_A_PAGE = 50  # a second; a page holds 255 pieces of 255 bytes
+_FULL = 150
+"""Pieces of up to 255 bytes in a page; it holds 255, and the largest packet of Opus has 61."""
 
 
 def voice_note(webm: bytes) -> bytes:
@@ -30,11 +31,14 @@ def voice_note(webm: bytes) -> bytes:
         head = b"OpusHead" + struct.pack("<BBHIHB", 1, 1, 312, _RATE, 0, 0)
     tags = b"OpusTags" + struct.pack("<I", 8) + b"mutirao " + struct.pack("<I", 0)
     pages = [_page([head], 0, 0, first=True), _page([tags], 0, 1)]
-    at = 0
-    for start in range(0, len(packets), _PACKETS_A_PAGE):
-        some = packets[start : start + _PACKETS_A_PAGE]
-        at += sum(_samples(packet) for packet in some)
-        pages.append(_page(some, at, len(pages), last=start + _PACKETS_A_PAGE >= len(packets)))
+    at, some, pieces = 0, [], 0
+    for number, packet in enumerate(packets, 1):
+        some.append(packet)
+        at += _samples(packet)
+        pieces += len(packet) // 255 + 1
+        if pieces > _FULL or number == len(packets):
+            pages.append(_page(some, at, len(pages), last=number == len(packets)))
+            some, pieces = [], 0
     return b"".join(pages)
 
 
