@@ -423,6 +423,7 @@ def _line(look: _Look, line: ChatLine, waiting: Mapping[str, Any]) -> Data:
         "held": chat.held,
         "held_by": look.user(chat.held_by) or look.say("inbox.somebody"),
         "owner": look.user(chat.owner_id),
+        "mine": look.who.user_id in (chat.owner_id, chat.held_by),
         "closed": chat.closed_at is not None,
         "waiting_since": chat.waiting_since.isoformat() if chat.waiting_since and chat.held != "bot" else "",
         "asks": waiting.get("asks", 0),
@@ -814,6 +815,7 @@ def _file(look: _Look, one: Message) -> Data | None:
     label = str(row.get("name") or "") or _kind(look, one)
     words, state = str(row.get("words") or ""), str(row.get("words_state") or "none")
     by = str(row.get("words_by") or "")
+    by = "" if by.startswith("mutirao/") else by  # a reader of ours: no model whose word it would be
     known = {"audio": "transcript", "image": "description", "sticker": "description"}.get(kind, "text")
     shows = kind if mime == "" else "image" if mime in PICTURES else "video" if mime in FILMS else "file"
     reason = str(row.get("reason") or "")

@@ -38,7 +38,8 @@
     play: "M8 5l11 7-11 7V5z", pause: "M8 5v14M16 5v14", pin: "M12 21s-7-6.500-7-11.500a7 7 0 0 1 14 0C19 14.500 12 21 12 21zM12 7.500a2.200 2.200 0 1 1 0 4.400 2.200 2.200 0 0 1 0-4.400z",
     mic: "M12 3a3 3 0 0 1 3 3v5a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3zM5.500 11a6.500 6.500 0 0 0 13 0M12 17.500V21", reply: "M10 6l-6 6 6 6M4 12h9a7 7 0 0 1 7 7",
     picture: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.500 8.500v.3", menu: "M4 7h16M4 12h16M4 17h16", link: "M14 4h6v6M20 4l-9 9M17 14v6H4V7h6",
-    film: "M4 5h16v14H4zM10 9l5 3-5 3V9z", save: "M12 4v11M7 11l5 5 5-5M5 20h14",
+    film: "M4 5h16v14H4zM10 9l5 3-5 3V9z", bell: "M6 16V11a6 6 0 0 1 12 0v5l1.500 2h-15L6 16zM10 20.500h4",
+    silent: "M6 16V11a6 6 0 0 1 12 0v5l1.500 2h-15L6 16zM10 20.500h4M4 3.500l16 17", save: "M12 4v11M7 11l5 5 5-5M5 20h14",
   };
 
   function icon(name, label) {
@@ -270,7 +271,7 @@
           el("nav", { class: "pane-list", "aria-label": words.conversations },
             el("header", { class: "list-head" },
               el("a", { class: "quiet round", href: "/chat", title: words.to_chat, "aria-label": words.to_chat }, icon("back")),
-              el("h1", {}, words.title), channels),
+              el("h1", {}, words.title), channels, this.bell()),
             el("div", { class: "list-tools" }, el("div", { class: "searched" }, icon("search"), this.searchBox), this.chips),
             el("div", { class: "lines-place", onscroll: (event) => this.nearEnd(event.target) }, this.list, this.listEnd)),
           this.talk, this.side),
@@ -385,13 +386,49 @@
         const data = await this.ask("", { show: this.show, channel: this.channel, search: this.search, limit: this.wanted });
         if (mine !== this.listTurn) return;
         this.listed = Date.now();
+        const before = this.lines;
         this.lines = data.chats;
+        this.tell(before);
         this.counts = data.counts;
         this.more = data.more;
         this.drawList();
         this.title();
       } catch (error) {
         if (mine === this.listTurn && error.status && error.status !== 401) this.fail(error);
+      }
+    }
+
+    // Notices of the browser, for whoever works in another window meanwhile. Asked for by a click, kept in this browser.
+    bell() {
+      if (!isSecureContext || typeof Notification !== "function") return null;
+      const drawn = () => {
+        const on = this.notifies();
+        button.setAttribute("aria-pressed", String(on));
+        button.replaceChildren(icon(on ? "bell" : "silent"));
+        button.title = on ? this.words.notices_on : this.words.notices_off;
+      };
+      const button = el("button", { type: "button", class: "quiet round", "aria-label": this.words.notices, onclick: async () => {
+        const on = !this.notifies() && (await Notification.requestPermission()) === "granted";
+        stored.set("mutirao-inbox:notices", on ? "on" : "");
+        if (!on && Notification.permission === "denied") this.toast(this.words.notices_denied, true);
+        drawn();
+      } });
+      drawn();
+      return button;
+    }
+
+    notifies() {
+      return typeof Notification === "function" && Notification.permission === "granted" && stored.get("mutirao-inbox:notices") === "on";
+    }
+
+    // What is new and for this person: theirs, or nobody's that wants a person. One notice a conversation.
+    tell(before) {
+      if (!before || !this.notifies() || document.hasFocus()) return;
+      const known = new Map(before.map((line) => [line.id, line.unread]));
+      for (const line of this.lines) {
+        if (line.unread <= (known.get(line.id) || 0) || !(line.mine || line.held === "fetching")) continue;
+        const notice = new Notification(line.name, { body: line.preview, tag: `mutirao-${line.id}`, icon: "/chat/public/favicon.svg" });
+        notice.onclick = () => { focus(); notice.close(); this.go(line.id); };
       }
     }
 
@@ -468,6 +505,7 @@
         return true;
       } catch (error) {
         if (id !== this.chatId || error.status === 401) return false;
+        if (error.status === 404 && this.chat) { this.toast(error.message, true); this.go("", true); return false; } // it is somebody else's now
         if (did || this.chat) { if (did || error.status) this.fail(error); return false; }
         this.talk.replaceChildren(el("div", { class: "nothing-open" }, icon("alert"), el("p", { role: "alert" }, error instanceof TypeError ? this.words.offline : error.message),
           el("button", { type: "button", class: "button", onclick: () => this.readChat() }, this.words.retry),

@@ -15,11 +15,17 @@
       link = document.createElement("a");
       link.className = "inbox-link";
       link.href = "/chat/inbox";
-      link.append(document.createElement("span"), document.createElement("b"));
+      const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+      for (const [key, value] of Object.entries({ viewBox: "0 0 24 24", "aria-hidden": "true", focusable: "false" })) icon.setAttribute(key, value);
+      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      path.setAttribute("d", "M4 5h16v11h-9l-5 4v-4H4zM8 9.5h8M8 12.5h5");
+      icon.append(path);
+      link.append(icon, document.createElement("span"), document.createElement("b"));
     }
-    link.firstChild.textContent = told.label;
+    link.children[1].textContent = told.label;
     link.lastChild.textContent = told.unread > 99 ? "99+" : String(told.unread);
     link.lastChild.hidden = !told.unread;
+    link.title = told.label;
     link.setAttribute("aria-label", told.unread ? told.label_unread : told.label);
     const last = header.lastElementChild;
     if (link.parentElement !== last && last && last !== link) last.prepend(link);
