@@ -4,6 +4,7 @@ What a voice note says, what is on a picture and what a document holds is shown 
 as the contact's own words. Who puts them into words is handed in: here nobody knows of models.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,6 +32,7 @@ ATTEMPTS = 6
 """Of that job: the last about 6 minutes after the first."""
 EXPIRES = timedelta(days=7)
 """How long WhatsApp keeps a file that a person sent (meta:business-phone-numbers/media)."""
+_FIRST_AGAIN = timedelta(minutes=15)
 _PATIENCE = timedelta(seconds=10)
 """A turn waits 20 s for the words of a file (agents/answering.py), and the job's tries are 3 and 9 s apart."""
 _MB = 1024 * 1024
@@ -132,8 +134,8 @@ class MediaWork:
             await self._put_into_words(tenant_id, row, content or await self._files.read(tenant_id, row["file_id"]))
 
     async def again(self, jobs: Jobs, tenant_id: str) -> int:
-        """Now and then: files that could not be fetched are asked for again until WhatsApp has forgotten them. How many
-        were."""
+        """Every minute: files that could not be fetched, or not be put into words because a model was away, are tried
+        again after 15, 30, 60, 120… minutes, until WhatsApp has forgotten them or for a day. How many are."""
         async with self._db.tenant(tenant_id) as conn:
             forgotten = await conn.execute(
                 "UPDATE chat_media SET state = 'gone', reason = 'expired', words_state = 'failed'"
@@ -142,8 +144,12 @@ class MediaWork:
             )
             for row in await forgotten.fetchall():
                 await changed(conn, tenant_id, row["chat_id"])
-            query = "SELECT id FROM chat_media WHERE state = 'waiting' AND created_at < %s LIMIT 500"
-            found = await (await conn.execute(query, [self._clock.now() - timedelta(minutes=15)])).fetchall()
+            query = """SELECT id, created_at FROM chat_media WHERE created_at <= %s AND (state = 'waiting'
+                       OR (state = 'kept' AND created_at > %s AND (words_state = 'waiting'
+                           OR (words_state = 'failed' AND reason = 'unreachable'))))"""
+            now = self._clock.now()
+            rows = await (await conn.execute(query, [now - _FIRST_AGAIN, now - timedelta(days=1)])).fetchall()
+            found = [row for row in rows if _is_its_minute(self._clock.now() - row["created_at"])]
             for row in found:
                 await jobs.defer(conn, JOB, tenant_id=tenant_id, media_id=row["id"])
         return len(found)
@@ -257,6 +263,12 @@ class MediaWork:
             )
             if done.rowcount:
                 await changed(conn, tenant_id, row["chat_id"])
+
+
+def _is_its_minute(age: timedelta) -> bool:
+    """Whether a file of this age has, in this minute, become twice as old as when it was asked for last."""
+    doubled = _FIRST_AGAIN * 2 ** math.floor(math.log2(age / _FIRST_AGAIN))
+    return age - doubled < timedelta(minutes=1)
 
 
 def unread(reason: str) -> ArgumentsWrong:

@@ -206,9 +206,23 @@ async def test_a_provider_that_is_down_is_asked_again_by_the_next_try_of_the_job
         assert await house.after(work, voice) == ("kept", "done", "", "Agora sim.")
 
 
-async def test_a_file_that_whatsapp_has_forgotten_is_told_as_gone(house: House) -> None:
-    old = await house.waiting("audio", "1")
-    house.clock.advance(timedelta(days=8))
-    assert await house.work().again(None, house.tenant) == 0  # type: ignore[arg-type]
+async def test_a_file_that_cannot_be_fetched_is_asked_for_ever_more_seldom_and_told_as_gone_in_the_end(
+    house: House,
+) -> None:
+    asked: list[int] = []
+
+    class Queue:
+        async def defer(self, conn: object, name: str, /, **ids: str) -> int:
+            asked.append(minute)
+            return 1
+
+    work, old = house.work(), await house.waiting("audio", "1")
+    for minute in range(1, 130):
+        house.clock.advance(timedelta(minutes=1))
+        if minute in (14, 15, 16, 29, 30, 31, 59, 60, 61, 119, 120, 121):
+            await work.again(Queue(), house.tenant)  # type: ignore[arg-type]
+    assert asked == [15, 30, 60, 120]
+    house.clock.advance(timedelta(days=7))
+    assert await work.again(Queue(), house.tenant) == 0  # type: ignore[arg-type]
     row = await house.row(old)
     assert (row["state"], row["reason"], row["words_state"]) == ("gone", "expired", "failed")
