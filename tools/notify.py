@@ -6,8 +6,9 @@ chat (one of its own where there is none of today), and an e-mail where the acco
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ import structlog
 
 from business.conversations.service import Conversations
 from business.messaging.channels import Channel, Channels
+from business.messaging.model import Why, said
 from business.messaging.outbox import Alert
 from business.messaging.senders import Sender
 from business.people.service import People
@@ -80,7 +82,8 @@ class Notify:
             raise KeyError(f"no notice of kind {kind!r}")
         now, told = self._clock.now(), 0
         for who in await self._whom(tenant_id, user_id):
-            local = {name: _local(value, who.time_zone) for name, value in params.items()}
+            say = partial(self._texts.say, who.language)
+            local = {name: _local(value, who.time_zone, say) for name, value in params.items()}
             words = {"name": "", "detail": "", "chat": "", "when": None} | local
             text = self._texts.say(who.language, f"notice.{kind}", **words)
             if words["chat"]:
@@ -105,7 +108,7 @@ class Notify:
         """What the outbox wants looked at: told to the conversation's owner, a stopped number to the heads."""
         row = await (await conn.execute("SELECT name, owner_id FROM chats WHERE id = %s", [alert.chat_id])).fetchone()
         owner = row["owner_id"] if row and alert.kind != "number_stopped" else None
-        params = {"name": row["name"] if row else "", "detail": alert.detail, "chat": alert.chat_id}
+        params = {"name": row["name"] if row else "", "detail": alert.why or "", "chat": alert.chat_id}
         await self.tell(alert.tenant_id, owner, alert.kind, params, key=alert.key, within=conn)
 
     async def send_mail(self, tenant_id: str, user_id: str, key: str) -> None:
@@ -178,8 +181,10 @@ def _id_of(key: str) -> str:
     return hashlib.md5(key[:300].encode(), usedforsecurity=False).hexdigest()
 
 
-def _local(value: Any, zone: str) -> Any:
-    """A moment by the person's own clock, for a text."""
+def _local(value: Any, zone: str, say: Callable[..., str]) -> Any:
+    """A moment by the person's own clock, a reason in their language, for a text."""
+    if isinstance(value, Why):
+        return said(value, say, zone)
     if not isinstance(value, datetime):
         return value
     local = value.astimezone(ZoneInfo(zone))

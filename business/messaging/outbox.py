@@ -4,6 +4,7 @@ A row is put in the transaction that decides to say it, and leaves when that has
 with the message and comes back with its statuses; where a gateway has no room for it, the gateway's own id joins them.
 """
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from business.messaging.arrivals import Echoed, Seen
 from business.messaging.changes import changed
 from business.messaging.failures import DAY, MARKETING_CAP, PAIR_RATE, Block, Where, consequence
 from business.messaging.ledger import Ledger
-from business.messaging.model import Author, Outgoing
+from business.messaging.model import Author, Outgoing, Why
 from business.messaging.sender_cloud import refusal_of
 from business.messaging.senders import Refusal
 from business.messaging.statuses import RANK, Progress, Status, joined, status_named
@@ -82,7 +83,8 @@ class Draft:
 @dataclass(frozen=True)
 class Alert:
     """Something that a person has to look at. `kind`: ask (a message waits for a decision), refused (it failed for
-    good), unknown (nobody knows whether it left), number_stopped, template_refused. `key`: the same matter, once."""
+    good), unknown (nobody knows whether it left), number_stopped, template_refused. `why`: the reason as a sentence
+    that is not said yet, None for none; `detail`: for the log; `key`: the same matter, once."""
 
     tenant_id: str
     chat_id: str
@@ -91,6 +93,7 @@ class Alert:
     code: int
     detail: str
     key: str
+    why: Why | None = None
 
 
 Tell = Callable[[Connection, Alert], Awaitable[None]]
@@ -546,7 +549,7 @@ class Outbox:
             )
             await self.wake(conn, row["tenant_id"], row["chat_id"], at=again_at)
             if found.tell:
-                await self.tell(conn, row, _kind(refusal), refusal.code, reason)
+                await self.tell(conn, row, _kind(refusal), refusal.code, reason, _why(refusal))
             return
         await conn.execute(
             "UPDATE outbox SET state = 'failed', error = %s, reason = %s, finished_at = %s WHERE id = %s",
@@ -557,11 +560,11 @@ class Outbox:
         if again_at is not None:
             await self._again(conn, row, again_at)
             if found.tell:
-                await self.tell(conn, row, _kind(refusal), refusal.code, reason)
+                await self.tell(conn, row, _kind(refusal), refusal.code, reason, _why(refusal))
         elif await self.undeliverable(conn, row, refusal):
             return
         elif found.tell or answered:
-            await self.tell(conn, row, _kind(refusal), refusal.code, reason)
+            await self.tell(conn, row, _kind(refusal), refusal.code, reason, _why(refusal))
 
     async def undeliverable(self, conn: Connection, row: Mapping[str, Any], refusal: Refusal) -> bool:
         """Whether another channel says it instead, because this one cannot reach the person."""
@@ -587,7 +590,15 @@ class Outbox:
         await conn.execute("UPDATE outbox SET reason = %s WHERE id = %s", [f"fallback:{found}", row["id"]])
         return True
 
-    async def tell(self, conn: Connection, row: Mapping[str, Any], kind: str, code: int, detail: str) -> None:
+    async def tell(
+        self,
+        conn: Connection,
+        row: Mapping[str, Any],
+        kind: str,
+        code: int = 0,
+        detail: str = "",
+        why: Why | None = None,
+    ) -> None:
         """Somebody has to look."""
         log.warning("message_needs_a_person", outbox=row["id"], kind=kind, code=code)
         if self._tell is None:
@@ -598,7 +609,7 @@ class Outbox:
             "ask": f"{row['chat_id']}:{row['facts'].get('answers', 0)}:{row['purpose']}",  # the parts of one answer
         }.get(kind, row["id"])
         key = f"{kind}:{about}:{code}"
-        await self._tell(conn, Alert(row["tenant_id"], row["chat_id"], row["id"], kind, code, detail[:300], key))
+        await self._tell(conn, Alert(row["tenant_id"], row["chat_id"], row["id"], kind, code, detail[:300], key, why))
 
     async def _again(self, conn: Connection, row: Mapping[str, Any], at: datetime) -> None:
         """The same wish once more as a row and a message of its own: the first one stays failed in the conversation."""
@@ -744,6 +755,12 @@ def _kind(refusal: Refusal) -> str:
     if refusal.action == "stop_number":
         return "number_stopped"
     return "template_refused" if refusal.scope == "template" else "refused"
+
+
+def _why(refusal: Refusal) -> Why | None:
+    if not refusal.sentence:
+        return None
+    return Why(refusal.sentence, {"detail": refusal.text, "trace": "", "wait": math.ceil((refusal.wait or 0) / 60)})
 
 
 def _same_words(text: str, kind: str, echo: Echoed) -> bool:

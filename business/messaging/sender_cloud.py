@@ -93,7 +93,8 @@ def refusal_of(code: int, detail: str = "") -> Refusal:
 
 
 def _of_rule(code: int, rule: errors.Rule, wait: float | None, text: str) -> Refusal:
-    return Refusal(code, str(rule.action), rule.scope, wait, rule.sure, rule.marketing, errors.clean(text))
+    words, sentence = errors.clean(text), f"error.{rule.text}"
+    return Refusal(code, str(rule.action), rule.scope, wait, rule.sure, rule.marketing, words, sentence)
 
 
 def _on_loopback(url: str) -> bool:

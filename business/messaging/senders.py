@@ -19,7 +19,8 @@ class Taken:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a gateway's no means, in the terms of failures.consequence. `code` 0 where the gateway has none."""
+    """What a gateway's no means, in the terms of failures.consequence. `code` 0 where the gateway has none; `text` in
+    its own words; `sentence`: the key of ours for people, filled with `detail`, `trace` and `wait`."""
 
     code: int
     action: str
@@ -28,6 +29,7 @@ class Refusal:
     sure: bool = True
     marketing: bool = False
     text: str = ""
+    sentence: str = ""
 
 
 @dataclass(frozen=True)

@@ -314,7 +314,7 @@ class Sending:
         )
         code = decision.why.params.get("code", 0)
         kind = "number_stopped" if decision.rule == "number" else "ask"
-        await self._outbox.tell(conn, row, kind, code if isinstance(code, int) else 0, decision.rule)
+        await self._outbox.tell(conn, row, kind, code if isinstance(code, int) else 0, decision.rule, decision.why)
         await changed(conn, row["tenant_id"], row["chat_id"])
 
     async def _content(

@@ -2,14 +2,17 @@
 
 import asyncio
 import base64
+import itertools
 import random
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from business.messaging.consent import Act, Entry, How, Scope
 from business.messaging.ledger import Ledger
+from business.messaging.model import said
 from business.messaging.templates import Filled, Purpose
 from business.messaging.templates_store import templates_of
 from core.errors import Refused
@@ -18,6 +21,7 @@ from core.tenancy import Role
 from integrations.whatsapp_cloud import messages
 from integrations.whatsapp_cloud.errors import RULES
 from integrations.whatsapp_cloud.messages import MediaRef
+from prompts.texts import Texts
 from tests.business.messaging.outbox_house import WEDNESDAY, House
 
 PNG = base64.b64decode(
@@ -195,6 +199,9 @@ async def test_every_refusal_is_followed_by_what_the_table_says(house: House) ->
         async with house.db.tenant(house.tenant_id) as conn:
             await conn.execute("UPDATE message_blocks SET lifted_at = now()")
     assert {alert.kind for alert in house.alerts} >= {"number_stopped", "refused"}
+    texts = Texts.load()
+    for alert, language in itertools.product(house.alerts, ("pt-BR", "en", "es")):
+        assert alert.why is not None and len(said(alert.why, partial(texts.say, language), "America/Manaus")) > 20
 
 
 async def test_two_numbers_worth_of_people_never_go_beyond_the_portfolio_and_one_line_is_shared_by_all(
