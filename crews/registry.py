@@ -12,6 +12,7 @@ from crews.hunter.crew import run as run_hunter
 from crews.sdr.crew import run as run_sdr
 from tools.ads import ADS_TOOLS
 from tools.crm import CRM_TOOLS
+from tools.outreach import OUTREACH_TOOLS
 from tools.prospecting import PROSPECTING_TOOLS
 from tools.sdr import SDR_TOOLS
 from tools.spec import ToolSpec
@@ -46,7 +47,7 @@ CREWS = [
     CrewEntry(
         name="hunter",
         area="hunter",
-        tools=PROSPECTING_TOOLS,
+        tools=[*PROSPECTING_TOOLS, *OUTREACH_TOOLS],
         run=run_hunter,
         prompts=["hunter"],
         starters=["starter.hunter"],

@@ -17,7 +17,7 @@ from crews.hunter.words import HunterWords
 from crews.orders import denies
 from llm.messages import ToolCall
 
-DRAFTS = ("draft_first_message", "draft_first_messages")
+DRAFTS = ("draft_first_message", "draft_first_messages", "start_cadence")
 _LISTS = ("find_companies", "companies_found")
 _OF_ONE = ("explain_score", "decide_company")
 _LOOKS = ("explain", "list", "status")
@@ -127,6 +127,12 @@ class HunterPlaybook:
                 ]
             case "contact":
                 return self._contact(request)
+            case "cadence":
+                return self._contact(request, begin="start_cadence")
+            case "cadences":
+                return [self._call("list_cadences", {})]
+            case "cadence_stop":
+                return [self._call("stop_cadence", {"company": request.lead})]
         return []
 
     def _waits_for_list(self, request: HunterRequest) -> bool:
@@ -145,24 +151,25 @@ class HunterPlaybook:
         most = found["contact_most"] or CONTACTED
         return self._drafts([row["id"] for row in _reachable(found["companies"])[: min(most, MOST_CONTACTED)]])
 
-    def _contact(self, request: HunterRequest) -> list[Call]:
+    def _contact(self, request: HunterRequest, begin: str = "") -> list[Call]:
         if request.best is None:
             if self._waits_for_list(request):
                 return [self._listed()]
-            return self._drafts(request.companies[:MOST_CONTACTED], request.message)
+            return self._drafts(request.companies[:MOST_CONTACTED], request.message, begin)
         listed = self._listed()
         rows = _reachable(listed.result["companies"]) if listed.result else []
-        return [listed, *self._drafts([row["id"] for row in rows[: request.best]], request.message)]
+        return [listed, *self._drafts([row["id"] for row in rows[: request.best]], request.message, begin)]
 
-    def _drafts(self, companies: Sequence[str], message: str | None = None) -> list[Call]:
-        """One message, or several as one proposal that is read and approved together."""
+    def _drafts(self, companies: Sequence[str], message: str | None = None, begin: str = "") -> list[Call]:
+        """One message, or several as one proposal that is read and approved together. `begin`: by that tool instead,
+        which adds what follows them."""
         if not companies:
             return []
-        if len(companies) == 1:
+        if not begin and len(companies) == 1:
             told = {"company": companies[0], "text": message} if message else {"company": companies[0]}
             return [self._call("draft_first_message", told)]
         several: dict[str, Any] = {"companies": list(companies)}
-        return [self._call("draft_first_messages", several | ({"texts": [message]} if message else {}))]
+        return [self._call(begin or "draft_first_messages", several | ({"texts": [message]} if message else {}))]
 
     def _call(self, name: str, arguments: dict[str, Any]) -> Call:
         made = next((r for r in self._turn.results if r.name == name and _same(r.arguments, arguments)), None)
@@ -220,12 +227,12 @@ class HunterPlaybook:
             return words.say("hunter.which_company")
         if request.asked == "decide" and request.decision is None:
             return words.say("hunter.which_decision")
-        if request.asked == "contact" and not calls:
+        if request.asked in ("contact", "cadence") and not calls:
             return words.say("hunter.which_company")
-        quiet = {"companies_found"} if request.asked in ("contact", "explain", "decide") else set()
+        quiet = {"companies_found"} if request.asked in ("contact", "cadence", "explain", "decide") else set()
         said = [self._say(call, request) for call in calls if call.name not in quiet or not call.result]
         drafts = [call for call in calls if call.name in DRAFTS]
-        if request.asked == "contact" and not drafts:
+        if request.asked in ("contact", "cadence") and not drafts:
             said.append(words.say("hunter.nobody_to_contact"))
         if request.asked in ("find", "change") and (found := calls[0].result) and found["contact"] and not drafts:
             over, kind = found["state"] in ("done", "failed"), withheld(request.text)
@@ -259,6 +266,11 @@ class HunterPlaybook:
                 return words.explained(record.result, request.score_said, facts=request.facts)
             case "decide_company":
                 return words.decided(record.result)
+            case "list_cadences":
+                alive = record.arguments.get("alive", True)
+                return words.say("hunter.cadences", runs=record.result["runs"], alive=alive)
+            case "stop_cadence":
+                return words.say("hunter.cadence_stopped", name=record.result["run"]["name"])
         return ""  # a first message: its card says everything
 
     def _drafted(self, drafts: Sequence[Call]) -> str:
@@ -268,6 +280,8 @@ class HunterPlaybook:
         changes = [(one.result or {}).get("change") or {} for one in made]
         count = sum(len(change.get("messages", [change])) for change in changes)
         left_out = [one for change in changes for one in change.get("left_out", [])]
+        if any(one.name == "start_cadence" for one in made):
+            return self._words.say("hunter.cadence_started", count=count, left_out=left_out)
         return self._words.say("hunter.drafted", count=count, cards=len(made), left_out=left_out)
 
     @staticmethod
@@ -327,6 +341,9 @@ def _intent(request: HunterRequest) -> str:
         "rules": "hunter.explain",
         "decide": "hunter.decide",
         "contact": "hunter.contact",
+        "cadence": "hunter.contact",
+        "cadences": "hunter.contact",
+        "cadence_stop": "hunter.contact",
     }.get(request.asked, "hunter.status")
 
 

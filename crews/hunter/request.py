@@ -16,8 +16,9 @@ from core.words import ORDINALS, folded, squeezed
 from crews.orders import Kind, kind_of
 
 Asked = Literal[
-    "find", "change", "list", "status", "pause", "resume", "explain", "rules", "decide", "contact", "unclear"
-]
+    "find", "change", "list", "status", "pause", "resume", "explain", "rules", "decide", "contact", "cadence",
+    "cadences", "cadence_stop", "unclear",
+]  # fmt: skip
 Decision = Literal["save", "reject", "won", "lost", "not_this_kind"]
 CONTACTED = 5
 """First messages that are prepared when nobody said for how many: so many can be read before they are approved."""
@@ -42,6 +43,8 @@ class HunterRequest:
     """How to reach it is asked for: "qual o telefone da segunda?"."""
     message: str | None = None
     """A first message in quotes, to be used as it is."""
+    lead: str = ""
+    """Whose cadence is meant, by name."""
     held: Kind | None = None
     """Why nothing is done, where a verb was read that would: a question, a no, a condition, an exception."""
 
@@ -111,6 +114,16 @@ _WRITE = re.compile(
     r"|contactar?"
     r"|mensage(?:m|ns)|mensaje?s?|messages?|primeiro contato|primer contacto|first (?:contact|message)|cham[ae]r?"
     r"|draft\w*|write|reach out|talk|contact|habl[ae]r?|habla|escrib\w+|redact\w+|apresent\w+|opening|opener)\b"
+)
+_CADENCE = re.compile(
+    r"\b(?:cadenci\w*|cadences?|sequencias? de (?:mensagens|contatos?|contactos?|mensajes)|sequences?)\b"
+)
+_BEGIN = re.compile(r"\b(?:comec\w+|comeca\w*|inici\w+|coloc\w+|bot\w+|pon\w*|empie\w+|start\w*|begin|put|arranc\w+)\b")
+_END = re.compile(r"\b(?:tir[ae]\w*|encerr\w+|termin[ae]r?|quit[ae]\w*|end|remov\w+|remove)\b")
+_OF_WHOM = re.compile(
+    r"(?:cad[eê]nci\w*|cadence|sequ[eê]nci\w*|sequence)(?:\s+de\s+\w*(?:mensa|conta)\w+)?\s+(?:(?:com|con|with|d[aeo]s?|del?|of|for|para|pra)\s+)"
+    r"(?:(?:a|o|la|el|the|empresa)\s+)?([^,;.!?\n]{2,80})",
+    re.I,
 )
 _PAUSE = re.compile(
     r"\b(?:paus\w+|par[ae]r?|para|stop|halt|hold|deten\w*|suspend\w*|interromp\w*|segur[ae]|interrump\w+"
@@ -214,11 +227,13 @@ def understand(
     words = squeezed(_QUOTED.sub(" ", text).replace("’", "'"))
     if request.asked == "find" and _NO_SEARCH.search(words):
         return replace(request, held="negation")
-    if request.asked not in ("decide", "contact", "pause", "resume"):
+    if request.asked not in ("decide", "contact", "cadence", "cadence_stop", "pause", "resume"):
         return request
     kind = _kind(request, words)
     if kind == "order":
         return request
+    if kind == "question" and request.asked in ("cadence", "cadence_stop"):
+        return HunterRequest("cadences", text)
     if kind != "question":
         return replace(request, decision=None, held=kind)
     if request.asked in ("pause", "resume"):
@@ -256,6 +271,8 @@ def _read(intent: str, text: str, session: Mapping[str, Any], today: date, langu
     if not named and routed in ("contact", "decide", "") and _THOSE.search(words):
         named = tuple(session.get("spoken_of") or ())
     score_said = _score_said(words)
+    if _CADENCE.search(words):
+        return _cadence(text, words, named)
     about = bool(named or score_said is not None)
     decision = _decision(words)
     why, score = bool(_WHY.search(words)), bool(_SCORE.search(words))
@@ -297,6 +314,17 @@ def _read(intent: str, text: str, session: Mapping[str, Any], today: date, langu
         if named:
             return HunterRequest("explain", text, named[:1], facts=True)
     return _looking(routed, text, words, session)
+
+
+def _cadence(text: str, words: str, named: tuple[str, ...]) -> HunterRequest:
+    """To stop one, to see them, or to begin one with companies of the list: the best where none is named."""
+    if _PAUSE.search(words) or _END.search(words):
+        lead = _OF_WHOM.search(text)
+        return HunterRequest("cadence_stop", text, lead=lead[1].strip(" .!?\"'”") if lead else "")
+    if not named and (_SHOW.search(words) or _STATE.search(words)) and not _BEGIN.search(words):
+        return HunterRequest("cadences", text)
+    best = _best(words)
+    return HunterRequest("cadence", text, () if best is not None else named, best=best)
 
 
 def _looking(routed: str, text: str, words: str, session: Mapping[str, Any]) -> HunterRequest:

@@ -21,12 +21,16 @@ from core.db import Database
 from core.errors import ArgumentsWrong, Refused
 from core.permissions import Permissions
 from core.tenancy import Role
+from core.turn import Limits, Turn
 from integrations.smtp.simulator.server import MailServer
+from prompts.texts import Texts
 from tests.business.messaging.conftest import running_wire, wire
 from tests.business.messaging.outbox_house import House, Wire, nothing, open_house
 from tests.conftest import Tenants
+from tests.tools.conftest import MakeRunner
 from tests.tools.test_first_contact import Desk
 from tools.notify import MAIL_JOB, Notify
+from tools.outreach import OUTREACH_TOOLS
 from tools.reach import BeginAfter, ProposeStep, Reach, StepHandler, TellEnded, frozen
 
 __all__ = ["running_wire", "wire"]
@@ -139,6 +143,28 @@ async def test_a_cadence_goes_from_step_to_step_by_business_days_and_ends_unansw
     assert "A cadência com Ipê Paisagismo terminou sem resposta." in notice["text"]
     assert len(await outreach.left()) == 3
     assert len([one for one in outreach.house.sent if one["to"] == "5519999990001"]) == 3
+
+
+async def test_the_house_sees_its_cadences_and_stops_one_by_name(outreach: Outreach, make_runner: MakeRunner) -> None:
+    services: dict[type, Any] = {Cadences: outreach.cadences, Texts: outreach.texts}
+    runner = make_runner(OUTREACH_TOOLS, services)
+    for number, name in enumerate(("Ipê Paisagismo", "Jatobá Jardins"), 1):
+        await outreach.first(number, name)
+    turn = Turn(
+        id="turn_1", identity=outreach.desk.who, conversation_id="conv_1", door="chat", language="pt-BR",
+        text="pare a cadência da Ipê", now=outreach.house.clock.now(), limits=Limits(),
+    )  # fmt: skip
+    listed = (await runner.call(turn, "list_cadences", {})).data
+    assert [(one["name"], one["step"], one["steps"]) for one in listed["runs"]] == [
+        ("Jatobá Jardins", 0, 4), ("Ipê Paisagismo", 0, 4),
+    ]  # fmt: skip
+    assert listed["runs"][0]["next_on"] == "23/11/2026 às 12:00" and listed["cadences"] == ["padrao", "retomada"]
+    stopped = await runner.call(turn, "stop_cadence", {"company": "Ipê"})
+    assert stopped.data["run"]["why"] == "parada por uma pessoa"
+    again = await runner.call(turn, "stop_cadence", {"company": "Ipê"})
+    assert not again.ok and again.data == {}
+    said = outreach.texts.say("pt-BR", "hunter.cadences", runs=listed["runs"], alive=True)
+    assert "- Ipê Paisagismo: padrao, passo 0 de 4, próximo em 23/11/2026 às 12:00" in said
 
 
 async def test_two_rounds_at_once_and_a_crash_do_each_step_once_and_an_answer_ends_it(outreach: Outreach) -> None:

@@ -433,8 +433,8 @@ CASES: dict[str, list[Case]] = {
     "start_cadence": [
         Case({"companies": ["{candidate}"]}), Case({"companies": ["{found}", "1"]}, session=ENTITIES),
     ],
-    "list_cadences": [Case({}), Case({"alive": False})],
-    "stop_cadence": [Case({"company": "{company_name}"}), Case({"company": "Ipê"})],
+    "list_cadences": [Case({}, OWN), Case({"alive": False}, OWN)],
+    "stop_cadence": [Case({"company": "{name}"}), Case({"company": "Ipê"})],
     "draft_first_messages": [
         Case({"companies": ["{candidate}", "{found}"]}), Case({"companies": ["1", "2"]}, session=ENTITIES),
     ],
