@@ -1,8 +1,9 @@
 """Evolution API 2.x: send, mark as read, presence, files, the state of the instance, its webhook.
 
 Works unchanged against a server of one's own and against the simulator beside it. Facts about the wire:
-EvolutionAPI/evolution-api 2.3.6 (commit 3454bec), src/validate/message.schema.ts and src/api/routes/. Never run against
-a real server so far; the simulator is written after the same source, not after recorded answers.
+EvolutionAPI/evolution-api 2.3.6 (commit 3454bec), src/validate/message.schema.ts and src/api/routes/; where the
+official openapi-v2.json (2.1.1) says otherwise (webhook/set, sendPresence) the source is followed. Never run against a
+real server so far; the simulator is written after the same source, not after recorded answers.
 
 Reads are retried, a few times. A message is sent once: Evolution knows no idempotency key and gives no data of ours
 back, so when its answer is lost only the echo (`send.message`) tells whether it left.
@@ -96,6 +97,8 @@ class EvolutionClient:
         quoted: str | None = None,
     ) -> Sent:
         """`kind`: image, video, audio or document; `file`: an address, or the content in base64."""
+        if kind == "document":
+            name = name or "file"  # wanted for base64 (sendMessage.controller.ts)
         body = {"mediatype": kind, "media": file, "mimetype": mime, "fileName": name, "caption": caption}
         return await self._message("sendMedia", to, body, quoted)
 
@@ -116,7 +119,8 @@ class EvolutionClient:
         address: str = "",
         quoted: str | None = None,
     ) -> Sent:
-        body = {"latitude": latitude, "longitude": longitude, "name": name or None, "address": address or None}
+        # Evolution's schema wants both texts, empty or not.
+        body = {"latitude": latitude, "longitude": longitude, "name": name, "address": address}
         return await self._message("sendLocation", to, body, quoted)
 
     async def send_contacts(self, to: str, contacts: Sequence[Contact], *, quoted: str | None = None) -> Sent:

@@ -22,6 +22,14 @@ from integrations.gateways import (
     unavailable,
 )
 
+_INVALID = (
+    "requires property",
+    "is not of a type",
+    "is not one of",
+    "must be a url or base64",
+    "file name must be informed",
+    "must be a single emoji",
+)
 _CLOSED = ("connection closed", "connection terminated", "precondition required", "not connected", "no sessions")
 
 
@@ -44,7 +52,7 @@ def refused(status: int, content: bytes, retry_after: str, secret: str) -> Mutir
         return not_on_whatsapp("the number is not on WhatsApp")
     if any(mark in words.lower() for mark in _CLOSED):
         return disconnected(words)
-    if status == 400 and any(mark in words for mark in ("requires property", "is not of a type", "is not one of")):
+    if status == 400 and any(mark in words for mark in _INVALID):
         return bad_request(f"HTTP 400: {words}", words)
     if status in (502, 503, 504) and answer is None:  # of a proxy in front that has nobody behind it
         return unavailable(f"HTTP {status}") if status == 503 else None

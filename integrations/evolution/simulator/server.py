@@ -40,7 +40,7 @@ _NEEDED = {
     "sendMedia": ("number", "mediatype", "media"),
     "sendWhatsAppAudio": ("number", "audio"),
     "sendSticker": ("number", "sticker"),
-    "sendLocation": ("number", "latitude", "longitude"),
+    "sendLocation": ("number", "latitude", "longitude", "name", "address"),
     "sendContact": ("number", "contact"),
     "sendReaction": ("key", "reaction"),
 }
@@ -182,6 +182,8 @@ class Evolution:
                 content = base64.b64decode(file, validate=True)
             except (binascii.Error, ValueError):
                 raise _Wrong(400, "Bad Request", ["Owned media must be a url or base64"]) from None
+            if kind == "document" and not body.get("fileName"):
+                raise _Wrong(400, "Bad Request", ["For base64 the file name must be informed."])
         mime = str(body.get("mimetype") or {"audio": "audio/ogg", "sticker": "image/webp"}.get(kind, ""))
         part = {"mimetype": mime, "caption": body.get("caption"), "fileName": body.get("fileName")}
         if what == "sendWhatsAppAudio":

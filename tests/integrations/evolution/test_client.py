@@ -22,10 +22,10 @@ async def test_everything_is_said_in_evolutions_words_and_named_by_its_id(
     sent = [
         await client.send_text(LEAD, "Olá 👋", quoted=theirs),
         await client.send_media(LEAD, "image", file, mime="image/png", caption="foto"),
-        await client.send_media(LEAD, "document", "https://example.com/a.pdf", name="a.pdf"),
+        await client.send_media(LEAD, "document", file),
         await client.send_voice(LEAD, base64.b64encode(OGG).decode()),
         await client.send_sticker(LEAD, "https://example.com/a.webp"),
-        await client.send_location(LEAD, -22.9, -47.06, name="Loja"),
+        await client.send_location(LEAD, -22.9, -47.06),
         await client.send_contacts(LEAD, [Contact("Ana", "+55 11 98888-0000")]),
         await client.react(LEAD, theirs, "👍"),
     ]
@@ -90,6 +90,7 @@ async def test_what_evolution_refuses_is_told_by_its_meaning(client: EvolutionCl
     assert await code(client.send_text("5511900009999", "oi")) == "gateway_not_on_whatsapp"
     assert await code(client.send_text("não é número", "oi")) == "gateway_bad_request"
     assert await code(client.send_media(LEAD, "gif", "https://e.co/a.gif")) == "gateway_bad_request"
+    assert await code(client.send_media(LEAD, "image", "no file")) == "gateway_bad_request"
     evolution.ask("/__state", state="close")
     assert await code(client.send_text(LEAD, "oi")) == "gateway_disconnected"
     evolution.ask("/__state", state="open")
