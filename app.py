@@ -61,6 +61,7 @@ from business.messaging.outbox import SEND_CHAT, Outbox
 from business.messaging.outbox_check import OutboxCheck
 from business.messaging.rules import MessageRules
 from business.messaging.sandbox import SandboxWhatsApp
+from business.messaging.sandbox_evolution import SandboxEvolution
 from business.messaging.sender_cloud import CloudClients, CloudSender
 from business.messaging.sender_email import EmailSender
 from business.messaging.sender_evolution import EvolutionSender
@@ -416,12 +417,16 @@ async def open_services(
         async def work(stop: asyncio.Event) -> None:
             """Jobs and the inbox. In the sandbox the simulated WhatsApp is there, with the sample company's number."""
             if sandbox is not None and settings.sandbox:
+                tenant = await ensure_sample_company(settings, people, db)
+                admin = await people.identity_by_role(tenant.id, Role.ADMIN)
                 stack.push_async_callback(sandbox.close)
                 await sandbox.open()
-                tenant = await people.tenant(None)
-                if await sandbox.connect(channels, await people.identity_by_role(tenant.id, Role.ADMIN)):
+                if await sandbox.connect(channels, admin):
                     await templates.sync_all()
                     await rules.give_demo(tenant.id)
+                evolution = SandboxEvolution(settings.data_dir / "simulators" / "evolution")
+                stack.push_async_callback(evolution.close)
+                await evolution.rejoin(channels, admin)
                 await library.sync(tenant.id, tenant.slug)
             await asyncio.gather(jobs.run_worker(stop), sorter.run(stop))
 
