@@ -68,8 +68,10 @@ async def known(
     account_zone: str,
     blocked: Blocked | None = None,
     lock: bool = False,
+    free: bool = False,
 ) -> Known:
-    """Everything `policy.decide` asks for. `chat`: its row, or `new_chat`.
+    """Everything `policy.decide` asks for. `chat`: its row, or `new_chat`. `free`: the message is no template, so that
+    templates are only read where it could not go without one.
 
     `lock`: until the end of the transaction nobody else reserves a place in the same lines and the same portfolio.
     """
@@ -84,6 +86,8 @@ async def known(
     )
     stops = [one.at for one in (standing.stopped, standing.marketing_stopped) if one is not None]
     received, rows = await _left(conn, chat)
+    blocks = await _blocks(conn, chat, channel, now, received)
+    shut = not is_open(last, now, settings.window_margin) or any(one.covers == "free" for one in blocks)
     pair, number = await _lines(conn, chat, channel, now, lock=lock)
     return Known(
         place=place_of(chat, account_zone),
@@ -101,8 +105,8 @@ async def known(
         number_line=number,
         per_second=per_second(channel),
         portfolio=await _portfolio(conn, chat, channel, now) if windowed else Portfolio(limit=None),
-        blocks=await _blocks(conn, chat, channel, now, received),
-        templates=await templates_of(conn, channel.id) if windowed else (),
+        blocks=blocks,
+        templates=await templates_of(conn, channel.id) if windowed and (shut or not free) else (),
         goodbye_sent=any(row["purpose"] == Purpose.GOODBYE and row["at"] >= max(stops) for row in rows if stops),
         windowed=windowed,
     )

@@ -68,8 +68,8 @@ async def entries(
     rows = await (
         await conn.execute(
             """SELECT at, act, scope, how, detail FROM consent_entries
-               WHERE contact_id = %(contact)s OR address = ANY(%(known)s)
-                  OR address IN (SELECT address FROM chats WHERE contact_id = %(contact)s)
+               WHERE contact_id = %(contact)s
+                  OR address = ANY(%(known)s || ARRAY(SELECT address FROM chats WHERE contact_id = %(contact)s))
                ORDER BY at, id""",
             {"contact": contact_id, "known": known},
         )

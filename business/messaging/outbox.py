@@ -42,6 +42,8 @@ PAUSED = "channel_paused"
 """Why a row waits whose channel is paused, or has nobody who sends by it."""
 OWN_ECHO = timedelta(minutes=15)
 """How long after we sent it an echo may be of a message whose id we never learnt."""
+REMEMBERED = timedelta(days=61)
+"""How long a limit that is over is counted when it is met again."""
 EARLY_KEPT = timedelta(days=8)
 """How long a status of nobody's is kept: WhatsApp repeats its webhooks for seven days."""
 COLD = frozenset({Purpose.FIRST_CONTACT, Purpose.CAMPAIGN})
@@ -653,6 +655,10 @@ class Outbox:
 
     async def _block(self, conn: Connection, row: Mapping[str, Any], block: Block) -> None:
         of_person = block.where in (Where.PAIR, Where.CONTACT)
+        await conn.execute(
+            "UPDATE message_blocks SET lifted_at = until WHERE lifted_at IS NULL AND until < %s",
+            [block.at - REMEMBERED],
+        )
         await conn.execute(
             """INSERT INTO message_blocks
                    (tenant_id, id, place, channel_id, address, name, covers, code, at, until)

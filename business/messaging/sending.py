@@ -49,7 +49,7 @@ ValuesOf = Callable[[Connection, Mapping[str, Any]], Awaitable[Mapping[str, str]
 
 UNKNOWN_HOLDS = timedelta(seconds=20)
 """How long those behind wait for a word of a message of which nobody knows whether it left; statuses take seconds."""
-UNKNOWN_TOLD = timedelta(minutes=10)
+UNKNOWN_TOLD = timedelta(minutes=3)
 """After that a person is told."""
 PAUSE = timedelta(minutes=5)
 """Between two looks at a paused channel; `Outbox.wake_channel` ends it."""
@@ -285,13 +285,21 @@ class Sending:
         self, conn: Connection, chat: dict[str, Any], channel: Channel, row: dict[str, Any], now: datetime
     ) -> tuple[Decision, Known, Settings]:
         settings = await self._settings_of(conn, row["tenant_id"])
+        told = row["facts"].get("template")
         knows = await known(
-            conn, chat, channel, settings, now, account_zone=chat["account_zone"], blocked=self._blocked, lock=True
+            conn,
+            chat,
+            channel,
+            settings,
+            now,
+            account_zone=chat["account_zone"],
+            blocked=self._blocked,
+            lock=True,
+            free=not told,
         )
         values: Mapping[str, str] = {}
-        if knows.windowed and self._values_of is not None:
+        if knows.templates and self._values_of is not None:
             values = await self._values_of(conn, chat)
-        told = row["facts"].get("template")
         template: Filled | None = None
         if told and knows.windowed:
             template = await filled_of(conn, channel.id, told["name"], told["language"], told["values"])

@@ -519,3 +519,17 @@ def test_no_second_of_a_number_sees_more_than_its_throughput(per_second: int) ->
     )
     assert busiest <= per_second
     assert left[-1] - left[0] <= 2.5 * SECOND  # and it is used
+
+
+def test_a_channel_without_a_window_says_everything_freely_and_keeps_all_other_rules() -> None:
+    """E-mail, SMS, WhatsApp Web: no 24 hours, no templates, no portfolio; opt-outs, hours, approval as everywhere."""
+    away = known(**CLOSED, windowed=False, portfolio=Portfolio(limit=1, reached=1))
+    nudge = asked(Outgoing(Purpose.FOLLOW_UP, values=VALUES), away)
+    assert (nudge.verdict, nudge.until) == (Verdict.SEND, datetime(2026, 11, 18, 22, tzinfo=UTC))
+    first = known(**SILENT, windowed=False)
+    assert asked(Outgoing(Purpose.FIRST_CONTACT), first).verdict is Verdict.ASK
+    assert asked(Outgoing(Purpose.FIRST_CONTACT, approved=True), first).verdict is Verdict.SEND
+    assert asked(Outgoing(Purpose.FOLLOW_UP), replace(away, standing=STOPPED)).rule == "opted_out"
+    assert asked(Outgoing(Purpose.FOLLOW_UP), away, NOW + 10 * HOUR).rule == "quiet_hours"
+    free_block = Block(Where.PAIR, "free", NOW - HOUR, None, 131047)
+    assert asked(Outgoing(Purpose.ANSWER, answers=3), replace(away, blocks=(free_block,))).verdict is Verdict.SEND
