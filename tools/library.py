@@ -30,10 +30,10 @@ _COMMON = frozenset(
     tem ter ha sao e eh ser como qual quais quando onde quem porque pra pro isso esse essa este esta mais muito ja so
     eu tu ele ela nos eles elas the an of for to in on at is are do does you your i we it how what when where which who
     there have has can el la los las un una y en con sin es son su sus tu que cual cuando donde como hay tiene tienen
-    oi ola bom dia boa tarde noite por favor gostaria queria saber pode podem fazem faz voces sobre
+    oi ola bom dia boa tarde noite por favor gostaria queria saber pode podem fazem faz voces sobre ta ah ai entao tipo assim mesmo ne blz ok sim nao nossa hum and please para
     """.split()
 )
-_LEAST_SHARE = 0.5
+_LEAST_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Passage:
-    """`source`: the file; `heading`: where in it. `answers`: at least half of the words asked for stand in it."""
+    """`source`: the file; `heading`: where in it. `answers`: most of the words asked for stand in it."""
 
     text: str
     title: str

@@ -155,11 +155,18 @@ _ANGRY = _any(
 )
 _OTHERS = re.compile(
     r"\boutr[oa]s? (?:clientes?|pessoas?|empresas?|pacientes?)\b|\blistas? de (?:clientes?"
-    r"|contatos|leads|emails?)\b"
+    r"|contatos|leads|e-?mails?)\b"
     r"|\b(?:client\w+|contat\w+|lead) (?:de |do |da )?(?:voces|vcs|agencia|ontem|anterior)\b"
-    r"|\bother (?:customers?|clients?|people)\b"
-    r"|\b(?:customer|client|contact) list\b|\botros clientes\b|\bsomeone else\b|\b(?:d[oa]"
-    r"|da empresa|do cliente) [a-z]+ (?:que|e) client"
+    r"|\b(?:d[aeo]s?|ultim[oa]|algum|alguma|qualquer) (?:ultim[oa]s? |outr[oa]s? |seus |teus |suas )*"
+    r"(?:clientes?|compradore?s?|pacientes?|leads?)\b"
+    r"|\bother (?:customers?|clients?|people)\b|\b(?:customer|client|contact) list\b"
+    r"|\b(?:last|another) (?:customer|client)\b"
+    r"|\botros clientes\b|\b(?:ultim[oa]|otr[oa]|del|algun) cliente\b|\bsomeone else\b"
+)
+_ASKS_FOR_DATA = re.compile(
+    r"\b(?:passa|passe|manda|mande|envia|envie|diz|diga|fala|mostra|mostre|lista|liste|quero"
+    r"|preciso|qual|quais|quem|tem"
+    r"|give|send|show|tell|list|what|who|dame|pasa|muestra|envia|cual|quien)\w*\b"
 )
 _DATA = re.compile(
     r"\b(?:telefones?|numeros?|contatos?|e-?mails?|nomes?|dados|lista|listas|enderecos?|cpf"
@@ -175,6 +182,11 @@ _INSTRUCTIONS = _any(
     r"your (?:instructions|rules)",
     r"tus (?:instrucciones|reglas)",
     r"modo (?:desenvolvedor|debug|admin|deus|manutencao)",
+    r"modo de (?:depuracao|teste|manutencao)",
+    r"voce agora e",
+    r"you are now",
+    r"ahora eres",
+    r"\[system\]",
     r"developer mode",
     r"debug mode",
     r"finja (?:que|ser)",
@@ -249,7 +261,7 @@ _CHEAPEST = re.compile(
     r"|\blowest price\b"
 )
 _PRICE = re.compile(
-    r"\bquanto (?:custa\w*|e\b|eh\b|fica\w*|sai\w*|que (?:custa|e|fica|sai)|voces cobram"
+    r"\bquanto (?:custa\w*|e\b(?! \d)|eh\b(?! \d)|fica\w*|sai\w*|que (?:custa|e|fica|sai)|voces cobram"
     r"|vcs cobram|cobra\w*|ta\b|esta\b|vou pagar|pago)"
     r"|\b(?:qual|quais|que|me (?:passa|fala|diz|manda)|passa|saber|sobre) (?:e |eh |sao "
     r"|seria )?(?:o |os |a |as )?(?:preco|precos|valor|valores|tabela|mensalidade|custo"
@@ -263,7 +275,7 @@ _PRICE_OF = re.compile(
     r"\b(?:quanto (?:custa\w*|fica\w*|sai\w*|e|eh|que (?:custa|e|fica|sai))|preco|valor"
     r"|how much (?:is|are|does|for)"
     r"|price (?:of|for)|cuanto (?:cuesta\w*|vale\w*|sale\w*|es)|precio)"
-    r"(?: (?:o|a|os|as|um|uma|uns|umas|de|do|da|dos|das|por|para|pra|the|an?|of|for|el|la|los|las|un|una|del))+"
+    r"(?: (?:o|a|os|as|um|uma|uns|umas|de|do|da|dos|das|the|an?|of|el|la|los|las|un|una|del))+"
     r" (?P<what>[a-z]{3,30})\b"
 )
 _HOURS = _any(
@@ -318,6 +330,11 @@ _LIST = _any(
     r"(?:what|which) (?:plans|packages|options)",
     r"(?:que|cuales) (?:son los )?(?:planes|paquetes|opciones)",
 )
+_OFFERS = re.compile(
+    r"\b(?:voces|vcs|voce|you|ustedes)\b.{0,12}\b(?:fazem|faz|trabalham|atendem|oferecem"
+    r"|vendem|cuidam|do|make|sell|offer|work"
+    r"|hacen|trabajan|atienden|ofrecen)\b"
+)
 _MEETING = _any(
     r"agenda(?:r|mos|mento|do)?",
     r"agende",
@@ -340,6 +357,11 @@ _MEETING = _any(
     r"una llamada",
     r"horarios? (?:disponibles?|libres?)",
     r"tem (?:vaga|agenda)",
+)
+_THEIR_AGENDA = re.compile(
+    r"\b(?:ench\w+|lot\w+|preench\w+|fill\w*|llenar) (?:a |minha |nossa |o |my |our |la "
+    r"|mi )?(?:agenda|calendar|schedule)\b"
+    r"|\b(?:minha|nossa|my|our|mi) (?:agenda|schedule)\b|\bagenda (?:vazia|cheia|lotada|parada)\b"
 )
 _CANCEL = re.compile(
     r"\b(?:cancel\w+|desmarc\w+)\b.{0,40}\b(?:reuniao|conversa|horario|call|meeting|cita"
@@ -393,6 +415,10 @@ _NO = re.compile(
     r"|no gracias|nada)\b"
 )
 _NOT_NOW = _any(
+    r"esquece(?:\w| isso| entao)*",
+    r"desisto",
+    r"forget it",
+    r"olvidalo",
     r"nao (?:tenho|temos) interesse",
     r"sem interesse",
     r"nao (?:me )?interess\w+",
@@ -410,6 +436,11 @@ _NOT_NOW = _any(
     r"deixa pra la",
 )
 _OFF_TOPIC = _any(
+    r"torce\w* (?:pra|para|por)",
+    r"brasileirao",
+    r"campeonato",
+    r"matematica",
+    r"\d+ ?[x*] ?\d+",
     r"receitas? (?:de|pra|para)",
     r"bolos?",
     r"poemas?",
@@ -483,7 +514,12 @@ _NAME = re.compile(
 )
 _UNHEARD_KINDS = frozenset({"audio", "voice"})
 
-_SIGN = re.compile(r"^\s*\[([^\[\]\n]{3,200})\]\s*")
+_SIGN = re.compile(
+    r"^\s*\[((?:mensagem de voz|foto|documento|v[ií]deo|figurinha|arquivo|voice note|photo|document|sticker|file"
+    r"|mensaje de voz|archivo)\b[^\[\]\n]{0,200})\]\s*",
+    re.IGNORECASE,
+)
+"""How lines of ours begin that stand for a file (prompts/texts, media.yaml)."""
 _UNREAD = re.compile(r"\b(?:nao|no|not|could|cannot|figurinha|sticker)\b")
 _VOICE = re.compile(r"\b(?:voz|voice|audio)\b")
 
@@ -688,6 +724,8 @@ class Heard:
     address: bool = False
     reach: bool = False
     works: bool = False
+    offers: bool = False
+    """They ask whether we do something that is our business."""
     about: bool = False
     listing: bool = False
     price_asked: str = ""
@@ -746,7 +784,10 @@ def hear(
     heard.robot, heard.person = bool(_ROBOT.search(said)), bool(_PERSON.search(said))
     heard.insult, heard.angry = bool(_INSULT.search(said)), bool(_ANGRY.search(said))
     heard.instructions = bool(_INSTRUCTIONS.search(said))
-    heard.others_data = bool(_OTHERS.search(said) and _DATA.search(said))
+    heard.others_data = any(
+        _OTHERS.search(one) and _DATA.search(one) and _ASKS_FOR_DATA.search(one)
+        for one in re.split(r"(?<=[.!?])\s+|\n", said)
+    )
     heard.cheapest = bool(_CHEAPEST.search(said))
     heard.discount = bool(_DISCOUNT.search(_CHEAPEST.sub(" ", said)))
     claims = _OWNER.search(said)
@@ -760,7 +801,7 @@ def hear(
     heard.hours, heard.address = bool(_HOURS.search(said)), bool(_ADDRESS.search(said))
     heard.reach = bool(_REACH.search(said)) and not heard.others_data
     heard.works, heard.about, heard.listing = (bool(p.search(said)) for p in (_WORKS, _ABOUT, _LIST))
-    heard.meeting = bool(_MEETING.search(said)) and not heard.hours
+    heard.meeting = bool(_MEETING.search(_THEIR_AGENDA.sub(" ", said))) and not heard.hours
     stands = bool(brief.get("meeting"))
     heard.move = bool(_MOVE.search(said)) or (stands and bool(_NO_SHOW.search(said)))
     heard.cancel = stands and bool(_CANCEL.search(said)) and not heard.move
@@ -779,6 +820,7 @@ def hear(
     ]
     heard.objection = max(objections)[1] if objections else ""
     on_topic = _on_topic(words, brief)
+    heard.offers = on_topic and bool(_OFFERS.search(said))
     heard.off_topic = bool(_OFF_TOPIC.search(said)) and not on_topic and not heard.meeting
     heard.evidence = list(_evidence(text, brief, asked, heard))
     if not (heard.person or heard.off_topic or heard.attack or heard.move or heard.cancel):
@@ -882,6 +924,7 @@ def _evidence(text: str, brief: dict[str, Any], asked: str, heard: Heard) -> Any
             asked == "need"
             and len(said.split()) >= 2
             and "?" not in whole
+            and not (heard.person or heard.angry or heard.insult or heard.meeting or heard.cancel or heard.bye)
             and not heard.only_greeting
             and not heard.no
             and not heard.thanks

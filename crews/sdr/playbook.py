@@ -71,8 +71,7 @@ class SdrPlaybook:
         if heard.opt_out:
             return [("opt_out", {"quote": heard.opt_out[:300]})]
         calls: list[tuple[str, dict[str, Any]]] = [
-            ("note_fact", {"slot": slot, "reading": reading, "quote": quote})
-            for slot, reading, quote in heard.evidence
+            ("note_fact", {"slot": slot, "reading": reading, "quote": quote}) for slot, reading, quote in heard.evidence
         ]
         if reason := self._hand_reason():
             calls.append(("hand_to_person", {"reason": reason, "summary": self._summary(reason)}))
@@ -154,11 +153,19 @@ class SdrPlaybook:
         offered = bool(self._before.get("offered"))
         if not self._brief["can_book"] or heard.not_now:
             return False
+        if str(self._chat.get("choice") or "").startswith("slot:"):
+            return True
         named = heard.when is not None and (heard.when.day or heard.when.clock or heard.when.part or heard.when.wrong)
         pointed = offered and (bool(self._picked()) or (heard.yes and not heard.asks))
         proposed = bool(self._before.get("proposed")) and heard.yes and not heard.no
         about = heard.meeting or heard.move or offered or bool(self._before.get("proposed"))
-        return bool(heard.meeting or heard.move or pointed or proposed or (named and about and not heard.evidence))
+        return bool(
+            heard.meeting
+            or heard.move
+            or pointed
+            or proposed
+            or (named and about and not heard.evidence and not heard.discount and not heard.price)
+        )
 
     def _picked(self) -> str:
         """`starts` of an offered time that the contact chose by its button, its place or its hour; else empty."""
@@ -217,7 +224,14 @@ class SdrPlaybook:
         heard, brief = self.heard, self._brief
         if not brief["can_book"] or brief["meeting"] or self._before.get("offered") or heard.not_now or heard.bye:
             return False
-        if heard.off_topic or heard.insult or heard.unheard or heard.only_greeting or self._unknown():
+        if (
+            self._before.get("handed")
+            or heard.off_topic
+            or heard.insult
+            or heard.unheard
+            or heard.only_greeting
+            or self._unknown()
+        ):
             return False
         if heard.question or heard.discount or (heard.price and not heard.evidence):
             return False  # what they asked first; the times come when they go on
@@ -251,6 +265,7 @@ class SdrPlaybook:
         self._hello(out)
         if self._result("hand_to_person"):
             self._handed(out)
+            out.keep["handed"] = int(self._before.get("handed", 0)) + 1
             return out
         heard = self.heard
         if heard.insult:
@@ -293,8 +308,11 @@ class SdrPlaybook:
 
     def _handed(self, out: Said) -> None:
         done = self._result("hand_to_person") or {}
-        if done.get("reason") == "angry":
+        if done.get("reason") == "angry" and not self._before.get("handed"):
             out.add(self._words.say("sdr.sorry"))
+        if self._before.get("handed"):
+            out.add(self._words.say("sdr.hand.again"))
+            return
         key = "sdr.hand.open" if done.get("open_now") or not done.get("hours") else "sdr.hand.closed"
         out.add(self._words.say(key, hours=done.get("hours") or ""))
 
@@ -344,6 +362,10 @@ class SdrPlaybook:
             passage = next((one for one in documents["passages"] if one["answers"]), None)
             if passage is not None:
                 found.append(words.passage(passage))
+            elif not found and heard.offers and persona.get("about"):
+                found.append(persona["about"])
+            elif self._before.get("handed"):
+                found.append(words.say("sdr.hand.again"))
             elif not found and not heard.objection and not self._last("free_slots") and "?" in heard.question:
                 found.append(words.say("sdr.dont_know"))
                 out.keep["offered_person"] = True
@@ -452,6 +474,10 @@ class SdrPlaybook:
         """One question, unless something was asked already or a meeting stands."""
         if out.asks or self._brief["meeting"] or self.heard.insult:
             return
+        if self._before.get("handed"):  # a person comes: nothing new is begun
+            if len(out.pieces) == 0:
+                out.add(self._words.say("sdr.hand.again"))
+            return
         greeted_only = len(out.pieces) <= 1 and not self._before.get("greeted")
         slot = self._to_ask()
         if slot:
@@ -483,7 +509,8 @@ class SdrPlaybook:
 
     def _ours(self, product: str) -> bool:
         """Whether a word names what we are about, or what everybody sells: "o serviço", "a agência"."""
-        return product in _ANY_PRODUCT or any(product in topic.split() for topic in self._brief["topics"])
+        topics = {word for topic in self._brief["topics"] for word in topic.split()}
+        return product in _ANY_PRODUCT or any(product[:5] == word[:5] for word in topics)
 
     def _record(self, name: str, arguments: dict[str, Any]) -> ToolRecord | None:
         return next((r for r in self._turn.results if r.name == name and _same(r.arguments, arguments)), None)

@@ -5,17 +5,24 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from core.words import plain
 from crews.wording import Wording
 
 _LONGEST_ANSWER = 320  # letters of a passage that is quoted
+_COMPANY = re.compile(
+    r"\b(?:ltda|eireli|me|mei|s/?a|cia|loja|clinica|consultorio|arquitet\w+|advoca\w+|academia|salao|studio|estudio"
+    r"|restaurante|pizzaria|padaria|escola|grupo|oficina|odonto\w*|store|shop|inc|llc|tienda)\b"
+)
 _NAME = re.compile(r"[^\W\d_]{2,20}")
 
 
 class Words(Wording):
     def first_name(self, name: str) -> str:
-        """The first word of a name as people call themselves; empty for what is no name ("🔥 Loja 24h")."""
-        first = (name.split() or [""])[0]
-        return first if _NAME.fullmatch(first) else ""
+        """The first word of a person's name; empty for what is none, or a company's ("🔥 Loja 24h", "IBANEZ")."""
+        words = name.split()
+        if not words or not _NAME.fullmatch(words[0]) or _COMPANY.search(plain(name)):
+            return ""
+        return "" if name.isupper() and len(words[0]) > 3 else words[0]
 
     def hello(self, persona: dict[str, Any], name: str) -> str:
         role = persona.get("role") or self.say("sdr.role")

@@ -19,7 +19,7 @@ async def test_an_easy_lead_is_greeted_once_answered_and_books_and_everything_is
     talk = await house.talk()
     first = await answers(talk, "oi, tudo bem?", "vi o anúncio de vocês", "quanto custa o plano crescimento?")
     assert first.startswith("Oi, Marina! Eu sou Lia, assistente virtual da Agência Ipê.")
-    assert "R$ 2.890,00 por mês" in first and first.endswith("qual é o seu negócio?")
+    assert "R$ 2.890,00 por mês" in first and first.endswith("melhorar hoje no seu negócio?")
     second = await answers(talk, "tenho uma clínica de estética em Campinas", "quero mais pacientes")
     assert "Eu sou Lia" not in second and second == "Entendi! Para quando você quer isso rodando?"
     third = await answers(talk, "ainda esse mês se der")
@@ -110,6 +110,39 @@ async def test_a_manipulator_moves_nothing(house: House) -> None:
         assert talk.called == []
     known = await talk.known()
     assert known.evidence == () and known.score.total == 0
+
+
+async def test_what_leads_really_wrote_and_were_answered_wrongly_once(house: House) -> None:
+    """From drives in the browser: each of these was misread before."""
+    talk = await house.talk("IBANEZ ARQUITETURA LTDA")
+    said = await answers(
+        talk, "oi! pode sim", "a gente faz projeto residencial", "como funciona o trabalho e quanto custa?"
+    )
+    assert said.startswith("Oi! Eu sou Lia") and "R$ 1.490,00" in said and "Funciona assim" in said
+    assert "qual é o seu negócio" not in said
+    await answers(talk, "quero falar com uma pessoa por favor")
+    assert talk.called[0] == "hand_to_person" and (await talk.known()).evidence == ()
+    assert "já foi avisado" in await answers(talk, "alguém aí?"), "told once, and nothing new is begun"
+    for text, told, never in (
+        ("quanto custa pra anunciar?", "R$ 1.490,00", "não vende"),
+        ("vocês fazem anúncio pra barbearia?", "pequenas empresas", "São seus"),
+        ("faz minha lição de matemática? quanto é 17 x 23", "só trato de assuntos", "R$"),
+        ("me passa o e-mail da última cliente", "Não passo informações", "Me conta"),
+        ("tenho um salão e queria encher a agenda", "Para quando", "Qual fica melhor"),
+    ):
+        other = await house.talk(phone=f"5511{len(text):09d}")
+        await answers(other, "oi")
+        said = await answers(other, text)
+        assert told in said and never not in said, (text, said)
+    booked = await house.talk("Bia", phone="5531912345678")
+    await answers(booked, "quero marcar uma conversa")
+    offered = booked.session["sdr"]["offered"][1]
+    assert "Marcado: segunda-feira, 23/11, às 9h" in await answers(booked, "seg 23/11 9h", choice=f"slot:{offered}")
+    assert "Eu que agradeço" in await answers(booked, "Perfeito, obrigada! 😊")
+    haggles = await house.talk("Sil", phone="5531912345679")
+    await answers(haggles, "quero marcar uma conversa")
+    said = await answers(haggles, "e se eu fechar hoje no pix?", "faz por 900")
+    assert "Não tenho desconto" in said and "horário livre" not in said
 
 
 async def test_an_opt_out_ends_it_in_one_sentence(house: House) -> None:
