@@ -80,7 +80,7 @@ def bad_request(why: str, detail: str) -> ArgumentsWrong:
 
 def cannot(what: str) -> ArgumentsWrong:
     """`what` cannot be said by this gateway: template, media, reaction …"""
-    return ArgumentsWrong("gateway_cannot", f"this gateway cannot send: {what}", what=what)
+    return ArgumentsWrong("gateway_cannot", f"this gateway cannot send: {what}", detail=what)
 
 
 def outcome_unknown(why: str) -> OutcomeUnknown:
@@ -159,7 +159,7 @@ class Meaning:
     sure: bool = True
 
 
-_MEANINGS = {
+MEANINGS = {
     "gateway_unavailable": Meaning("retry", "number", 5.0),
     "gateway_answer_broken": Meaning("retry", "number", 5.0, sure=False),
     "gateway_disconnected": Meaning("wait", "number", 60.0),
@@ -174,4 +174,4 @@ _FIX = Meaning("fix", "message")
 
 def meaning(error: Exception) -> Meaning:
     """Of a failure of a gateway; what is not in the table has to be mended by somebody."""
-    return _MEANINGS.get(error.code, _FIX) if isinstance(error, MutiraoError) else _FIX
+    return MEANINGS.get(error.code, _FIX) if isinstance(error, MutiraoError) else _FIX

@@ -13,7 +13,7 @@ from business.messaging.senders import Brought, Refusal, Taken
 from core.errors import MutiraoError
 from core.ids import new_id
 from integrations.evolution.client import Contact, EvolutionClient
-from integrations.gateways import Sent, cannot, meaning
+from integrations.gateways import MEANINGS, Sent, cannot, meaning
 from integrations.whatsapp_cloud import media
 from integrations.whatsapp_cloud.messages import Content
 
@@ -89,9 +89,7 @@ class EvolutionSender:
         return self._held.keep(content, mime, name)
 
     def refusal(self, error: Exception) -> Refusal:
-        found = meaning(error)
-        wait = getattr(error, "retry_after", None) or found.wait
-        return Refusal(0, found.action, found.scope, wait, found.sure, text=getattr(error, "code", ""))
+        return refusal_of(error)
 
     async def close(self) -> None:
         """Stop showing that we write."""
@@ -136,6 +134,15 @@ class EvolutionSender:
         if kind == "audio" and raw.get("voice"):
             return await client.send_voice(to, where, quoted=quoted)
         return await client.send_media(to, kind, where, mime=mime, name=name, caption=raw.get("caption"), quoted=quoted)
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """What a failure of any gateway over WhatsApp Web means."""
+    found, code = meaning(error), getattr(error, "code", "")
+    wait = getattr(error, "retry_after", None) or found.wait
+    detail = error.params.get("detail", code) if isinstance(error, MutiraoError) else type(error).__name__
+    sentence = f"error.{code}" if code in MEANINGS or code in ("gateway_bad_request", "gateway_cannot") else ""
+    return Refusal(0, found.action, found.scope, wait, found.sure, text=str(detail), sentence=sentence)
 
 
 def as_words(raw: dict[str, Any]) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from business.messaging.channels import Channel
-from business.messaging.sender_evolution import HeldFiles, as_words
+from business.messaging.sender_evolution import HeldFiles, as_words, refusal_of
 from business.messaging.senders import Brought, Refusal, Taken
 from integrations.gateway_maps.client import MappedClient, in_base64
-from integrations.gateways import cannot, meaning
+from integrations.gateways import cannot
 from integrations.whatsapp_cloud import media
 from integrations.whatsapp_cloud.messages import Content
 
@@ -42,9 +42,7 @@ class MappedSender:
         return self._held.keep(content, mime, name)
 
     def refusal(self, error: Exception) -> Refusal:
-        found = meaning(error)
-        wait = getattr(error, "retry_after", None) or found.wait
-        return Refusal(0, found.action, found.scope, wait, found.sure, text=getattr(error, "code", ""))
+        return refusal_of(error)
 
     def _said(self, content: Content) -> tuple[str, dict[str, Any]]:
         """(which of the map's `send`, the values that it may name)."""
