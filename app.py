@@ -133,6 +133,7 @@ from memory.session import SessionStore
 from prompts.prompt import Prompts
 from prompts.texts import Texts
 from tools.acquaint import Acquaintance
+from tools.chat_traces import ChatTraces
 from tools.do_not_contact import DoNotContact
 from tools.fallback import Fallback
 from tools.first_contact import FirstContacts
@@ -219,7 +220,8 @@ async def open_services(
 
         # The CRM, and the sources of prospecting.
         crm = Crm(db, clock, permissions)
-        crm_imports = CrmImports(db, clock, permissions, files, jobs, people.identity)
+        traces = ChatTraces(db)
+        crm_imports = CrmImports(db, clock, permissions, files, jobs, people.identity, talks=traces.export)
         sources = LazySources(settings, http, clock)
         stack.push_async_callback(sources.close)
         searches = Searches(db, clock, permissions)
@@ -252,7 +254,7 @@ async def open_services(
             FirstContactBatch(db, leads.blocked, first_contacts),
             KeepFirstContact(first_contacts),
             step_handler,
-            CrmErasure(crm, people.identity, searches.forget),
+            CrmErasure(crm, people.identity, searches.forget, traces.forget),
         ]
         approvals = Approvals(
             db,

@@ -18,6 +18,8 @@ KIND = "crm_erase"
 
 Forget = Callable[[Identity, str], Awaitable[bool]]
 """(who, CNPJ of 14 letters and digits) → whether anything was known; for what was found out but is no record yet."""
+ForgetTalks = Callable[[Identity, Subject, str], Awaitable[object]]
+"""(who, contact or company, its id): erases what conversations keep of it, before the record goes."""
 IdentityOf = Callable[[str, str], Awaitable[Identity]]
 
 
@@ -53,10 +55,17 @@ class CrmErasure:
     kind = KIND
     area = AREA
 
-    def __init__(self, crm: Crm, identity_of: IdentityOf, forget: Forget | None = None) -> None:
+    def __init__(
+        self,
+        crm: Crm,
+        identity_of: IdentityOf,
+        forget: Forget | None = None,
+        forget_talks: ForgetTalks | None = None,
+    ) -> None:
         self._crm = crm
         self._identity_of = identity_of
         self._forget = forget
+        self._forget_talks = forget_talks
 
     def effect(self, change: Change) -> str:
         return "WRITE"
@@ -89,6 +98,8 @@ class CrmErasure:
         for key in record.keys:
             if self._forget is not None and key.kind is KeyKind.CNPJ:
                 await self._forget(who, key.value)
+        if self._forget_talks is not None:
+            await self._forget_talks(who, Subject(change.data["subject"]), change.target)
         await self._crm.erase(who, Subject(change.data["subject"]), change.target, keep_out=change.data["keep_out"])
 
     async def read_back(self, tenant_id: str, change: Change) -> ReadBack:

@@ -108,8 +108,12 @@ class CrmImports(CrmPart):
         files: Files,
         jobs: Jobs | None,
         identity_of: IdentityOf,
+        *,
+        talks: Callable[[Identity, str], Awaitable[dict[str, Any]]] | None = None,
     ) -> None:
+        """`talks`: what conversations keep of a contact, for their export: (who, contact's id)."""
         super().__init__(db, clock, permissions)
+        self._talks = talks
         self._files = files
         self._jobs = jobs
         self._identity_of = identity_of
@@ -354,6 +358,8 @@ class CrmImports(CrmPart):
     async def export_person(self, who: Identity, contact_id: str) -> StoredFile:
         """All that is kept of a contact (privacy.py), as a JSON file that `who` may fetch. Refused("crm_unknown")."""
         everything = await self._privacy.export_person(who, contact_id)
+        if self._talks is not None:
+            everything |= await self._talks(who, contact_id)
         text = json.dumps(everything, ensure_ascii=False, indent=2, default=str)
         return await self._files.store(
             who, text.encode(), name=f"crm-person-{self._clock.now():%Y-%m-%d}.json", mime="application/json"
