@@ -30,7 +30,8 @@ _COMMON = frozenset(
     tem ter ha sao e eh ser como qual quais quando onde quem porque pra pro isso esse essa este esta mais muito ja so
     eu tu ele ela nos eles elas the an of for to in on at is are do does you your i we it how what when where which who
     there have has can el la los las un una y en con sin es son su sus tu que cual cuando donde como hay tiene tienen
-    oi ola bom dia boa tarde noite por favor gostaria queria saber pode podem fazem faz voces sobre ta ah ai entao tipo assim mesmo ne blz ok sim nao nossa hum and please para
+    oi ola bom dia boa tarde noite por favor gostaria queria saber pode podem fazem faz voces sobre ta ah ai entao tipo assim mesmo ne blz ok sim nao nossa hum and please alguem
+    ninguem gente coisa preciso precisa quero aqui por
     """.split()
 )
 _LEAST_SHARE = 0.6
@@ -87,7 +88,8 @@ class Library:
         passages = []
         for found in recall.found:
             payload = found.item.payload
-            share = _share(wanted, f"{payload['heading']} {payload['text']}")
+            where = payload["heading"] if len(wanted) == 1 else f"{payload['heading']} {payload['text']}"
+            share = _share(wanted, where)  # one word alone has to be what the passage is about
             passages.append((share, Passage(payload["text"], payload["title"], payload["heading"], found.item.reference,
                                             share >= _LEAST_SHARE)))  # fmt: skip
         passages.sort(key=lambda one: -one[0])  # stable: what the memory put first stays so
