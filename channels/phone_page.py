@@ -4,6 +4,7 @@ The page never speaks to the stand-in WhatsApp: it asks here, and only about the
 What is done on the phone is put into WhatsApp's own words here, so that the page knows none of them.
 """
 
+import asyncio
 import base64
 import json
 import re
@@ -32,7 +33,8 @@ MOST_BYTES = max(limit.most_bytes for limit in MEDIA_LIMITS.values())
 """Of a file that is attached."""
 
 _WORDS = "phone.word."
-_PATIENCE = 10  # seconds that a question for news waits; a server that stops does not wait for long either
+_PATIENCE = 10  # seconds that a question for news waits
+_LOOK = 0.5  # seconds between looks whether somebody still waits for it
 _CONTACT = re.compile(r"\+?[1-9][0-9]{6,14}")
 _ID = re.compile(r"[\w+/=.:-]{1,512}")
 _RANGE = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
@@ -294,8 +296,16 @@ def add_phone(app: FastAPI, phone: PhonePage, texts: Texts) -> None:
         return found if isinstance(found, Response) else JSONResponse(found)
 
     @app.get(DATA)
-    async def phone_view(number: str = "", contact: str = "", since: str = "") -> Response:
-        return await answered(lambda who: phone.view(who, number, contact, since))
+    async def phone_view(request: Request, number: str = "", contact: str = "", since: str = "") -> Response:
+        """Ends early when the page has gone or the server wants to end: nobody waits for news then."""
+        asking = asyncio.ensure_future(answered(lambda who: phone.view(who, number, contact, since)))
+        try:
+            while not (await asyncio.wait({asking}, timeout=_LOOK))[0]:
+                if request.app.state.closing() or await request.is_disconnected():
+                    return Response(status_code=503)
+            return await asking
+        finally:
+            asking.cancel()
 
     @app.post(DATA)
     async def phone_act(request: Request) -> Response:

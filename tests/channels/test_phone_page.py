@@ -1,13 +1,18 @@
 """The phone in the browser: who may hold it, what it does becomes WhatsApp's webhooks, and it is not there in live."""
 
+import asyncio
 import re
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
+from playwright.async_api import async_playwright, expect
+from starlette.staticfiles import StaticFiles
 
 from business.messaging.sandbox import SandboxWhatsApp
 from channels import phone_page
@@ -19,8 +24,11 @@ from integrations.whatsapp_cloud import messages as say
 from integrations.whatsapp_cloud.client import WhatsAppCloud
 from integrations.whatsapp_cloud.simulator.state import ACCOUNTS
 from prompts.texts import Texts
+from tests.conftest import free_port, until
 
 HOST = "http://localhost:8000"
+PUBLIC = Path(__file__).parents[2] / "channels" / "chat_assets" / "public"
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
 OURS, THEIRS = ACCOUNTS
 LEAD = "5519995550001"
 PEOPLE = {
@@ -78,6 +86,8 @@ async def phone(sandbox: SandboxWhatsApp, texts: Texts) -> AsyncIterator[PhonePa
 
 def gated(phone: PhonePage, texts: Texts, *, sandbox: bool = True) -> Gate:
     app = FastAPI()
+    app.state.closing = lambda: False
+    app.mount("/chat/public", StaticFiles(directory=PUBLIC))
     phone_page.add_phone(app, phone, texts)
 
     async def identity(tenant_id: str, user_id: str) -> Identity:
@@ -106,7 +116,7 @@ async def test_the_lead_writes_presses_reacts_changes_and_sends_a_voice_note(
         asked = await ours.send(OURS.number_id, LEAD, say.buttons("Vamos conversar?", [say.Button("sim", "Sim")]))
     await ana.do("choose", of=asked.message_id, kind="button", id="sim", title="Sim")
     await ana.do("react", of=asked.message_id, emoji="👍")
-    voice = (Path("channels/chat_assets/public/phone_samples") / "voice_pt.ogg").read_bytes()
+    voice = (PUBLIC / "phone_samples" / "voice_pt.ogg").read_bytes()
     query = {"number": OURS.number_id, "contact": LEAD, "kind": "audio", "mime": "audio/ogg", "voice": "1"}
     sent = await ana.http.post(phone_page.FILE, params=query, content=voice)
     assert sent.status_code == 200
@@ -167,3 +177,56 @@ async def test_the_page_is_there_in_the_sandbox_alone_and_asks_no_other_host(pho
     live = Browser(gated(phone, texts, sandbox=False), "ana").http
     for path in ("/sandbox/phone", phone_page.DATA, phone_page.MEDIA):
         assert (await live.get(path)).status_code == 404
+
+
+async def test_in_the_browser_a_burst_is_answered_a_row_chosen_and_a_voice_note_recorded(
+    phone: PhonePage, sandbox: SandboxWhatsApp, texts: Texts
+) -> None:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine; CI installs it and skips nothing")
+    gate, port = gated(phone, texts), free_port()
+    server = uvicorn.Server(uvicorn.Config(gate, port=port, log_level="error", lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    url, who = f"http://127.0.0.1:{port}", "5519995550077"
+    fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    async with async_playwright() as playwright, httpx.AsyncClient(verify=False) as http:
+        browser = await playwright.chromium.launch(executable_path=program, args=[*SWITCHES, *fake])
+        context = await browser.new_context(locale="pt-BR")
+        await context.add_cookies([{"name": "mutirao_session", "value": "ana", "url": url}])
+        page, hosts, broken = await context.new_page(), set[str](), list[str]()
+        page.on("request", lambda request: hosts.add(httpx.URL(request.url).netloc.decode()))
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        await until(lambda: server.started)
+        await page.goto(f"{url}/sandbox/phone")
+        await page.get_by_role("button", name="Novo contato").click()
+        await page.get_by_label("Nome").fill("<b>Rita</b>")
+        await page.get_by_label("Número com código do país").fill("+55 19 99555-0077")
+        await page.get_by_role("button", name="Criar").click()
+        box = page.get_by_label("Mensagem", exact=True)
+        for words in ("oi", "tudo bem?", "quanto *custa*?"):
+            await box.fill(words)
+            await box.press("Enter")
+        await expect(page.locator(".mine .text")).to_have_text(["oi", "tudo bem?", "quanto custa?"])
+
+        ours = WhatsAppCloud(http, sandbox.secrets.token, base_url=sandbox.url)
+        thread = (await http.get(f"{sandbox.url}/__phone/thread", params={"contact": who})).json()["messages"]
+        await ours.mark_read(OURS.number_id, thread[-1]["id"], typing=True)
+        await expect(page.locator(".dots")).to_be_visible()
+        await expect(page.locator(".tick.read")).to_have_count(3)
+        rows = say.Section("Terça", [say.Row("t9", "Ter 9h", "por vídeo"), say.Row("t10", "Ter 10h")])
+        await ours.send(OURS.number_id, who, say.option_list("Qual horário?", "Ver horários", [rows]))
+        await page.get_by_role("button", name="Ver horários").click()
+        await page.get_by_label("Ter 10h").check()
+        await page.get_by_role("button", name="Enviar", exact=True).last.click()
+        await expect(page.locator(".mine").last).to_contain_text("Ter 10h")
+        await page.get_by_label("Gravar mensagem de voz").click()
+        await page.get_by_label("Terminar e enviar a gravação").click()
+        await expect(page.locator(".mine audio")).to_have_count(1)
+        await browser.close()
+        server.should_exit = True
+        thread = (await http.get(f"{sandbox.url}/__phone/thread", params={"contact": who})).json()["messages"]
+    await serving
+    assert [one["status"] for one in thread if one["direction"] == "out"] == ["read"], "it was looked at"
+    assert thread[-1]["body"]["audio"]["mime_type"] == "audio/ogg; codecs=opus"
+    assert hosts == {f"127.0.0.1:{port}"} and broken == []

@@ -6,6 +6,7 @@
   const DATA = "/sandbox/phone/data", FILE = "/sandbox/phone/file", MEDIA = "/sandbox/phone/media";
   const EMOJIS = ["👍", "❤️", "😂", "😮", "😢", "🙏"];
   const EDITABLE = 15 * 60; // seconds, as on WhatsApp
+  const SHORTEST = 900; // milliseconds of a recording: less holds no sound yet
   const ICONS = {
     send: "M4 12 20 4l-4 16-4-7z", mic: "M12 3a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3zM5 11a7 7 0 0 0 14 0M12 18v3",
     clip: "M20 11 12 19a5 5 0 0 1-7-7l8-8a3.5 3.5 0 0 1 5 5l-8 8a2 2 0 0 1-3-3l7-7", stop: "M7 7h10v10H7z", file: "M6 3h8l4 4v14H6zM14 3v4h4",
@@ -488,7 +489,7 @@
     parts.go.replaceChildren(icon(wants === "stop" ? "send" : wants));
   }
   function press() {
-    if (recorder) recorder.stop();
+    if (recorder) { const it = recorder; setTimeout(() => it.state === "recording" && it.stop(), Math.max(0, frame.begun + SHORTEST - Date.now())); }
     else if (parts.box.value.trim()) send();
     else record();
   }
@@ -509,7 +510,7 @@
     try {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
       const form = ["audio/ogg;codecs=opus", "audio/webm;codecs=opus", "audio/mp4"].find((one) => MediaRecorder.isTypeSupported(one));
-      const pieces = [], begun = Date.now();
+      const pieces = [], begun = frame.begun = Date.now();
       recorder = new MediaRecorder(stream, form ? { mimeType: form } : {});
       recorder.ondataavailable = (event) => pieces.push(event.data);
       recorder.onstop = () => {
