@@ -26,12 +26,13 @@ _MOST_PASSAGES = 400  # of one file
 _LONGEST_NAME = 200
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*\s*$")
 _COMMON = frozenset(
-    """a o as os um uma de da do das dos para por com sem e ou que em no na nos nas ao se me meu minha voce voces vcs vc
-    tem ter ha sao e eh ser como qual quais quando onde quem porque pra pro isso esse essa este esta mais muito ja so
-    eu tu ele ela nos eles elas the an of for to in on at is are do does you your i we it how what when where which who
-    there have has can el la los las un una y en con sin es son su sus tu que cual cuando donde como hay tiene tienen
-    oi ola bom dia boa tarde noite por favor gostaria queria saber pode podem fazem faz voces sobre ta ah ai entao tipo assim mesmo ne blz ok sim nao nossa hum and please alguem
-    ninguem gente coisa preciso precisa quero aqui por
+    """
+    a o as os um uma de da do das dos para por com sem e ou que em no na nos nas ao se me meu minha voce voces vcs
+    vc tem ter ha sao eh ser como qual quais quando onde quem porque pra pro isso esse essa este esta mais muito
+    ja so eu tu ele ela eles elas the an of for to in on at is are does you your i we it how what when where which
+    who there have has can el la los las un una y en con sin es son su sus cual cuando donde hay tiene tienen oi
+    ola bom dia boa tarde noite favor gostaria queria saber pode podem fazem faz sobre ta ah ai entao tipo assim
+    mesmo ne blz ok sim nao nossa hum and please alguem ninguem gente coisa preciso precisa quero aqui
     """.split()
 )
 _LEAST_SHARE = 0.6
