@@ -399,7 +399,7 @@ async def open_services(
         async def revive_sending() -> None:
             await sending.revive()
 
-        jobs.task(CHAT_TURN, answering.run, queue="talk")
+        jobs.task(CHAT_TURN, answering.run, queue="talk", attempts=6)
         jobs.task(SEND_CHAT, sending.run, queue="send")
         jobs.task(media.JOB, media_work.run, queue="media", attempts=media.ATTEMPTS)
         jobs.task(ACQUAINT_JOB, acquaint)

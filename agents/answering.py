@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+import psycopg
 import structlog
 from psycopg.types.json import Jsonb
 
@@ -121,10 +122,9 @@ class Turns:
         if begun is None:
             return
         reach("turn.begun")
-        if begun.chat.contact_id is None:
-            with contextlib.suppress(MutiraoError):  # the conversation goes on without the CRM
-                await self.acquaint(tenant_id, chat_id)
-                begun = await self._again(begun)
+        with contextlib.suppress(MutiraoError):  # the conversation goes on without the CRM
+            await self.acquaint(tenant_id, chat_id)
+            begun = await self._again(begun)
         if await self._without_crew(begun):
             return
         agent = await self.agent(tenant_id)
@@ -135,11 +135,13 @@ class Turns:
         reach("turn.answered")
         await self._conclude(begun, turn, reply)
 
-    async def revive(self, tenant_id: str, idle: timedelta = timedelta(minutes=2)) -> int:
+    async def revive(self, tenant_id: str, idle: timedelta = timedelta(seconds=45)) -> int:
         """Jobs for conversations of the bot that wait for an answer and have none: a job was lost. Returns how many."""
         now = self.clock.now()
         query = """SELECT id FROM chats WHERE held <> 'person' AND waiting_since IS NOT NULL
-                   AND coalesce(due_at, waiting_since) < %s ORDER BY waiting_since LIMIT 200"""
+                   AND coalesce(due_at, waiting_since) < %s AND NOT EXISTS (
+                       SELECT FROM procrastinate_jobs j WHERE j.lock = 'turn ' || chats.id AND j.status IN ('todo', 'doing'))
+                   ORDER BY waiting_since LIMIT 200"""
         async with self.db.tenant(tenant_id) as conn:
             rows = await (await conn.execute(query, [now - idle])).fetchall()
             for row in rows:
@@ -354,7 +356,7 @@ class Turns:
                     async with asyncio.timeout(_POLL):  # wait_for may swallow a cancellation (Python 3.11)
                         await woken.wait()
                 woken.clear()
-                with contextlib.suppress(MutiraoError):  # the database is away: the last check will know
+                with contextlib.suppress(MutiraoError, psycopg.Error):  # away: the last check will know
                     async with self.db.tenant(begun.chat.tenant_id) as conn:
                         chat = await chat_of(conn, begun.chat.id)
                     if why := self._overtaken_by(begun, turn, chat):

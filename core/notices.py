@@ -34,10 +34,12 @@ class Notices:
         """The payloads of `channel` from now on, and "" at first and after each gap."""
         queue: asyncio.Queue[str] = asyncio.Queue(_MOST_WAITING)
         queue.put_nowait("")
-        self._heard.setdefault(channel, set()).add(queue)
+        if channel not in self._heard:
+            self._heard[channel] = set()
+            self._changed.set()
+        self._heard[channel].add(queue)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="notices")
-        self._changed.set()
         try:
             while True:
                 yield await queue.get()

@@ -25,7 +25,7 @@ from business.messaging.changes import changed
 from business.messaging.channels import Channel, Channels
 from business.messaging.chats import Chat, chat_of
 from business.people.service import People
-from core.db import Database
+from core.db import Connection, Database
 from core.errors import MutiraoError
 from core.tenancy import Identity, Role
 from prompts.texts import Texts
@@ -63,6 +63,9 @@ class Acquaintance:
                 chat = await chat_of(conn, chat_id)
                 channel = await self.channels.get(tenant_id, chat.channel_id, conn)
                 first = await self._first_words(conn, chat_id)
+                if chat.contact_id and (kept := await _kept(conn, chat.contact_id)) != chat.contact_id:
+                    await conn.execute("UPDATE chats SET contact_id = %s WHERE id = %s", [kept, chat_id])
+                    chat = replace(chat, contact_id=kept)
             if chat.contact_id and chat.deal_id:
                 return Acquainted(chat.contact_id, chat.company_id, chat.deal_id)
             if not chat.messages_in:  # we wrote first, and nobody has answered: there is no person yet
@@ -190,6 +193,16 @@ class Acquaintance:
             label = self.texts.say(who.language, f"acquaint.field.{name}")
             await self.crm.define_field(who, CustomField("deal", name, label, FieldType.TEXT))
         await self.crm.change_deal(who, deal_id, {"custom": {**custom, **new}})
+
+
+async def _kept(conn: Connection, contact_id: str) -> str:
+    """The record that a contact was merged into, itself where it was not."""
+    query = """WITH RECURSIVE m AS (
+                   SELECT id, merged_into FROM crm_contacts WHERE id = %s
+                   UNION SELECT r.id, r.merged_into FROM crm_contacts r JOIN m ON m.merged_into = r.id)
+               SELECT id FROM m WHERE merged_into IS NULL"""
+    row = await (await conn.execute(query, [contact_id])).fetchone()
+    return row["id"] if row else contact_id
 
 
 def keys_of(chat: Chat, channel: Channel) -> list[tuple[KeyKind, str]]:

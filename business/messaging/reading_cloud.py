@@ -82,6 +82,8 @@ def read_cloud(kind: str, item: Mapping[str, Any]) -> Arrival:
 
 
 def _message(found: cloud.Message) -> Arrival:
+    if found.raw.get("group_id"):
+        return Told("group")  # said to a group: nobody there asked us alone
     who, at, content = _who(found.sender), _at(found.sent_at), found.content
     match content:
         case cloud.Edit():
