@@ -140,7 +140,8 @@ class Turns:
         now = self.clock.now()
         query = """SELECT id FROM chats WHERE held <> 'person' AND waiting_since IS NOT NULL
                    AND coalesce(due_at, waiting_since) < %s AND NOT EXISTS (
-                       SELECT FROM procrastinate_jobs j WHERE j.lock = 'turn ' || chats.id AND j.status IN ('todo', 'doing'))
+                       SELECT FROM procrastinate_jobs j
+                       WHERE j.lock = 'turn ' || chats.id AND j.status IN ('todo', 'doing'))
                    ORDER BY waiting_since LIMIT 200"""
         async with self.db.tenant(tenant_id) as conn:
             rows = await (await conn.execute(query, [now - idle])).fetchall()
