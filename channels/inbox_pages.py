@@ -117,12 +117,12 @@ class InboxPages:
             return await self._answered(kept)
 
         @app.get(DATA + "/media/{media_id}")
-        async def media(request: Request, media_id: str) -> Response:
+        async def media(request: Request, media_id: str, chat: str = "") -> Response:
             who = visitor.get()
             if who is None:
                 return JSONResponse({"error": ""}, 401)
             try:
-                return await self._media(who, media_id, request.headers.get("range", ""))
+                return await self._media(who, media_id, chat, request.headers.get("range", ""))
             except MutiraoError as error:
                 return self._refused(who, error)
 
@@ -186,10 +186,10 @@ class InboxPages:
 
     # --- files --------------------------------------------------------------------------------
 
-    async def _media(self, who: Identity, media_id: str, wanted: str) -> Response:
+    async def _media(self, who: Identity, media_id: str, chat_id: str, wanted: str) -> Response:
         """The file, or the part of it that a player asks for. What is not surely a picture, a film or a sound is only
         to be downloaded, under a type that no browser opens."""
-        row = await self.views.media(who, media_id)
+        row = await self.views.media(who, media_id, chat_id)
         if row["state"] != "kept" or not row["file_id"]:
             raise Refused("file_gone", f"{media_id} is not kept")
         stored = await self.files.info(who.tenant_id, row["file_id"])

@@ -18,6 +18,7 @@ from business.messaging.chats import AREA, Chat, ChatLine, Chats, Message
 from business.messaging.consent import Standing
 from business.messaging.known import has_window
 from business.messaging.model import Decision, Verdict, explained, said, why_from
+from business.messaging.outbox import OUR_FILE
 from business.messaging.statuses import Status
 from business.messaging.window import EntryPoint, closes, free_until
 from business.people.service import People
@@ -253,17 +254,16 @@ class InboxViews:
         found = [_template(look, chat, row) for row in rows]
         return {"templates": sorted(found, key=lambda one: (not one["usable"], one["name"], one["language"]))}
 
-    async def media(self, who: Identity, media_id: str) -> Mapping[str, Any]:
-        """The row of a file in a conversation that `who` may see. Refused("chat_unknown") otherwise."""
+    async def media(self, who: Identity, media_id: str, chat_id: str = "") -> Mapping[str, Any]:
+        """The row of a file in a conversation that `who` may see; `chat_id` tells where a file of ours was sent.
+        Refused("chat_unknown") otherwise."""
         async with self.db.tenant(who.tenant_id) as conn:
             row = await (await conn.execute("SELECT * FROM chat_media WHERE id = %s", [media_id])).fetchone()
-            sent = None
-            if row is None:  # a file that one of ours sent: it lies in the message itself
-                query = """SELECT chat_id, text, content FROM chat_messages
-                           WHERE content -> (content ->> 'type') ->> 'id' = %s LIMIT 1"""
-                sent = await (await conn.execute(query, [media_id])).fetchone()
-        if sent is not None:
-            row = {"chat_id": sent["chat_id"], "file_id": media_id, "state": "kept", "mime": "", "name": ""}
+            if row is None and media_id.startswith(OUR_FILE):  # it lies in the message itself
+                query = """SELECT chat_id, %s AS file_id, 'kept' AS state, '' AS mime, '' AS name FROM chat_messages
+                           WHERE chat_id = %s AND direction = 'out' AND content -> (content ->> 'type') ->> 'id' = %s
+                           LIMIT 1"""
+                row = await (await conn.execute(query, [media_id, chat_id, media_id])).fetchone()
         if row is None:
             raise Refused("chat_unknown", f"no file {media_id[:80]!r}")
         await self.chats.get(who, row["chat_id"])
@@ -805,7 +805,7 @@ def _file(look: _Look, one: Message) -> Data | None:
     if row is None:
         payload = one.content.get(one.kind)
         id_ = str(payload.get("id") or "") if isinstance(payload, Mapping) else ""
-        if one.kind not in ("image", "video", "audio", "document", "sticker") or not id_.startswith("file_"):
+        if one.kind not in ("image", "video", "audio", "document", "sticker") or not id_.startswith(OUR_FILE):
             return None
         assert isinstance(payload, Mapping)
         name = str(payload.get("filename") or "")
@@ -826,7 +826,7 @@ def _file(look: _Look, one: Message) -> Data | None:
         "kind": kind,
         "state": str(row.get("state") or ""),
         "shows": "image" if shows == "sticker" else shows,
-        "url": f"/chat/data/inbox/media/{row['id']}" if kept else "",
+        "url": f"/chat/data/inbox/media/{row['id']}?chat={one.chat_id}" if kept else "",
         "label": label,
         "name": str(row.get("name") or ""),
         "alt": words[:300] or label,
