@@ -132,7 +132,7 @@ class HunterPlaybook:
             case "cadences":
                 return [self._call("list_cadences", {})]
             case "cadence_stop":
-                return [self._call("stop_cadence", {"company": request.lead})]
+                return [self._call("stop_cadence", {"company": request.lead})] if request.lead else []
         return []
 
     def _waits_for_list(self, request: HunterRequest) -> bool:
@@ -227,6 +227,8 @@ class HunterPlaybook:
             return words.say("hunter.which_company")
         if request.asked == "decide" and request.decision is None:
             return words.say("hunter.which_decision")
+        if request.asked == "cadence_stop" and not calls:
+            return words.say("hunter.which_cadence")
         if request.asked in ("contact", "cadence") and not calls:
             return words.say("hunter.which_company")
         quiet = {"companies_found"} if request.asked in ("contact", "cadence", "explain", "decide") else set()

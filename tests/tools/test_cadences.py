@@ -161,8 +161,9 @@ async def test_the_house_sees_its_cadences_and_stops_one_by_name(outreach: Outre
     assert listed["runs"][0]["next_on"] == "23/11/2026 às 12:00" and listed["cadences"] == ["padrao", "retomada"]
     stopped = await runner.call(turn, "stop_cadence", {"company": "Ipê"})
     assert stopped.data["run"]["why"] == "parada por uma pessoa"
-    again = await runner.call(turn, "stop_cadence", {"company": "Ipê"})
-    assert not again.ok and again.data == {}
+    turn.text = "pare a cadência da Peroba"
+    unknown = await runner.call(turn, "stop_cadence", {"company": "Peroba"})
+    assert not unknown.ok and unknown.error is not None and unknown.error.params["names"] == "Jatobá Jardins"
     said = outreach.texts.say("pt-BR", "hunter.cadences", runs=listed["runs"], alive=True)
     assert "- Ipê Paisagismo: padrao, passo 0 de 4, próximo em 23/11/2026 às 12:00" in said
 
