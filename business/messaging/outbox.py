@@ -434,7 +434,7 @@ class Outbox:
             await self.wake(conn, row["tenant_id"], row["chat_id"])  # for those behind it
         progress = await self._join(conn, row["chat_id"], row["message_id"], status, at, code)
         if status is Status.FAILED and progress.status is Status.FAILED and row["state"] != "failed":
-            refusal = _meaning(row["provider"], code or 0, detail)
+            refusal = _meaning(row["provider"], code, detail)
             await self.refused(conn, row, refusal, answered=False)
         elif arrived and row["state"] == "failed":
             await conn.execute("UPDATE outbox SET state = 'sent', reason = 'arrived' WHERE id = %s", [row["id"]])
@@ -750,11 +750,11 @@ def _again_key(row: Mapping[str, Any]) -> str:
     return f"{row['key']}~{row['attempts']}"
 
 
-def _meaning(provider: str, code: int, detail: str) -> Refusal:
+def _meaning(provider: str, code: int | None, detail: str) -> Refusal:
     """What the code of a status means; other gateways than WhatsApp's own have none of their own."""
-    if provider == "whatsapp_cloud" and code:
+    if provider == "whatsapp_cloud" and code is not None:
         return refusal_of(code, detail)
-    return Refusal(code, "fix", "message", text=detail)
+    return Refusal(code or 0, "fix", "message", text=detail)
 
 
 def _kind(refusal: Refusal) -> str:

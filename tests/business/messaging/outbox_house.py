@@ -29,13 +29,22 @@ from core.tenancy import Role
 from core.vault import Vault
 from integrations.sandbox_http import Launched
 from integrations.whatsapp_cloud import messages
+from integrations.whatsapp_cloud.errors import RULES
 from integrations.whatsapp_cloud.simulator import launch
 from integrations.whatsapp_cloud.simulator.state import ACCOUNTS
 from tests.conftest import Tenants
 
 WEDNESDAY = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
 """Noon in São Paulo, a business day."""
-LEAD = "5519999990001"
+KINDS = {
+    code: rule
+    for code, rule in sorted(
+        set({(one.action, one.scope, one.marketing, one.sure): (code, one) for code, one in RULES.items()}.values())
+        | {(code, RULES[code]) for code in (0, 190, 131026, 131047, 131049, 131050, 131056)},
+        key=lambda found: found[0],
+    )
+}
+"""Of WhatsApp's codes one of each kind of row, and those that are treated in ways of their own."""
 
 
 class Wire:
@@ -130,11 +139,10 @@ class House:
             await conn.execute(f"UPDATE chats SET {name} = %s WHERE id = %s".encode(), [value, chat_id])
 
     async def put(self, chat_id: str, text: str = "Bom dia!", *, key: str = "", **more: Any) -> str:
-        draft = Draft(
-            **{"purpose": Purpose.ANSWER, "key": key or f"{chat_id}:{text}", "answers": 1}
-            | ({} if "template" in more or "content" in more else {"content": messages.text(text)})
-            | more
-        )
+        said: dict[str, Any] = {"purpose": Purpose.ANSWER, "key": key or f"{chat_id}:{text}", "answers": 1}
+        if "template" not in more and "content" not in more:
+            said["content"] = messages.text(text)
+        draft = Draft(**{**said, **more})
         async with self.db.tenant(self.tenant_id) as conn:
             return await self.outbox.put(conn, self.tenant_id, chat_id, draft)
 

@@ -19,10 +19,9 @@ from core.errors import Refused
 from core.files import Files
 from core.tenancy import Role
 from integrations.whatsapp_cloud import messages
-from integrations.whatsapp_cloud.errors import RULES
 from integrations.whatsapp_cloud.messages import MediaRef
 from prompts.texts import Texts
-from tests.business.messaging.outbox_house import WEDNESDAY, House
+from tests.business.messaging.outbox_house import KINDS, WEDNESDAY, House
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
@@ -151,10 +150,10 @@ async def test_a_first_contact_leaves_as_the_template_that_was_approved_and_its_
 
 
 async def test_every_refusal_is_followed_by_what_the_table_says(house: House) -> None:
-    """All rows of integrations/whatsapp_cloud/errors.py, as the answer to the request."""
+    """Each kind of row of integrations/whatsapp_cloud/errors.py, as the answer to the request."""
     await house.templates.sync(house.tenant_id)
     admin = house.tenants.one[Role.ADMIN]
-    for code, rule in RULES.items():
+    for code, rule in KINDS.items():
         house.clock.at += timedelta(minutes=6)
         began = house.clock.at
         chat, before = await house.chat(), len(house.sent)

@@ -12,7 +12,7 @@ from typing import Any
 from business.messaging.arrivals import Echoed, Seen, Who
 from business.messaging.templates import Purpose
 from core.tenancy import Role
-from tests.business.messaging.outbox_house import House
+from tests.business.messaging.outbox_house import KINDS, House
 from tests.conftest import until
 
 ORDERS = tuple(itertools.permutations(("sent", "delivered", "read", "failed")))
@@ -212,3 +212,46 @@ async def test_what_whatsapp_cannot_deliver_is_said_by_another_channel_or_a_pers
         assert (await house.say(chat, "de novo"))["state"] == "dropped"
         assert [one.text for one in house.undelivered] == ["oi", "de novo"]
     assert [alert.kind for alert in house.alerts] == ["refused"]
+
+
+async def test_every_failure_that_a_status_tells_of_is_followed_by_what_the_table_says(house: House) -> None:
+    await house.templates.sync(house.tenant_id)
+    query = "SELECT state, not_before, template, reason FROM outbox WHERE chat_id = %s AND id <> %s"
+    for code, rule in KINDS.items():
+        house.clock.advance(timedelta(minutes=1))
+        now, topic = house.clock.now(), {"topic": "as mesas"}
+        row = await house.say(await house.chat(), f"erro {code}", values=topic)
+        assert row["state"] == "sent", code
+        for _ in range(2):
+            await house.told(row, "failed", code=code)
+        failed = await house.row(row["id"])
+        assert (code, failed["state"], failed["status"], failed["said"]) == (code, "failed", "failed", code)
+        house.clock.advance(timedelta(seconds=7))
+        await house.run(row["chat_id"])
+        again = await house.rows(query, row["chat_id"], row["id"])
+        match str(rule.action):
+            case "retry":
+                assert [(one["state"], one["template"]) for one in again] in ([("sent", "")], [("waiting", "")]), code
+            case "wait":
+                assert [one["state"] for one in again] in (["waiting"], ["sent"]), code
+                assert again[0]["not_before"] is None or again[0]["not_before"] >= now
+            case "template":
+                assert [(one["state"], one["template"]) for one in again] == [("sent", "retomar_conversa")]
+            case "stop_number":
+                assert [(one["state"], one["reason"]) for one in again] == [("ask", "number")], code
+            case _:
+                assert again == [], code
+        async with house.db.tenant(house.tenant_id) as conn:
+            await conn.execute("UPDATE message_blocks SET lifted_at = now()")
+
+    # A template that Meta paused: nothing else of this purpose is left, so a person is asked; another takes its place.
+    house.clock.advance(timedelta(minutes=5))
+    await house.templates.use(house.tenants.one[Role.ADMIN], "confirmar_reuniao", "pt_BR", [Purpose.ANSWER])
+    late = await house.say(await house.chat(wrote=timedelta(days=2)), "tarde", values={"topic": "x", "when": "já"})
+    assert late["template"] == "confirmar_reuniao"
+    await house.told(late, "failed", code=132015)
+    await house.run(late["chat_id"])
+    house.clock.advance(timedelta(seconds=7))
+    await house.run(late["chat_id"])
+    found = await house.rows(query, late["chat_id"], late["id"])
+    assert [(one["state"], one["template"]) for one in found] == [("sent", "retomar_conversa")]
