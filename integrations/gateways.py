@@ -25,7 +25,7 @@ MOST_ANSWER = 2_000_000
 @dataclass(frozen=True)
 class Item:
     """One thing that a webhook tells: a row of the inbox. `key` is the same whenever the gateway tells it again; `kind`
-    is message, echo, status or notice; `item` can be read without its envelope and holds no secret."""
+    is message, echo, status, notice or unread; `item` can be read without its envelope and holds no secret."""
 
     key: str
     kind: str

@@ -17,6 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import structlog
+
 from business.messaging.channels import Channels, Provider
 from core.errors import ArgumentsWrong, MutiraoError, Unavailable
 from core.vault import Vault
@@ -24,6 +26,8 @@ from integrations.evolution import webhooks as evolution
 from integrations.gateway_maps import webhooks as mapped
 from integrations.gateway_maps.mapping import MAPPED, GatewayMap, load
 from integrations.gateways import Item
+
+log = structlog.get_logger(__name__)
 
 HEADER = "x-mutirao-key"
 HOOKS = "gateway_hooks"
@@ -123,7 +127,7 @@ class EvolutionDoor:
         found = parsed(body)
         if found.get("instance") != number:
             raise ArgumentsWrong("gateway_other_number", "the webhook is of another instance")
-        return evolution.items(found, at)
+        return _or_unread(lambda: evolution.items(found, at), body)
 
     async def _api_key(self, tenant_id: str, channel_id: str) -> bytes:
         """The hash of the channel's API key, b"" when it has none."""
@@ -152,7 +156,8 @@ class MappedDoor:
         return brings_key(headers, query, self._key(self._gateway.provider, channel_id))
 
     def items(self, number: str, body: bytes, at: datetime) -> list[Item]:
-        return mapped.items(self._gateway, parsed(body), at)
+        found = parsed(body)
+        return _or_unread(lambda: mapped.items(self._gateway, found, at), body)
 
 
 def gateway_doors(channels: Channels, vault: Vault, data_dir: Path) -> dict[str, GatewayDoor]:
@@ -174,6 +179,20 @@ def secrets_of(channels: Channels) -> SecretsOf:
             return {}
 
     return of
+
+
+def _or_unread(items: Callable[[], list[Item]], body: bytes) -> list[Item]:
+    """The items; of a body that breaks their reader, that it came: the gateway would bring it again and again. What was
+    in it is not kept, because secrets may be."""
+    try:
+        return items()
+    except RecursionError as error:  # its trace has a thousand lines, and takes a minute to be written
+        log.warning("gateway_body_too_deep", size=len(body))
+        told = {"reason": type(error).__name__, "size": len(body)}
+    except Exception as error:
+        log.exception("gateway_body_unread", size=len(body))
+        told = {"reason": type(error).__name__, "size": len(body)}
+    return [Item("body:" + hashlib.sha256(body).hexdigest(), "unread", told)]
 
 
 def _hash(secret: str) -> bytes:

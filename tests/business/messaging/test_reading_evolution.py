@@ -214,6 +214,16 @@ def test_odd_bodies_are_kept_whatever_they_hold() -> None:
                     arrived(item)
 
 
+@pytest.mark.parametrize("depth", [50, 400, 900, 3_000])
+def test_a_deep_body_is_kept_or_refused_and_never_breaks_the_door(depth: int) -> None:
+    deep = b'{"event": "messages.upsert", "instance": "vendas", "data": {"key": {"id": "1", "remoteJid": "5511@c.us"},'
+    deep += b'"message": {"conversation": ' + b'{"a": ' * depth + b"1" + b"}" * depth + b"}}}"
+    with suppress(ArgumentsWrong):
+        [item] = DOOR.items(INSTANCE, deep, NOW)
+        assert item.kind in ("message", "unread")
+        assert isinstance(read(f"evolution:{INSTANCE}", item.kind, item.item), Incoming | Told)
+
+
 async def test_a_webhook_comes_in_with_our_key_or_evolutions_own_and_with_nothing_else() -> None:
     asked = []
 
