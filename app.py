@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import httpx
@@ -287,7 +287,7 @@ async def open_services(
         calendar = HouseCalendar(db, clock, Opening(db, rules))
         reminders = Reminders(calendar, outbox, texts, clock)
 
-        async def tell(tenant_id: str, user_id: str | None, kind: str, about: dict[str, str], key: str) -> None:
+        async def tell(tenant_id: str, user_id: str | None, kind: str, about: dict[str, Any], key: str) -> None:
             await notify.tell(tenant_id, user_id, kind, about, key=key)
 
         desk = SdrDesk(

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import structlog
 
@@ -33,9 +34,10 @@ from tools.library import Library
 
 log = structlog.get_logger(__name__)
 
-Tell = Callable[[str, str | None, str, dict[str, str], str], Awaitable[None]]
+Tell = Callable[[str, str | None, str, dict[str, Any], str], Awaitable[None]]
 """(tenant id, whom of ours or None for whoever takes conversations, kind, params, key): say it once per key. Kinds:
-hot_lead, meeting_booked, meeting_moved, meeting_cancelled; params name, detail, when, chat."""
+hot_lead, meeting_booked, meeting_moved, meeting_cancelled; params name, detail, chat and, of meetings,
+when (aware)."""
 
 _STEP = Decimal(10)  # points that a score moves before the CRM is told again
 _CRM_STAGES = {
@@ -130,6 +132,8 @@ class SdrDesk:
                 await self.records.hot_told(tenant_id, who.chat_id)
         except MutiraoError as error:
             log.warning("lead_not_told", chat=who.chat_id, code=error.code)
+        except Exception:  # what the contact was promised is done; only we were not told
+            log.exception("lead_not_told", chat=who.chat_id)
         return known
 
     async def meeting_told(self, turn: Turn, kind: str, meeting: Appointment, when: str) -> None:
@@ -143,10 +147,16 @@ class SdrDesk:
                     owner, "meeting", text, contact_id=who.contact_id, deal_id=who.deal_id, at=self.clock.now()
                 )
             if self.tell is not None:
-                params = {"name": who.name or "?", "detail": meeting.title, "when": when, "chat": who.chat_id}
-                await self.tell(tenant_id, who.owner_id, kind, params, f"{kind}:{meeting.id}:{meeting.starts_at:%s}")
+                params = {
+                    "name": who.name or "?", "detail": meeting.title, "when": meeting.starts_at, "chat": who.chat_id,
+                }  # fmt: skip
+                await self.tell(
+                    tenant_id, who.owner_id, kind, params, f"{kind}:{meeting.id}:{meeting.starts_at.timestamp():.0f}"
+                )
         except MutiraoError as error:
             log.warning("meeting_not_told", chat=who.chat_id, code=error.code)
+        except Exception:
+            log.exception("meeting_not_told", chat=who.chat_id)
 
     async def owner(self, tenant_id: str, owner_id: str | None) -> Identity:
         """With whose rights the CRM is written: the owner of the conversation, else the oldest Admin."""

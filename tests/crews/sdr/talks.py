@@ -48,7 +48,7 @@ class House:
         self.records = SalesRecords(db, clock)
         self.memory = LongTermMemory(db, clock, EdgeShelves(folder / "memory"))
         self.library = Library(db, clock, self.memory, self.files)
-        self.told: list[tuple[str, str, dict[str, str], str]] = []
+        self.told: list[tuple[str, str, dict[str, Any], str]] = []
         self.tenant_id = ""
 
     async def open(self, jobs: Jobs) -> None:
@@ -60,7 +60,7 @@ class House:
         self.seller = await self.people.identity(tenant.id, seller.id)
         self.agent = await self.people.agent(tenant.id)
 
-        async def tell(tenant_id: str, whom: str | None, kind: str, params: dict[str, str], key: str) -> None:
+        async def tell(tenant_id: str, whom: str | None, kind: str, params: dict[str, Any], key: str) -> None:
             self.told.append((whom or "", kind, params, key))
 
         async def opening(tenant_id: str, since: Any, until: Any) -> Any:
