@@ -128,6 +128,7 @@
       this.wanted = 40; // conversations that are asked for
       this.pending = []; // what this page sends and the server has not confirmed
       this.drafts = new Map();
+      this.begun = new Map(); // chat → files and quoted message of a draft, as long as the page is open
       this.players = new Map();
       this.seen = new Map(); // chat → ids of its messages that were already here, so that only new ones are said aloud
       this.begin();
@@ -182,6 +183,7 @@
       addEventListener("focus", () => this.refresh());
       document.addEventListener("visibilitychange", () => { if (!document.hidden) this.refresh(); });
       addEventListener("online", () => this.refresh());
+      addEventListener("pagehide", () => this.keepAll());
       setInterval(() => this.tick(), 20_000);
       this.listen();
       await this.readList();
@@ -254,6 +256,7 @@
       this.listEnd = el("div", { class: "lines-end" });
       this.chips = el("div", { class: "chips", role: "group", "aria-label": words.filters });
       this.searchBox = el("input", { type: "search", class: "input", placeholder: words.search, "aria-label": words.search, enterkeyhint: "search", autocomplete: "off",
+        onkeydown: (event) => { if (event.key === "ArrowDown") { event.preventDefault(); this.list.querySelector("a")?.focus(); } },
         oninput: () => { clearTimeout(this.searching); this.searching = setTimeout(() => { this.search = this.searchBox.value.trim(); this.wanted = 40; this.readList(); }, 250); } });
       const channels = this.channels.length > 1 && el("select", { class: "input", "aria-label": words.channel,
         onchange: (event) => { this.channel = event.target.value; this.readList(); } },
@@ -354,8 +357,7 @@
       this.messages = [];
       this.earlier = false;
       this.fresh = true;
-      this.replying = null;
-      this.files = [];
+      ({ files: this.files, replying: this.replying } = this.begun.get(id) || { files: [], replying: null });
       this.box = null;
       this.talk.replaceChildren(el("p", { class: "waiting", role: "status" }, this.words.loading));
       this.side.replaceChildren();
@@ -532,7 +534,9 @@
       this.chat = data.chat;
       // The newest page comes each time; what was loaded above it stays.
       const first = data.messages.length ? data.messages[0].seq : Infinity;
-      const above = this.messages.filter((one) => one.seq < first && !data.messages.some((other) => other.id === one.id));
+      const here = new Set(this.messages.map((one) => one.id));
+      const joined = !data.earlier || data.messages.some((one) => here.has(one.id)); // else there is a gap between them
+      const above = joined ? this.messages.filter((one) => one.seq < first) : [];
       if (!above.length) this.earlier = data.earlier;
       this.messages = [...above, ...data.messages];
       if (this.fresh || !this.frame?.isConnected) this.frameOf();
@@ -826,7 +830,18 @@
     }
 
     keepDraft() {
-      if (this.box && this.boxOf) this.setDraft(this.boxOf, this.noting, this.box.value);
+      if (!this.box || !this.boxOf) return;
+      this.setDraft(this.boxOf, this.noting, this.box.value);
+      this.begun.set(this.boxOf, { files: this.files, replying: this.replying });
+    }
+
+    // The page goes away: what surely did not leave is a draft again.
+    keepAll() {
+      this.keepDraft();
+      for (const one of this.pending) {
+        const key = this.draftKey(one.chat, one.side === "note");
+        if (one.failed && one.text && !one.did) stored.set(key, [stored.get(key), one.text].filter(Boolean).join("\n"));
+      }
     }
 
     get mayAttach() {
@@ -1095,7 +1110,8 @@
     drawSide() {
       const { chat, words } = this, known = chat.known || {};
       const part = (title, ...content) => ({ title, content: content.flat().filter(Boolean) });
-      const item = { ...chat, unread: 0, key: "side" };
+      const { owner_id, owner, summary, records, meeting, ad, consent, window, tags } = chat;
+      const item = { key: "side", owner_id, owner, summary, known, records, meeting, ad, consent, window, tags };
       if (!this.side.firstElementChild) this.side.append(el("div", { class: "side-place" }));
       keyed(this.side.firstElementChild, [item], () => {
         const parts = [];
