@@ -1,8 +1,9 @@
 """What the bot found out about a lead, in words for the attendants' inbox."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from business.messaging.chats import Chat
+from business.sales.calendar import Appointment
 from business.sales.evidence import Evidence
 from business.sales.records import Known, newest
 from channels.inbox_views import KnownOfLead, Knows
@@ -14,13 +15,19 @@ OfChat = Callable[[str, str], Awaitable[Known]]
 """(tenant id, conversation) → what was written down of its lead."""
 
 
-def known_of_leads(of_chat: OfChat, texts: Texts) -> Knows:
-    """Nothing for a conversation in which nothing was found out yet: a score of 0 would say too much."""
+Coming = Callable[[str, str], Awaitable[Sequence[Appointment]]]
+"""(tenant id, conversation) → its meetings that are still to come, the next first."""
+
+
+def known_of_leads(of_chat: OfChat, coming: Coming, texts: Texts) -> Knows:
+    """Stage and score stay empty while nothing was found out: a score of 0 would say too much."""
 
     async def knows(who: Identity, chat: Chat) -> KnownOfLead:
         known = await of_chat(who.tenant_id, chat.id)
+        meetings = await coming(who.tenant_id, chat.id)
+        starts = meetings[0].starts_at if meetings else None
         if not known.evidence and not known.steps:
-            return KnownOfLead()
+            return KnownOfLead(meets_at=starts)
         language = who.language
 
         def say(key: str) -> str:
@@ -46,6 +53,7 @@ def known_of_leads(of_chat: OfChat, texts: Texts) -> Knows:
             next=last.why if last else "",
             score=(str(known.score.total), [say(f"sdr.verdict.{known.score.verdict}"), *reasons]),
             evidence=evidence,
+            meets_at=starts,
         )
 
     return knows

@@ -10,7 +10,7 @@ import contextlib
 import html
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from business.messaging.chats import Chat, Chats
 from business.messaging.consent import Act, Entry, How, Scope, Standing
 from business.messaging.ledger import standing_of
 from business.messaging.templates_store import templates_of
+from business.sales.calendar import Appointment
 from channels.chat_data import NAME, visitor
 from channels.inbox_acts import InboxActs
 from channels.inbox_known import known_of_leads
@@ -248,9 +249,14 @@ def add_inbox(app: FastAPI, services: Services) -> None:
                 conn, address=chat.address, contact_id=chat.contact_id, user_id=chat.user_id, more=theirs
             )
 
+    async def coming(tenant_id: str, chat_id: str) -> Sequence[Appointment]:
+        calendar = messaging.desk.calendar
+        return await calendar.coming(tenant_id, chat_id=chat_id) if calendar is not None else ()
+
+    knows = known_of_leads(messaging.desk.of_chat, coming, services.texts)
     views = InboxViews(
         messaging.chats, messaging.channels, services.db, services.people, services.crm, services.permissions,
-        services.texts, services.clock, known_of_leads(messaging.desk.of_chat, services.texts), stands, most_bytes,
+        services.texts, services.clock, knows, stands, most_bytes,
     )  # fmt: skip
     acts = InboxActs(messaging.chats, messaging.outbox, services.db, services.files, services.texts, templates_of)
     InboxPages(views, acts, messaging.chats, services.files, services.texts, most_bytes).add(app)

@@ -86,12 +86,13 @@ _EMOJI_ONLY = re.compile(r"[\U0001F000-\U0001FAFF\u2600-\u27BF\u2B00-\u2BFF\uFE0
 @dataclass(frozen=True)
 class KnownOfLead:
     """What the bot found out in a conversation, in words for people: `evidence` is (label, value, [(quote, message
-    id)]), `score` (points, reasons); empty where nothing is known."""
+    id)]), `score` (points, reasons), `meets_at` the next meeting; empty where nothing is known."""
 
     stage: str = ""
     next: str = ""
     score: tuple[str, Sequence[str]] | None = None
     evidence: Sequence[tuple[str, str, Sequence[tuple[str, str]]]] = ()
+    meets_at: datetime | None = None
 
 
 Knows = Callable[[Identity, Chat], Awaitable[KnownOfLead]]
@@ -349,7 +350,7 @@ class InboxViews:
             "templates": templated,
             "quick": True,
             "records": await self._records(look, chat),
-            "meeting": "",
+            "meeting": look.moment(known.meets_at) if known.meets_at else "",
             "ad": _ad(look, chat),
             "known": {
                 "stage": known.stage,

@@ -13,7 +13,9 @@ from business.messaging.channels import Channel, Channels
 from business.messaging.chats import Chats, QuickReply, open_chat
 from business.messaging.hands import Hands
 from business.messaging.outbox import Outbox
+from business.messaging.rules import MessageRules
 from business.messaging.waking import Waking
+from business.sales.house_calendar import HouseCalendar
 from business.sales.records import SalesRecords
 from business.sales.score import default_rules
 from core.clock import Clock
@@ -24,6 +26,7 @@ from core.notices import Notices
 from core.permissions import Permissions
 from core.tenancy import Identity
 from core.vault import Vault
+from tools.opening import Opening
 
 
 @dataclass
@@ -38,11 +41,15 @@ class Outside:
     jobs: Jobs
     notices: Notices
     sales: SalesRecords
+    calendar: HouseCalendar
 
     @property
     def desk(self) -> Any:
         """What the page asks of the crew's desk: what is known of a lead, by the rules that ship."""
-        return SimpleNamespace(of_chat=lambda tenant_id, chat_id: self.sales.known(tenant_id, chat_id, default_rules()))
+        rules = default_rules()
+        return SimpleNamespace(
+            of_chat=lambda tenant_id, chat_id: self.sales.known(tenant_id, chat_id, rules), calendar=self.calendar
+        )
 
     @classmethod
     async def open(cls, db: Database, clock: Clock, permissions: Permissions, vault: Vault) -> "Outside":
@@ -63,7 +70,8 @@ class Outside:
         hands = Hands(drop=outbox.drop, wake=waking.wake)
         chats = Chats(db, clock, permissions, hands, notices, outbox, quick)
         channels = Channels(db, vault, clock, "sandbox", permissions)
-        return cls(db, clock, channels, chats, outbox, jobs, notices, SalesRecords(db, clock))
+        calendar = HouseCalendar(db, clock, Opening(db, MessageRules(db, permissions)))
+        return cls(db, clock, channels, chats, outbox, jobs, notices, SalesRecords(db, clock), calendar)
 
     async def close(self) -> None:
         await self.notices.close()

@@ -182,6 +182,13 @@ async def test_a_conversation_tells_fates_reasons_quotes_and_what_is_known(
     note = Evidence(Slot.NEED, "clear", "Quero trocar o letreiro", "letreiro", message_id=said)
     await out.sales.note(tenant, chat, note, "t1")
     await out.sales.go(tenant, chat, Stage.DISCOVERY, "contou o que quer", "t1")
+    async with web.db.tenant(tenant) as conn:
+        await conn.execute(
+            """INSERT INTO appointments (tenant_id, id, key, title, starts_at, ends_at, zone, chat_id, state,
+                   created_at, changed_at)
+               VALUES (%s, 'm', 'm', 'Conversa', %s, %s, 'America/Sao_Paulo', %s, 'booked', %s, %s)""",
+            [tenant, now + timedelta(days=3), now + timedelta(days=3, hours=1), chat, now, now],
+        )
     async with web.logged_in(web.admin) as browser:
         shown = await look(browser, "/chat", id=chat)
         line = next(line for line in (await look(browser))["chats"] if line["id"] == chat)
@@ -203,7 +210,7 @@ async def test_a_conversation_tells_fates_reasons_quotes_and_what_is_known(
     assert by["Texto"]["revoked"] and by["Localização"]["place"]["url"] == "https://www.google.com/maps?q=-22.9,-47.06"
     known = shown["chat"]["known"]
     assert known["stage"] == "Descoberta" and known["evidence"][0]["quotes"] == [{"text": note.quote, "message": said}]
-    assert int(known["score"]["value"]) > 0
+    assert int(known["score"]["value"]) > 0 and re.fullmatch(r"\d\d/\d\d/\d{4} às \d\d:\d\d", shown["chat"]["meeting"])
     window = shown["chat"]["window"]
     assert window["open"] and window["label"].startswith("fecha ") and shown["chat"]["address"] == "(19) 99120-4507"
 
