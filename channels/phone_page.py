@@ -53,6 +53,8 @@ class PhoneNumber:
     number: str
     name: str
     phone: str
+    provider: str = "whatsapp_cloud"
+    """Or "evolution"."""
 
 
 class Wire(Protocol):
@@ -67,15 +69,17 @@ NumbersOf = Callable[[str], Awaitable[Sequence[PhoneNumber]]]
 
 
 class PhonePage:
-    """`numbers_of` a tenant: its numbers at the stand-in. `close` at the end."""
+    """`numbers_of` a tenant: its numbers at the stand-ins, which `wires` names by provider. `close` at the end."""
 
-    def __init__(self, sandbox: Wire, numbers_of: NumbersOf, permissions: Permissions, texts: Texts) -> None:
-        self._sandbox = sandbox
+    def __init__(
+        self, wires: Wire | Mapping[str, Wire], numbers_of: NumbersOf, permissions: Permissions, texts: Texts
+    ) -> None:
+        self._wires = wires if isinstance(wires, Mapping) else {"whatsapp_cloud": wires}
         self._numbers_of = numbers_of
         self._permissions = permissions
         self._texts = texts
         self._http: httpx.AsyncClient | None = None
-        self._acts: dict[str, Callable[[str, str, Did], Awaitable[Any]]] = {
+        self._acts: dict[str, Callable[[PhoneNumber, str, Did], Awaitable[Any]]] = {
             "meet": self._meet,
             "text": self._text,
             "choose": self._choose,
@@ -105,7 +109,12 @@ class PhonePage:
             asked["contact"] = _contact(contact)
         if since:
             asked |= {"since": since, "seconds": str(_PATIENCE)}
-        seen = await self._ask("GET", "/__phone/view", params=asked)
+        seen = await self._ask(chosen, "GET", "/__phone/view", params=asked)
+        if chosen.provider != "whatsapp_cloud" and since:  # this one does not wait by itself
+            deadline = asyncio.get_running_loop().time() + _PATIENCE
+            while str(seen["version"]) == since and asyncio.get_running_loop().time() < deadline:
+                await asyncio.sleep(_LOOK)
+                seen = await self._ask(chosen, "GET", "/__phone/view", params=asked)
         first: dict[str, Any] = {}
         if not since:
             first = {"words": self._words(who.language), "language": who.language, "time_zone": who.time_zone}
@@ -152,8 +161,8 @@ class PhonePage:
     async def media(self, who: Identity, media_id: str, part: str) -> Response:
         """A file of a chat of this company, or the `part` of it that a player asks for (the header Range). Types that a
         browser may run are only downloaded."""
-        url = await self._sandbox.open()
         for number in await self._numbers(who):
+            url = await self._wires[number.provider].open()
             asked = {"id": media_id, "number_id": number.number}
             answer = await self._client().get(f"{url}/__phone/media", params=asked)
             if answer.status_code == 200:
@@ -170,14 +179,14 @@ class PhonePage:
 
     # --- acts ---------------------------------------------------------------------------------
 
-    async def _meet(self, number: str, contact: str, did: Did) -> Any:
-        return await self._tell("meet", contact=contact, name=_words_of(did, "name", 100))
+    async def _meet(self, number: PhoneNumber, contact: str, did: Did) -> Any:
+        return await self._tell(number, "meet", contact=contact, name=_words_of(did, "name", 100))
 
-    async def _text(self, number: str, contact: str, did: Did) -> Any:
+    async def _text(self, number: PhoneNumber, contact: str, did: Did) -> Any:
         body = {"body": _words_of(did, "body", _LONGEST)}
         return await self._write(number, contact, "text", body, did.get("reply_to"), did.get("name"))
 
-    async def _choose(self, number: str, contact: str, did: Did) -> Any:
+    async def _choose(self, number: PhoneNumber, contact: str, did: Did) -> Any:
         """A button, a row of a list, or a quick reply of a template."""
         of, title = _id(did, "of"), _words_of(did, "title", 256)
         if did.get("kind") == "template":
@@ -189,58 +198,58 @@ class PhonePage:
         name = "list_reply" if did.get("kind") == "row" else "button_reply"
         return await self._write(number, contact, "interactive", {"type": name, name: reply}, of)
 
-    async def _react(self, number: str, contact: str, did: Did) -> Any:
+    async def _react(self, number: PhoneNumber, contact: str, did: Did) -> Any:
         emoji = str(did.get("emoji") or "")[:30]
         reaction = {"message_id": _id(did, "of")} | ({"emoji": emoji} if emoji else {})
         return await self._write(number, contact, "reaction", reaction)
 
-    async def _edit(self, number: str, contact: str, did: Did) -> Any:
+    async def _edit(self, number: PhoneNumber, contact: str, did: Did) -> Any:
         changed = {"type": "text", "text": {"body": _words_of(did, "body", _LONGEST)}}
         return await self._write(number, contact, "edit", {"original_message_id": _id(did, "of"), "message": changed})
 
-    async def _take_back(self, number: str, contact: str, did: Did) -> Any:
+    async def _take_back(self, number: PhoneNumber, contact: str, did: Did) -> Any:
         return await self._write(number, contact, "revoke", {"original_message_id": _id(did, "of")})
 
-    async def _place(self, number: str, contact: str, did: Did) -> Any:
+    async def _place(self, number: PhoneNumber, contact: str, did: Did) -> Any:
         try:
             place: dict[str, Any] = {name: float(did[name]) for name in ("latitude", "longitude")}
         except (KeyError, TypeError, ValueError):
             raise ArgumentsWrong("phone_act_wrong", "no place") from None
         return await self._write(number, contact, "location", place | {"name": str(did.get("name", ""))[:100]})
 
-    async def _read(self, number: str, contact: str, did: Did) -> Any:
-        return await self._tell("read", number_id=number, contact=contact)
+    async def _read(self, number: PhoneNumber, contact: str, did: Did) -> Any:
+        return await self._tell(number, "read", contact=contact)
 
-    async def _marketing(self, number: str, contact: str, did: Did) -> Any:
-        return await self._tell("prefer", number_id=number, contact=contact, value=_one_of(did, ("stop", "resume")))
+    async def _marketing(self, number: PhoneNumber, contact: str, did: Did) -> Any:
+        return await self._tell(number, "prefer", contact=contact, value=_one_of(did, ("stop", "resume")))
 
-    async def _line(self, number: str, contact: str, did: Did) -> Any:
-        return await self._tell("switch", contact=contact, line=_one_of(did, ("on", "airplane", "off")))
+    async def _line(self, number: PhoneNumber, contact: str, did: Did) -> Any:
+        return await self._tell(number, "switch", contact=contact, line=_one_of(did, ("on", "airplane", "off")))
 
-    async def _move(self, number: str, contact: str, did: Did) -> Any:
-        return await self._tell("move", number_id=number, contact=contact, to=_contact(did.get("to")))
+    async def _move(self, number: PhoneNumber, contact: str, did: Did) -> Any:
+        return await self._tell(number, "move", contact=contact, to=_contact(did.get("to")))
 
-    async def _play(self, number: str, contact: str, did: Did) -> Any:
-        return await self._tell("play", number_id=number, lead=_id(did, "lead"), stop=did.get("stop") is True)
+    async def _play(self, number: PhoneNumber, contact: str, did: Did) -> Any:
+        return await self._tell(number, "play", lead=_id(did, "lead"), stop=did.get("stop") is True)
 
     # --- the stand-in -------------------------------------------------------------------------
 
     async def _write(
-        self, number: str, contact: str, kind: str, body: Any, reply_to: Any = None, name: Any = None
+        self, number: PhoneNumber, contact: str, kind: str, body: Any, reply_to: Any = None, name: Any = None
     ) -> dict[str, Any]:
-        asked = {"from": contact, "number_id": number, "type": kind, kind: body}
+        asked = {"from": contact, "type": kind, kind: body}
         if isinstance(reply_to, str) and _ID.fullmatch(reply_to):
             asked["context"] = {"id": reply_to}
         if isinstance(name, str) and name:
             asked["name"] = name[:100]
-        return await self._tell("write", **asked)
+        return await self._tell(number, "write", **asked)
 
-    async def _tell(self, what: str, **asked: Any) -> dict[str, Any]:
-        return await self._ask("POST", f"/__phone/{what}", json=asked)
+    async def _tell(self, number: PhoneNumber, what: str, **asked: Any) -> dict[str, Any]:
+        return await self._ask(number, "POST", f"/__phone/{what}", json={"number_id": number.number, **asked})
 
-    async def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+    async def _ask(self, number: PhoneNumber, method: str, path: str, **more: Any) -> dict[str, Any]:
         try:
-            url = await self._sandbox.open()
+            url = await self._wires[number.provider].open()
             answer = await self._client().request(method, url + path, **more)
             found = answer.json()
         except (httpx.HTTPError, ValueError) as error:
@@ -260,15 +269,16 @@ class PhonePage:
         """Refused("phone_not_allowed") for who may see no conversations, or whose company has no number here."""
         if self._permissions.read_scope(who.role, "messaging") is Scope.NONE:
             raise Refused("phone_not_allowed", f"{who.role} sees no conversations")
-        numbers = await self._numbers_of(who.tenant_id)
+        numbers = [one for one in await self._numbers_of(who.tenant_id) if one.provider in self._wires]
         if not numbers:
             raise Refused("phone_without_number", "this company has no number in the sandbox")
         return numbers
 
-    async def _owned(self, who: Identity, number: str) -> str:
-        if number not in [one.number for one in await self._numbers(who)]:
-            raise Refused("phone_not_allowed", "another company's number")
-        return number
+    async def _owned(self, who: Identity, number: str) -> PhoneNumber:
+        for one in await self._numbers(who):
+            if one.number == number:
+                return one
+        raise Refused("phone_not_allowed", "another company's number")
 
     # --- words --------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from business.messaging.media import MediaFile, Worded, unread
 from core.clock import Clock
-from core.errors import ArgumentsWrong
+from core.errors import ArgumentsWrong, Unavailable
 from core.ids import new_id
 from core.messages import storable
 from core.tenancy import Identity
@@ -90,7 +90,12 @@ class MediaWords:
             now=self._clock.now(),
             limits=_LIMITS,
         )
-        return await self._models.complete(turn, request, playbook=None, can_do_without=True)
+        try:
+            return await self._models.complete(turn, request, playbook=None, can_do_without=True)
+        except Unavailable as error:
+            if not error.params.get("failures") and ": budget" in str(error):  # nobody was asked (llm/attempts.py)
+                raise unread("day_spent") from None
+            raise
 
 
 def _user(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:

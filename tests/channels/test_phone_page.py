@@ -15,6 +15,7 @@ from playwright.async_api import async_playwright, expect
 from starlette.staticfiles import StaticFiles
 
 from business.messaging.sandbox import SandboxWhatsApp
+from business.messaging.sandbox_evolution import INSTANCE, SandboxEvolution
 from channels import phone_page
 from channels.phone_page import PhoneNumber, PhonePage
 from channels.web import Gate
@@ -177,6 +178,45 @@ async def test_the_page_is_there_in_the_sandbox_alone_and_asks_no_other_host(pho
     live = Browser(gated(phone, texts, sandbox=False), "ana").http
     for path in ("/sandbox/phone", phone_page.DATA, phone_page.MEDIA):
         assert (await live.get(path)).status_code == 404
+
+
+async def test_a_number_at_the_evolution_api_is_written_to_from_the_same_phone(texts: Texts, tmp_path: Path) -> None:
+    evolution = SandboxEvolution(tmp_path / "evolution")
+    url = await evolution.open()
+
+    async def numbers(tenant_id: str) -> Sequence[PhoneNumber]:
+        return [PhoneNumber(INSTANCE, "Vendas", "5511900000001", "evolution")]
+
+    phone = PhonePage({"evolution": evolution}, numbers, Permissions({("Comercial", "messaging"): "RW"}), texts)
+    ana = Browser(gated(phone, texts), "ana")
+    on = {"number": INSTANCE}
+    await ana.do("meet", name="Rita", **on)
+    version = str((await ana.view())["version"])
+    first = (await ana.do("text", body="oi", **on))["id"]
+    assert str((await ana.view(since=version))["version"]) != version
+    async with httpx.AsyncClient(base_url=url, headers={"apikey": evolution.api_key}, verify=False) as http:
+        answer = await http.post(f"/message/sendText/{INSTANCE}", json={"number": LEAD, "text": "Olá!"})
+        await http.post(f"/chat/markMessageAsRead/{INSTANCE}", json={"readMessages": [{"id": first}]})
+    await ana.do("read", **on)
+    await ana.do("react", of=answer.json()["key"]["id"], emoji="👍", **on)
+    await ana.do("edit", of=first, body="olá", **on)
+    await ana.do("marketing", 400, value="stop", **on)
+    sent = {**on, "contact": LEAD, "kind": "image", "mime": "image/jpeg"}
+    photo = (PUBLIC / "phone_samples" / "foto.jpg").read_bytes()
+    media = (await ana.http.post(phone_page.FILE, params=sent, content=photo)).json()["body"]["image"]["id"]
+    assert (await ana.http.get(phone_page.MEDIA, params={"id": media})).content == photo
+    thread = (await ana.view())["thread"]
+    assert thread["contact"]["name"] == "Rita"
+    shown = [(one["direction"], one["body"]["type"], one["status"]) for one in thread["messages"]]
+    assert shown == [
+        ("in", "text", "read"),
+        ("out", "text", "read"),
+        ("in", "reaction", None),
+        ("in", "image", None),
+        ("in", "edit", None),
+    ]
+    await phone.close()
+    await evolution.close()
 
 
 async def test_in_the_browser_a_burst_is_answered_a_row_chosen_and_a_voice_note_recorded(

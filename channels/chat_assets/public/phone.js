@@ -210,6 +210,7 @@
     const told = JSON.stringify(view.leads);
     if (frame.leads === told) return;
     frame.leads = told;
+    parts.leads.parentElement.hidden = !view.leads.length;
     parts.leads.replaceChildren(...view.leads.map((lead) => el("div", { class: "lead" },
       el("b", {}, lead.name),
       el("button", { class: "plain", type: "button", onclick: () => {
@@ -227,7 +228,7 @@
     parts.tools.replaceChildren(...[el("h2", {}, who ? w("phone_of", { name: who.name }) : w("no_phone")),
       view.numbers.length > 1 && el("label", { class: "stack" }, el("span", {}, w("writes_to")), el("select", { onchange: (event) => { number = event.target.value; kept.set("number", number); take(contact); } },
         view.numbers.map((one) => el("option", { value: one.number, selected: one.number === view.number.number }, `${one.name} ${pretty(one.phone)}`)))),
-      ...(who ? [
+      ...(who && view.number.provider !== "whatsapp_cloud" ? [el("p", { class: "soft" }, pretty(who.phone)), el("p", { class: "soft" }, w("plain_web"))] : who ? [
         el("p", { class: "soft" }, pretty(who.phone)),
         el("button", { class: "plain", type: "button", "aria-pressed": String(who.line === "airplane"), onclick: () => set(who.line === "airplane" ? "on" : "airplane") }, w(who.line === "airplane" ? "airplane_off" : "airplane_on")),
         el("button", { class: "plain", type: "button", "aria-pressed": String(who.line === "off"), onclick: () => set(who.line === "off" ? "on" : "off") }, w(who.line === "off" ? "switch_on" : "switch_off")),

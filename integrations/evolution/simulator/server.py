@@ -14,6 +14,8 @@ POST /__phone/write   {"contact", "text"?, "name"?, "group"?, "reply_to"?, "mess
 POST /__phone/echo    {"contact", "text"}: somebody writes in the app on the instance's own telephone
 POST /__phone/edit    {"id", "text"};  /__phone/delete {"id"};  /__phone/react {"id", "emoji"}
 POST /__phone/read    {"contact"}: everything of ours
+GET  /__phone/view    ?contact=; POST /__phone/meet {"contact", "name"}; /__phone/write {"from", "type", …};
+GET  /__phone/media   ?id=: for the phone in the browser, in the form of the Cloud API's simulator (view.py)
 POST /__phone/absent  {"contact"}: this telephone is not on WhatsApp
 POST /__status     {"id", "status"}: one more status of a message, in any order
 GET  /__thread     ?contact=: both sides of a chat
@@ -31,6 +33,7 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from integrations.evolution.simulator import view
 from integrations.evolution.simulator.courier import Config, Courier
 from integrations.evolution.simulator.state import INSTANCE, OWNER, STATUSES, Message, State, new_id
 from integrations.whatsapp_cloud.simulator.state import wa_id_of
@@ -117,9 +120,12 @@ class Evolution:
             case ("POST", "message", _) if what in _NEEDED:
                 return self._send(what, body), 201
             case ("POST", "chat", "markMessageAsRead"):
+                marked = body.get("readMessages") or [] if isinstance(body, dict) else []
+                self.state.note("read_by_us", ids=[str(key.get("id")) for key in marked if isinstance(key, dict)])
                 return {"message": "Read messages", "read": "success"}, 201
             case ("POST", "chat", "sendPresence"):
                 self.state.presences.append(body)
+                self.state.presences_at.append(time.time())
                 return {"presence": body.get("presence")}, 201
             case ("POST", "chat", "findMessages"):
                 one = self.state.messages.get(str(((body.get("where") or {}).get("key") or {}).get("id")))
@@ -255,8 +261,14 @@ class Evolution:
 
     def _phone(self, what: str, asked: dict[str, Any]) -> Any:
         state = self.state
+        if what == "write" and "from" in asked:  # from the phone in the browser
+            return self._from_browser(asked)
         if what == "write":
             return self._write(asked)
+        if what == "meet":
+            contact = wa_id_of(str(asked["contact"]))
+            state.note("met", contact=contact, name=str(asked.get("name") or f"Contato {contact[-4:]}"))
+            return {"wa_id": contact}
         if what == "echo":
             contact = wa_id_of(str(asked["contact"]))
             said = {"conversation": str(asked["text"])}
@@ -289,6 +301,16 @@ class Evolution:
             raise KeyError(what)
         return {"ok": True}
 
+    def _from_browser(self, asked: dict[str, Any]) -> Any:
+        kind = asked.get("type")
+        if kind in ("edit", "revoke"):
+            body = asked[str(kind)]
+            one = self.state.messages[str(body["original_message_id"])]
+            text = body["message"]["text"]["body"] if kind == "edit" else None
+            view.note_change(self.state, one, text)
+            return self._phone("delete" if text is None else "edit", {"id": one.id, "text": text})
+        return view.write(self.state, asked, self._write)
+
     def _status(self, one: Message, status: str) -> None:
         self.state.note("status", id=one.id, status=status)
         key = one.raw["key"]
@@ -301,6 +323,11 @@ class Evolution:
         if "origin" in request.headers:  # a page in the browser has no business here
             return JSONResponse({"error": "not from a page"}, 403)
         asked = body if isinstance(body, dict) else {}
+        if path == "/__phone/media":
+            found = self.state.messages.get(request.query_params.get("id", ""))
+            content = self.state.file(found) if found else None
+            safe = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox"}
+            return Response(content, 200 if content else 404, safe, media_type=found.mime if found else None)
         ways: dict[str, Callable[[], Any]] = {
             "/__witness": lambda: self._witness(request),
             "/__config": lambda: self._configure(asked),
@@ -310,9 +337,10 @@ class Evolution:
             "/__status": lambda: self._status(self.state.messages[asked["id"]], str(asked["status"])),
             "/__thread": lambda: [asdict(one) for one in self.state.thread(request.query_params.get("contact", ""))],
             "/__presences": lambda: self.state.presences,
+            "/__phone/view": lambda: view.view(self.state, self._hooks(), request.query_params.get("contact", "")),
         }
         try:
-            if path.startswith("/__phone/"):
+            if path.startswith("/__phone/") and path not in ways:
                 return JSONResponse(self._phone(path.removeprefix("/__phone/"), asked))
             if path not in ways:
                 return JSONResponse({"error": "no such control"}, 404)

@@ -47,6 +47,14 @@ class State:
     absent: set[str] = field(default_factory=set)
     witnessed: list[dict[str, Any]] = field(default_factory=list)
     presences: list[dict[str, Any]] = field(default_factory=list)
+    presences_at: list[float] = field(default_factory=list)
+    """When each of them came, in seconds since 1970."""
+    met: dict[str, str] = field(default_factory=dict)
+    """Names of the contacts that the phone in the browser has made."""
+    read_by_us: set[str] = field(default_factory=set)
+    """Ids of the contacts' messages that were marked as read."""
+    phone_events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """By contact: what it changed and took back, as the phone in the browser shows it (view.py)."""
 
     def __post_init__(self) -> None:
         (self.folder / "files").mkdir(parents=True, exist_ok=True)
@@ -109,6 +117,10 @@ class State:
                 self.webhook = line["webhook"]
             case "state":
                 self.instance_state = line["state"]
+            case "met":
+                self.met[line["contact"]] = line["name"]
+            case "read_by_us":
+                self.read_by_us.update(line["ids"])
             case "absent":
                 self.absent.add(line["contact"])
 
