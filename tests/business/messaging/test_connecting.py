@@ -257,6 +257,34 @@ async def test_evolution_is_connected_told_our_address_and_sends_all_that_it_can
     assert any("Evolution" in one.text for one in await house.doctor(tenants, live=False))
 
 
+async def test_a_gateway_without_public_format_is_connected_and_marked_unverified(
+    house: House, tenants: Tenants, tmp_path: Path
+) -> None:
+    who, asked = tenants.one[Role.ADMIN], []
+
+    def uazapi(request: httpx.Request) -> httpx.Response:
+        asked.append((str(request.url), request.headers.get("token")))
+        known = request.headers.get("token") == "abc"
+        return httpx.Response(200 if known else 401, json={"instance": {"status": "disconnected"}})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(uazapi)) as house.http:
+        house.use(Settings(data_dir=tmp_path, whatsapp="live"))
+        wanted = Wanted("uazapi", "5511999990001", "abc", base_url="https://loja.uazapi.com")
+        assert await code(house.connecting.connect(who, replace(wanted, token="other"))) == "gateway_token"
+        found = await house.connecting.connect(who, wanted)
+        assert states(found.steps) == {"unverified": "unknown", "connection": "wrong", "address": "missing"}
+        house.use(Settings(data_dir=tmp_path, whatsapp="live", public_url="https://casa.example"))
+        hook = (await house.connecting.connect(who, wanted)).steps[-1]
+        address = f"https://casa.example/webhooks/uazapi/{found.channel.id}?key="
+        assert hook.state == "note" and str(hook.params["url"]).startswith(address)
+        assert asked[-1] == ("https://loja.uazapi.com/instance/status", "abc")
+        for live in (False, True):
+            told = await house.doctor(tenants, live=live)
+            assert any(one.state == "unverified" and "público" in one.text for one in told)
+        lance = Wanted("lancepilot", "5511999990001", "abc", account="ws", base_url="https://lancepilot.com/api/v3")
+        assert await code(house.connecting.connect(who, lance)) == "gateway_token"  # another header
+
+
 async def test_what_came_for_nobody_or_waits_too_long_is_told_by_the_doctor(
     house: House, tenants: Tenants, owner_dsn: str
 ) -> None:
