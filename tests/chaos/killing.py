@@ -8,7 +8,7 @@ import httpx
 
 from tests.chaos.world import PATHS, World
 
-_CROWD = 60  # contacts who write, by turns
+_CROWD = 400  # contacts who write, by turns
 _LEADS = 5_511_988_000_000  # where the numbers of first contacts begin
 
 
@@ -19,7 +19,7 @@ def contact(number: int) -> str:
 def kill_often(world: World, path: str, kills: int, *, patience: float = 4.0) -> None:
     """So many deaths of a process that is busy with `path`; what dies otherwise counts as "random"."""
     if path == "approval":
-        propose(world, kills)
+        propose(world, kills * 6)
     for _ in range(kills):
         place = world.random.choice([*PATHS[path], "random"])
         passes = world.random.randint(1, 3)
@@ -27,7 +27,7 @@ def kill_often(world: World, path: str, kills: int, *, patience: float = 4.0) ->
         until = time.monotonic() + (world.random.uniform(0.0, 1.2) if place == "random" else patience)
         while world.alive() and time.monotonic() < until:
             _work(world, path)
-            world.gone(0.08)
+            world.gone(0.15)
         if world.kill():
             place = "random"
         world.kills[place] += 1
@@ -36,15 +36,16 @@ def kill_often(world: World, path: str, kills: int, *, patience: float = 4.0) ->
 def _work(world: World, path: str) -> None:
     """Something to do, of this path."""
     if path == "approval":
-        approve(world, 3)
+        approve(world, 1)
     else:
-        for _ in range(3):
+        for _ in range(2):
             world.write(contact(world.random.randrange(_CROWD)))
 
 
 def propose(world: World, count: int) -> None:
     """First messages to so many leads, waiting for a yes."""
     world.born()
+    world.until("SELECT 1 FROM message_templates WHERE status = 'APPROVED' AND purposes @> '{first_contact}'")
     first = len(world.proposals)
     told = httpx.get(f"{world.url}/chaos/propose/{first}-{first + count}", timeout=120, trust_env=False)
     if told.status_code != 200:
@@ -58,7 +59,9 @@ def approve(world: World, count: int) -> None:
     rows = world.rows("SELECT id FROM proposals WHERE state = 'pending' ORDER BY id LIMIT %s", count)
     for row in rows:
         with contextlib.suppress(httpx.HTTPError):
-            httpx.get(f"{world.url}/chaos/approve/{row['id']}", timeout=20, trust_env=False)
+            told = httpx.get(f"{world.url}/chaos/approve/{row['id']}", timeout=20, trust_env=False)
+            if told.status_code != 200:
+                raise RuntimeError(told.text)
 
 
 def finish(world: World, seconds: float) -> float:

@@ -95,6 +95,9 @@ class World:
         self.kill()
         self._nursery.terminate()
         self._nursery.wait(10)
+        for pipe in (self._nursery.stdin, self._nursery.stdout):
+            if pipe is not None:
+                pipe.close()
         self._log.close()
         self.whatsapp.close()
         self._simulator.release()
@@ -203,6 +206,13 @@ class World:
         with self.behind() as conn:
             return conn.execute(query.encode(), values).fetchall()
 
+    def until(self, query: str, seconds: float = 30) -> None:
+        """Wait until it gives a row."""
+        deadline = time.monotonic() + seconds
+        while not self.rows(query):
+            assert time.monotonic() < deadline, f"not within {seconds} s: {query}"
+            time.sleep(0.05)
+
     def prepare(self) -> None:
         """After the first life: answers without waiting for more, and every change of a status written down."""
         with self.behind() as conn:
@@ -236,8 +246,7 @@ class World:
         """Wait until nothing is to be done; how long that took. AssertionError when it takes longer."""
         began = time.monotonic()
         while open_ := self.unsettled():
-            if not self.alive():
-                raise AssertionError(f"the process ended: {self.last_words()}")
+            assert self.alive(), f"the process ended: {self.last_words()}"
             assert time.monotonic() - began < seconds, f"after {seconds} s: {open_}"
             time.sleep(0.1)
         return time.monotonic() - began
