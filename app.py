@@ -59,6 +59,7 @@ from business.messaging.inbox import Inbox
 from business.messaging.ledger import CONSENT_TOLD, Ledger
 from business.messaging.outbox import SEND_CHAT, Outbox
 from business.messaging.outbox_check import OutboxCheck
+from business.messaging.receipts import READ_JOB, Receipts
 from business.messaging.rules import MessageRules
 from business.messaging.sandbox import SandboxWhatsApp
 from business.messaging.sandbox_evolution import SandboxEvolution
@@ -81,6 +82,7 @@ from business.prospecting.searches import Searches
 from business.prospecting.sources import LazySources, live_places
 from business.prospecting.work import Work
 from business.sales.files import SalesFiles
+from business.sales.google_calendar import LinkedCalendar, Links
 from business.sales.house_calendar import HouseCalendar
 from business.sales.records import SalesRecords
 from channels.phone_page import PhoneNumber, PhonePage
@@ -115,6 +117,8 @@ from crews.hunter.scouts import Scouts
 from crews.registry import CREWS, CrewEntry
 from integrations.brasil_places.checks import PlacesCheck
 from integrations.documents.reader import DocumentReader
+from integrations.google_calendar.client import GoogleCalendar
+from integrations.google_calendar.tokens import Tokens
 from integrations.meta_ads.client import MetaAdsClient
 from integrations.meta_ads.simulator import launch as simulator
 from integrations.minha_receita.checks import RegistryCheck
@@ -284,8 +288,10 @@ async def open_services(
         # What is sold there: files of each company, what a lead said of their need, meetings.
         ledger, sales_records, sales_files = Ledger(jobs), SalesRecords(db, clock), SalesFiles(settings.data_dir)
         library = Library(db, clock, memory, sales_files)
-        calendar = HouseCalendar(db, clock, Opening(db, rules))
-        reminders = Reminders(calendar, outbox, texts, clock)
+        house_calendar = HouseCalendar(db, clock, Opening(db, rules))
+        reminders = Reminders(house_calendar, outbox, texts, clock)
+        links = Links(db, vault, clock, lambda credentials: GoogleCalendar(http, Tokens(http, credentials, clock)))
+        calendar = LinkedCalendar(house_calendar, links.of)
 
         async def tell(tenant_id: str, user_id: str | None, kind: str, about: dict[str, Any], key: str) -> None:
             await notify.tell(tenant_id, user_id, kind, about, key=key)
@@ -386,7 +392,8 @@ async def open_services(
             found = sales_files.of(tenant.slug, tenant.name).playbook.quick_replies
             return [QuickReply(one.name, one.text.of(who.language)) for one in found]
 
-        chats = Chats(db, clock, permissions, hands, notices, outbox, quick_replies)
+        receipts = Receipts(db, jobs, channels, senders)
+        chats = Chats(db, clock, permissions, hands, notices, outbox, quick_replies, receipts.ask)
         inbox = Inbox(app_dsn, clock)
 
         def door() -> WhatsAppDoor:
@@ -403,6 +410,7 @@ async def open_services(
         jobs.task(SEND_CHAT, sending.run, queue="send")
         jobs.task(media.JOB, media_work.run, queue="media", attempts=media.ATTEMPTS)
         jobs.task(ACQUAINT_JOB, acquaint)
+        jobs.task(READ_JOB, receipts.tell, queue="send", attempts=1)
         jobs.task(CONSENT_TOLD, do_not_contact.told)
         jobs.task(MAIL_JOB, notify.send_mail)
         jobs.task(DOCUMENTS_JOB, library.run)
@@ -412,7 +420,7 @@ async def open_services(
 
         messaging = Messaging(
             channels=channels, inbox=inbox, chats=chats, outbox=outbox, rules=rules, templates=templates,
-            clients=clients, sales_files=sales_files, sales_records=sales_records, library=library, desk=desk,
+            clients=clients, sales_files=sales_files, sales_records=sales_records, library=library, desk=desk, links=links, cadences=cadences,
             door=door, sandbox=sandbox, answer=supervisor.answer_contact,
         )  # fmt: skip
 
@@ -434,7 +442,7 @@ async def open_services(
 
         keep_promises = _declare_jobs(
             jobs, db, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings,
-            [answering.revive, channels.of, cadences.round, reminders.run, partial(media_work.again, jobs)],
+            [answering.revive, channels.of, cadences.round, reminders.run, calendar.mend, partial(media_work.again, jobs)],
         )  # fmt: skip
         memory.declare()
         await jobs.open()
@@ -733,6 +741,9 @@ def _banner(settings: Settings, texts: Texts, router: Router) -> list[str]:
     if settings.sandbox:
         login = demo_logins(settings)[0]
         lines.append(say(settings.language, "serve.demo", email=login.email, password=login.password))
+    if settings.sandbox and settings.whatsapp != "live":
+        url = f"http://{settings.host}:{settings.port}/sandbox/phone"
+        lines.append(say(settings.language, "serve.phone", url=url))
     models = router.chain("ads_analyst")
     if models:
         lines.append(say(settings.language, "serve.model", models=" → ".join(m.ref for m in models)))
@@ -760,7 +771,10 @@ def serve(settings: Settings) -> None:
             stack.push_async_callback(messaging.inbox.close)
             phone = None
             if messaging.sandbox is not None:
-                phone = PhonePage(messaging.sandbox, _numbers(messaging), services.permissions, services.texts)
+                evolution = SandboxEvolution(services.settings.data_dir / "simulators" / "evolution")
+                stack.push_async_callback(evolution.close)
+                wires = {"whatsapp_cloud": messaging.sandbox, "evolution": evolution}
+                phone = PhonePage(wires, _numbers(messaging), services.permissions, services.texts)
                 stack.push_async_callback(phone.close)
             app = build_web_app(
                 services, card=proposal_card, starters=partial(_starters, services.permissions), phone=phone
@@ -805,7 +819,11 @@ def _numbers(messaging: Messaging) -> Callable[[str], Awaitable[list[PhoneNumber
 
     async def of(tenant_id: str) -> list[PhoneNumber]:
         found = await messaging.channels.of(tenant_id)
-        return [PhoneNumber(one.number, one.name, one.phone) for one in found if one.provider == "whatsapp_cloud"]
+        return [
+            PhoneNumber(one.number, one.name, one.phone, one.provider)
+            for one in found
+            if one.provider in ("whatsapp_cloud", "evolution") and one.environment == "sandbox"
+        ]
 
     return of
 

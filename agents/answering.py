@@ -52,6 +52,8 @@ from prompts.texts import Texts
 log = structlog.get_logger(__name__)
 
 HISTORY = 20  # messages of before that the crew is told
+_LONGEST, _LONGEST_BEFORE = 8_000, 2_000
+"""Characters of a burst, and of a message of before, that the crew is told; nobody types more, and tokens cost."""
 _LOOKS = 60  # newest rows of a conversation that a turn reads
 _POLL = 2.0  # seconds between looks at the row, beside the notices
 _MEDIA_PATIENCE = timedelta(seconds=20)
@@ -285,7 +287,10 @@ class Turns:
             identity=agent,
             conversation_id=chat.id,
             door="whatsapp",
-            text="\n".join(text for one in begun.waiting if (text := self._words(one, chat.language, now=True))),
+            text=_cut(
+                "\n".join(text for one in begun.waiting if (text := self._words(one, chat.language, now=True))),
+                _LONGEST,
+            ),
             language=chat.language if chat.language in ("pt-BR", "en", "es") else "pt-BR",
             now=now,
             session=session,
@@ -314,7 +319,7 @@ class Turns:
     async def _think(self, begun: _Begun, turn: Turn) -> Reply | None:
         """The crew's answer; None when what was asked is out of date."""
         history = [
-            ("user" if one.direction == "in" else "assistant", words)
+            ("user" if one.direction == "in" else "assistant", _cut(words, _LONGEST_BEFORE))
             for one in begun.before[-HISTORY:]
             if (words := self._words(one, turn.language))
         ]
@@ -566,6 +571,11 @@ def _choices(view: View, body: str) -> tuple[said.Content, str]:
 def _numbered(view: View) -> str:
     lines = [f"{place}. {one['title']}" for place, one in enumerate(view.data.get("choices", []), 1)]
     return "\n".join([view.title, *lines] if view.title else lines)
+
+
+def _cut(text: str, most: int) -> str:
+    """The end of a text that is too long: what was said last counts."""
+    return text if len(text) <= most else "…" + text[-most:]
 
 
 def _caught(rows: list[Message]) -> bool:

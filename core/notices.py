@@ -63,7 +63,7 @@ class Notices:
                     await configure(conn)
                     pause = 0.1
                     await self._hear(conn)
-            except psycopg.OperationalError as error:
+            except (psycopg.Error, OSError) as error:
                 log.info("notices_lost", reason=str(error).partition("\n")[0])
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

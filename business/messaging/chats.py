@@ -192,6 +192,8 @@ class Chats:
     notices: Notices
     outbox: Outbox
     quick: Callable[[Identity], Awaitable[list[QuickReply]]]
+    read: Callable[[Connection, str, str], Awaitable[None]] | None = None
+    """Has the contact be told that we read what they wrote: (transaction, tenant id, chat id)."""
     _rights: Rights = field(init=False)
 
     def __post_init__(self) -> None:
@@ -366,6 +368,8 @@ class Chats:
             done = await conn.execute("UPDATE chats SET unread = 0 WHERE id = %s AND unread > 0", [chat_id])
             if done.rowcount:
                 await changed(conn, who.tenant_id, chat_id)
+                if self.read is not None:
+                    await self.read(conn, who.tenant_id, chat_id)
 
     async def tag(self, who: Identity, chat_id: str, tags: Sequence[str]) -> Chat:
         """Its tags from now on, 20 at most, 40 characters each."""

@@ -15,6 +15,7 @@ from business.messaging.hands import Hands
 from business.messaging.inbox import Inbox, Received
 from business.messaging.ledger import CONSENT_TOLD, Ledger
 from business.messaging.outbox import SEND_CHAT, Outbox
+from business.messaging.receipts import READ_JOB, Receipts
 from business.messaging.rules import MessageRules
 from business.messaging.sorter import ACQUAINT_JOB, MEDIA_JOB, Sorter
 from business.messaging.templates_store import SYNC_TEMPLATES
@@ -163,7 +164,8 @@ async def chat_house(
     sorter = Sorter(
         db, clock, jobs, channels, rules, outbox, hands, waking, ledger, notices, texts.say, templates, warn
     )
-    chats = Chats(db, clock, permissions, hands, notices, outbox, quick)
+    receipts = Receipts(db, jobs, channels, {})
+    chats = Chats(db, clock, permissions, hands, notices, outbox, quick, receipts.ask)
     house = ChatHouse(
         db, clock, jobs, channels, channel, rules, outbox, waking, hands, ledger, notices, inbox, sorter, chats,
         tenants, texts, warned,
@@ -176,7 +178,7 @@ async def chat_house(
         await house.turn(tenant_id, chat_id)
 
     jobs.task(CHAT_TURN, turn, queue="talk")
-    for name in (ACQUAINT_JOB, MEDIA_JOB, SEND_CHAT, CONSENT_TOLD, SYNC_TEMPLATES):
+    for name in (READ_JOB, ACQUAINT_JOB, MEDIA_JOB, SEND_CHAT, CONSENT_TOLD, SYNC_TEMPLATES):
         jobs.task(name, nothing)
     await jobs.open()
     await inbox.open()
