@@ -85,7 +85,7 @@ from business.sales.files import SalesFiles
 from business.sales.google_calendar import LinkedCalendar, Links
 from business.sales.house_calendar import HouseCalendar
 from business.sales.records import SalesRecords
-from channels.phone_page import PhoneNumber, PhonePage
+from channels.phone_page import PhoneNumber, PhonePage, Wire
 from channels.services import Messaging, Services
 from channels.terminal import commands
 from channels.whatsapp.checks import IntakeCheck
@@ -419,10 +419,23 @@ async def open_services(
         jobs.periodic("revive_sending", "* * * * * */15", revive_sending)
 
         messaging = Messaging(
-            channels=channels, inbox=inbox, chats=chats, outbox=outbox, rules=rules, templates=templates,
-            clients=clients, sales_files=sales_files, sales_records=sales_records, library=library, desk=desk, links=links, cadences=cadences,
-            door=door, sandbox=sandbox, answer=supervisor.answer_contact,
-        )  # fmt: skip
+            channels=channels,
+            inbox=inbox,
+            chats=chats,
+            outbox=outbox,
+            rules=rules,
+            templates=templates,
+            clients=clients,
+            sales_files=sales_files,
+            sales_records=sales_records,
+            library=library,
+            desk=desk,
+            links=links,
+            cadences=cadences,
+            door=door,
+            sandbox=sandbox,
+            answer=supervisor.answer_contact,
+        )
 
         async def work(stop: asyncio.Event) -> None:
             """Jobs and the inbox. In the sandbox the simulated WhatsApp is there, with the sample company's number."""
@@ -442,7 +455,10 @@ async def open_services(
 
         keep_promises = _declare_jobs(
             jobs, db, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings,
-            [answering.revive, channels.of, cadences.round, reminders.run, calendar.mend, partial(media_work.again, jobs)],
+            [
+                answering.revive, channels.of, cadences.round, reminders.run, calendar.mend,
+                partial(media_work.again, jobs),
+            ],
         )  # fmt: skip
         memory.declare()
         await jobs.open()
@@ -773,7 +789,7 @@ def serve(settings: Settings) -> None:
             if messaging.sandbox is not None:
                 evolution = SandboxEvolution(services.settings.data_dir / "simulators" / "evolution")
                 stack.push_async_callback(evolution.close)
-                wires = {"whatsapp_cloud": messaging.sandbox, "evolution": evolution}
+                wires: dict[str, Wire] = {"whatsapp_cloud": messaging.sandbox, "evolution": evolution}
                 phone = PhonePage(wires, _numbers(messaging), services.permissions, services.texts)
                 stack.push_async_callback(phone.close)
             app = build_web_app(

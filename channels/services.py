@@ -23,9 +23,11 @@ from business.messaging.rules import MessageRules
 from business.messaging.sandbox import SandboxWhatsApp
 from business.messaging.sender_cloud import CloudClients
 from business.messaging.templates_store import TemplateStore
+from business.outreach.runs import Cadences
 from business.people.service import People
 from business.prospecting.searches import Searches
 from business.sales.files import SalesFiles
+from business.sales.google_calendar import Links
 from business.sales.records import SalesRecords
 from channels.whatsapp.door import WhatsAppDoor
 from core.clock import Clock
@@ -61,6 +63,8 @@ class Messaging:
     sales_records: SalesRecords
     library: Library
     desk: SdrDesk
+    links: Links
+    cadences: Cadences
     answer: Callable[[Turn, Sequence[tuple[str, str]]], Awaitable[Reply]]
     """What a person outside would be told (agents/supervisor.py, answer_contact). Sends nothing."""
     door: Callable[[], WhatsAppDoor]
