@@ -196,7 +196,9 @@ def add_to(cli: click.Group, run: Run) -> None:
 
         async def work(services: Services) -> None:
             who = await admin_of(services, tenant)
-            click.echo("\n".join(_block_lines(services, who, await services.messaging.outbox.blocks(who, channel))))
+            names = {one.id: one.name for one in await services.messaging.channels.of(who.tenant_id)}
+            found = await services.messaging.outbox.blocks(who, channel)
+            click.echo("\n".join(_block_lines(services, who, found, names)))
 
         run(work)
 
@@ -250,7 +252,9 @@ def _shown(services: Services, who: Identity, found: Sequence[Kept]) -> list[str
     return lines
 
 
-def _block_lines(services: Services, who: Identity, found: Sequence[Mapping[str, Any]]) -> list[str]:
+def _block_lines(
+    services: Services, who: Identity, found: Sequence[Mapping[str, Any]], names: Mapping[str, str]
+) -> list[str]:
     say = partial(services.texts.say, who.language)
     if not found:
         return [say("outbox.blocks.none")]
@@ -265,7 +269,7 @@ def _block_lines(services: Services, who: Identity, found: Sequence[Mapping[str,
         [
             one["id"],
             say(f"outbox.block.{one['place']}"),
-            one["name"] or one["address"] or one["channel_id"] or "–",
+            one["name"] or one["address"] or names.get(one["channel_id"], "–"),
             say(f"outbox.block.{one['covers']}"),
             str(one["code"]),
             moment(one["at"]),
