@@ -446,9 +446,8 @@ class FirstContactBatch(FirstContactHandler):
             except Refused as refused:
                 if refused.code in ("no_door_to_send", "sandbox_never_sends"):
                     raise
-                raise Refused(
-                    refused.code, str(refused), **{**refused.params, "n": number, "name": data["name"]}
-                ) from None
+                why = refused.code
+                raise Refused("first_contacts_one", str(refused), n=number, name=data["name"], why=why) from None
 
     async def recheck(self, tenant_id: str, change: Change) -> None:
         await self.ready(tenant_id, change)

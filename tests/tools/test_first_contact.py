@@ -200,8 +200,8 @@ async def test_five_messages_are_one_card_edited_and_left_out_and_approved_as_th
     desk.blocked.add("+5519999990003")
     with pytest.raises(Refused) as refused:
         await desk.approvals.approve(desk.who, edited.id, "chat")
-    assert (refused.value.code, refused.value.params) == ("lead_blocked", {"n": 3, "name": "Peroba"})
-    assert "Mensagem 3, Peroba" in desk.texts.error("pt-BR", refused.value)
+    assert refused.value.code == "first_contacts_one"
+    assert "Mensagem 3, Peroba: a empresa pediu para não receber mensagens." in desk.texts.error("pt-BR", refused.value)
     assert await desk.outbox() == []
     last = await desk.approvals.edit(desk.who, edited.id, {"messages": "3: -"}, "chat")
     done = await desk.approvals.approve(desk.who, last.id, "chat")
