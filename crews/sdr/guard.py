@@ -282,9 +282,9 @@ _PROMISE = re.compile(
     r"|nossa equipe)(?: do time| da equipe)? (?:vai |ira |te |ja )*(?:ligar|liga"
     r"|entrar em contato|entra em contato|retornar?|retorna|mandar|enviar|te chamar|te chama"
     r"|procurar)"
-    r"|\bem (?:ate )?(?:\d+|cinco|dez|quinze|alguns|poucos) (?:minutos|minutinhos"
+    r"|\bem (?:ate )?(?:\d+|cinco|dez|quinze|alguns|poucos) (?:minutos(?! de| por| a gente)|minutinhos"
     r"|horas)\b.{0,40}\b(?:te |alguem|time|equipe|retorn|respond|contato|liga)"
-    r"|\b(?:so )?um (?:minuto|minutinho|momento|instante|segundo)\b(?! de)|\baguarde?\b"
+    r"|\b(?:so )?um (?:minuto|minutinho|momento|instante|segundo)\b(?! de| para)|\baguarde?\b"
     r"|\bja (?:volto|retorno|te respondo)\b|\bdeixa eu (?:ver|verificar|checar|consultar"
     r"|confirmar|perguntar)\b"
     r"|\b(?:i|we)(?:'?ll| will| am going to|'?m going to) (?:\w+ ){0,2}(?:call|send|get back"
@@ -319,8 +319,8 @@ _BOOKED = re.compile(
     r"\b(?:agendei|marquei|remarquei|reservei|confirmei|marcad[oa]s?|agendad[oa]s?"
     r"|reservad[oa]s?|remarcad[oa]s?|(?:esta|ta|fica|ficou|tudo) (?:confirmad[oa]|marcad[oa]"
     r"|agendad[oa]|certo para)"
-    r"|booked|scheduled|rescheduled|(?:is|are|you'?re|all) (?:confirmed|set)|reserved|agende"
-    r"|reserve|agendad[oa]|confirmad[oa]s? (?:para|a) (?:reuniao|conversa|call|meeting"
+    r"|booked|scheduled|rescheduled|(?:is|are|you'?re|all) (?:confirmed|set)|reserved"
+    r"|ya (?:te )?(?:agende|reserve)|confirmad[oa]s? (?:para|a) (?:reuniao|conversa|call|meeting"
     r"|charla))\b"
 )
 _COULD = re.compile(
@@ -330,8 +330,7 @@ _COULD = re.compile(
 )
 _SENT = re.compile(
     r"\b(?:enviei|mandei|te (?:mandei|enviei)|acabei de (?:te )?(?:enviar|mandar)|(?:foi"
-    r"|ja) enviad[oa]|ja (?:mandei|enviei)|segue (?:em anexo|anexo|o (?:pdf|contrato|boleto"
-    r"|link))|em anexo"
+    r"|ja) enviad[oa]|ja (?:mandei|enviei)|segue (?:em anexo|anexo|o (?:pdf|contrato|boleto))|em anexo"
     r"|i(?:'?ve| have)? (?:just )?(?:sent|emailed)|attached (?:is|you)|te (?:envie|mande)|he enviado|adjunto)\b"
 )
 _FETCHED = re.compile(
@@ -344,7 +343,7 @@ _FETCHED = re.compile(
 )
 _DONE = re.compile(
     r"\b(?:cancelei|desmarquei|cadastrei|registrei seu (?:pagamento|pedido)|removi|exclui"
-    r"|apaguei|contrat(?:ei|ado|o fechado)|ativei|liberei|apliquei|desmarcad[oa]|cancelad[oa]"
+    r"|apaguei|contrat(?:ei|o fechado)|ativei|liberei|apliquei|desmarcad[oa]|cancelad[oa]"
     r"|i(?:'?ve| have)? (?:cancel+ed|removed|deleted|activated|applied|registered)|cancele"
     r"|elimine|active|aplique)\b"
 )
@@ -381,7 +380,7 @@ _HOUR = re.compile(
     r"(?<![\d/:.,$])(?P<h>\d{1,2})\s?(?:h(?:oras?|rs?|s)?\s?(?P<m1>\d{2})?\b"
     r"|:(?P<m2>\d{2}))\s?(?P<ap>[ap]\.?m\b)?"
     r"|(?<![\d/:.,$])(?P<h2>\d{1,2})\s?(?P<ap2>[ap]\.?m)\b"
-    r"|\b(?:as|at|a las) (?P<h3>\d{1,2})\b(?![:/%\d])",
+    r"|\b(?:as|at|a las) (?P<h3>\d{1,2})\b(?!\s?[ap]\.?m\b)(?![:/%\d])",
     re.IGNORECASE,
 )
 _LASTS = re.compile(r"\b(?:em|in|en|ate|por|dura\w*|de|within|leva|toma|takes) (?:\w+ )?$")
@@ -410,7 +409,8 @@ def _hours(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
         span = (
             found["h"] and not found["m1"] and not found["m2"] and re.match(r"\d{1,2}\s?h(?:oras?|rs?|s)\b", found[0])
         )
-        if not told or told in on.times or (span and int(found["h"]) in (12, 24, 36, 48, 72)):
+        later = f"{int(told[:2]) + 12:02d}{told[2:]}" if told and found["h3"] and int(told[:2]) < 8 else told
+        if not told or told in on.times or later in on.times or (span and int(found["h"]) in (12, 24, 36, 48, 72)):
             continue
         if told in theirs and (_NOT.search(said) or sentence.rstrip().endswith("?")):
             continue

@@ -136,6 +136,15 @@ def test_what_is_not_so_is_found(text: str, kind: str) -> None:
         ("Se quiser, é só escolher um dos horários que te passei.", NOTHING),
         ("I can't offer discounts, but the Plano Essencial is R$1,490.00 a month.", NOTHING),
         ("¿Quieres que alguien del equipo te responda por aquí?", NOTHING),
+        ("Em 30 minutos de conversa a gente entende o que você precisa e te mostra as opções.", NOTHING),
+        ("Depois do Diagnóstico você recebe um plano de ação, e o plano pode ser cancelado quando quiser.", NOTHING),
+        ("Agende quando for melhor para você. Se quiser, eu marco agora mesmo.", NOTHING),
+        ("Segue o link: https://meet.example/abc", on(("book_meeting", BOOKED))),
+        ("Fica marcado para quinta, 26/11, às 15h. Você recebe um lembrete antes.", on(("book_meeting", BOOKED))),
+        ("Vou chamar alguém do time, que continua com você por aqui.", on(("hand_to_person", HANDED))),
+        ("Perfeito! Me conta: qual é o seu negócio, e o que você quer melhorar?", NOTHING),
+        ("Great! What is your business, and when would you like to start?", NOTHING),
+        ("You're all set for Thursday at 3 pm.", on(("book_meeting", BOOKED))),
     ],
 )  # fmt: skip
 def test_what_is_so_may_leave(text: str, known: Grounds) -> None:
