@@ -862,7 +862,8 @@ async def _announce(server: object, banner: list[str]) -> None:
 def _listen(settings: Settings) -> socket.socket:
     """The port is taken before anything else starts, so that a busy one is told at once."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol by name, else asyncio does not know it for TCP and small answers wait 40 ms for the reader.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
