@@ -81,6 +81,7 @@ from business.prospecting.quota import WebQuota
 from business.prospecting.searches import Searches
 from business.prospecting.sources import LazySources, live_places
 from business.prospecting.work import Work
+from business.sales.checks import SalesFilesCheck
 from business.sales.files import SalesFiles
 from business.sales.google_calendar import LinkedCalendar, Links
 from business.sales.house_calendar import HouseCalendar
@@ -476,6 +477,9 @@ async def open_services(
             async def tenants() -> list[tuple[str, str]]:
                 return [(tenant.id, tenant.name) for tenant in await people.tenants()]
 
+            async def sellers() -> list[tuple[str, str]]:
+                return [(tenant.slug, tenant.name) for tenant in await people.tenants()]
+
             parts = [
                 *doctor.floor_checks(settings, say),
                 ModelsCheck(router, say),
@@ -486,6 +490,7 @@ async def open_services(
                     channels, Connecting(channels, http, settings, vault), tenants, db, clock, settings, say, explain
                 ),
                 OutboxCheck(db, channels, tenants, clock, say),
+                SalesFilesCheck(sales_files, sellers, say, explain),
                 IntakeCheck(inbox, clock, say, secret=bool(_webhook_secrets(settings, vault, sandbox)[0])),
             ]
             return await doctor.examine(parts, explain, live=live)

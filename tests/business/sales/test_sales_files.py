@@ -2,6 +2,7 @@
 
 import os
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from business.sales.catalogue import parse_catalogue
+from business.sales.checks import SalesFilesCheck
 from business.sales.evidence import READINGS, Evidence, Said, Slot, who_said
 from business.sales.files import SAMPLE_SLUG, SalesFiles
 from business.sales.playbook import parse_persona, parse_playbook
@@ -16,6 +18,7 @@ from business.sales.score import Verdict, default_rules, default_text, parse_rul
 from business.sales.stages import Stage, may_go
 from core.errors import ArgumentsWrong
 from core.money import Money
+from prompts.texts import Texts
 
 
 def test_the_sample_company_sells_and_any_other_has_only_its_name(tmp_path: Path) -> None:
@@ -27,6 +30,21 @@ def test_the_sample_company_sells_and_any_other_has_only_its_name(tmp_path: Path
     other = files.of("outra", "Outra Ltda")
     assert other.persona.company == "Outra Ltda" and other.catalogue.items == () and not other.playbook.objections
     assert list(files.documents("outra")) == []
+
+
+async def test_the_doctor_says_who_can_sell_and_whose_files_are_broken(tmp_path: Path) -> None:
+    texts, files = Texts.load(), SalesFiles(tmp_path)
+    broken = files.folder("quebrada") / "persona.yaml"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("nome: Lia", encoding="utf-8")
+
+    async def tenants() -> list[tuple[str, str]]:
+        return [(SAMPLE_SLUG, "Agência Ipê"), ("outra", "Outra"), ("quebrada", "Quebrada")]
+
+    check = SalesFilesCheck(files, tenants, partial(texts.say, "pt-BR"), partial(texts.error, "pt-BR"))
+    found = await check.run(live=False)
+    assert [one.state for one in found] == ["ok", "note", "broken"]
+    assert "5 itens" in found[0].text and "persona.yaml" in found[2].text
 
 
 def test_a_companys_own_files_take_the_place_of_the_sample_and_are_read_again_when_they_change(tmp_path: Path) -> None:
