@@ -143,16 +143,16 @@ class Notify:
 
     async def _place(self, conn: Connection, who: Identity, now: datetime) -> str:
         """Their newest conversation of today; else the one that is for notices."""
+        place = f"notices_{who.user_id}"
         row = await (
             await conn.execute(
-                """SELECT id FROM conversations WHERE user_id = %s AND door = 'chat' AND updated_at > %s
+                """SELECT id FROM conversations WHERE user_id = %s AND door = 'chat' AND updated_at > %s AND id <> %s
                    ORDER BY updated_at DESC LIMIT 1""",
-                [who.user_id, now - _FRESH],
+                [who.user_id, now - _FRESH, place],
             )
         ).fetchone()
         if row is not None:
             return str(row["id"])
-        place = f"notices_{who.user_id}"
         await conn.execute(
             """INSERT INTO conversations (id, tenant_id, user_id, door, title, language, created_at, updated_at)
                VALUES (%s, current_tenant(), %s, 'chat', %s, %s, %s, %s)
