@@ -1,0 +1,105 @@
+"""What WhatsApp cannot bring goes by e-mail, else by SMS, once; and a meeting is reminded of in its conversation."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from business.messaging.sender_email import EmailSender
+from business.messaging.sender_sms import SmsSender
+from business.messaging.senders import Sender
+from business.messaging.templates import Purpose
+from business.sales.calendar import Guest
+from business.sales.house_calendar import HouseCalendar
+from core.clock import FixedClock
+from core.db import Database
+from core.permissions import Permissions
+from core.tenancy import Role
+from integrations.smtp.simulator.server import MailServer
+from prompts.texts import Texts
+from tests.business.messaging.conftest import running_wire, wire
+from tests.business.messaging.outbox_house import House, Wire, open_house
+from tests.conftest import Tenants
+from tools.fallback import Fallback
+from tools.opening import Opening
+from tools.reminders import Reminders
+
+__all__ = ["running_wire", "wire"]
+
+
+@pytest.fixture
+async def house(
+    database: Database, tenants: Tenants, permissions: Permissions, wire: Wire, tmp_path: Path
+) -> AsyncIterator[House]:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        clock = FixedClock()
+        made = await open_house(database, tenants, permissions, wire, tmp_path, http)
+        fallback = Fallback(clock, made.channels)
+        fallback.use(made.outbox)
+        made.outbox._fallback = fallback
+        senders: dict[str, Sender] = {
+            "email": EmailSender(made.channels, http, made.clock),
+            "sms": SmsSender(made.channels, http),
+        }
+        made.sending._senders = {**made.sending._senders, **senders}
+        yield made
+        await made.jobs.close()
+
+
+async def test_a_message_that_whatsapp_cannot_bring_goes_by_email_once_and_a_first_message_never(house: House) -> None:
+    chat = await house.chat(address="5519999990001")
+    async with house.db.tenant(house.tenant_id) as conn:
+        now = house.clock.now()
+        await conn.execute(
+            "INSERT INTO crm_companies (tenant_id, id, trade_name, created_at, updated_at)"
+            " VALUES (current_tenant(), 'com_1', 'Ipê', %s, %s)",
+            [now, now],
+        )
+        await conn.execute(
+            """INSERT INTO crm_keys (tenant_id, subject, subject_id, kind, value, given, source, at)
+               VALUES (current_tenant(), 'company', 'com_1', 'email', 'ana@ipe.example', 'Ana@ipe.example', 'web',
+                   %s)""",
+            [now],
+        )
+    await house.change(chat, company_id="com_1")
+    async with MailServer() as server:
+        await house.channels.save(
+            house.tenants.one[Role.ADMIN], "email", "oi@aurora.example", name="Aurora", secrets={"password": "x"},
+            settings={"by": "smtp", "host": "127.0.0.1", "port": server.port, "security": "none"},
+        )  # fmt: skip
+        sent = await house.say(chat, "A proposta segue hoje.")
+        assert sent["state"] == "sent"
+        await house.told(sent, "failed", code=131026)  # not on WhatsApp
+        await house.told(sent, "failed", code=131026)
+        (other,) = await house.rows("SELECT * FROM chats WHERE address = 'ana@ipe.example'")
+        await house.run(other["id"])
+        await house.run(other["id"])
+        ((_, to, message),) = server.mails
+        assert (to, message["Subject"]) == ("ana@ipe.example", "Aurora")
+        assert message.get_content().strip() == "A proposta segue hoje."
+        assert (await house.row(sent["id"]))["reason"].startswith("fallback:")
+        first = await house.put(chat, "Olá!", key="first:1", purpose=Purpose.FIRST_CONTACT, approved=True)
+        await house.run(chat)
+        assert (await house.row(first))["state"] != "waiting"
+        assert len(await house.rows("SELECT 1 FROM outbox WHERE key LIKE 'fallback:%%'")) == 1
+
+
+async def test_a_meeting_is_reminded_of_in_its_conversation_by_the_guests_clock(house: House) -> None:
+    house.clock.at = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+    chat = await house.chat(wrote=timedelta(minutes=1))
+    calendar = HouseCalendar(house.db, house.clock, Opening(house.db, house.rules))
+    reminders = Reminders(calendar, house.outbox, Texts.load(), house.clock)
+    guest = Guest("Ana Lima", "America/Manaus", chat_id=chat)
+    await calendar.book(
+        house.tenant_id, datetime(2026, 11, 23, 18, 0, tzinfo=UTC), guest=guest, title="Conversa", key="k"
+    )
+    assert await reminders.run(house.tenant_id) == 0
+    house.clock.at = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
+    assert (await reminders.run(house.tenant_id), await reminders.run(house.tenant_id)) == (1, 0)
+    await house.run(chat)
+    (text,) = house.texts
+    assert text == (
+        "Oi, Ana! Lembrete da nossa reunião de hoje: 23/11/2026 às 14:00. Se precisar mudar, é só avisar por aqui."
+    )
