@@ -50,6 +50,7 @@ class InboxActs:
             "hand_back": self._hand_back,
             "close": self._close,
             "assign": self._assign,
+            "tag": self._tag,
             "resolve": self._resolve,
         }
 
@@ -157,6 +158,13 @@ class InboxActs:
     async def _assign(self, who: Identity, chat_id: str, did: Did) -> str:
         await self._chats.assign(who, chat_id, _text(did, "user") or None)
         return self._say(who, "inbox.said.assigned")
+
+    async def _tag(self, who: Identity, chat_id: str, did: Did) -> str:
+        tags = did.get("tags")
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise ArgumentsWrong("inbox_act_wrong", "tags are a list of texts")
+        await self._chats.tag(who, chat_id, tags)
+        return self._say(who, "inbox.said.tagged")
 
     async def _resolve(self, who: Identity, chat_id: str, did: Did) -> str:
         """A message that waits for somebody's word: it goes, or it never does."""

@@ -293,6 +293,9 @@ async def test_two_attendants_see_whose_it_is_and_a_note_an_owner_a_hand_back_an
         noted = [await act(carla, chat, do="note", text="Ligar <b>amanhã</b>", once="note-0001") for _ in range(2)]
         notes = [one for one in noted[1].json()["messages"] if one["side"] == "note"]
         assert [(one["text"], one["name"]) for one in notes] == [("Ligar <b>amanhã</b>", "Você")]
+        tagged = await act(carla, chat, do="tag", tags=["fachada", " <i>vip</i> ", "fachada"])
+        assert tagged.json()["chat"]["tags"] == ["fachada", "<i>vip</i>"]
+        assert (await act(carla, chat, do="tag", tags=[{"a": 1}])).status_code == 400
         await act(carla, chat, do="read")
         assert (await look(carla, "/counts"))["unread"] == 0
         back = (await act(ana, chat, do="hand_back")).json()["chat"]

@@ -1131,11 +1131,23 @@
         if (chat.ad) parts.push(part(words.came_from, el("p", {}, el("strong", {}, chat.ad.title)), chat.ad.text && el("p", { class: "small" }, chat.ad.text), chat.ad.note && el("p", { class: "small" }, chat.ad.note)));
         parts.push(part(words.consent, el("p", { class: chat.consent.stopped ? "bad-text" : null }, chat.consent.label), chat.consent.detail && el("p", { class: "small" }, chat.consent.detail)));
         if (chat.window) parts.push(part(words.window, el("p", {}, chat.window.label), chat.window.hint && el("p", { class: "small" }, chat.window.hint), chat.window.free && el("p", { class: "small" }, chat.window.free)));
-        if (chat.tags.length) parts.push(part(words.tags, el("ul", { class: "tags" }, chat.tags.map((one) => el("li", {}, one)))));
+        if (chat.tags.length || this.may.write) parts.push(part(words.tags, this.tags(chat)));
         return el("div", {},
           el("div", { class: "side-head" }, el("h2", { tabindex: "-1" }, words.known), el("button", { type: "button", class: "quiet round side-close", "aria-label": words.dismiss, onclick: () => this.showSide(false) }, icon("close"))),
           parts.map((one) => el("section", {}, el("h3", {}, one.title), one.content)));
       });
+    }
+
+    tags(chat) {
+      const words = this.words, keep = (tags) => this.act({ do: "tag", tags });
+      const list = chat.tags.length > 0 && el("ul", { class: "tags" }, chat.tags.map((one) => el("li", {}, one,
+        this.may.write && el("button", { type: "button", "aria-label": fill(words.untag, { tag: one }), onclick: () => keep(chat.tags.filter((other) => other !== one)) }, "×"))));
+      const input = el("input", { class: "input", maxlength: "40", "aria-label": words.new_tag, placeholder: words.new_tag, "data-focus": "tag", autocomplete: "off" });
+      return [list, this.may.write && el("form", { class: "new-tag", onsubmit: (event) => {
+        event.preventDefault();
+        const tag = input.value.trim();
+        if (tag && !chat.tags.includes(tag)) keep([...chat.tags, tag]);
+      } }, input, el("button", { type: "submit", class: "quiet round", "aria-label": words.add_tag, title: words.add_tag }, icon("plus")))];
     }
   }
 
