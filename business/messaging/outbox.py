@@ -4,12 +4,14 @@ A row is put in the transaction that decides to say it, and leaves when that has
 with the message and comes back with its statuses; where a gateway has no room for it, the gateway's own id joins them.
 """
 
+import contextlib
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+import psycopg
 import structlog
 from psycopg.types.json import Jsonb
 
@@ -573,20 +575,21 @@ class Outbox:
         if self._fallback is None or refusal.action != "stop_contact" or refusal.marketing:
             return False
         text = await _one(conn, "SELECT text FROM chat_messages WHERE id = %s", row["message_id"])
-        found = await self._fallback(
-            conn,
-            Undelivered(
-                row["tenant_id"],
-                row["chat_id"],
-                row["id"],
-                row["contact_id"],
-                row["address"],
-                Purpose(row["purpose"]),
-                text["text"] if text else "",
-                row["author"],
-                refusal.code,
-            ),
+        lost = Undelivered(
+            row["tenant_id"],
+            row["chat_id"],
+            row["id"],
+            row["contact_id"],
+            row["address"],
+            Purpose(row["purpose"]),
+            text["text"] if text else "",
+            row["author"],
+            refusal.code,
         )
+        found = None
+        with contextlib.suppress(_Broke):
+            async with _aside(conn, "fallback_broke", row["id"]):
+                found = await self._fallback(conn, lost)
         if found is None:
             return False
         await conn.execute("UPDATE outbox SET reason = %s WHERE id = %s", [f"fallback:{found}", row["id"]])
@@ -611,7 +614,10 @@ class Outbox:
             "ask": f"{row['chat_id']}:{row['facts'].get('answers', 0)}:{row['purpose']}",  # the parts of one answer
         }.get(kind, row["id"])
         key = f"{kind}:{about}:{code}"
-        await self._tell(conn, Alert(row["tenant_id"], row["chat_id"], row["id"], kind, code, detail[:300], key, why))
+        alert = Alert(row["tenant_id"], row["chat_id"], row["id"], kind, code, detail[:300], key, why)
+        with contextlib.suppress(_Broke):
+            async with _aside(conn, "alert_broke", row["id"]):
+                await self._tell(conn, alert)
 
     async def _again(self, conn: Connection, row: Mapping[str, Any], at: datetime) -> None:
         """The same wish once more as a row and a message of its own: the first one stays failed in the conversation."""
@@ -744,6 +750,22 @@ def reads(content: Content) -> str:
         if payload.get(name):
             return str(payload[name])
     return ""
+
+
+class _Broke(Exception):
+    """Something that others do about a message failed: undone, logged, and no reason to lose what became of it."""
+
+
+@contextlib.asynccontextmanager
+async def _aside(conn: Connection, event: str, outbox_id: str) -> AsyncIterator[None]:
+    try:
+        async with conn.transaction():
+            yield
+    except psycopg.OperationalError:  # the database's own trouble: all of it is done again
+        raise
+    except Exception as error:
+        log.exception(event, outbox=outbox_id)
+        raise _Broke from error
 
 
 def _again_key(row: Mapping[str, Any]) -> str:
