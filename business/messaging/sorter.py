@@ -2,13 +2,14 @@
 
     inbox → read → conversation, message, file, status, opt-out, who has it → the job of the turn, all or nothing
 
-One sorter works for a tenant at a time, whichever process it is in, and tenants take turns, a batch each: a number that
-is flooded keeps nobody else waiting. A batch in which one item fails is done again item by item, each within a
+One sorter works for a tenant at a time, whichever process it is in, and tenants take turns, a batch each; within a
+tenant people do, when one of them floods it. A batch in which one item fails is done again item by item, each within a
 savepoint of its own: the odd one is set aside ("dead:<why>"), its siblings stand.
 """
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -111,6 +112,16 @@ _MESSAGE = (
 )
 _MEDIA = ("tenant_id", "id", "chat_id", "provider_id", "kind", "mime", "name", "state", "words_state", "created_at")
 
+_WHOSE = "coalesce(item->'raw'->>'from', item->'raw'->>'from_user_id', item->'data'->'key'->>'remoteJid', key)"
+_WAITING = f"""SELECT number, key, kind, item, received_at, {_WHOSE} AS whose FROM inbox
+    WHERE tenant_id = %(tenant)s AND sorted_at IS NULL ORDER BY id LIMIT %(most)s""".encode()
+_FAIR = f"""SELECT number, key, kind, item, received_at FROM (
+        SELECT *, row_number() OVER (PARTITION BY number, {_WHOSE} ORDER BY id) AS nth FROM (
+            SELECT id, number, key, kind, item, received_at FROM inbox
+            WHERE tenant_id = %(tenant)s AND sorted_at IS NULL ORDER BY id LIMIT %(most)s * 50) far) each_in_turn
+    ORDER BY nth, id LIMIT %(most)s""".encode()
+"""What waits, the oldest first; and where one person fills it all: the first of each, then the second of each …"""
+
 Row = dict[str, Any]
 TemplateNews = Callable[[Connection, str, str, TemplateTold], Awaitable[Any]]
 """What became of a template: (conn, tenant id, channel id, news); whether what waits should be looked at again."""
@@ -202,13 +213,9 @@ class Sorter:
             got = await (await conn.execute(lock, [f"sort {tenant_id}"])).fetchone()
             if got is None or not got["got"]:
                 return 0
-            rows = await (
-                await conn.execute(
-                    """SELECT number, key, kind, item, received_at FROM inbox
-                       WHERE tenant_id = %s AND sorted_at IS NULL ORDER BY id LIMIT %s""",
-                    [tenant_id, most],
-                )
-            ).fetchall()
+            rows = await (await conn.execute(_WAITING, {"tenant": tenant_id, "most": most})).fetchall()
+            if len(rows) == most and _flooded(rows):
+                rows = await (await conn.execute(_FAIR, {"tenant": tenant_id, "most": most})).fetchall()
             if not rows:
                 return 0
             settings = await self.rules.of(conn, tenant_id)
@@ -239,6 +246,11 @@ class Sorter:
                 raise
             log.exception("item_set_aside", tenant=tenant_id, number=row["number"], key=row["key"])
             return [_dead(error)]
+
+
+def _flooded(rows: list[Row]) -> bool:
+    """Whether one person has written more than half of it."""
+    return Counter(row["whose"] for row in rows).most_common(1)[0][1] > len(rows) // 2
 
 
 _Numbers = Mapping[str, Channel]
