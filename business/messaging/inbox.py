@@ -95,6 +95,7 @@ class Inbox:
         self._bytes = 0
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
+        self._open = False
         self._leaving: set[asyncio.Task[None]] = set()
         self.commits = 0
         """So far, and what they took in, copies included."""
@@ -102,16 +103,18 @@ class Inbox:
 
     async def open(self) -> None:
         """Ready to keep. A database that is away now is looked for again when something comes."""
+        self._open = True
         self._writer = asyncio.create_task(self._write(), name="inbox")
 
     async def close(self) -> None:
         """Write what waits, and leave."""
-        if self._writer is None:
-            return
-        writer, self._writer = self._writer, None
+        self._open = False
         self._wake.set()
-        await writer
-        await self._leave()
+        while self._writer is not None and not self._writer.done():
+            await asyncio.wait({self._writer})
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=1)
+        await self._leave(self._conn)
 
     async def keep(self, received: Sequence[Received]) -> None:
         """Return when all of it is committed, each (number, key) once. A repetition is no error.
@@ -123,7 +126,7 @@ class Inbox:
             await self._keep(received[at : at + _MOST_ROWS])
 
     async def _keep(self, items: Sequence[Received]) -> None:
-        if self._writer is None:
+        if not self._open:
             raise Unavailable("database_unreachable", "the inbox is closed")
         if self._bytes > self._most_waiting:
             raise Unavailable("inbox_full", "too much waits to be written")
@@ -145,21 +148,34 @@ class Inbox:
     # --- the writer -----------------------------------------------------------------------------
 
     async def _write(self) -> None:
-        while self._writer is not None or self._lots:
+        loop, me = asyncio.get_running_loop(), asyncio.current_task()
+        while self._writer is me and (self._open or self._lots):
             if not self._lots:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
             lots = self._next()
+            hangs = loop.call_later(self._patience, self._hung, lots)
             try:
-                await self._within(self._commit(lots))
+                await self._commit(lots)
             except Exception as error:  # whatever it is, nobody may wait for ever, and the next ones get their try
-                if not isinstance(error, psycopg.OperationalError | TimeoutError):
+                if not isinstance(error, psycopg.OperationalError):
                     log.exception("inbox_failed", items=sum(len(lot.items) for lot in lots))
                 _fail(lots, error)
-                # All that came meanwhile has waited too; that it waits once more would help nobody.
-                if isinstance(error, TimeoutError):
-                    _fail(self._drained(), error)
+            finally:
+                hangs.cancel()
+
+    def _hung(self, lots: list[_Lot]) -> None:
+        """No commit in time: who waits is told, and another writer goes on. A connection that hangs takes its time to
+        be cancelled, and nobody waits for that."""
+        # All that came meanwhile has waited too; that it waits once more would help nobody.
+        _fail([*lots, *self._drained()], TimeoutError("no commit in time"))
+        assert self._writer is not None
+        conn, self._conn = self._conn, None
+        leaving = asyncio.create_task(_abandon(self._writer, conn))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+        self._writer = asyncio.create_task(self._write(), name="inbox")
 
     def _next(self) -> list[_Lot]:
         """The first lots that fit into one commit, at least one."""
@@ -179,18 +195,6 @@ class Inbox:
         self._lots.clear()
         self._bytes = 0
         return lots
-
-    async def _within(self, work: Any) -> None:
-        """The work, or TimeoutError. A connection that hangs takes its time to be cancelled: nobody waits for that."""
-        task = asyncio.ensure_future(work)
-        done, _ = await asyncio.wait({task}, timeout=self._patience)
-        if not done:
-            conn, self._conn = self._conn, None
-            leaving = asyncio.create_task(_abandon(task, conn))
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
-            raise TimeoutError("no commit in time")
-        task.result()
 
     async def _commit(self, lots: list[_Lot]) -> None:
         """All lots in one transaction. When one of their items is odd, each by itself: it takes nobody along."""
@@ -232,12 +236,14 @@ class Inbox:
     async def _insert(self, rows: list[str]) -> None:
         values = [self._clock.now(), f"[{','.join(rows)}]"]
         reach("door.before_commit")
-        again = self._conn is not None
+        conn = self._conn
         try:
             await self._execute(values)
         except psycopg.OperationalError:  # the server was started anew, or another door had the same keys: once more
-            await self._leave()
-            if not again:
+            if self._writer is not asyncio.current_task():
+                raise
+            await self._leave(self._conn)
+            if conn is None:
                 raise
             await self._execute(values)
         self.commits += 1
@@ -255,14 +261,16 @@ class Inbox:
         await conn.execute("SET TIME ZONE 'UTC'")
         return conn
 
-    async def _leave(self) -> None:
-        conn, self._conn = self._conn, None
+    async def _leave(self, conn: AsyncConnection[Any] | None) -> None:
+        """Close it; the next commit makes another, unless another writer has."""
+        if conn is self._conn:
+            self._conn = None
         if conn is not None:
             with suppress(psycopg.Error):
                 await conn.close()
 
 
-async def _abandon(task: "asyncio.Future[None]", conn: AsyncConnection[Any] | None) -> None:
+async def _abandon(task: "asyncio.Task[None]", conn: AsyncConnection[Any] | None) -> None:
     """End what hangs, whenever that may be."""
     task.cancel()
     with suppress(asyncio.CancelledError, psycopg.Error, TimeoutError):
