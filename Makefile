@@ -2,7 +2,7 @@
 # 3.11 or 3.12 and make. PYTHON=/path/to/python3.12 chooses the interpreter, ARGS="…" goes on to the command.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: dev check-format check-lint check-types check-layers check-licences help run setup test check format evals bench lock
+.PHONY: dev check-format check-lint check-types check-layers check-licences help run setup test check format evals bench chaos lock
 
 BIN := .venv/bin
 PY3 := $(or $(shell command -v python3),$(PYTHON),python3)
@@ -14,7 +14,7 @@ run: export MUTIRAO_PORT := $(PORT)
 endif
 
 # Keys that lie in the shell must not make a test talk to (and pay) a provider.
-test evals bench: export MUTIRAO_IGNORE_PROVIDER_KEYS := 1
+test evals bench chaos: export MUTIRAO_IGNORE_PROVIDER_KEYS := 1
 
 help: ## lista os comandos
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ evals: ## roda os cenários de avaliação (ARGS="--model openai/gpt-4o-mini" us
 bench: ## mede velocidade: primeira página, primeiro texto, CPU e chamadas por turno
 	@$(PY3) setup_env.py --dev
 	@$(BIN)/python -m bench $(ARGS)
+
+chaos: ## mata o produto umas mil vezes e escreve o que sobrou em docs/chaos.md (uma hora)
+	@$(PY3) setup_env.py --dev
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 lock: ## refaz os dois arquivos de dependências a partir do pyproject.toml (precisa do uv)
 	uv pip compile pyproject.toml $(UV_LOCK) -o requirements.lock $(ARGS)
