@@ -301,7 +301,8 @@
 
     toast(text, wrong = false) {
       if (!text) return;
-      const node = el("p", { class: wrong ? "toast wrong" : "toast", role: wrong ? "alert" : null }, text,
+      for (const other of [...this.toastPlace.children]) if (other.dataset.text === text) other.remove();
+      const node = el("p", { "data-text": text, class: wrong ? "toast wrong" : "toast", role: wrong ? "alert" : null }, text,
         el("button", { type: "button", class: "quiet", "aria-label": this.words.dismiss, onclick: () => node.remove() }, icon("close")));
       this.toastPlace.append(node);
       setTimeout(() => node.remove(), wrong ? 15_000 : 6_000);
