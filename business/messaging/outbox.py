@@ -214,16 +214,17 @@ class Outbox:
 
     async def drop(self, conn: Connection, chat_id: str, why: str, *, purposes: Sequence[Purpose] | None = None) -> int:
         """The bot's messages of this conversation that have not left never will: a person took over, the contact wrote
-        again, opted out. `purposes`: only these. One that is being sent in this moment leaves. Returns how many."""
+        again, opted out. `purposes`: only these; else all but what was agreed (a meeting's reminder) and the goodbye,
+        of which the policy decides. One that is being sent in this moment leaves. Returns how many."""
         rows = await _all(
             conn,
             """UPDATE outbox SET state = 'dropped', reason = %s, finished_at = %s
                WHERE chat_id = %s AND state IN ('waiting', 'ask') AND author = 'bot'
-                 AND (%s::text[] IS NULL OR purpose = ANY(%s)) RETURNING tenant_id, message_id""",
+                 AND purpose = ANY(%s) RETURNING tenant_id, message_id""",
             why,
             self._clock.now(),
             chat_id,
-            *([[str(one) for one in purposes] if purposes else None] * 2),
+            [str(one) for one in purposes or _OUT_OF_DATE],
         )
         if rows:
             await self._never_left(conn, [row["message_id"] for row in rows])
@@ -766,6 +767,9 @@ async def _aside(conn: Connection, event: str, outbox_id: str) -> AsyncIterator[
     except Exception as error:
         log.exception(event, outbox=outbox_id)
         raise _Broke from error
+
+
+_OUT_OF_DATE = tuple(one for one in Purpose if one not in (Purpose.NOTICE, Purpose.GOODBYE))
 
 
 def _again_key(row: Mapping[str, Any]) -> str:

@@ -71,6 +71,14 @@ async def test_what_changed_between_put_and_send_is_asked_about_again(house: Hou
         assert found["status"] == ("dropped" if state == "dropped" else "queued")
         assert found["decision"]["rule"] == reason
 
+    # Who takes over takes back what the bot was about to say, but for what was agreed.
+    taken = await house.chat()
+    told = [await house.put(taken, one, purpose=one) for one in (Purpose.ANSWER, Purpose.FOLLOW_UP, Purpose.NOTICE)]
+    async with house.db.tenant(house.tenant_id) as conn:
+        assert await house.outbox.drop(conn, taken, "person_took_over") == 2
+        assert await house.outbox.drop(conn, taken, "person_took_over") == 0
+    assert [(await house.row(one))["state"] for one in told] == ["dropped", "dropped", "waiting"]
+
     out = await house.chat()
     row = await house.put(out, "ainda?")
     address = (await house.rows("SELECT address FROM chats WHERE id = %s", out))[0]["address"]
