@@ -740,6 +740,8 @@ class Heard:
     cancel: bool = False
     move: bool = False
     when: When | None = None
+    rather: bool = False
+    """They prefer or accept something: "pode ser", "prefiro"."""
     yes: bool = False
     no: bool = False
     not_now: bool = False
@@ -810,7 +812,8 @@ def hear(
     if found := _NAME.search(text):
         heard.name = found["name"].strip()
     heard.when = _when(text, now, zone)
-    if stands and heard.when is not None and (heard.when.day or heard.when.clock) and _RATHER.search(said):
+    heard.rather = bool(_RATHER.search(said))
+    if stands and heard.when is not None and (heard.when.day or heard.when.clock) and heard.rather:
         heard.move = True
     objections = [
         (len(phrase), one["id"])

@@ -16,7 +16,7 @@ from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.kickoff import answer_of
 from crews.opening import moment, opened
 from crews.sdr.guard import check, grounds
-from crews.sdr.playbook import Said, SdrPlaybook
+from crews.sdr.playbook import Said, SdrPlaybook, introduced
 from crews.sdr.words import Words
 from llm.messages import OnText
 from tools.sdr import MODEL_TOOLS, SESSION
@@ -83,7 +83,7 @@ def _opening(turn: Turn, deps: CrewDeps, brief: dict[str, Any], playbook: SdrPla
         turn.language,
         now=moment(turn),
         brief={**brief, "catalogue": brief["catalogue"][:_MOST_PROMPT_ITEMS]},
-        greeted=bool(before.get("greeted")),
+        greeted=introduced(turn),
         offered=before.get("offered") or [],
         done=chat.get("done") or [],
         late=bool(chat.get("late")),

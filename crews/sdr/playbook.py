@@ -158,7 +158,8 @@ class SdrPlaybook:
         named = heard.when is not None and (heard.when.day or heard.when.clock or heard.when.part or heard.when.wrong)
         pointed = offered and (bool(self._picked()) or (heard.yes and not heard.asks))
         proposed = bool(self._before.get("proposed")) and heard.yes and not heard.no
-        about = heard.meeting or heard.move or offered or bool(self._before.get("proposed"))
+        both = heard.when is not None and bool(heard.when.day and (heard.when.clock or heard.rather))
+        about = heard.meeting or heard.move or offered or bool(self._before.get("proposed")) or both
         return bool(
             heard.meeting
             or heard.move
@@ -300,7 +301,7 @@ class SdrPlaybook:
         return out
 
     def _hello(self, out: Said) -> None:
-        if self._before.get("greeted"):
+        if introduced(self._turn):
             return
         out.keep["greeted"] = True
         name = self.heard.name or self._words.first_name(self._brief["contact"]["name"])
@@ -528,6 +529,15 @@ class SdrPlaybook:
 
     def _done(self, name: str) -> list[ToolRecord]:
         return [r for r in self._turn.results if r.name == name and r.result is not None]
+
+
+def introduced(turn: Turn) -> bool:
+    """Whether the contact was answered before, so that nobody introduces themselves again: by what the conversation
+    keeps, or (after a hand-back, when it keeps nothing) by an answer in it. A first message of ours is none."""
+    if (turn.session.get(SESSION) or {}).get("greeted"):
+        return True
+    roles = [role for role, _ in turn.session.get("history", [])]
+    return "user" in roles and "assistant" in roles[roles.index("user") :]
 
 
 def _same(made: dict[str, Any], wanted: dict[str, Any]) -> bool:

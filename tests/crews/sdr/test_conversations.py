@@ -145,6 +145,22 @@ async def test_what_leads_really_wrote_and_were_answered_wrongly_once(house: Hou
     assert "Não tenho desconto" in said and "horário livre" not in said
 
 
+async def test_after_a_hand_back_it_goes_on_without_introducing_itself_again(house: House) -> None:
+    talk = await house.talk()
+    await answers(talk, "oi, quero falar com uma pessoa")
+    talk.session = {}
+    talk.history += [
+        ("assistant", "Oi Marina, aqui é a Carla! Pode marcar com a Lia."),
+        ("user", "ok"),
+        ("assistant", "Até!"),
+    ]
+    said = await answers(talk, "beleza, pode ser segunda de manhã?")
+    assert "Eu sou Lia" not in said and "segunda-feira, 23/11, às 9h" in said and "não sei" not in said
+    first = await house.talk("Rui", phone="5511977665544")
+    first.history = [("assistant", "Olá! Encontrei a sua empresa no cadastro público. Posso contar mais?")]
+    assert "Eu sou Lia" in await answers(first, "oi! pode sim"), "a first message of ours is no introduction"
+
+
 async def test_an_opt_out_ends_it_in_one_sentence(house: House) -> None:
     talk = await house.talk()
     await answers(talk, "oi")
