@@ -4,6 +4,7 @@ Everything lies in a folder of its own, the database is written to disk as in pr
 """
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -38,6 +39,8 @@ class Story:
     last: float = 0.0
     """Seconds until all was done after the last death."""
     note: str = ""
+    seed: int = 0
+    at: str = field(default_factory=lambda: f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC")
 
 
 def main() -> None:
@@ -50,26 +53,48 @@ def main() -> None:
     arguments.add_argument("--real", type=int, default=20, help="deaths with the SDR crew itself in turns (20)")
     arguments.add_argument("--seed", type=int, default=random.randrange(10**6))
     arguments.add_argument("--report", type=Path, default=_REPORT)
+    arguments.add_argument("--parts", type=Path, help="a folder that keeps each part: others are taken from there")
+    arguments.add_argument("--no-recovery", action="store_true")
     chosen = arguments.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mutirao-chaos-"))
     folder.chmod(0o755)
-    stories: list[Story] = []
-    recovered: dict[str, list[float]] = {}
+    kept = chosen.parts or folder / "parts"
+    kept.mkdir(parents=True, exist_ok=True)
     try:
         for path in [one for one in chosen.paths.split(",") if one]:
-            stories.append(_killed(folder / path, path, chosen.kills, chosen.seed, plain=True))
+            _keep(kept, _killed(folder / path, path, chosen.kills, chosen.seed, plain=True))
         if chosen.real:
-            stories.append(_killed(folder / "real", "turn", chosen.real, chosen.seed, plain=False))
-        recovered = _recoveries(folder / "recovery", chosen.seed)
+            _keep(kept, _killed(folder / "real", "turn", chosen.real, chosen.seed, plain=False))
+        if not chosen.no_recovery:
+            recovered = _recoveries(folder / "recovery", chosen.seed)
+            (kept / "recovery.json").write_text(json.dumps(recovered))
         if chosen.conversations:
-            stories.append(_stopped(folder / "stopped", chosen.conversations, chosen.seed))
+            _keep(kept, _stopped(folder / "stopped", chosen.conversations, chosen.seed))
+        stories, recovered = _parts(kept)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    text = report(stories, recovered, chosen.seed)
+    text = report(stories, recovered)
     chosen.report.write_text(text, encoding="utf-8")
     print(text)
     if any(story.findings.wrong() for story in stories):
         sys.exit(1)
+
+
+def _keep(folder: Path, story: Story) -> None:
+    _tell(f"{story}")
+    (folder / f"{story.name.replace(' ', '_')}.json").write_text(json.dumps(asdict(story)))
+
+
+def _parts(folder: Path) -> tuple[list[Story], dict[str, list[float]]]:
+    stories = []
+    for file in folder.glob("*.json"):
+        if file.name != "recovery.json":
+            told = json.loads(file.read_text())
+            stories.append(Story(**{**told, "findings": Findings(**told["findings"])}))
+    known = list(PATHS)
+    stories.sort(key=lambda one: (known.index(one.name) if one.name in known else len(known), one.name))
+    recovery_file = folder / "recovery.json"
+    return stories, json.loads(recovery_file.read_text()) if recovery_file.exists() else {}
 
 
 def _killed(folder: Path, path: str, kills: int, seed: int, *, plain: bool) -> Story:
@@ -84,11 +109,10 @@ def _killed(folder: Path, path: str, kills: int, seed: int, *, plain: bool) -> S
                 last = finish(world, 300)
                 minutes = (time.monotonic() - began) / 60
                 name = path if plain else f"{path}, the SDR crew itself"
-                story = Story(name, examine(world), dict(world.kills), minutes, last)
+                story = Story(name, examine(world), dict(world.kills), minutes, last, seed=seed)
             except BaseException:
                 print(world.last_words(), file=sys.stderr)
                 raise
-    _tell(f"{story}")
     return story
 
 
@@ -157,7 +181,7 @@ def _stopped(folder: Path, conversations: int, seed: int) -> Story:
                 note = f"PostgreSQL stopped {sum(stops.values())} times: {stops}"
                 minutes = (time.monotonic() - began) / 60
                 name = f"{conversations:,} conversations"
-                story = Story(name, examine(world), {}, minutes, last, note)
+                story = Story(name, examine(world), {}, minutes, last, note, seed)
             except BaseException:
                 print(world.last_words(), file=sys.stderr)
                 raise
@@ -165,7 +189,6 @@ def _stopped(folder: Path, conversations: int, seed: int) -> Story:
                 over.set()
     finally:
         postgres.stop()
-    _tell(f"{story}")
     return story
 
 
@@ -176,12 +199,14 @@ def _begin(world: World) -> None:
     world.kill()
 
 
-def report(stories: list[Story], recovered: dict[str, list[float]], seed: int) -> str:
+def report(stories: list[Story], recovered: dict[str, list[float]]) -> str:
     """What is written to docs/chaos.md."""
     lines = [
         *_INTRODUCTION.splitlines(),
         "",
-        f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC, {os.cpu_count()} cores, seed {seed}.",
+        f"{os.cpu_count()} cores, others busy on them. Seeds and ends: "
+        + ", ".join(f"{story.name} {story.seed} ({story.at})" for story in stories)
+        + ".",
         "",
         "| | " + " | ".join(story.name for story in stories) + " |",
         "|---|" + "---|" * len(stories),
