@@ -78,7 +78,7 @@ class Jobs:
 
         self._app.task(name=name, retry=retry, queue=queue)(run)
 
-    def periodic(self, name: str, cron: str, fn: Callable[[], Awaitable[None]]) -> None:
+    def periodic(self, name: str, cron: str, fn: Callable[[], Awaitable[None]], *, queue: str = DEFAULT) -> None:
         """`await fn()` by the clock, once among all workers; the next round waits for one that is not over.
 
         `cron` has five fields, or six with seconds at the end; times are UTC.
@@ -87,7 +87,7 @@ class Jobs:
         async def run(timestamp: int) -> None:  # when it was due
             await fn()
 
-        task = self._app.task(name=name, queueing_lock=name, lock=name)(run)
+        task = self._app.task(name=name, queueing_lock=name, lock=name, queue=queue)(run)
         self._app.periodic(cron=cron)(task)
 
     async def open(self) -> None:
