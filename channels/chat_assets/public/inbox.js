@@ -135,7 +135,7 @@
     }
 
     get chatId() {
-      const found = /^\/chat\/inbox\/([\w-]+)$/.exec(location.pathname);
+      const found = /^\/chat\/inbox\/([\w-]+)\/?$/.exec(location.pathname);
       return found ? found[1] : "";
     }
 
@@ -161,7 +161,11 @@
     }
 
     loggedOut() {
-      if (!this.words) { location.assign("/chat/login"); return; }
+      if (!this.words) {
+        try { sessionStorage.setItem("mutirao-inbox:wanted", location.pathname); } catch { /* then the chat comes after the login */ }
+        location.assign("/chat/login");
+        return;
+      }
       this.over = true;
       this.strip("wrong", this.words.logged_out, el("a", { href: "/chat/login" }, this.words.log_in));
     }
@@ -1026,6 +1030,7 @@
             if (one.blob && !one.stored) one.stored = (await this.ask("/file", { id: chat, name: one.blob.name, type: one.blob.type }, one.blob)).file;
             const did = one.did || (one.side === "note" ? { do: "note", text: one.text } : { do: "reply", text: one.text, reply_to: one.reply || "", file: one.stored || "" });
             const data = await this.ask("", { id: chat }, { ...did, once: one.key });
+            this.chatTurn = (this.chatTurn || 0) + 1; // what was asked for before this is older
             if (chat === this.chatId && !data.gone) {
               this.take(data, false);
               this.scroller.scrollTop = this.scroller.scrollHeight;

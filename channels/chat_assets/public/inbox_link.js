@@ -31,11 +31,22 @@
     if (link.parentElement !== last && last && last !== link) last.prepend(link);
   }
 
+  // Who wanted a page of the inbox and had to log in first gets it now.
+  function comeBack() {
+    let wanted = "";
+    try {
+      wanted = sessionStorage.getItem("mutirao-inbox:wanted") || "";
+      sessionStorage.removeItem("mutirao-inbox:wanted");
+    } catch { /* no storage */ }
+    if (/^\/chat\/inbox(\/[\w-]+)?$/.test(wanted)) location.assign(wanted);
+  }
+
   async function ask() {
     if (document.hidden || location.pathname === "/chat/login") return;
     try {
       const answer = await fetch("/chat/data/inbox/counts", { credentials: "same-origin" });
       told = answer.ok ? await answer.json() : null;
+      if (told) comeBack();
     } catch {
       return; // the server is away for a moment: what was known stays
     }
