@@ -15,7 +15,7 @@ from business.messaging.ledger import Ledger
 from business.messaging.model import said
 from business.messaging.templates import Filled, Purpose
 from business.messaging.templates_store import templates_of
-from core.errors import Refused
+from core.errors import ArgumentsWrong, Refused
 from core.files import Files
 from core.tenancy import Role
 from integrations.whatsapp_cloud import messages
@@ -124,6 +124,29 @@ async def test_an_answer_in_parts_that_comes_too_late_leaves_as_one_template(hou
         house.clock.advance(timedelta(seconds=7))
     assert [(await house.row(one))["state"] for one in parts] == ["sent", "dropped", "dropped"]
     assert house.texts == ["retomar_conversa"]
+
+
+async def test_a_persons_words_become_a_template_only_when_they_say_so(house: House) -> None:
+    await house.templates.sync(house.tenant_id)
+    seller = house.tenants.one[Role.COMERCIAL]
+    chat = await house.chat(wrote=DAY + DAY)
+    row = await house.say(chat, "Oi, Ana, achei a mesa!", author="person", values={"topic": "a mesa"})
+    assert (row["state"], row["decision"]["template"], row["text"]) == (
+        "ask", "retomar_conversa", "Oi, Ana, achei a mesa!",
+    )  # fmt: skip
+    await house.outbox.resolve(seller, row["id"], "send")
+    await house.run(chat)
+    row = await house.row(row["id"])
+    assert (row["state"], row["kind"], row["text"][:40]) == (
+        "sent", "template", "Olá, Ana! Ficou faltando terminar a noss",
+    )  # fmt: skip
+    # A colleague's conversation is not theirs to decide about.
+    other = await house.chat(wrote=DAY + DAY, owner_id=house.tenants.one[Role.ADMIN].user_id)
+    asked = await house.say(other, "Oi!", author="person", values={"topic": "a mesa"})
+    with pytest.raises(ArgumentsWrong, match="no message"):
+        await house.outbox.resolve(seller, asked["id"], "drop")
+    await house.outbox.resolve(house.tenants.one[Role.ADMIN], asked["id"], "drop")
+    assert (await house.row(asked["id"]))["status"] == "dropped"
 
 
 async def test_a_first_contact_leaves_as_the_template_that_was_approved_and_its_address_is_learnt(
