@@ -153,28 +153,32 @@ class Leads:
         if candidate.state is not CandidateState.SAVED or candidate.company_id is None or candidate.bronze is None:
             raise Refused("lead_gone", "only a company that was saved to the CRM is written to")
         company = await self._crm.company(who, candidate.company_id)
-        name = company.trade_name or company.legal_name or candidate.name or ""
+        name = spoken(company.trade_name or company.legal_name or candidate.name or "")
         keys = [(str(key.kind), key.given) for key in company.keys]
         if await self.blocked(who.tenant_id, keys):
             raise Refused("lead_blocked", "the company is on the do-not-contact list")
-        way = way_to(candidate.evidence)
-        if way is None:
+        ways = ways_to(candidate.evidence)
+        if not ways:
             raise Refused("first_contact_no_way", f"no way to reach {name!r}", name=name)
-        channel, found = way
-        to = str(found.value) if channel == "email" else phone(str(found.value)) or str(found.value)
-        known_from: KnownFrom = "registry" if found.source == REGISTRY else _short(found)
         async with self._db.tenant(who.tenant_id) as conn:
             row = await (await conn.execute("SELECT name FROM tenants")).fetchone()
         say = partial(self._texts.say, language)
-        source = say(f"first_contact.known_from.{known_from}")
         ours = row["name"] if row else ""
         reference = company_url(from_record(candidate.bronze))
-        values = {"name": name, "sender": who.name, "house": ours, "opening": opening_of(text), "source": source}
-        planned = None
-        if self._door is not None:
+        values = {"name": name, "sender": who.name, "house": ours, "opening": opening_of(text)}
+        planned, chosen = None, ways[0]
+        for one in ways if self._door is not None else []:  # the best that a channel of the house can take
+            assert self._door is not None
+            told = values | {"source": say(f"first_contact.known_from.{_from(one[1])}")}
             planned = await self._door.way(
-                who.tenant_id, channel=channel, to=to, sandbox=simulated(reference), language=language, values=values
-            )
+                who.tenant_id, channel=one[0], to=_given(one), sandbox=simulated(reference), language=language,
+                values=told,
+            )  # fmt: skip
+            if planned is not None:
+                chosen = one
+                break
+        (channel, found), to, known_from = chosen, _given(chosen), _from(chosen[1])
+        source = say(f"first_contact.known_from.{known_from}")
         change = plan_first_contact(
             company_id=company.id,
             candidate_id=candidate.id,
@@ -349,7 +353,12 @@ def _of_others(cnpj: str, evidence: Sequence[Evidence]) -> list[CompanyData]:
 
 
 def way_to(evidence: Sequence[Evidence]) -> tuple[Channel, Evidence] | None:
-    """By what to write first: a known WhatsApp, a mobile (which may have it), an e-mail, a landline."""
+    """By what to write first; None when there is nothing."""
+    return next(iter(ways_to(evidence)), None)
+
+
+def ways_to(evidence: Sequence[Evidence]) -> list[tuple[Channel, Evidence]]:
+    """By what to write, the best first: a known WhatsApp, a mobile (which may have it), an e-mail, a landline."""
     known = [one for one in evidence if isinstance(one.value, str)]
     mobile = [one for one in of_kind(known, Kind.PHONE) if is_mobile(phone(str(one.value)) or "")]
     ways: list[tuple[Channel, Sequence[Evidence]]] = [
@@ -358,7 +367,35 @@ def way_to(evidence: Sequence[Evidence]) -> tuple[Channel, Evidence] | None:
         ("email", of_kind(known, Kind.EMAIL)),
         ("phone", of_kind(known, Kind.PHONE)),
     ]
-    return next(((channel, found[0]) for channel, found in ways if found), None)
+    return [(channel, found[0]) for channel, found in ways if found]
+
+
+_SMALL = frozenset("a as com da das de do dos e em na nas no nos o os para por".split())
+_CAPITALS = frozenset("ltda me epp sa s/a mei cia".split())
+
+
+def spoken(name: str) -> str:
+    """A name as people write it: the registry has capitals only. "IBANEZ PROJETOS E ARQUITETURA LTDA" is Ibanez
+    Projetos e Arquitetura; what is written with small letters stays."""
+    words = name.split()
+    if name.upper() != name or len(name) <= 4:
+        return name
+    while len(words) > 1 and words[-1].strip(".").lower() in _CAPITALS:
+        words.pop()
+    said = [
+        word.lower() if at and word.lower() in _SMALL else word if len(word) <= 2 else word.capitalize()
+        for at, word in enumerate(words)
+    ]
+    return " ".join(said)
+
+
+def _given(way: tuple[Channel, Evidence]) -> str:
+    value = str(way[1].value)
+    return value if way[0] == "email" else phone(value) or value
+
+
+def _from(found: Evidence) -> KnownFrom:
+    return "registry" if found.source == REGISTRY else _short(found)
 
 
 def _short(one: Evidence) -> Literal["website", "map", "web"]:

@@ -45,7 +45,7 @@ from core.words import ORDINALS, folded, squeezed
 from integrations.brasil_places.activities import activity
 from integrations.brasil_places.cities import Ambiguous, Found
 from prompts.texts import Texts
-from tools.leads import Leads
+from tools.leads import Leads, spoken
 from tools.prospecting_results import (
     MOST_ROWS,
     CompanyList,
@@ -609,7 +609,7 @@ def _plain_message(company: Candidate, who: Identity, texts: Texts) -> str:
         _THEIR_LANGUAGE,
         "hunter.first_message",
         sender=who.name,
-        name=company.name,
+        name=spoken(company.name or ""),
         activity=known.name(_THEIR_LANGUAGE) if known else None,
         city=city_of(company.evidence),
     )
@@ -658,7 +658,6 @@ async def first_messages(
     if len(given) not in (1, len(companies)):
         raise ArgumentsWrong("first_contact_texts", "one text for each company, or one for all")
     made: dict[str, Change] = {}
-    evidence: list[Any] = []
     left_out: list[dict[str, str]] = []
     failure: MutiraoError | None = None
     for number, named in enumerate(companies):
@@ -679,15 +678,18 @@ async def first_messages(
                 raise
             failure = error
             left_out.append({"company": company.name or "", "why": texts.error(ctx.turn.language, error)})
-        else:
-            evidence += [f"{company.name}: {said(line, _say(ctx))}" for line in company.reasons()[:1]]
     if not made:
         assert failure is not None  # there were two at least
         raise failure
     changes = list(made.values())
+    reached = [one for one in changes if one.data["way"] is not None]
+    if reached and len(reached) < len(changes):  # one that cannot leave would hold back the others
+        why = texts.say(ctx.turn.language, "first_contact.no_door_for_it")
+        left_out += [{"company": one.data["name"], "why": why} for one in changes if one not in reached]
+        changes = reached
     change = plan_batch(changes) if len(changes) > 1 else changes[0]
     told = {"messages": [_told(one) for one in changes], "left_out": left_out}
-    return ProposedChange(origin="web", change=change, evidence=evidence, told=told)
+    return ProposedChange(origin="web", change=change, told=told)
 
 
 def _told(change: Change) -> dict[str, Any]:

@@ -412,18 +412,19 @@ class FirstContactBatch(FirstContactHandler):
         for name in dict.fromkeys(way["template"]["name"] for way in ways if way.get("template")):
             lines.append(("first_contact.template", name))
         plain = [one for one in messages if not (one["way"] or {}).get("template")]
-        for number, data in enumerate(messages, 1):
-            outlook, told = await self._seen(tenant_id, data)
-            shown = data["text"] if data in plain else reads(data)
-            what = {
-                "n": number,
-                "name": data["name"],
-                "to": _to(data),
-                "source": date.fromisoformat(data["known_on"]),
-                "text": shown,
-            }
-            lines.append(("first_contact.message", ("first_contact.message_of", what)))
-            if outlook:
+        seen = [await self._seen(tenant_id, one) for one in messages]
+        whens = [outlook.when for outlook, _ in seen if outlook]
+        together = whens[0] if len(whens) == len(messages) and all(one == whens[0] for one in whens) else None
+        if together:
+            lines.append(("first_contact.when", together))
+        for number, (data, (outlook, told)) in enumerate(zip(messages, seen, strict=True), 1):
+            whom = {"n": number, "name": data["name"], "to": _to(data)}
+            lines.append(("first_contact.to", ("first_contact.nth", whom)))
+            if data in plain:
+                lines.append(("first_contact.text", data["text"]))
+            else:
+                lines.append(("first_contact.reads", reads(data)))
+            if outlook and not together:
                 lines.append(("first_contact.when", outlook.when))
             warnings += [one for one in told if one not in warnings]
         for notice in dict.fromkeys(one["notice"] for one in plain):

@@ -13,6 +13,7 @@ from crews.hunter.words import HunterWords, claims_of_sending, without
 from crews.kickoff import answer_of
 from crews.opening import moment, opened
 from llm.messages import OnText
+from tools.outreach import OUTREACH_TOOLS
 from tools.prospecting import PROSPECTING_TOOLS
 from tools.prospecting_results import MOST_ROWS
 
@@ -29,7 +30,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         deps,
         ROLE,
         opening=_opening(turn, tasks, deps),
-        tools=PROSPECTING_TOOLS,
+        tools=[*PROSPECTING_TOOLS, *OUTREACH_TOOLS],
         playbook=playbook,
         on_text=on_text,
         so_far=lambda: playbook.text() if turn.results else "",
