@@ -178,7 +178,7 @@
         if (error.status === 401) return;
         this.root.replaceChildren(el("div", { class: "inbox-stop" },
           el("p", { role: "alert" }, error.message || "…"),
-          el("p", {}, el("button", { type: "button", class: "button", onclick: () => location.reload() }, "↻"), " ", el("a", { href: "/chat" }, "Mutirão"))));
+          el("p", {}, error.status !== 403 && [el("button", { type: "button", class: "button", "aria-label": "↻", onclick: () => location.reload() }, "↻"), " "], el("a", { class: "button", href: "/chat" }, "Mutirão"))));
         return;
       }
       document.documentElement.lang = this.language;
