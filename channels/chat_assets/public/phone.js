@@ -40,7 +40,7 @@
   let words = {}, view = null, zone, number = kept.get("number"), contact = kept.get("contact");
   let since = "", serial = 0, chain = Promise.resolve(), replying = null, editing = null, recorder = null;
   const w = (key, values) => Object.entries(values || {}).reduce((text, [name, value]) => text.replaceAll(`{${name}}`, value), words[key] || key);
-  const initials = (name) => (name || "?").split(/\s+/).map((part) => part[0] || "").join("").slice(0, 2).toUpperCase();
+  const initials = (name) => ((name || "").match(/(?<![\p{L}\p{N}])[\p{L}\p{N}]/gu) || ["?"]).join("").slice(0, 2).toUpperCase();
   const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", timeZone: zone });
   const pretty = (digits) => "+" + digits.replace(/^(55)(\d\d)(\d{4,5})(\d{4})$/, "$1 $2 $3-$4");
 

@@ -132,7 +132,8 @@ def _shown(state: State, one: Message) -> dict[str, Any]:
     shown = _frame(one.id, one.contact, "out" if one.from_me else "in", one.at, body, reply_to)
     status = _STATUSES.get(one.status)
     if not one.from_me:
-        status = "read" if one.id in state.read_by_us else None
+        later = [two for two in state.thread(one.contact) if two.at >= one.at]  # who reads one has read those before
+        status = "read" if any(two.id in state.read_by_us for two in later) else None
     steps = {"delivered": ["sent", "delivered"], "read": ["sent", "delivered", "read"]}.get(status or "", [])
     return shown | {"status": status, "statuses": [[step, one.at, None] for step in steps]}
 
