@@ -377,7 +377,8 @@ async def open_services(
 
         async def wanted(conn: Connection, chat: Chat, why: HandOver, key: str) -> None:
             about = {"name": chat.name, "detail": why.summary, "chat": chat.id}
-            await notify.tell(chat.tenant_id, chat.owner_id, "person_wanted", about, key=key, within=conn)
+            kind = "person_waited" if why.reason == "waits" else "person_wanted"
+            await notify.tell(chat.tenant_id, chat.owner_id, kind, about, key=key, within=conn)
 
         sorter = Sorter(
             db, clock, jobs, channels, rules, outbox, hands, waking, ledger, notices,
@@ -417,7 +418,7 @@ async def open_services(
         jobs.task(DOCUMENTS_JOB, library.run)
         jobs.task(templates_store.SYNC_TEMPLATES, templates.run)
         jobs.periodic("sync_all_templates", "17 * * * *", templates.sync_all)
-        jobs.periodic("revive_sending", "* * * * * */15", revive_sending)
+        jobs.periodic("revive_sending", "* * * * * */15", revive_sending, queue="send")
 
         messaging = Messaging(
             channels=channels,
@@ -457,7 +458,7 @@ async def open_services(
         keep_promises = _declare_jobs(
             jobs, db, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings,
             [
-                answering.revive, channels.of, cadences.round, reminders.run, calendar.mend,
+                answering.revive, answering.remind, channels.of, cadences.round, reminders.run, calendar.mend,
                 partial(media_work.again, jobs),
             ],
         )  # fmt: skip

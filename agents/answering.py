@@ -62,6 +62,8 @@ _PAUSES = (3, 10, 30)  # seconds before it is tried again
 MOST_AN_HOUR = 40
 """Answers to one contact within an hour; who writes more waits a minute for each, and what they write is answered at
 once. Ours: nobody talks so fast, programs do."""
+WAITED = timedelta(minutes=15)
+"""After so long the team is told that somebody waits for one of them. Ours."""
 _PROACTIVE = frozenset({Purpose.FIRST_CONTACT, Purpose.FOLLOW_UP, Purpose.CAMPAIGN})
 _COUNTED = "tries"
 _DONE = "done"
@@ -151,6 +153,27 @@ class Turns:
                 await self.waking.job(conn, tenant_id, row["id"], now)
         return len(rows)
 
+    async def remind(self, tenant_id: str) -> int:
+        """Tell the team of contacts who have waited for a person for a while, once each time, when somebody should be
+        there. The bot does not step in: it would talk over whoever is about to answer. Returns how many."""
+        now = self.clock.now()
+        async with self.db.tenant(tenant_id) as conn:
+            query = """SELECT id, waiting_since FROM chats WHERE held IN ('person', 'fetching') AND closed_at IS NULL
+                       AND waiting_since < %s ORDER BY waiting_since LIMIT 100"""
+            rows = await (await conn.execute(query, [now - WAITED])).fetchall()
+            if not rows:
+                return 0
+            settings = await self.rules.of(conn, tenant_id)
+            zone = str(await _scalar(conn, "SELECT time_zone FROM tenants WHERE id = %s", tenant_id))
+            if closed_because(settings.calendar(Place(zone, None, "account")), settings.business_hours, now):
+                return 0
+            for row in rows:
+                chat = await chat_of(conn, row["id"])
+                minutes = int((now - row["waiting_since"]).total_seconds() // 60)
+                why = HandOver("waits", self.texts.say(chat.language, "chats.why.waits", minutes=minutes))
+                await self.tell(conn, chat, why, f"waits:{chat.id}:{row['waiting_since'].isoformat()}")
+        return len(rows)
+
     # --- the beginning ------------------------------------------------------------------------
 
     async def _begin(self, tenant_id: str, chat_id: str) -> _Begun | None:
@@ -217,13 +240,13 @@ class Turns:
         chat, now = begun.chat, self.clock.now()
         if int(chat.session.get(_COUNTED, 0)) > _MOST_TRIES:
             log.error("turn_given_up", tenant=chat.tenant_id, chat=chat.id)
-            await self._say_and_fetch(begun, "messaging.to_contact.cannot_answer", HandOver("cannot_help"))
+            await self._say_and_fetch(begun, "messaging.to_contact.cannot_answer", "cannot_help")
             return True
         if any(one.content.get("late") for one in begun.waiting) and not is_open(
             chat.last_from_contact, now, begun.settings.window_margin
         ):
             # It reached us days after it was written: nobody acts on it unseen.
-            await self._say_and_fetch(begun, "messaging.to_contact.late", HandOver("late"))
+            await self._say_and_fetch(begun, "messaging.to_contact.late", "late")
             return True
         if begun.last_purpose in _PROACTIVE and len(begun.waiting) == 1 and begun.waiting[0].kind == "text":
             heard = consent.heard_opt_out(begun.waiting[0].text)
@@ -244,7 +267,8 @@ class Turns:
                 await self._put(conn, begun, [(content, "")], None)
                 await self._answered(conn, begun, begun.chat.session)
 
-    async def _say_and_fetch(self, begun: _Begun, key: str, why: HandOver) -> None:
+    async def _say_and_fetch(self, begun: _Begun, key: str, reason: str) -> None:
+        why = HandOver(reason, self.texts.say(begun.chat.language, f"chats.why.{reason}"))
         async with self.db.tenant(begun.chat.tenant_id) as conn:
             chat = await self._still(conn, begun)
             if chat is None:

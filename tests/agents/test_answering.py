@@ -273,6 +273,21 @@ async def test_who_asks_for_a_person_is_told_once_and_the_team_hears_of_it(desk:
     assert (chat["held"], chat["summary"]) == ("fetching", "Quer falar de desconto.")
 
 
+async def test_the_team_hears_once_of_somebody_who_waits_for_a_person_while_it_is_there(desk: Desk) -> None:
+    clock = cast(FixedClock, desk.house.clock)
+    clock.at = datetime(2026, 11, 19, 20, 40, tzinfo=UTC)  # 17:40 in São Paulo; 18:00 is the end
+    await desk.house.sort(webhook(wrote("1", "oi", at=clock.at)))
+    await desk.house.chats.take_over(desk.house.who(), (await desk.house.chat())["id"])
+    assert await desk.turns.remind(desk.house.id) == 0
+    desk.house.later(16 * 60)
+    assert await desk.turns.remind(desk.house.id) == 1
+    desk.house.later(60)
+    await desk.turns.remind(desk.house.id)
+    assert {reason for reason, _ in desk.wanted} == {"waits"} and len({key for _, key in desk.wanted}) == 1
+    desk.house.later(3600)
+    assert await desk.turns.remind(desk.house.id) == 0, "nobody is there in the evening"
+
+
 async def test_a_message_that_comes_days_late_is_answered_by_a_person(desk: Desk) -> None:
     await desk.due(webhook(wrote("1", "posso pagar hoje?", at=desk.house.clock.now() - timedelta(days=7))))
     await desk.run()
