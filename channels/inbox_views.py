@@ -754,6 +754,8 @@ def _shape(one: Message) -> Data:
 
 def _interactive(told: Mapping[str, Any]) -> Data:
     drawn: Data = {}
+    if body := _text(told, "body", "text"):
+        drawn["text"] = body  # the message's own text tells the options, too
     action = told.get("action")
     action = action if isinstance(action, Mapping) else {}
     for name in ("header", "footer"):

@@ -169,6 +169,10 @@ async def test_a_conversation_tells_fates_reasons_quotes_and_what_is_known(
     now = clock.now()
     said = await out.says(tenant, chat, "Quero trocar o letreiro", ago=timedelta(minutes=5), external_id="wamid.one")
     await out.answers(tenant, chat, "Claro!", reply_to="wamid.one", reaction="👍", status="delivered")
+    choices = [{"type": "reply", "reply": {"id": "a", "title": "Segunda"}}]
+    asked = {"type": "button", "body": {"text": "Que dia?"}, "action": {"buttons": choices}}
+    offered = {"type": "interactive", "interactive": asked}
+    await out.answers(tenant, chat, "Que dia?\n• Segunda", kind="interactive", content=offered)
     closed = decided("ask", "window", "window_closed_no_template", now, since=now - timedelta(hours=2), looked=2)
     await out.waits(tenant, chat, "Ainda quer?", "ask", closed)
     late = decided("wait", "quiet_hours", "quiet_hours", now, zone="America/Sao_Paulo", until=now + timedelta(hours=9))
@@ -197,6 +201,7 @@ async def test_a_conversation_tells_fates_reasons_quotes_and_what_is_known(
     answer = by["Claro!"]
     assert answer["quote"] == {"id": said, "name": "Helena Prado", "text": "Quero trocar o letreiro"}
     assert answer["reaction"] == "👍" and answer["status"]["code"] == "delivered" and answer["name"] == "Robô"
+    assert by["Que dia?"]["buttons"] == [{"title": "Segunda"}]
     asks = by["Ainda quer?"]
     assert asks["state"] == "ask" and asks["outbox"] and asks["choice"] == ""  # said yes to, it could not leave either
     assert asks["why"]["short"].startswith("Alguém precisa decidir. A janela de 24 horas fechou")
