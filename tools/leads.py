@@ -42,6 +42,8 @@ _KEYS = {
     Kind.PHONE: KeyKind.PHONE, Kind.WHATSAPP: KeyKind.WA_ID, Kind.EMAIL: KeyKind.EMAIL,
     Kind.INSTAGRAM: KeyKind.INSTAGRAM, Kind.LINKEDIN: KeyKind.LINKEDIN,
 }  # fmt: skip
+Follows = Callable[[Mapping[str, str]], Mapping[str, Any]]
+"""What follows a first message, as business/prospecting/contact.py freezes it: of the values that fill texts."""
 AMBIGUOUS = "lead.note.ambiguous"
 """The key of the note on a candidate that may be one of several companies of the CRM."""
 _LONGEST_TAG, _LONGEST_TITLE = 60, 300
@@ -140,11 +142,12 @@ class Leads:
         candidate_id: str,
         text: str,
         language: str,
-        cadence: Mapping[str, Any] | None = None,
+        follows: Follows | None = None,
     ) -> Change:
         """A first message to a saved candidate, to be proposed: by WhatsApp, telephone or e-mail, whichever is known
         best, as it will be read: in a template, or with the notice of who we are, where the contact is from and how to
-        be left alone. The draft also stands on the company's timeline. `cadence`: what follows it.
+        be left alone. The draft also stands on the company's timeline. `follows`: what comes
+        after it when nobody answers.
 
         Refused: lead_gone (it is not saved), lead_blocked, first_contact_no_way (name), crm_*, prospect_*.
         ArgumentsWrong("first_contact_text", most).
@@ -193,7 +196,7 @@ class Leads:
             reference=reference,
             way=planned,
             owner_id=company.owner_id or who.user_id,
-            cadence=cadence,
+            cadence=follows(values) if follows is not None else None,
         )
         shown = to if channel == "email" else formats.phone(to)
         note = say("first_contact.draft", to=shown, text=whole_text(change))
@@ -380,7 +383,7 @@ def spoken(name: str) -> str:
     words = name.split()
     if name.upper() != name or len(name) <= 4:
         return name
-    while len(words) > 1 and words[-1].strip(".").lower() in _CAPITALS:
+    while len(words) > 1 and (words[-1].strip(".-–").lower() or "me") in _CAPITALS:
         words.pop()
     said = [
         word.lower() if at and word.lower() in _SMALL else word if len(word) <= 2 else word.capitalize()

@@ -14,7 +14,6 @@ from pydantic import Field
 from business.outreach.cadence import DEFAULT
 from business.outreach.runs import Cadences, Run
 from business.prospecting.contact import MOST_AT_ONCE
-from business.prospecting.searches import Candidate
 from core.errors import ArgumentsWrong
 from core.words import folded
 from prompts.texts import Texts
@@ -82,9 +81,8 @@ async def start_cadence(ctx: ToolContext, args: StartArgs) -> ProposedChange:
     who = ctx.turn.identity
     cadence = await cadences.cadence(who.tenant_id, args.cadence or DEFAULT)
 
-    async def follows(company: Candidate) -> Mapping[str, Any]:
-        words = {"name": company.name or "", "company": company.name or "", "sender": who.name}
-        return frozen(cadence, texts, _THEIR_LANGUAGE, words)
+    def follows(values: Mapping[str, str]) -> Mapping[str, Any]:
+        return frozen(cadence, texts, _THEIR_LANGUAGE, {**values, "company": values["name"]})
 
     return await first_messages(ctx, args.companies, args.texts, follows)
 

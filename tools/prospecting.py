@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -45,7 +45,7 @@ from core.words import ORDINALS, folded, squeezed
 from integrations.brasil_places.activities import activity
 from integrations.brasil_places.cities import Ambiguous, Found
 from prompts.texts import Texts
-from tools.leads import Leads, spoken
+from tools.leads import Follows, Leads, spoken
 from tools.prospecting_results import (
     MOST_ROWS,
     CompanyList,
@@ -640,10 +640,6 @@ async def draft_first_messages(ctx: ToolContext, args: FirstMessagesArgs) -> Pro
     return await first_messages(ctx, args.companies, args.texts)
 
 
-Follows = Callable[[Candidate], Awaitable[Mapping[str, Any] | None]]
-"""What follows the first message to a company, as business/prospecting/contact.py freezes it; None for nothing."""
-
-
 async def first_messages(
     ctx: ToolContext, companies: Sequence[str], words: Sequence[str] | None, follows: Follows | None = None
 ) -> ProposedChange:
@@ -671,8 +667,7 @@ async def first_messages(
             if own and (wrong := _unknown_number(own, company, ctx)):
                 raise ArgumentsWrong("prospect_number_unknown", f"{wrong} is nothing that is known", number=wrong)
             text = own or _plain_message(company, who, texts)
-            after = await follows(company) if follows is not None else None
-            made[company.id] = await ctx.service(Leads).draft(who, company.id, text, _THEIR_LANGUAGE, after)
+            made[company.id] = await ctx.service(Leads).draft(who, company.id, text, _THEIR_LANGUAGE, follows)
         except (Refused, ArgumentsWrong) as error:
             if error.code in ("prospect_number_unknown", "first_contact_text"):
                 raise

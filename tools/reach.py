@@ -285,6 +285,7 @@ class Reach:
 def frozen(cadence: Cadence, texts: Texts, language: str, words: Mapping[str, str]) -> dict[str, Any]:
     """A cadence as it goes into a first message that is approved with it: the steps as they are, and how each of them
     is shown to whoever approves."""
+    known = {"topic": texts.say(language, "outbox.topic"), **words}
     shown = []
     for step in cadence.steps:
         shown.append(
@@ -294,7 +295,7 @@ def frozen(cadence: Cadence, texts: Texts, language: str, words: Mapping[str, st
                     "days": step.after_days,
                     "hours": step.after_hours,
                     "channel": step.channel,
-                    "text": said(step.text, language, words),
+                    "text": " ".join(said(step.text, language, known).split()),
                 },
             }
         )

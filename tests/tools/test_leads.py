@@ -14,7 +14,7 @@ from core.errors import Refused
 from core.tenancy import Role
 from integrations.minha_receita.client import SOURCE as REGISTRY
 from tests.crews.hunter.conftest import Desk, desk, registry_control, servers, sources
-from tools.leads import way_to
+from tools.leads import spoken, way_to
 
 __all__ = ["desk", "registry_control", "servers", "sources"]
 
@@ -89,3 +89,9 @@ async def test_another_tenant_and_a_seller_save_draft_and_forget_nothing(desk: D
             assert caught.value.code in ("prospect_unknown", "prospect_not_allowed", "crm_not_allowed", "crm_unknown")
     assert (await desk.searches.candidate(desk.who, one.id)).state is CandidateState.SAVED
     assert len(await desk.crm.deals(desk.who, company_id=one.company_id)) == 1
+
+
+def test_a_company_is_called_as_people_write_it() -> None:
+    assert spoken("IBANEZ PROJETOS E ARQUITETURA LTDA") == "Ibanez Projetos e Arquitetura"
+    assert spoken("PACHECO VILELA ODONTOLOGIA LTDA - ME") == "Pacheco Vilela Odontologia"
+    assert spoken("Studio iPê") == "Studio iPê" and spoken("IBM") == "IBM"
