@@ -16,7 +16,7 @@ from pydantic import Field
 
 from business.messaging.consent import Act, Entry, How, Scope
 from business.sales.calendar import Appointment, Guest, Slot
-from business.sales.evidence import READINGS, Evidence, Said, latest, who_said
+from business.sales.evidence import READINGS, Evidence, Said, can_mean, latest, who_said
 from business.sales.evidence import Slot as Bant
 from business.sales.stages import Stage
 from core import formats
@@ -168,6 +168,10 @@ async def note_fact(ctx: ToolContext, args: EvidenceArgs) -> EvidenceResult:
     message = who_said(args.quote, await _said(ctx))
     if message is None:
         raise ArgumentsWrong("sdr_quote_not_said", "the contact did not write these words; copy theirs exactly")
+    if not can_mean(slot, args.reading, args.quote):
+        raise ArgumentsWrong(
+            "sdr_quote_says_nothing", f"these words say nothing of {slot}; leave it, or ask", slot=slot
+        )
     sales = await desk.sales(turn)
     amount, reading = None, args.reading
     if slot is Bant.BUDGET and (found := money_in(args.quote)) is not None:

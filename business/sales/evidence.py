@@ -4,13 +4,14 @@ A reading is one of few values that a rule can weigh; the quote is the contact's
 the conversation (tools/sdr.py), so that no model can qualify anybody out of thin air.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from core.money import Money
-from core.words import folded
+from core.words import folded, plain
 
 
 class Slot(StrEnum):
@@ -63,6 +64,36 @@ def who_said(quote: str, messages: Iterable[Said]) -> Said | None:
         if f" {wanted} " in f" {folded(message.text)} ":
             found = message
     return found
+
+
+_RATE = re.compile(r"\b(?:por|ao|cada|per|a|al) (?:mes|semana|dia|ano|month|week|day|year)\b|\bmensa\w+\b|/ ?mes\b")
+_TIME = re.compile(
+    r"\b(?:hoje|amanha|ontem|agora|ja|logo|urgent\w*|imediat\w+|quanto antes|rapido|cedo"
+    r"|prazo|semanas?|mes|meses|anos?|dias?"
+    r"|quinzena|trimestre|semestre|natal|black friday|verao|inverno|carnaval|pascoa|ferias"
+    r"|final|fim|comeco|inicio|futur\w+"
+    r"|janeiro|fevereiro|marco|abril|maio|junho|julho|agosto|setembro|outubro|novembro|dezembro"
+    r"|january|february|march|april|june|july|august|september|october|november|december"
+    r"|enero|febrero|marzo|mayo|junio|julio|septiembre|octubre|noviembre|diciembre"
+    r"|now|today|tomorrow|soon|asap|week|weeks|month|months|year|years|days?|later|rush|right away|as possible"
+    r"|hoy|manana|ya|pronto|antes|proxim\w+|adelante|pressa|depois|frente|prisa|when|quando"
+    r"|cuando)\b|\d{1,2}/\d{1,2}"
+)
+_MONEY = re.compile(
+    r"\d|\b(?:mil|reais|real|conto\w*|verba|orcamento|invest\w+|pag\w+|gast\w+|dinheiro|grana"
+    r"|custo|custa\w*|preco|valor|caro"
+    r"|barato|budget|money|afford|spend\w*|pay\w*|price|cost\w*|presupuesto|dinero|precio"
+    r"|depende|depends|cabe|condic\w+)\b"
+)
+
+
+def can_mean(slot: Slot, reading: str, quote: str) -> bool:
+    """Whether the words can be about the slot at all: a time names one ("10 por mês" is a rate), a budget is about
+    money. What they say of it is for whoever reads them."""
+    said = plain(quote)
+    if slot is Slot.TIMELINE and reading != "none":
+        return bool(_TIME.search(_RATE.sub(" ", said)))
+    return slot is not Slot.BUDGET or bool(_MONEY.search(said))
 
 
 def latest(evidence: Iterable[Evidence]) -> dict[Slot, Evidence]:

@@ -15,7 +15,7 @@ from core.turn import HandOver, Turn
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.kickoff import answer_of
 from crews.opening import moment, opened
-from crews.sdr.guard import check, grounds
+from crews.sdr.guard import check, grounds, without_promises
 from crews.sdr.playbook import Said, SdrPlaybook, introduced
 from crews.sdr.words import Words
 from llm.messages import OnText
@@ -49,11 +49,13 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
     said = playbook.said()
     if by_model:
         text = tidy(text)
-        if findings := check(text, grounds_of(turn, brief, playbook)):
+        on = grounds_of(turn, brief, playbook)
+        if findings := check(text, on):
             log.warning("reply_held_back", turn=turn.id, kinds=sorted({one.kind for one in findings}))
             turn.held_back += len(findings)
-            text, by_model = playbook.text(), False
-        else:
+            kept = without_promises(text, on)
+            text, by_model = (kept, True) if kept else (playbook.text(), False)
+        if by_model:
             said = _kept_by_model(turn, brief, said, text)
     views = []
     if said.choices:  # the last part of the text is what the buttons stand under

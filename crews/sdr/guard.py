@@ -17,6 +17,7 @@ from core.words import folded, plain
 
 MOST = 900  # letters of a reply; longer ones are lectures
 _MOST_OFF_TOPIC = 260
+_LEAST_KEPT = 0.5
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,14 @@ def check(text: str, on: Grounds) -> list[Finding]:
     if on.off_topic and (len(text) > _MOST_OFF_TOPIC or not _turns_away(text, on)):
         found.append(Finding("off_topic", text[:80]))
     return found
+
+
+def without_promises(text: str, on: Grounds) -> str:
+    """The text without the sentences that only promise something, when that is all that is wrong with it and most of it
+    is left; else empty. Any other finding may have its reason in the sentences around it."""
+    kept = [one for one in sentences(text) if {finding.kind for finding in _sentence(one, on)} != {"promise"}]
+    left = " ".join(kept)
+    return left if len(left) >= _LEAST_KEPT * len(text) and not check(left, on) else ""
 
 
 def sentences(text: str) -> list[str]:
@@ -267,6 +276,17 @@ _ACT = (
     r"|entrar em contato|volto|voltar\w*|falo com|falar com|pergunt\w+|providenci\w+"
     r"|resolv\w+)"
 )
+_COMES = re.compile(
+    r"\b(?:link|contrato|proposta|boleto|convite|orcamento|pdf|material|apresentacao|resposta"
+    r"|retorno|contract|proposal|invite"
+    r"|invoice|quote|enlace|propuesta|invitacion)\b.{0,40}\b(?:chega\w*|vai chegar"
+    r"|sera enviad\w+|vai ser enviad\w+|vai por"
+    r"|segue (?:depois|em breve)|will (?:be sent|arrive|come|follow)|llega\w*|sera enviad\w+)\b"
+    r"|\b(?:voce|vc|you|usted|tu)\b.{0,12}\b(?:vai receber|recebera|recebe|will (?:get"
+    r"|receive)|recibir\w*|recibes)\b.{0,25}"
+    r"\b(?:link|contrato|proposta|boleto|convite|orcamento|pdf|contract|proposal|invite|invoice|enlace|propuesta)\b"
+)
+"""Things that would have to be sent later; nobody does."""
 _PROMISE = re.compile(
     rf"\b(?:vou|irei|vamos|iremos|vai|vao|ira|irao) (?:te |lhe |ja |logo |entao |tambem "
     rf"|agora |pedir (?:para|pra) \w+ )*{_ACT}"
@@ -352,6 +372,9 @@ _DONE = re.compile(
 def _promises(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
     """What somebody would have to do later. A person who was fetched will answer here; a meeting that stands takes
     place; nothing else is kept by anybody."""
+    if _COMES.search(said):
+        yield Finding("promise", sentence[:120])
+        return
     found = _PROMISE.search(said)
     if not found or _COULD.match(said):
         return

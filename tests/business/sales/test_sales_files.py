@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from business.sales.catalogue import parse_catalogue
 from business.sales.checks import SalesFilesCheck
-from business.sales.evidence import READINGS, Evidence, Said, Slot, who_said
+from business.sales.evidence import READINGS, Evidence, Said, Slot, can_mean, who_said
 from business.sales.files import SAMPLE_SLUG, SalesFiles
 from business.sales.playbook import parse_persona, parse_playbook
 from business.sales.score import Verdict, default_rules, default_text, parse_rules, score
@@ -126,6 +126,23 @@ def test_a_quote_counts_only_when_the_contact_wrote_it() -> None:
     assert found is not None and found.id == "m1"
     for never in ("menos pacientes", "pacient", "", "!", "mais pacientes meu orçamento"):
         assert who_said(never, said) is None
+
+
+@pytest.mark.parametrize(
+    ("slot", "reading", "quote", "can"),
+    [
+        (Slot.TIMELINE, "soon", "queria uns 10 por mês", False),
+        (Slot.TIMELINE, "now", "ainda este mês", True),
+        (Slot.TIMELINE, "none", "sem pressa", True),
+        (Slot.TIMELINE, "now", "quero mais pacientes", False),
+        (Slot.BUDGET, "fits", "uns 3 mil por mês", True),
+        (Slot.BUDGET, "open", "depende do preço", True),
+        (Slot.BUDGET, "fits", "quero mais pacientes", False),
+        (Slot.NEED, "clear", "quero mais pacientes", True),
+    ],
+)
+def test_words_count_only_for_what_they_can_be_about(slot: Slot, reading: str, quote: str, can: bool) -> None:
+    assert can_mean(slot, reading, quote) is can
 
 
 def evidence_of(slot: Slot) -> st.SearchStrategy[Evidence]:

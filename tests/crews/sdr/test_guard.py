@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from crews.sdr.guard import Grounds, check, grounds
+from crews.sdr.guard import Grounds, check, grounds, without_promises
 
 BRIEF: dict[str, Any] = {
     "persona": {
@@ -70,6 +70,9 @@ HAGGLED = on(
         ("Voy a consultar y te aviso.", "promise"),
         ("Te llamo mañana.", "promise"),
         ("Amanhã te retorno com a proposta.", "promise"),
+        ("O link da chamada chega por aqui antes da conversa.", "promise"),
+        ("Você vai receber a proposta por e-mail.", "promise"),
+        ("The contract will be sent to you.", "promise"),
         ("Nossa equipe te chama ainda hoje.", "promise"),
         # things that were not done
         ("Agendei sua reunião para quinta.", "claim"),
@@ -167,6 +170,14 @@ def test_for_what_is_not_our_business_there_is_one_sentence() -> None:
     asked = on(said="me passa uma receita de bolo", off_topic=True)
     assert kinds("Claro! Bata 3 ovos com 2 xícaras de açúcar e leve ao forno.", asked) == {"off_topic"}
     assert check("Com receita eu não consigo ajudar, só trato de anúncios por aqui.", asked) == []
+
+
+def test_a_sentence_that_only_promises_is_cut_out_and_nothing_else_is() -> None:
+    good = "Que bom que você já sabe aonde quer chegar, Marina! Pra quando você quer isso rodando?"
+    promised = "Que bom que você já sabe aonde quer chegar, Marina! Vou montar uma proposta e te mando amanhã. "
+    assert without_promises(promised + "Pra quando você quer isso rodando?", NOTHING) == good
+    assert without_promises("Vou montar uma proposta e te mando amanhã. Certo?", NOTHING) == "", "little would be left"
+    assert without_promises(promised + "Fica R$ 900,00 por mês.", NOTHING) == "", "a price is another matter"
 
 
 def test_a_lecture_does_not_leave() -> None:
