@@ -655,7 +655,7 @@ def _declare_jobs(
     jobs.task(IMPORT_JOB, read_import)
     jobs.task(LIST_JOB, read_list)
     jobs.task(SEARCH_JOB, hunts.run)
-    jobs.periodic("keep_promises", "* * * * *", keep_promises)
+    jobs.periodic("keep_promises", "* * * * *", keep_promises, queue="talk")
     return keep_promises
 
 
