@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bench import crm, whatsapp_intake
+from bench import crm, whatsapp_burst, whatsapp_busy, whatsapp_intake
 from bench.machine import ForeignLoad, Machine
 from bench.model import model_of_fixed_latency
 from bench.parts import Sampler
@@ -80,6 +80,9 @@ async def measure(folder: Path, rounds: int, starts: int, contacts: int) -> list
         figures += await asyncio.to_thread(crm.in_a_process_of_its_own, folder, contacts)
     _tell("webhooks, beside the usual way")
     figures += await asyncio.to_thread(whatsapp_intake.measure, folder / "whatsapp")
+    figures += await asyncio.to_thread(whatsapp_busy.measure, folder / "busy")
+    _tell("a burst of messages")
+    figures += await whatsapp_burst.measure(folder / "burst")
     return figures
 
 
