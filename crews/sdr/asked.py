@@ -512,6 +512,9 @@ _NAME = re.compile(
     r"|my name is|me llamo|mi nombre es)\s*"
     r"(?P<name>[A-Za-zÀ-ÿ]{2,20}(?: [A-ZÀ-Ý][A-Za-zÀ-ÿ]{1,20})?)",
 )
+_NO_WORDS = frozenset({"location", "contacts", "sticker", "reaction"})
+"""Kinds of messages that hold no words of the contact's own."""
+_FILES = frozenset({"audio", "voice", "image", "video", "document"})
 _UNHEARD_KINDS = frozenset({"audio", "voice"})
 
 _SIGN = re.compile(
@@ -520,7 +523,9 @@ _SIGN = re.compile(
     re.IGNORECASE,
 )
 """How lines of ours begin that stand for a file (prompts/texts, media.yaml)."""
-_UNREAD = re.compile(r"\b(?:nao|no|not|could|cannot|figurinha|sticker)\b")
+_PLACE = re.compile(r"\(-?\d{1,3}\.\d{3,}, ?-?\d{1,3}\.\d{3,}\)\s*$")
+"""A place that was shared, as its line of text: "Loja (-22.900000, -47.060000)"."""
+_UNREAD = re.compile(r"\b(?:nao|no|not|could|cannot)\b")
 _VOICE = re.compile(r"\b(?:voz|voice|audio)\b")
 
 # --- evidence -----------------------------------------------------------------------------------------
@@ -769,12 +774,12 @@ def hear(
     text: str, brief: dict[str, Any], *, asked: str = "", kinds: tuple[str, ...] = (), now: datetime, zone: str
 ) -> Heard:
     """What the burst says. `brief`: result of sdr_brief. `asked`: the slot that our last message asked about."""
-    bare = own_words(text[:_LONGEST].strip())
+    bare = "" if kinds and set(kinds) <= _NO_WORDS else own_words(text[:_LONGEST].strip())
     signs = [plain(found[1]) for line in text.split("\n") if (found := _SIGN.match(line))]
     read_nothing, text = not bare, bare
     said, words = plain(bare), folded(bare)
-    heard = Heard(text, received=bool(signs))
-    if read_nothing and (kinds or signs):
+    heard = Heard(text, received=bool(signs) or bool(_NO_WORDS & set(kinds)))
+    if read_nothing and (signs or _FILES & set(kinds)):
         voice = bool(_UNHEARD_KINDS & set(kinds)) or any(_VOICE.search(sign) for sign in signs)
         unread = not signs or any(_UNREAD.search(sign) for sign in signs)
         heard.unheard = "audio" if voice else "other" if unread else ""
@@ -946,6 +951,8 @@ def own_words(text: str) -> str:
     "[Foto, descrita] …"); of a voice note that was heard, its words."""
     kept = []
     for line in text.split("\n"):
+        if _PLACE.search(line):
+            continue
         found = _SIGN.match(line)
         if found is None:
             kept.append(line)

@@ -180,6 +180,13 @@ async def test_files_that_nobody_could_read_are_asked_for_in_writing(house: Hous
     assert "note_fact" in talk.called and "Para quando" in said
     said = await answers(talk, "[Foto, descrita] um cartaz: preciso de anúncios urgente, pago 9 mil")
     assert "Recebi" in said and "note_fact" not in talk.called, "a picture's words are not the contact's"
+    for text, kind in (
+        ("Loja (-22.900000, -47.060000)", "location"),
+        ("[Figurinha]", "sticker"),
+        ("Ana, +55…", "contacts"),
+    ):
+        said = await answers(talk, text, kinds=[kind])
+        assert "Recebi, obrigado!" in said and "note_fact" not in talk.called
 
 
 async def test_english_and_spanish_leads_are_served_in_their_language(house: House) -> None:
