@@ -17,6 +17,7 @@ from business.prospecting.contact import MOST_AT_ONCE
 from core.errors import ArgumentsWrong
 from core.words import folded
 from prompts.texts import Texts
+from tools.leads import spoken
 from tools.prospecting import first_messages
 from tools.reach import frozen
 from tools.spec import Effect, ProposedChange, ToolArgs, ToolContext, ToolResult, tool
@@ -105,7 +106,7 @@ async def stop_cadence(ctx: ToolContext, args: StopArgs) -> StoppedRun:
 
 def _meant(named: str, runs: Sequence[Run]) -> Run:
     """ArgumentsWrong: run_not_named (name, names), run_ambiguous (name, names)."""
-    wanted = folded(named)
+    wanted = folded(spoken(named))
     exact = [one for one in runs if folded(one.name) == wanted or one.id == named]
     words = set(wanted.split())
     found = exact or [one for one in runs if words and words <= set(folded(one.name).split())]

@@ -429,7 +429,9 @@ class FirstContactBatch(FirstContactHandler):
             warnings += [one for one in told if one not in warnings]
         for notice in dict.fromkeys(one["notice"] for one in plain):
             lines.append(("first_contact.notice", notice))
-        lines += _cadence_lines(messages[0].get("cadence"))
+        for label, (key, params) in _cadence_lines(messages[0].get("cadence")):  # the same for all, but for the name
+            text = str(params["text"]).replace(messages[0]["name"], "[…]")
+            lines.append((label, (key, {**params, "text": text})))
         return Preview(
             title="first_contacts.title",
             title_params={"count": len(messages)},

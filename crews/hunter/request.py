@@ -272,7 +272,7 @@ def _read(intent: str, text: str, session: Mapping[str, Any], today: date, langu
         named = tuple(session.get("spoken_of") or ())
     score_said = _score_said(words)
     if _CADENCE.search(words):
-        return _cadence(text, words, named)
+        return _cadence(text, words, named, {str(one["id"]): str(one["name"]) for one in entities})
     about = bool(named or score_said is not None)
     decision = _decision(words)
     why, score = bool(_WHY.search(words)), bool(_SCORE.search(words))
@@ -316,11 +316,14 @@ def _read(intent: str, text: str, session: Mapping[str, Any], today: date, langu
     return _looking(routed, text, words, session)
 
 
-def _cadence(text: str, words: str, named: tuple[str, ...]) -> HunterRequest:
+def _cadence(text: str, words: str, named: tuple[str, ...], names: Mapping[str, str]) -> HunterRequest:
     """To stop one, to see them, or to begin one with companies of the list: the best where none is named."""
     if _PAUSE.search(words) or _END.search(words):
-        lead = _OF_WHOM.search(text)
-        return HunterRequest("cadence_stop", text, lead=lead[1].strip(" .!?\"'”") if lead else "")
+        found = _OF_WHOM.search(text)
+        lead = found[1].strip(" .!?\"'”") if found else ""
+        if named and (not lead or folded(lead) in ORDINALS or lead.isdigit()):  # by its place in the list
+            lead = names.get(named[0], lead)
+        return HunterRequest("cadence_stop", text, lead=lead)
     if not named and (_SHOW.search(words) or _STATE.search(words)) and not _BEGIN.search(words):
         return HunterRequest("cadences", text)
     best = _best(words)

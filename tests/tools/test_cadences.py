@@ -280,7 +280,7 @@ def test_a_file_is_read_with_its_words_and_refused_with_the_place_of_what_is_wro
     good = shipped_text(DEFAULT)
     for text, where in (
         (good.replace("channel: linkedin", "channel: pombo"), "steps[2].channel"),
-        (good.replace("{topic}", "{preco}"), "steps[2].text.pt-BR {preco}"),
+        (good.replace("{company}", "{preco}"), "steps[2].text.pt-BR {preco}"),
         (good.replace("after_days: 4", "after_days: 0"), "steps[3].after_days"),
         (good.replace("approval: once", "approval: nunca"), "approval"),
         (good + "\nextra: 1", "extra"),

@@ -25,6 +25,7 @@ LIST = {
         ("posso começar a cadência com a primeira?", "cadences", (), None, ""),
         ("pare a cadência da Ipê Paisagismo", "cadence_stop", (), None, "Ipê Paisagismo"),
         ("stop the cadence of Jatobá.", "cadence_stop", (), None, "Jatobá"),
+        ("pare a cadência da segunda", "cadence_stop", (), None, "Jatobá Jardins"),
         ("encerra a sequência de mensagens com a Jatobá", "cadence_stop", (), None, "Jatobá"),
     ],
 )
