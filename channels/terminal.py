@@ -330,6 +330,7 @@ def commands(
             for name in (signal.SIGTERM, signal.SIGINT):  # what runs is finished first
                 asyncio.get_running_loop().add_signal_handler(name, stop.set)
             with services.metrics():
+                await services.warm()  # before it takes anybody's question, not while they wait
                 await services.work(stop)
 
         run(_settings(), work)
