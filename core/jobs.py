@@ -127,8 +127,8 @@ class Jobs:
             task = self._app.tasks[name].configure(connection=conn, schedule_at=at, lock=lock)
             return await task.defer_async(**ids)
         except exceptions.ConnectorException as error:
-            if conn is not None:
-                raise
+            if conn is not None:  # the caller's transaction broke: they are told as by any statement of theirs
+                raise (error.__cause__ if isinstance(error.__cause__, psycopg.Error) else error) from None
             raise Unavailable("database_unreachable", str(error)) from None
 
     async def run_worker(self, stop: asyncio.Event) -> None:

@@ -4,10 +4,11 @@ import hashlib
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 
 from business.messaging.channels import Channel, Channels
 from business.messaging.senders import Brought, Refusal, Taken
-from core.errors import MutiraoError, Refused, SetupError
+from core.errors import MutiraoError, Refused, SetupError, Unavailable
 from integrations.whatsapp_cloud import errors
 from integrations.whatsapp_cloud.client import GRAPH_URL, WhatsAppCloud
 from integrations.whatsapp_cloud.messages import Content
@@ -28,8 +29,12 @@ class CloudClients:
 
     async def of(self, channel: Channel) -> WhatsAppCloud:
         """Refused: channel_without_secret (channel), channel_other_world (provider, number) for a sandbox's token that
-        would leave this machine, or a real one that would stay. SetupError as Vault.open."""
-        secrets = await self._channels.secrets(channel)
+        would leave this machine, or a real one that would stay. Unavailable("database_unreachable"); SetupError as
+        Vault.open."""
+        try:
+            secrets = await self._channels.secrets(channel)
+        except psycopg.OperationalError as error:  # before anything was asked of WhatsApp
+            raise Unavailable("database_unreachable", str(error)) from None
         token, app_secret = secrets.get("token", ""), secrets.get("app_secret")
         url = channel.base_url or GRAPH_URL
         if token.startswith(SANDBOX_TOKEN) is not _on_loopback(url):
@@ -81,7 +86,7 @@ class CloudSender:
             return _of_rule(code, rule, wait, str(error))
         if isinstance(error, SetupError) or error.code in ("channel_without_secret", "channel_other_world"):
             return Refusal(0, "stop_number", "number", text=str(error))
-        if error.code == "whatsapp_unavailable":  # no connection: nothing left
+        if isinstance(error, Unavailable):  # no connection: nothing left
             return Refusal(0, "retry", "number", 5.0, text=str(error))
         return Refusal(0, "fix", "message", text=str(error))
 

@@ -411,7 +411,9 @@ class Sending:
         except OutcomeUnknown as error:
             outcome = str(error)
         except MutiraoError as error:
-            outcome = sender.refusal(error)
+            # Senders ask for the channel's secret before they ask the gateway: without our own database nothing left.
+            ours = isinstance(error, Unavailable) and error.code == "database_unreachable"
+            outcome = _NOT_BEGUN if ours else sender.refusal(error)
         except Exception as error:
             log.exception("sender_broke", outbox=row["id"], provider=claimed.channel.provider)
             outcome = f"{type(error).__name__} while it was sent"
@@ -496,6 +498,7 @@ class Sending:
             )
 
 
+_NOT_BEGUN = Refusal(0, "retry", "message", text="the database was away")
 _FILES = ("image", "video", "audio", "document", "sticker")
 
 
