@@ -200,7 +200,7 @@ async def test_the_sentence_becomes_twenty_true_leads_and_said_again_the_next_on
     drafts = batch.change.data["messages"]
     assert 2 <= len(drafts) <= 5
     best = sorted((one.score for one in qualified), reverse=True)[: len(drafts)]
-    named = [next(c for c in qualified if c.name and c.name in str(one)) for one in drafts]
+    named = [next(c for c in qualified if c.id == one["candidate"]) for one in drafts]
     assert sorted((one.score for one in named), reverse=True) == best
     words = (reply.text + " ".join(card.title for card in reply.proposals)).casefold()
     assert not re.search(r"\b(enviei|mandei|foi enviada|foram enviadas)\b", words)
