@@ -9,9 +9,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from business.messaging.arrivals import Echoed, Seen, Who
+from business.messaging.channels import Channels
+from business.messaging.sender_cloud import CloudClients, CloudSender
+from business.messaging.sending import Sending
 from business.messaging.templates import Purpose
+from core.db import Database
+from core.permissions import Permissions
 from core.tenancy import Role
+from core.vault import Vault
 from tests.business.messaging.outbox_house import KINDS, House
 from tests.conftest import until
 
@@ -124,6 +132,26 @@ async def test_a_connection_that_never_came_about_is_tried_again_because_nothing
     house.clock.advance(timedelta(seconds=7))
     await house.run(row["chat_id"])
     assert (await house.row(row["id"]))["state"] == "sent" and len(house.sent) == 1
+
+
+async def test_a_database_that_is_away_between_claim_and_request_is_waited_for_because_nothing_left(
+    house: House, permissions: Permissions, tmp_path: Path
+) -> None:
+    away = Database(house.db.app_dsn)  # never opened: what asks it is told that it cannot be reached
+    channels = Channels(away, Vault.load(tmp_path), house.clock, "sandbox", permissions)
+    async with httpx.AsyncClient(trust_env=False) as http:
+        sender = CloudSender(CloudClients(channels, http))
+        sending = Sending(
+            house.db, house.clock, house.channels, {"whatsapp_cloud": sender}, house.rules.of, house.outbox
+        )
+        chat = await house.chat()
+        row = await house.put(chat, "espera")
+        await sending.run(house.tenant_id, chat)
+    found = await house.row(row)
+    assert (found["state"], found["attempts"], house.sent) == ("waiting", 1, [])
+    house.clock.advance(timedelta(seconds=7))
+    await house.run(chat)
+    assert (await house.row(row))["state"] == "sent" and house.texts == ["espera"]
 
 
 async def test_a_status_that_is_faster_than_the_answer_is_kept_and_joined(house: House) -> None:
