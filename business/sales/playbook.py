@@ -61,6 +61,8 @@ class Persona(Part):
     site: str = Field("", max_length=200)
     phone: str = Field("", max_length=40)
     email: str = Field("", max_length=120)
+    language: Literal["pt-BR", "en", "es"] = "pt-BR"
+    """In which the catalogue and the documents are written."""
     privacy: str = Field("", max_length=200)
     """Where one reads what becomes of one's data."""
 

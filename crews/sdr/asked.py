@@ -228,6 +228,10 @@ _OF_THIS_HOUSE = re.compile(
 _DISCOUNT = _any(
     r"descont\w+",
     r"mais barato",
+    r"\d+ ?(?:%|por cento|percent)",
+    r"rola (?:um|uma|algum\w*|de)",
+    r"abatimento",
+    r"melhor condicao",
     r"abaixa\w*",
     r"baixar? o (?:preco|valor)",
     r"(?:faz|fecha\w*|fechamos|deixa|sai) por",
@@ -411,7 +415,7 @@ _YES = re.compile(
     r"|vale|claro|por favor|me sirve)\b"
 )
 _NO = re.compile(
-    r"^\W*(?:nao|n|nn|agora nao|nao quero|nao precisa|deixa|nope|no|not now|no thanks"
+    r"^\W*(?:nao|n|nn|agora nao|nao quero|nao precisa|deixa|nope|no(?=\W*$|[,.!])|not now|no thanks"
     r"|no gracias|nada)\b"
 )
 _NOT_NOW = _any(
@@ -796,7 +800,7 @@ def hear(
         for one in re.split(r"(?<=[.!?])\s+|\n", said)
     )
     heard.cheapest = bool(_CHEAPEST.search(said))
-    heard.discount = bool(_DISCOUNT.search(_CHEAPEST.sub(" ", said)))
+    heard.discount = bool(_DISCOUNT.search(_CHEAPEST.sub(" ", said)) or re.search(r"\d ?%", said))
     claims = _OWNER.search(said)
     heard.owner_claim = bool(claims and (heard.discount or _OF_THIS_HOUSE.search(said) or "autoriz" in said))
     heard.price = bool(_PRICE.search(said)) and not heard.person

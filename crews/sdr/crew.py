@@ -15,7 +15,7 @@ from core.turn import HandOver, Turn
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.kickoff import answer_of
 from crews.opening import moment, opened
-from crews.sdr.guard import check, grounds, without_promises
+from crews.sdr.guard import check, grounds, sentences, without_promises
 from crews.sdr.playbook import Said, SdrPlaybook, introduced
 from crews.sdr.words import Words
 from llm.messages import OnText
@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 ROLE = "sdr_whatsapp"
 _MOST_PROMPT_ITEMS = 15
+_COMFORTABLE = 500  # letters of a reply
+_MOST_SENTENCES = 6
+_KEPT_SENTENCES = 4
 
 
 async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText | None) -> CrewResult:
@@ -54,6 +57,8 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
             log.warning("reply_held_back", turn=turn.id, kinds=sorted({one.kind for one in findings}))
             turn.held_back += len(findings)
             kept = without_promises(text, on)
+            playbook.heard.discount |= any(one.kind == "discount" for one in findings)  # the house's own line goes out
+            said = said if kept else playbook.said()
             text, by_model = (kept, True) if kept else (playbook.text(), False)
         if by_model:
             said = _kept_by_model(turn, brief, said, text)
@@ -129,7 +134,16 @@ def tidy(text: str) -> str:
     kept = [re.sub(r"^\s*(?:#{1,6}\s+|>\s+)", "", line) for line in lines]
     told = "\n".join(re.sub(r"\s*\|\s*", " ", line).strip() if line.strip().startswith("|") else line for line in kept)
     told = re.sub(r"\*\*(.+?)\*\*", r"*\1*", told)
-    return re.sub(r"\n{3,}", "\n\n", told).strip()
+    told = re.sub(r"\n{3,}", "\n\n", told).strip()
+    return told if len(told) <= _COMFORTABLE and len(sentences(told)) <= _MOST_SENTENCES else _shortened(told)
+
+
+def _shortened(text: str) -> str:
+    """The first sentences of a lecture, and its last question."""
+    plain = [re.sub(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+|\*", "", one) for one in sentences(text)]
+    kept = [one for one in plain[:_KEPT_SENTENCES] if not one.endswith(":")]
+    asked = next((one for one in reversed(plain) if one.endswith("?")), "")
+    return " ".join([*(one for one in kept if not one.endswith("?")), asked] if asked else kept)
 
 
 def _cannot(turn: Turn, words: Words, error: MutiraoError) -> CrewResult:

@@ -8,8 +8,9 @@ is known; the rest is not. One finding, and the playbook's sentence goes instead
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from itertools import combinations
 from typing import Any
 
 from core.telemetry import holds_token
@@ -18,6 +19,7 @@ from core.words import folded, plain
 MOST = 900  # letters of a reply; longer ones are lectures
 _MOST_OFF_TOPIC = 260
 _LEAST_KEPT = 0.5
+_CUT_OUT = frozenset({"promise", "claim", "link"})
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ def grounds(
 ) -> Grounds:
     """From the brief, the finished calls of the turn as (tool, result), and the contact's words."""
     done = [(name, result) for name, result in results if result is not None]
-    shown = [brief, *(result for name, result in done if name in ("catalogue_search", "search_documents", "free_slots",
-                                                                  "book_meeting", "hand_to_person"))]  # fmt: skip
+    told = ("catalogue_search", "search_documents", "free_slots", "book_meeting", "hand_to_person")
+    shown = [_public(brief), *(result for name, result in done if name in told)]
     texts = "\n".join(text for one in shown for text in _texts(one))
-    own = "\n".join(_texts({name: value for name, value in brief.items() if name != "evidence"}))
+    own = "\n".join(_texts(_public(brief)))
     documents = "\n".join(text for name, result in done if name == "search_documents" for text in _texts(result))
     amounts = {Decimal(str(one)) for one in brief.get("prices", [])}
     for name, result in done:
@@ -93,6 +95,11 @@ def grounds(
     )
 
 
+def _public(brief: dict[str, Any]) -> dict[str, Any]:
+    """The brief without what only adds up and what the contact said."""
+    return {name: value for name, value in brief.items() if name not in ("evidence", "sums", "numbers")}
+
+
 def _texts(value: Any) -> Iterator[str]:
     match value:
         case str():
@@ -116,6 +123,7 @@ def check(text: str, on: Grounds) -> list[Finding]:
     found += _leaks(text)
     found += _data(text, on)
     found += _links(text, on)
+    on = replace(on, amounts=on.amounts | _added_up(text, on))
     for sentence in sentences(text):
         found += _sentence(sentence, on)
     if on.off_topic and (len(text) > _MOST_OFF_TOPIC or not _turns_away(text, on)):
@@ -124,11 +132,24 @@ def check(text: str, on: Grounds) -> list[Finding]:
 
 
 def without_promises(text: str, on: Grounds) -> str:
-    """The text without the sentences that only promise something, when that is all that is wrong with it and most of it
-    is left; else empty. Any other finding may have its reason in the sentences around it."""
-    kept = [one for one in sentences(text) if {finding.kind for finding in _sentence(one, on)} != {"promise"}]
+    """The text without the sentences that only promise, claim to have done something, or give a link, when that is all
+    that is wrong with it and most of it is left; else empty. A price or a time has its reason in what stands around."""
+    on = replace(on, amounts=on.amounts | _added_up(text, on))
+    kept = []
+    for one in sentences(text):
+        kinds = {finding.kind for finding in (*_sentence(one, on), *_links(one, on))}
+        if not kinds or not kinds <= _CUT_OUT:
+            kept.append(one)
     left = " ".join(kept)
     return left if len(left) >= _LEAST_KEPT * len(text) and not check(left, on) else ""
+
+
+def _added_up(text: str, on: Grounds) -> set[Decimal]:
+    """Sums that the text shows with their parts: known amounts that stand in it, two or three of them together, or one
+    of them (or two together) for 2 to 12 months."""
+    shown = {amount for amount, _ in _amounts(text) if amount in on.amounts}
+    together = {sum(some, Decimal(0)) for count in (2, 3) for some in combinations(sorted(shown), count)}
+    return together | {one * months for one in shown | together for months in range(2, 13)}
 
 
 def sentences(text: str) -> list[str]:
@@ -185,9 +206,13 @@ _DISCOUNT = re.compile(
 )
 _NOT = re.compile(
     r"\b(?:so (?:com|quem|alguem)|only (?:somebody|someone|a person)|solo (?:con|alguien)"
-    r"|nao|nunca|nem|sem como|infelizmente|not|no|never|cannot|can'?t|don'?t|doesn'?t"
-    r"|won'?t|unfortunately|isn'?t|aren'?t|tampoco|nadie|ninguem|nobody)\b"
+    r"|nao|nunca|nem|sem como|infelizmente|not|never|cannot|can'?t|don'?t|doesn'?t"
+    r"|won'?t|unfortunately|isn'?t|aren'?t|tampoco|nadie|ninguem|nobody"
+    r"|no (?:hay|tengo|tenemos|puedo|podemos|damos|doy|existen?|ofrecemos"
+    r"|es posible|discounts?|special|way|longer|one))\b"
+    r"|^no\b(?=[,.!])"
 )
+"""A sentence that says no. "No" alone is Portuguese for "in the": "no primeiro mês"."""
 _THEIRS = re.compile(
     r"\b(?:seu|sua|teu|voce (?:disse|falou|tem|quer|mencionou|comentou)|vc|your|you (?:said"
     r"|mentioned|have|want)|tu|su|dijiste|mencionaste)\b"

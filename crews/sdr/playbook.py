@@ -294,6 +294,10 @@ class SdrPlaybook:
         self._ends(out)
         self._goes_on(out)
         standing = self._brief["meeting"]
+        waits = str(self._before.get("asked") or "")
+        noted = {record.arguments["slot"] for record in self._done("note_fact")}
+        if waits in ("timeline", "authority", "budget") and waits not in noted and "asked" not in out.keep:
+            out.keep["asked"] = waits  # they asked something in between; the answer may still come
         if not out.pieces and standing:
             out.add(self._words.say("sdr.standing", day=standing["day"], time=standing["time"]))
         elif not out.pieces:
@@ -360,7 +364,8 @@ class SdrPlaybook:
             found.append(persona.get("about") or "")
         documents = self._result("search_documents")
         if documents is not None:
-            passage = next((one for one in documents["passages"] if one["answers"]), None)
+            mine = brief["language"] == self._turn.language  # a passage is not translated by rules
+            passage = next((one for one in documents["passages"] if one["answers"] and mine), None)
             if passage is not None:
                 found.append(words.passage(passage))
             elif not found and heard.offers and persona.get("about"):
@@ -375,7 +380,8 @@ class SdrPlaybook:
 
     def _unknown(self) -> bool:
         documents = self._result("search_documents")
-        return documents is not None and not any(one["answers"] for one in documents["passages"])
+        mine = self._brief["language"] == self._turn.language
+        return documents is not None and not (mine and any(one["answers"] for one in documents["passages"]))
 
     def _times(self, out: Said) -> None:
         words, brief = self._words, self._brief
@@ -491,6 +497,8 @@ class SdrPlaybook:
             out.add(question or self._words.say(f"sdr.ask.{slot}"))
         elif self._before.get("offered"):
             out.add(self._words.say("sdr.still_offered"))
+        elif self._before.get("proposed"):
+            out.add(self._words.say("sdr.anything_else"))
         elif self._brief["can_book"]:
             out.add(self._words.say("sdr.propose", minutes=self._brief["meeting_minutes"]))
             out.keep["proposed"] = True

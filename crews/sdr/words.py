@@ -9,6 +9,8 @@ from core.words import plain
 from crews.wording import Wording
 
 _LONGEST_ANSWER = 320  # letters of a passage that is quoted
+_BARE_ANSWER = re.compile(r"^(?:não|nao|sim|no|yes|sí|si)\s*[.,;:!]\s*(?=\S)", re.IGNORECASE)
+"""A yes or no to the heading's question, which may not be the one that was asked."""
 _COMPANY = re.compile(
     r"\b(?:ltda|eireli|me|mei|s/?a|cia|loja|clinica|consultorio|arquitet\w+|advoca\w+|academia|salao|studio|estudio"
     r"|restaurante|pizzaria|padaria|escola|grupo|oficina|odonto\w*|store|shop|inc|llc|tienda)\b"
@@ -71,7 +73,8 @@ class Words(Wording):
 
     def passage(self, passage: dict[str, Any]) -> str:
         """What a document says, whole sentences of it, with where it is from."""
-        text = " ".join(passage["text"].split())
+        text = _BARE_ANSWER.sub("", " ".join(passage["text"].split()), count=1)
+        text = text[:1].upper() + text[1:]
         if len(text) > _LONGEST_ANSWER:
             ends = [found.end() for found in re.finditer(r"[.!?](?=\s)", text[:_LONGEST_ANSWER])]
             text = text[: ends[-1]] if ends else text[:_LONGEST_ANSWER].rsplit(" ", 1)[0] + "…"

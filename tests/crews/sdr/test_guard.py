@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from crews.sdr.crew import tidy
 from crews.sdr.guard import Grounds, check, grounds, without_promises
 
 BRIEF: dict[str, Any] = {
@@ -51,6 +52,10 @@ HAGGLED = on(
         ("Fechado por R$ 900!", "price"),
         ("It is $ 700 a month.", "price"),
         ("Te dou 20% de desconto.", "discount"),
+        ("Consigo te dar 20% de desconto no primeiro mês!", "discount"),
+        ("Te ligo amanhã no fim da tarde.", "promise"),
+        ("Agendei no seu nome para quinta.", "claim"),
+        ("Te doy un descuento en el primer mes.", "discount"),
         ("Para você, o primeiro mês é grátis.", "discount"),
         ("Consegui uma condição especial.", "discount"),
         ("I can give you a discount.", "discount"),
@@ -147,6 +152,8 @@ def test_what_is_not_so_is_found(text: str, kind: str) -> None:
         ("Vou chamar alguém do time, que continua com você por aqui.", on(("hand_to_person", HANDED))),
         ("Perfeito! Me conta: qual é o seu negócio, e o que você quer melhorar?", NOTHING),
         ("Great! What is your business, and when would you like to start?", NOTHING),
+        ("No tengo descuentos: los precios son los de la lista.", NOTHING),
+        ("There are no discounts, but the plan has no lock-in.", NOTHING),
         ("You're all set for Thursday at 3 pm.", on(("book_meeting", BOOKED))),
     ],
 )  # fmt: skip
@@ -178,6 +185,36 @@ def test_a_sentence_that_only_promises_is_cut_out_and_nothing_else_is() -> None:
     assert without_promises(promised + "Pra quando você quer isso rodando?", NOTHING) == good
     assert without_promises("Vou montar uma proposta e te mando amanhã. Certo?", NOTHING) == "", "little would be left"
     assert without_promises(promised + "Fica R$ 900,00 por mês.", NOTHING) == "", "a price is another matter"
+
+
+def test_a_sum_that_shows_its_parts_is_right_and_any_other_sum_is_a_price_of_nobody() -> None:
+    known = on(("search_documents", PASSAGE))
+    assert (
+        check("O Essencial é R$ 1.490,00 e a verba a partir de R$ 900,00: somando, R$ 2.390,00 por mês.", known) == []
+    )
+    assert check("It is R$1,490.00 plus R$ 900 for the ads: R$2,390.00 a month.", known) == []
+    assert check("São R$ 1.490,00 por mês, R$ 17.880,00 em 12 meses.", known) == []
+    assert kinds("Fica tudo por R$ 2.390,00 por mês.", known) == {"price"}, "no part is shown"
+    assert kinds("O Essencial é R$ 1.490,00, e tiro o Diagnóstico: R$ 1.100,00.", known) == {"price"}, (
+        "nothing is taken off"
+    )
+
+
+def test_claims_and_links_are_cut_out_where_the_rest_stands() -> None:
+    rest = "Isso, a conversa é por vídeo e dura 30 minutos, com um especialista da agência."
+    assert without_promises(f"{rest} O link chega por aqui antes. ", NOTHING) == rest
+    assert without_promises(f"{rest} Te mandei o convite. Veja https://bit.ly/x", NOTHING) == rest
+
+
+def test_a_lecture_is_shortened_to_its_beginning_and_its_question() -> None:
+    lecture = (
+        "Temos três planos:\n- **Essencial**: para começar.\n- **Crescimento**: para crescer.\n"
+        "- **Escala**: para liderar.\n"
+        "Todos têm relatório.\nTodos têm criativos.\nTodos são mensais.\nQual é o seu negócio?\nPara quando?"
+    )
+    told = tidy(lecture)
+    assert told.endswith("Para quando?") and told.count("?") == 1 and "*" not in told and len(told) < 200
+    assert tidy("Oi! Tudo bem?") == "Oi! Tudo bem?"
 
 
 def test_a_lecture_does_not_leave() -> None:

@@ -57,6 +57,10 @@ async def test_what_a_model_may_not_say_is_held_back_and_the_playbook_speaks(
         said = await talk.say("quanto custa? faz por 900?", router=make_router(openai=serve(Answer(text))))
         assert said != text and not talk.result.by_model
         assert "Não tenho desconto" in said, said
+    talk = await house.talk(phone="5519988100000")
+    router = make_router(openai=serve(Answer("Consigo te dar 20% de desconto no primeiro mês!")))
+    said = await talk.say("oi, me interessei", router=router)
+    assert "Não tenho desconto" in said, "what was nearly promised is answered with the house's own line"
 
 
 async def test_a_model_can_write_down_only_what_was_said_and_book_only_what_was_agreed(
