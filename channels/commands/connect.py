@@ -10,6 +10,7 @@ from business.messaging.channels import WHATSAPP, Channel, Provider
 from business.messaging.connecting import Connecting, Step, Wanted
 from business.messaging.sandbox import NUMBER
 from business.messaging.sandbox_evolution import INSTANCE, SandboxEvolution
+from business.messaging.templates_store import SYNC_TEMPLATES
 from channels.commands import Run, admin_of, table_lines
 from channels.services import Services
 from core.errors import ArgumentsWrong
@@ -62,6 +63,10 @@ def add_to(connect: click.Group, disconnect: click.Group, run: Run) -> None:
             click.echo(say("connect.whatsapp.saved", name=channel.name, number=channel.number, id=channel.id))
             for step in found.steps:
                 click.echo(step_line(services, who.language, step))
+            # What was stopped for the old token, or while it was paused, is asked about anew.
+            await services.messaging.outbox.lift(who, channel.id)
+            if channel.provider == "whatsapp_cloud" and channel.account:
+                await services.jobs.defer(None, SYNC_TEMPLATES, tenant_id=who.tenant_id, channel_id=channel.id)
             return 1 if any(step.state == "wrong" for step in found.steps) else 0
 
         run(work)
