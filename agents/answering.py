@@ -54,7 +54,8 @@ log = structlog.get_logger(__name__)
 HISTORY = 20  # messages of before that the crew is told
 _LONGEST, _LONGEST_BEFORE = 8_000, 2_000
 """Characters of a burst, and of a message of before, that the crew is told; nobody types more, and tokens cost."""
-_LOOKS = 60  # newest rows of a conversation that a turn reads
+_LOOKS = 60  # newest rows of a conversation that a turn reads, beside what waits
+_MOST_WAITING = 500  # messages of one burst that a turn reads, the newest; the crew is told the end of them anyway
 _POLL = 2.0  # seconds between looks at the row, beside the notices
 _MEDIA_PATIENCE = timedelta(seconds=20)
 _MOST_TRIES = 4  # beginnings of a turn that came to nothing; then a person is fetched
@@ -187,7 +188,9 @@ class Turns:
             if chat.due_at is not None and chat.due_at > now + timedelta(milliseconds=50):
                 await self.waking.job(conn, tenant_id, chat_id, chat.due_at)
                 return None
-            rows = await recent(conn, chat_id, _LOOKS)
+            query = """SELECT count(*) FROM chat_messages WHERE chat_id = %s AND direction = 'in' AND received_at >= %s"""
+            waits = int(await _scalar(conn, query, chat_id, chat.waiting_since) or 0)
+            rows = await recent(conn, chat_id, _LOOKS + min(waits, _MOST_WAITING))
             if _caught(rows) and (open_since := await unanswered_since(conn, chat_id)) is not None:
                 chat = replace(chat, waiting_since=min(open_since, chat.waiting_since))
             waiting, before = _split(rows, chat.waiting_since or now)
@@ -545,14 +548,13 @@ class Turns:
         """What waited has been taken up; a message that came meanwhile still waits."""
         passing = ("chat", "attachments", "history", _COUNTED, _DONE)
         kept = {name: value for name, value in session.items() if name not in passing}
-        seen = [one.id for one in begun.waiting]
         since = await _scalar(
             conn,
             """SELECT min(received_at) FROM chat_messages WHERE chat_id = %s AND direction = 'in' AND received_at >= %s
-               AND revoked_at IS NULL AND id <> ALL(%s)""",
+               AND revoked_at IS NULL AND seq > %s""",
             begun.chat.id,
             begun.chat.waiting_since,
-            seen,
+            max(one.seq for one in begun.waiting),
         )
         await conn.execute(
             """UPDATE chats SET waiting_since = %s, session = %s, session_version = session_version + 1,

@@ -148,6 +148,16 @@ async def test_a_burst_gets_one_answer_and_the_next_turn_knows_what_was_said(des
     assert [one.rpartition(" ")[2] for one in await desk.out()] == ["(sent)", "(dropped)", "(dropped)", "(waiting)"]
 
 
+async def test_a_burst_of_any_length_is_read_whole_and_answered_once(desk: Desk) -> None:
+    await desk.due(webhook(*[wrote(str(n), f"m{n}") for n in range(70)]))
+    await desk.run()
+    assert desk.crew.turns[0].text.split() == [f"m{n}" for n in range(70)]
+    assert (await desk.house.chat())["waiting_since"] is None
+    await desk.left()
+    desk.house.later(120)
+    assert await desk.turns.revive(desk.house.id) == 0 and len(desk.crew.turns) == 1
+
+
 async def test_a_turn_that_is_not_due_waits_and_a_lost_job_is_made_again(desk: Desk) -> None:
     await desk.house.sort(webhook(wrote("1")))
     await desk.run()
