@@ -188,7 +188,7 @@ class Turns:
             if chat.due_at is not None and chat.due_at > now + timedelta(milliseconds=50):
                 await self.waking.job(conn, tenant_id, chat_id, chat.due_at)
                 return None
-            query = """SELECT count(*) FROM chat_messages WHERE chat_id = %s AND direction = 'in' AND received_at >= %s"""
+            query = "SELECT count(*) FROM chat_messages WHERE chat_id = %s AND direction = 'in' AND received_at >= %s"
             waits = int(await _scalar(conn, query, chat_id, chat.waiting_since) or 0)
             rows = await recent(conn, chat_id, _LOOKS + min(waits, _MOST_WAITING))
             if _caught(rows) and (open_since := await unanswered_since(conn, chat_id)) is not None:
