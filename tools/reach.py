@@ -99,8 +99,9 @@ class Reach:
             return Situation("meeting")
         last = await _rows(
             conn,
-            """SELECT o.state, o.claimed_at, o.decision FROM outreach_touches t
-               JOIN outbox o ON o.tenant_id = t.tenant_id AND o.id = t.ref
+            """SELECT t.step, o.state, o.reason, o.claimed_at, o.decision, EXISTS (SELECT 1 FROM outbox f
+                   WHERE f.key = 'fallback:' || o.id AND f.state NOT IN ('failed', 'dropped')) AS instead
+               FROM outreach_touches t JOIN outbox o ON o.tenant_id = t.tenant_id AND o.id = t.ref
                WHERE t.run_id = %(run)s AND t.what = 'message' ORDER BY t.step DESC LIMIT 1""",
             run=run.id,
         )  # fmt: skip
@@ -109,6 +110,10 @@ class Reach:
         verdict = (last[0]["decision"] or {}).get("rule")
         if last[0]["state"] == "dropped" and verdict in ("opted_out", "marketing_stopped", "person_has_it"):
             return Situation({"person_has_it": "person"}.get(str(verdict), "opted_out"))
+        if last[0]["state"] == "dropped" and last[0]["reason"] == "person":
+            return Situation("by_person")
+        if last[0]["step"] < 0 and last[0]["state"] in ("dropped", "failed") and not last[0]["instead"]:
+            return Situation("not_sent")  # nobody follows up on what was never said
         return Situation(left_at=last[0]["claimed_at"], open=last[0]["state"] in _OPEN)
 
     async def moment(self, conn: Connection, run: Run, start: datetime, *, days: int, hours: int) -> datetime:

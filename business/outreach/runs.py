@@ -83,7 +83,7 @@ class Lead:
 @dataclass(frozen=True)
 class Situation:
     """How a run stands before its next step. `stop`: why it must not go on (replied, opted_out, person, won, lost,
-    meeting, gone); `left_at`: when the message before left; `open`: it has not left yet."""
+    meeting, gone, by_person, not_sent); `left_at`: when the message before left; `open`: it has not left yet."""
 
     stop: str | None = None
     left_at: datetime | None = None

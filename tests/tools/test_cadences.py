@@ -292,3 +292,29 @@ def test_a_file_is_read_with_its_words_and_refused_with_the_place_of_what_is_wro
         with pytest.raises(ArgumentsWrong) as caught:
             parse_cadence(text)
         assert caught.value.code == "cadence_unreadable"
+
+
+@pytest.mark.parametrize("how", ["a person says no", "WhatsApp cannot deliver it"])
+async def test_nobody_follows_up_on_a_first_message_that_never_left(outreach: Outreach, how: str) -> None:
+    house, desk = outreach.house, outreach.desk
+    house.wire.ask("/__config", window=False, statuses="none")
+    await desk.lead(1, "Ipê")
+    change = await desk.change(1, "Ipê")
+    cadence = await outreach.cadences.cadence(desk.who.tenant_id, "padrao")
+    plan = frozen(cadence, outreach.texts, "pt-BR", change.data["way"]["values"])
+    change = Change(change.kind, change.target, {**change.data, "cadence": plan})
+    made = await outreach.approvals.create(desk.who, change, tool="start_cadence", effect="SEND", door="chat")
+    await outreach.approvals.approve(desk.who, made.id, "chat")
+    run = (await outreach.runs())[-1]
+    if how == "a person says no":
+        await house.block("number", 131031)
+    await house.run(run["chat_id"])
+    (row,) = await house.rows("SELECT * FROM outbox")
+    if how == "a person says no":
+        await house.outbox.resolve(desk.who, row["id"], "drop")
+    else:
+        await house.told(row, "failed", code=131026)
+    await outreach.to(days=6)
+    (run,) = await outreach.runs()
+    assert (run["state"], run["reason"]) == ("stopped", "by_person" if how == "a person says no" else "not_sent")
+    assert len(await house.rows("SELECT 1 FROM outbox")) == 1
