@@ -24,6 +24,7 @@ from business.messaging.sender_cloud import refusal_of
 from business.messaging.senders import Refusal
 from business.messaging.statuses import RANK, Progress, Status, joined, status_named
 from business.messaging.templates import Filled, Purpose
+from business.messaging.templates_store import words_of
 from core.audit import audit
 from core.clock import Clock
 from core.db import Connection, Database
@@ -155,13 +156,17 @@ class Outbox:
         content, text = _said(draft)
         outbox_id, message_id = new_id("out"), new_id("msg")
         # The lock on the chat makes the order of the rows that of the commits.
-        chat = await _one(conn, "SELECT segment FROM chats WHERE id = %s FOR NO KEY UPDATE", chat_id)
+        chat = await _one(conn, "SELECT segment, channel_id FROM chats WHERE id = %s FOR NO KEY UPDATE", chat_id)
         if chat is None:
             raise ArgumentsWrong("chat_unknown", f"no chat {chat_id!r}")
         found = await _one(conn, "SELECT id FROM outbox WHERE key = %s", draft.key)
         if found is not None:
             return str(found["id"])
         segment = draft.segment if draft.author == "bot" else chat["segment"]
+        facts = facts_of(draft)
+        if draft.template is not None:  # what it says now, which is what whoever wants it has seen
+            named = draft.template.template
+            facts["template"]["words"] = await words_of(conn, chat["channel_id"], named.name, named.language)
         kept = await (
             await conn.execute(
                 """WITH wish AS (
@@ -187,7 +192,7 @@ class Outbox:
                     "author": draft.author,
                     "author_id": draft.author_id,
                     "once": draft.purpose in COLD,
-                    "facts": Jsonb(facts_of(draft)),
+                    "facts": Jsonb(facts),
                     "reply_to": draft.reply_to,
                     "not_before": draft.not_before,
                     "template": draft.template.template.name if draft.template else "",
@@ -265,6 +270,8 @@ class Outbox:
                 if row["once"] and not self._permissions.may_approve(who.role, "SEND", "messaging"):
                     raise Refused("message_needs_approver", f"{who.role} approves no first contacts")
                 facts = row["facts"] | {"approved": True, "as_template": True}
+                if "seen" in facts.get("template", {}):  # other words since: those they see now
+                    facts["template"] = facts["template"] | {"words": facts["template"]["seen"]}
                 await conn.execute(
                     """UPDATE outbox SET state = 'waiting', facts = %s, not_before = NULL, finished_at = NULL
                        WHERE id = %s""",

@@ -304,6 +304,8 @@ def _template(case: _Case) -> _Found | None:
     )
     if not usable(current):
         return _ask("template_unusable", template=template.name, status=current.status)
+    if case.filled is case.message.template and current.body != template.body:
+        return _ask("approved_other_text")
     if block := case.block(Where.TEMPLATE):
         return _ask("template_refused", template=template.name, code=block.code)
     return None

@@ -30,7 +30,7 @@ from business.messaging.senders import Refusal, Sender, Taken
 from business.messaging.settings import Settings
 from business.messaging.statuses import Status
 from business.messaging.templates import Category, Filled, Purpose
-from business.messaging.templates_store import content_of, filled_of
+from business.messaging.templates_store import content_of, filled_of, words_of
 from business.messaging.window import is_open
 from core.clock import Clock
 from core.db import Connection, Database
@@ -303,6 +303,10 @@ class Sending:
         template: Filled | None = None
         if told and knows.windowed:
             template = await filled_of(conn, channel.id, told["name"], told["language"], told["values"])
+            words = await words_of(conn, channel.id, told["name"], told["language"])
+            if (row["author"] == "person" or row["once"]) and told.get("words", words) != words:
+                # What somebody said yes to is not what would leave: the policy asks again.
+                template = replace(template, template=replace(template.template, body=_OTHER_WORDS))
         language = str(chat["language"]).replace("-", "_")
         return decide(outgoing(row, template, values, language), knows, settings, now), knows, settings
 
@@ -316,6 +320,14 @@ class Sending:
             await changed(conn, row["tenant_id"], row["chat_id"])
 
     async def _wait_for_person(self, conn: Connection, row: dict[str, Any], decision: Decision) -> None:
+        told = row["facts"].get("template")
+        if told and decision.why.key == "messaging.why.approved_other_text":
+            # They decide about the words as they are now.
+            now_is = await filled_of(conn, row["channel_id"], told["name"], told["language"], told["values"])
+            words = await words_of(conn, row["channel_id"], told["name"], told["language"])
+            facts = row["facts"] | {"template": told | {"seen": words}}
+            await conn.execute("UPDATE outbox SET facts = %s WHERE id = %s", [Jsonb(facts), row["id"]])
+            await conn.execute("UPDATE chat_messages SET text = %s WHERE id = %s", [now_is.text, row["message_id"]])
         await conn.execute(
             "UPDATE outbox SET state = 'ask', decision = %s, reason = %s WHERE id = %s",
             [Jsonb(decision.record()), decision.rule, row["id"]],
@@ -498,6 +510,7 @@ class Sending:
             )
 
 
+_OTHER_WORDS = "…"  # no template's body
 _NOT_BEGUN = Refusal(0, "retry", "message", text="the database was away")
 _FILES = ("image", "video", "audio", "document", "sticker")
 

@@ -318,6 +318,15 @@ async def filled_of(conn: Connection, channel_id: str, name: str, language: str,
     return Filled(found, tuple((one, values.get(one, "")) for one in found.variables))
 
 
+async def words_of(conn: Connection, channel_id: str, name: str, language: str) -> str:
+    """A mark of everything that a template says, header, footer and buttons too: another one, other words. "" when
+    there is none of this name."""
+    query = """SELECT md5(components::text) AS mark FROM message_templates
+               WHERE channel_id = %s AND name = %s AND language = %s"""
+    row = await (await conn.execute(query, [channel_id, name, language])).fetchone()
+    return str(row["mark"]) if row else ""
+
+
 async def content_of(conn: Connection, channel_id: str, filled: Filled) -> Content:
     """As it goes over WhatsApp's wire. ArgumentsWrong: whatsapp_template_unusable, whatsapp_template_values."""
     row = await (

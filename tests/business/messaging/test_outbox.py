@@ -180,6 +180,32 @@ async def test_a_first_contact_leaves_as_the_template_that_was_approved_and_its_
     assert found[0]["address"] == "553499990001"
 
 
+async def test_a_template_that_says_something_else_since_it_was_approved_is_asked_about_again(house: House) -> None:
+    await house.templates.sync(house.tenant_id)
+    async with house.db.tenant(house.tenant_id) as conn:
+        first = next(one for one in await templates_of(conn, house.channel.id) if one.name == "primeiro_contato")
+    values = (("name", "Ana"), ("sender", "Rui"), ("house", "Aurora"), ("opening", "Vi o seu estúdio."))
+    told: dict[str, Any] = {"purpose": Purpose.FIRST_CONTACT, "template": Filled(first, values), "approved": True}
+    other = "PROMO {{1}}, {{2}}, {{3}}, {{4}} hoje"
+    for part, path, body in (("body", "{0,text}", other), ("footer", "{1,text}", other)):
+        chat = await house.chat(wrote=None)
+        row = await house.put(chat, part, key=part, **told)
+        await house.rows(
+            """UPDATE message_templates SET body = %s, components = jsonb_set(components, %s, to_jsonb(%s::text))
+               WHERE name = 'primeiro_contato' RETURNING name""",
+            body, path, other,
+        )  # fmt: skip
+        await house.run(chat)
+        asked = await house.row(row)
+        assert (asked["state"], asked["decision"]["why"]["key"]) == ("ask", "messaging.why.approved_other_text")
+        assert len(house.sent) == (0 if part == "body" else 1)
+        # Whoever decides sees the words as they are now, and means those.
+        assert asked["text"].startswith("PROMO Ana, Rui")
+        await house.outbox.resolve(house.tenants.one[Role.ADMIN], row, "send")
+        await house.run(chat)
+        assert (await house.row(row))["state"] == "sent"
+
+
 async def test_every_refusal_is_followed_by_what_the_table_says(house: House) -> None:
     """Each kind of row of integrations/whatsapp_cloud/errors.py, as the answer to the request."""
     await house.templates.sync(house.tenant_id)
