@@ -24,7 +24,7 @@ def kill_often(world: World, path: str, kills: int, *, patience: float = 4.0) ->
         place = world.random.choice([*PATHS[path], "random"])
         passes = world.random.randint(1, 3)
         world.born("" if place == "random" else f"{place}:{passes}")
-        until = time.monotonic() + (world.random.uniform(0.0, 1.2) if place == "random" else patience)
+        until = time.monotonic() + (world.random.uniform(0.0, min(1.2, patience)) if place == "random" else patience)
         while world.alive() and time.monotonic() < until:
             _work(world, path)
             world.gone(0.15)

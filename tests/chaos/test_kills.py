@@ -15,7 +15,7 @@ def test_twenty_deaths_lose_nothing_and_double_nothing(dsns: Dsns, tmp_path: Pat
         world.point()
         world.kill()
         for path in PATHS:
-            kill_often(world, path, 5, patience=1.5)
+            kill_often(world, path, 5, patience=1.0)
         assert sum(world.kills.values()) == 20
         assert len(world.kills) > 5, "too few died where they should"
         finish(world, 60)
