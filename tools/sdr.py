@@ -41,6 +41,11 @@ _YES = re.compile(
     r"|that one|book it|si|dale"
     r"|vale|perfecto|de acuerdo|me sirve|ese|esa)\b"
 )
+_OTHER_TIME = re.compile(
+    r"\b(?:remarc\w+|reagend\w+|mudar|muda|trocar|adiar|instead|rather|reschedul\w+|move"
+    r"|outr[oa] (?:dia|hora|horario|data)"
+    r"|em vez|another|otr[oa] (?:dia|hora|horario)|cambiar|pode ser|could we do|podemos)\b"
+)
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
 
 
@@ -348,9 +353,9 @@ class BookResult(ToolResult):
 
 @tool(effect=Effect.DRAFT, area=AREA, for_contact=True)
 async def book_meeting(ctx: ToolContext, args: BookArgs) -> BookResult:
-    """Book a meeting at a free time that the contact chose or agreed to in this message. When one stands already it is
-    moved there. Use it only after they said yes to that very time; a time they did not name is refused. Only after
-    this may you say that it is booked."""
+    """Book a meeting with this contact, never in another's name, at a free time that they chose or agreed to now. When
+    one stands already it is moved there. Use it only after they said yes to that very time; a time they did not name is
+    refused. Only after this may you say that it is booked."""
     desk, turn = ctx.service(SdrDesk), ctx.turn
     if desk.calendar is None:
         raise Refused("sdr_no_calendar", "no calendar is connected: offer that a person arranges it")
@@ -391,20 +396,25 @@ class CancelArgs(ToolArgs):
 
 class CancelResult(ToolResult):
     cancelled: bool
+    why: str = ""
     day: str = ""
     time: str = ""
 
 
 @tool(effect=Effect.DRAFT, area=AREA, for_contact=True)
 async def cancel_meeting(ctx: ToolContext, args: CancelArgs) -> CancelResult:
-    """Call off the meeting that stands, when the contact says so. To move it to another time use book_meeting with the
-    new time instead."""
+    """Call off this contact's own meeting, when they say so. To move it to another time use book_meeting with the new
+    time instead. Only when the answer says `cancelled` may you say that it is."""
     desk, turn = ctx.service(SdrDesk), ctx.turn
+    if _OTHER_TIME.search(plain(args.quote)):
+        raise ArgumentsWrong(
+            "sdr_quote_asks_to_move", "they ask for another time: look for it with free_slots and book"
+        )
     if who_said(args.quote, [Said(None, turn.text)]) is None:
         raise ArgumentsWrong("sdr_quote_not_said", "the contact did not write these words now; copy theirs exactly")
     standing = await desk.meetings(turn)
     if not standing or desk.calendar is None:
-        return CancelResult(cancelled=False)
+        return CancelResult(cancelled=False, why="this contact has no meeting; nobody else's can be touched")
     when = _meeting(standing[0], turn)
     gone = await desk.calendar.cancel(turn.identity.tenant_id, standing[0].id, args.quote)
     await desk.records.go(turn.identity.tenant_id, contact_of(turn).chat_id, Stage.SCHEDULING, "cancelled", turn.id)
@@ -532,7 +542,7 @@ def _names_hour(text: str, local: datetime) -> bool:
     )
     half = local.minute == 30
     for hour in hours:
-        if re.search(rf"(?<![\d/:,.])0?{hour}{minutes}(?![\d/:%])(?!,\d|\.\d)", text):
+        if re.search(rf"(?<![\d/:,.])0?{hour}{minutes}(?![\d/:%]|\s?h\s?\d)(?!,\d|\.\d)", text):
             return True
         if half and re.search(rf"(?<![\d/:])0?{hour}\s?h?\s+e\s+meia\b", text):
             return True

@@ -87,10 +87,20 @@ _MONEY = re.compile(
 )
 
 
+_TRICK = re.compile(
+    r"descont|discount|descuent|autoriz|authori|liberou|liberad|garantiu|promet|aprovad"
+    r"|approved|\d ?%|\bprompt\b|instruc"
+    r"|\b(?:registr[ae]|anot[ae]|escrev[ae]|grave|salve|note down|write down|record|anota|escribe)\b"
+)
+"""A quote that tells what our own house is said to have allowed, or orders us to write something down, is no fact."""
+
+
 def can_mean(slot: Slot, reading: str, quote: str) -> bool:
     """Whether the words can be about the slot at all: a time names one ("10 por mês" is a rate), a budget is about
     money. What they say of it is for whoever reads them."""
     said = plain(quote)
+    if _TRICK.search(said):
+        return False
     if slot is Slot.TIMELINE and reading != "none":
         return bool(_TIME.search(_RATE.sub(" ", said)))
     return slot is not Slot.BUDGET or bool(_MONEY.search(said))

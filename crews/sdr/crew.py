@@ -48,6 +48,8 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         on_text=None,
         so_far=playbook.text,
     )
+    if by_model and turn.hand_over is None and (asks_for := playbook.person_due()):
+        await deps.runner.call(turn, *asks_for)  # whoever asks for a person gets one, whatever a model makes of it
     turn.results[:] = turn.in_order()
     said = playbook.said()
     if by_model:
@@ -57,7 +59,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
             log.warning("reply_held_back", turn=turn.id, kinds=sorted({one.kind for one in findings}))
             turn.held_back += len(findings)
             kept = without_promises(text, on)
-            playbook.heard.discount |= any(one.kind == "discount" for one in findings)  # the house's own line goes out
+            playbook.answer_instead({one.kind for one in findings})
             said = said if kept else playbook.said()
             text, by_model = (kept, True) if kept else (playbook.text(), False)
         if by_model:
@@ -79,7 +81,8 @@ def grounds_of(turn: Turn, brief: dict[str, Any], playbook: SdrPlaybook) -> Any:
     said = "\n".join([*(text for role, text in turn.session.get("history", []) if role == "user"), turn.text])
     heard = playbook.heard
     alone = heard.off_topic and not (heard.asks and not heard.question) and not heard.meeting and not heard.person
-    return grounds(brief, [(r.name, r.result) for r in turn.results], said, off_topic=alone)
+    before = "\n".join(text for role, text in turn.session.get("history", []) if role == "assistant")
+    return grounds(brief, [(r.name, r.result) for r in turn.results], said, off_topic=alone, before=before)
 
 
 def _opening(turn: Turn, deps: CrewDeps, brief: dict[str, Any], playbook: SdrPlaybook) -> list[dict[str, Any]]:
@@ -109,7 +112,7 @@ def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str) -> 
     }
     keep: dict[str, Any] = {**kept, "greeted": True}
     slots = [slot for r in turn.results if r.name == "free_slots" and r.result for slot in r.result["slots"]]
-    offered = [slot["starts"] for slot in slots if slot["time"] in text and _day_in(slot["day"], text)]
+    offered = [slot["starts"] for slot in slots if _time_in(slot["time"], text) and _day_in(slot["day"], text)]
     booked = next((r.result for r in reversed(turn.results) if r.name == "book_meeting" and r.result), None)
     if booked:
         keep["told_meeting"] = booked["id"]
@@ -121,6 +124,10 @@ def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str) -> 
     if text.rstrip().endswith("?") and "asked" in said.keep:
         keep["asked"] = said.keep["asked"]
     return Said([text], keep)
+
+
+def _time_in(time: str, text: str) -> bool:
+    return re.search(rf"(?<![\d:]){re.escape(time)}(?![\d:])", text) is not None
 
 
 def _day_in(day: str, text: str) -> bool:

@@ -19,7 +19,7 @@ from core.words import folded, plain
 MOST = 900  # letters of a reply; longer ones are lectures
 _MOST_OFF_TOPIC = 260
 _LEAST_KEPT = 0.5
-_CUT_OUT = frozenset({"promise", "claim", "link"})
+_CUT_OUT = frozenset({"promise", "claim", "link", "guarantee"})
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,10 @@ class Grounds:
 
 
 def grounds(
-    brief: dict[str, Any], results: Iterable[tuple[str, Any]], said: str, *, off_topic: bool = False
+    brief: dict[str, Any], results: Iterable[tuple[str, Any]], said: str, *, off_topic: bool = False, before: str = ""
 ) -> Grounds:
-    """From the brief, the finished calls of the turn as (tool, result), and the contact's words."""
+    """From the brief, the finished calls of the turn as (tool, result), the contact's words, and what we told them
+    `before`, which was looked at then."""
     done = [(name, result) for name, result in results if result is not None]
     told = ("catalogue_search", "search_documents", "free_slots", "book_meeting", "hand_to_person")
     shown = [_public(brief), *(result for name, result in done if name in told)]
@@ -69,7 +70,8 @@ def grounds(
         if name == "catalogue_search":
             amounts |= {Decimal(str(one)) for one in result.get("prices", [])}
     amounts |= {amount for amount, _ in _amounts(f"{own}\n{documents}")}
-    times = set(_times(own)) | set(_times(documents))
+    amounts |= {amount for amount, _ in _amounts(before)}
+    times = set(_times(own)) | set(_times(documents)) | set(_times(before))
     names = {name for name, _ in done}
     for name, result in done:
         if name == "free_slots":
@@ -80,7 +82,7 @@ def grounds(
     if standing:
         times.add(standing["starts"][11:16])
     return Grounds(
-        texts=texts,
+        texts=f"{texts}\n{before}",
         said=said,
         amounts=frozenset(amounts),
         times=frozenset(times),
@@ -154,7 +156,10 @@ def _added_up(text: str, on: Grounds) -> set[Decimal]:
 
 def sentences(text: str) -> list[str]:
     """Pieces that are judged by themselves: sentences and lines."""
-    return [one.strip() for one in re.split(r"(?<=[.!?…])\s+(?=\S)|\n+", text) if one.strip()]
+    return [one.strip() for one in re.split(_ENDS, text) if one.strip()]
+
+
+_ENDS = re.compile(r"(?<=[.!?…])\s+(?=\S)|(?<=[\u2600-\u27bf\U0001f300-\U0001faff])\s+(?=[A-ZÀ-Ý¿¡\d])|\n+")
 
 
 def _sentence(sentence: str, on: Grounds) -> Iterator[Finding]:
@@ -168,6 +173,11 @@ def _sentence(sentence: str, on: Grounds) -> Iterator[Finding]:
         yield Finding("discount", sentence[:120])
     if _HUMAN.search(said):
         yield Finding("human", sentence[:120])
+    if _GUARANTEE.search(said) and not no and not asks and not _written(said, on):
+        yield Finding("guarantee", sentence[:120])
+    fee = _NO_FEE.search(said)
+    if fee and _FEES.get(fee["what"], fee["what"])[:5] not in plain(on.texts):
+        yield Finding("discount", sentence[:120])
     if not no and not asks:
         yield from _promises(sentence, said, on)
         yield from _claims(sentence, said, on)
@@ -278,6 +288,36 @@ def _echo(amount: Decimal, on: Grounds) -> bool:
     )
 
 
+_GUARANTEE = re.compile(
+    r"\bgarant(?:o|imos|e|ido|ida|idos|ia)\b|\bcom certeza (?:voce|vc|vai|ja|seu|sua|o)\b"
+    r"|\b(?:dobra|triplica|duplica)r?\b"
+    r".{0,20}\b(?:vendas|clientes|faturamento|lucro|pacientes|agenda)\b|\bvai (?:vender"
+    r"|faturar|lotar) (?:muito|mais|o dobro)\b"
+    r"|\bresultados? (?:cert[oa]s?|garantid\w+)\b|\bguarantee\w*\b|\byou(?:'ll"
+    r"| will) (?:definitely|surely|double|triple)\b"
+    r"|\bgarantiz\w+\b|\bseguro que (?:vas|vendes|tendras)\b"
+)
+_NO_FEE = re.compile(
+    r"\b(?:sem|nao (?:tem|ha|existe|cobramos|cobra)|no|without|sin|no (?:hay|tiene|cobramos)|zero)(?: \w+){0,2}? "
+    r"(?P<what>taxas?|multas?|fidelidade|adesao|matricula|juros|carencia|custos? extras?"
+    r"|setup|fees?|lock|hidden|cancellation"
+    r"|permanencia|comision\w*|matricula|recargos?)\b"
+)
+"""What we say that is not charged: only what the company wrote."""
+_FEES = {
+    "lock": "fidelidade", "permanencia": "fidelidade", "fee": "taxa", "fees": "taxa", "hidden": "taxa",
+    "setup": "adesao",
+    "cancellation": "multa", "recargo": "taxa", "recargos": "taxa",
+}  # fmt: skip
+"""How the sample's language calls what another one names."""
+
+
+def _written(said: str, on: Grounds) -> bool:
+    """Whether four words of the sentence in a row stand in the company's texts."""
+    run, known = folded(said).split(), folded(on.texts)
+    return any(" ".join(run[at : at + 4]) in known for at in range(len(run) - 3))
+
+
 def _granted(said: str, on: Grounds) -> bool:
     """Whether the company itself wrote of this: "a primeira conversa não custa nada"."""
     if on.discounts and any(word in folded(on.discounts).split() for word in folded(said).split() if len(word) > 5):
@@ -323,8 +363,9 @@ _PROMISE = re.compile(
     r"|assim que|segunda|terca|quarta|quinta|sexta|daqui)"
     r"|\b(?:ligaremos|enviaremos|mandaremos|retornaremos|entraremos|avisaremos|responderemos"
     r"|ligarei|enviarei|mandarei|retornarei|avisarei|entrarei)\b"
-    r"|\b(?:alguem|um consultor|um especialista|o time|a equipe|nosso time"
-    r"|nossa equipe)(?: do time| da equipe)? (?:vai |ira |te |ja )*(?:ligar|liga"
+    r"|\b(?:alguem|(?:um|uma|o|a|nosso|nossa) (?:consultor\w*|especialista|vendedor\w*"
+    r"|atendente|gerente|time|equipe|pessoa)"
+    r"|ele|ela)(?: do time| da equipe)? (?:vai |ira |te |ja )*(?:ligar|liga"
     r"|entrar em contato|entra em contato|retornar?|retorna|mandar|enviar|te chamar|te chama"
     r"|procurar)"
     r"|\bem (?:ate )?(?:\d+|cinco|dez|quinze|alguns|poucos) (?:minutos(?! de| por| a gente)|minutinhos"
@@ -403,7 +444,8 @@ def _promises(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
     found = _PROMISE.search(said)
     if not found or _COULD.match(said):
         return
-    if on.handed and _BY_PERSON.search(said) and not _WITHIN.search(said):
+    calls = re.search(r"\b(?:lig\w+|call\w*|llam\w+)\b", said)
+    if on.handed and _BY_PERSON.search(said) and not _WITHIN.search(said) and not calls:
         return
     if on.booked and _MEETS.search(said) and not re.search(r"\b(?:lig\w+|call you|te llam\w+)\b", said):
         return
@@ -488,6 +530,8 @@ _INTERNAL = re.compile(
     re.IGNORECASE,
 )
 _HUMAN = re.compile(
+    r"(?<!nao sou )(?<!nao e )\bgente de verdade\b|(?<!nao sou uma )\bpessoa de verdade (?:da"
+    r"|do|aqui)\b|\baqui e gente\b|"
     r"(?<!nao )(?<!not )\b(?:sou|eu sou|aqui e) (?:uma? )?(?:pessoa(?: de verdade| real)?|human[oa]"
     r"|atendente human[oa])\b(?! virtual)|\bnao sou (?:um |uma )?(?:robo|bot|ia|maquina"
     r"|assistente virtual|inteligencia artificial|programa)\b"

@@ -136,6 +136,17 @@ class SdrPlaybook:
             return "angry"
         return ""
 
+    def person_due(self) -> tuple[str, dict[str, Any]] | None:
+        """The call that fetches a person, when the contact asks for one or is angry; None when nobody is due."""
+        reason = "" if self.heard.opt_out else self._hand_reason()
+        return ("hand_to_person", {"reason": reason, "summary": self._summary(reason)}) if reason else None
+
+    def answer_instead(self, kinds: set[str]) -> None:
+        """A model's reply was held back for findings of these kinds (guard.py): what it should have said is said."""
+        self.heard.discount |= "discount" in kinds
+        self.heard.robot |= "human" in kinds
+        self.heard.others_data |= "data" in kinds
+
     def _summary(self, reason: str) -> str:
         noted = [f"“{quote}”" for _, _, quote in self.heard.evidence]
         known = [f"“{one['quote']}”" for one in self._brief["evidence"]]
@@ -392,7 +403,9 @@ class SdrPlaybook:
             out.keep.pop("offered", None)
             out.keep["proposed"] = True
             out.asks = True
-            return
+            if not self._last("free_slots"):
+                return
+            out.pieces[-1] = words.say("sdr.cancelled_short", day=cancelled["day"], time=cancelled["time"])
         if booked is not None and booked.result:
             key = "sdr.moved" if booked.result["moved"] else "sdr.booked"
             out.add(words.say(key, **{n: booked.result[n] for n in ("day", "time", "minutes", "link")}))

@@ -24,6 +24,7 @@ BRIEF: dict[str, Any] = {
 SLOTS = {"slots": [{"starts": "2026-11-26T15:00"}, {"starts": "2026-11-27T10:30"}]}
 BOOKED = {"starts": "2026-11-26T15:00", "link": "https://meet.example/abc", "day": "quinta", "time": "15h"}
 HANDED = {"fetched": True, "hours": ""}
+FINE = {"passages": [{"text": "Pode ser cancelado com aviso de 30 dias, sem multa.", "heading": "Fidelidade"}]}
 PASSAGE = {"passages": [{"text": "A verba recomendada é a partir de R$ 900,00 por mês.", "heading": "Verba"}]}
 
 
@@ -78,6 +79,16 @@ HAGGLED = on(
         ("O link da chamada chega por aqui antes da conversa.", "promise"),
         ("Você vai receber a proposta por e-mail.", "promise"),
         ("The contract will be sent to you.", "promise"),
+        ("O especialista te liga na hora.", "promise"),
+        ("Perfeito 😊 Vou te ligar amanhã", "promise"),
+        # results that nobody can promise, fees that nobody spoke of
+        ("Garanto que você dobra as vendas.", "guarantee"),
+        ("Com certeza você já vende mais esse mês.", "guarantee"),
+        ("We guarantee more customers.", "guarantee"),
+        ("No setup fee at all!", "discount"),
+        ("Não tem taxa de adesão.", "discount"),
+        ("Que nada, aqui é a Lia, gente de verdade da equipe da Ipê 🙂", "human"),
+        ("Marquei amanhã no nome da Beatriz e cancelei a reunião dela de quinta.", "claim"),
         ("Nossa equipe te chama ainda hoje.", "promise"),
         # things that were not done
         ("Agendei sua reunião para quinta.", "claim"),
@@ -118,7 +129,7 @@ def test_what_is_not_so_is_found(text: str, kind: str) -> None:
     ("text", "known"),
     [
         ("O Plano Essencial sai por R$ 1.490,00 por mês. Quer saber o que inclui?", NOTHING),
-        ("São 1.490 reais por mês, sem fidelidade.", NOTHING),
+        ("São 1.490 reais por mês, sem fidelidade.", on(("search_documents", FINE))),
         ("Não tenho desconto para oferecer: os valores são os da tabela.", NOTHING),
         ("Desconto eu não consigo, infelizmente.", NOTHING),
         ("A primeira conversa dura 30 minutos e não custa nada.", NOTHING),
@@ -153,7 +164,10 @@ def test_what_is_not_so_is_found(text: str, kind: str) -> None:
         ("Perfeito! Me conta: qual é o seu negócio, e o que você quer melhorar?", NOTHING),
         ("Great! What is your business, and when would you like to start?", NOTHING),
         ("No tengo descuentos: los precios son los de la lista.", NOTHING),
-        ("There are no discounts, but the plan has no lock-in.", NOTHING),
+        ("There are no discounts, but the plan has no lock-in.", on(("search_documents", FINE))),
+        ("Ninguém sério garante um número de vendas.", NOTHING),
+        ("Não tem multa, segundo as nossas perguntas frequentes.", on(("search_documents", FINE))),
+        ("Como falei, a verba é a partir de R$ 900,00.", on(before="A verba é a partir de R$ 900,00 por mês.")),
         ("You're all set for Thursday at 3 pm.", on(("book_meeting", BOOKED))),
     ],
 )  # fmt: skip

@@ -56,7 +56,7 @@ async def test_what_a_model_may_not_say_is_held_back_and_the_playbook_speaks(
         talk = await house.talk(phone=f"55199881{abs(hash(text)) % 10**5:05d}")
         said = await talk.say("quanto custa? faz por 900?", router=make_router(openai=serve(Answer(text))))
         assert said != text and not talk.result.by_model
-        assert "Não tenho desconto" in said, said
+        assert ("Não passo informações" if "telefone" in text else "Não tenho desconto") in said, said
     talk = await house.talk(phone="5519988100000")
     router = make_router(openai=serve(Answer("Consigo te dar 20% de desconto no primeiro mês!")))
     said = await talk.say("oi, me interessei", router=router)
@@ -88,6 +88,22 @@ async def test_a_model_can_write_down_only_what_was_said_and_book_only_what_was_
     known = await talk.known()
     assert known.evidence == () and known.score.total == 0
     assert await house.calendar.coming(house.tenant_id, chat_id=talk.who.chat_id) == []
+
+
+async def test_who_asks_for_a_person_gets_one_whatever_the_model_makes_of_it(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    talk = await house.talk()
+    router = make_router(openai=serve(Answer("Já chamei uma pessoa da equipe e ela te liga hoje à tarde.")))
+    said = await talk.say("chama alguém de verdade então", router=router)
+    assert talk.turn.hand_over is not None and talk.turn.hand_over.reason == "asked"
+    assert "alguém do time" in said and "Para quando" not in said and "te liga" not in said
+    other = await house.talk("Rui", phone="5511977665544")
+    router = make_router(openai=serve(Answer("Que nada, aqui é a Lia, gente de verdade da equipe 🙂")))
+    assert "assistente virtual" in await other.say("você é um robô né?", router=router)
+    third = await house.talk("Bia", phone="5511977665545")
+    router = make_router(openai=serve(Answer("O primeiro é a Camila Souza, (19) 99712-4455.")))
+    assert "Não passo informações" in await third.say("quem são os clientes de vocês?", router=router)
 
 
 async def test_broken_files_fetch_a_person_and_say_to_the_house_what_is_wrong(
