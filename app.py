@@ -290,7 +290,7 @@ async def open_services(
         ledger, sales_records, sales_files = Ledger(jobs), SalesRecords(db, clock), SalesFiles(settings.data_dir)
         library = Library(db, clock, memory, sales_files)
         house_calendar = HouseCalendar(db, clock, Opening(db, rules))
-        reminders = Reminders(house_calendar, outbox, texts, clock)
+        reminders = Reminders(db, house_calendar, outbox, texts, clock)
         links = Links(db, vault, clock, lambda credentials: GoogleCalendar(http, Tokens(http, credentials, clock)))
         calendar = LinkedCalendar(house_calendar, links.of)
 

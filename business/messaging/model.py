@@ -126,8 +126,8 @@ class Outgoing:
 
     `answers`: how many messages of the contact there were when it was written; `segment`: the segment of the
     conversation it was written in; `superseded`: how many answers before it were thrown away in a row; `planned_at`:
-    when a follow-up was planned; `approved`: whether a person approved exactly this. `values` and `language` are for
-    choosing a template.
+    when a follow-up was planned; `until`: from when on it is of no use (a reminder, once the meeting has begun);
+    `approved`: whether a person approved exactly this. `values` and `language` are for choosing a template.
     """
 
     purpose: Purpose
@@ -137,6 +137,7 @@ class Outgoing:
     segment: int = 0
     superseded: int = 0
     planned_at: datetime | None = None
+    until: datetime | None = None
     approved: bool = False
     values: Mapping[str, str] = field(default_factory=dict)
     language: str = "pt_BR"

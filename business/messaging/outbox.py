@@ -60,10 +60,10 @@ class Draft:
     `content` is what is said; None: the `template`. Its media may be files of ours (MediaRef(id=<file id>)). `text` is
     what one reads of it; "" is taken from the content. `answers`: how many messages of the contact it has taken into
     account; `segment`: the one in which it was begun; `superseded`: how many answers were thrown away before it in a
-    row; `planned_at`: when a follow-up was planned; `approved`: a person approved exactly this. `values`: for a
-    template, should one be needed, beside those that are always known (sending.Sending); `language`: of it, "" for the
-    conversation's. `reply_to`: the gateway's id
-    of the message that is quoted.
+    row; `planned_at`: when a follow-up was planned; `until`: from when on it is of no use; `approved`: a person
+    approved exactly this. `values`: for a template, should one be needed, beside those that are always known
+    (sending.Sending); `language`: of it, "" for the conversation's. `reply_to`: the gateway's id of the message that is
+    quoted.
     """
 
     purpose: Purpose
@@ -78,6 +78,7 @@ class Draft:
     segment: int = 0
     superseded: int = 0
     planned_at: datetime | None = None
+    until: datetime | None = None
     approved: bool = False
     values: Mapping[str, str] = field(default_factory=dict)
     language: str = ""
@@ -235,6 +236,24 @@ class Outbox:
             await self._never_left(conn, [row["message_id"] for row in rows])
             await changed(conn, rows[0]["tenant_id"], chat_id)
         return len(rows)
+
+    async def waiting(self, conn: Connection, prefix: str) -> dict[str, str]:
+        """Key → id of what has not left and whose key begins so."""
+        rows = await _all(
+            conn,
+            "SELECT key, id FROM outbox WHERE state IN ('waiting', 'ask') AND starts_with(key, %s) ORDER BY seq",
+            prefix,
+        )
+        return {row["key"]: row["id"] for row in rows}
+
+    async def take_back(self, conn: Connection, outbox_id: str, why: str) -> bool:
+        """This one never leaves, because what it speaks of is no longer so. False when it has left already."""
+        row = await self._of_chat(conn, "o.id = %s", outbox_id)
+        if row is None or row["state"] not in ("waiting", "ask"):
+            return False
+        await self.finish(conn, row, why)
+        await changed(conn, row["tenant_id"], row["chat_id"])
+        return True
 
     async def finish(
         self, conn: Connection, row: Mapping[str, Any], reason: str, *, decision: Mapping[str, Any] | None = None
@@ -708,6 +727,8 @@ def facts_of(draft: Draft) -> dict[str, Any]:
     }
     if draft.planned_at is not None:
         facts["planned_at"] = draft.planned_at.isoformat()
+    if draft.until is not None:
+        facts["until"] = draft.until.isoformat()
     if draft.template is not None:
         facts["template"] = {
             "name": draft.template.template.name,
@@ -721,7 +742,7 @@ def outgoing(row: Mapping[str, Any], template: Filled | None, values: Mapping[st
     """The policy's question about a row. `values` and `language`: what is known of the conversation, beside the row's
     own."""
     facts = row["facts"]
-    planned = facts.get("planned_at")
+    planned, until = facts.get("planned_at"), facts.get("until")
     return Outgoing(
         purpose=Purpose(row["purpose"]),
         author=row["author"],
@@ -730,6 +751,7 @@ def outgoing(row: Mapping[str, Any], template: Filled | None, values: Mapping[st
         segment=facts.get("segment", 0),
         superseded=facts.get("superseded", 0),
         planned_at=datetime.fromisoformat(planned) if planned else None,
+        until=datetime.fromisoformat(until) if until else None,
         approved=facts.get("approved", False),
         values={**values, **facts.get("values", {})},
         language=facts.get("language") or language,

@@ -254,6 +254,11 @@ def _answered_meanwhile(case: _Case) -> _Found | None:
     return _drop("answered_meanwhile", since=received)
 
 
+def _too_late(case: _Case) -> _Found | None:
+    until = case.message.until
+    return _drop("too_late", since=until) if until is not None and case.now >= until else None
+
+
 def _touches(case: _Case) -> _Found | None:
     if case.message.purpose not in _PROACTIVE:
         return None
@@ -407,6 +412,7 @@ RULES: tuple[Rule, ...] = (
     Rule("other_segment", "chatwoot #15068; fazer-ai/agents #158", _other_segment),
     Rule("newer_message", "fazer-ai/agents #49; chatwoot #13673", _newer_message),
     Rule("answered_meanwhile", "megaapp977 #545", _answered_meanwhile),
+    Rule("too_late", "business/messaging/model.py: Outgoing.until", _too_late),
     Rule("touches", "policy.yaml: most_touches", _touches),
     Rule("window", f"{_META}/messages/send-messages; 131047", _window),
     Rule("template", f"{_META}/support/error-codes: 132000–132018", _template),

@@ -90,7 +90,7 @@ async def test_a_meeting_is_reminded_of_in_its_conversation_by_the_guests_clock(
     house.clock.at = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     chat = await house.chat(wrote=timedelta(minutes=1))
     calendar = HouseCalendar(house.db, house.clock, Opening(house.db, house.rules))
-    reminders = Reminders(calendar, house.outbox, Texts.load(), house.clock)
+    reminders = Reminders(house.db, calendar, house.outbox, Texts.load(), house.clock)
     guest = Guest("Ana Lima", "America/Manaus", chat_id=chat)
     await calendar.book(
         house.tenant_id, datetime(2026, 11, 23, 18, 0, tzinfo=UTC), guest=guest, title="Conversa", key="k"
@@ -103,3 +103,33 @@ async def test_a_meeting_is_reminded_of_in_its_conversation_by_the_guests_clock(
     assert text == (
         "Oi, Ana! Lembrete da nossa reunião de hoje: 23/11/2026 às 14:00. Se precisar mudar, é só avisar por aqui."
     )
+
+
+async def test_a_reminder_that_waits_is_taken_back_when_its_meeting_changes_and_never_leaves_after_it(
+    house: House,
+) -> None:
+    house.clock.at = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+    calendar = HouseCalendar(house.db, house.clock, Opening(house.db, house.rules))
+    reminders = Reminders(house.db, calendar, house.outbox, Texts.load(), house.clock)
+    await house.rows("UPDATE channels SET state = 'paused' RETURNING id")
+    chats = [await house.chat(wrote=timedelta(minutes=1)) for _ in range(2)]
+    booked = [
+        await calendar.book(
+            house.tenant_id, datetime(2026, 11, 23, 17, minute, tzinfo=UTC),
+            guest=Guest("Ana Lima", "America/Sao_Paulo", chat_id=chat), title="Conversa", key=chat,
+        )
+        for chat, minute in zip(chats, (0, 30), strict=True)
+    ]  # fmt: skip
+    house.clock.at = datetime(2026, 11, 23, 16, 45, tzinfo=UTC)
+    assert await reminders.run(house.tenant_id) == 2
+    await calendar.cancel(house.tenant_id, booked[1].id, reason="não posso")
+    await reminders.run(house.tenant_id)
+    rows = {one["chat_id"]: one for one in await house.rows("SELECT chat_id, state, reason FROM outbox")}
+    assert (rows[chats[1]]["state"], rows[chats[1]]["reason"]) == ("dropped", "meeting_changed")
+    assert rows[chats[0]]["state"] == "waiting"
+    await house.rows("UPDATE channels SET state = 'active' RETURNING id")
+    house.clock.at = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
+    await house.run(chats[0])
+    rows = {one["chat_id"]: one for one in await house.rows("SELECT chat_id, state, reason FROM outbox")}
+    assert (rows[chats[0]]["state"], rows[chats[0]]["reason"]) == ("dropped", "too_late")
+    assert house.sent == []

@@ -350,6 +350,7 @@ CASES: dict[str, tuple[Outgoing, Known, datetime]] = {
     "other_segment": (ANSWER, known(attention=Attention(segment=2)), NOW),
     "newer_message": (ANSWER, known(messages=4), NOW),
     "answered_meanwhile": (replace(FOLLOW_UP, planned_at=NOW - DAY), known(), NOW),
+    "too_late": (replace(NOTICE, until=NOW), known(), NOW),
     "touches": (FOLLOW_UP, known(touches=(NOW - 30 * DAY,) * 4), NOW),
     "window": (ANSWER, known(**CLOSED), NOW),
     "template": (COLD, known(**SILENT, templates=(replace(FIRST, status="DISABLED"),)), NOW),
