@@ -124,8 +124,11 @@ async def live(wish: Mapping[str, Any]) -> None:
         config = uvicorn.Config(
             in_front(handles, made.messaging.door()), port=settings.port, log_level="error", lifespan="off"
         )
-        keeping = asyncio.ensure_future(made.keep_promises())
-        await asyncio.gather(made.work(asyncio.Event()), uvicorn.Server(config).serve(), keeping)
+        stop = asyncio.Event()
+        working, keeping = asyncio.ensure_future(made.work(stop)), asyncio.ensure_future(made.keep_promises())
+        await uvicorn.Server(config).serve()  # until it is told to stop, which hardly any life is
+        stop.set()
+        await asyncio.gather(working, keeping, return_exceptions=True)
 
 
 def main() -> None:
@@ -146,6 +149,7 @@ def main() -> None:
 def _begin(wish: Mapping[str, Any]) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setpgid(0, 0)
+    _die_with_the_nursery()
     log = os.open(Path(wish["folder"]) / "lives.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (0, 1, 2):
         os.dup2(log, stream)
@@ -160,6 +164,14 @@ def _begin(wish: Mapping[str, Any]) -> None:
         traceback.print_exc()
     finally:
         os._exit(3)
+
+
+def _die_with_the_nursery() -> None:
+    """Nobody is left behind when the harness itself is killed. Linux alone can do that."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG (prctl(2))
 
 
 def _reap(*_: object) -> None:

@@ -92,6 +92,10 @@ class World:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.alive():  # the last one leaves in peace, and takes the servers along that it shares
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            self.gone(15)
         self.kill()
         self._nursery.terminate()
         self._nursery.wait(10)
