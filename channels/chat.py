@@ -23,6 +23,7 @@ from core import formats
 from core.door import Attachment, Handle, IncomingMessage, Reply
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.files import Files
+from core.formats import plain
 from core.ids import new_id
 from core.tenancy import Identity, Role
 from core.turn import Event, StepFinished, StepLine, StepStarted, TextChunk, TextWithdrawn
@@ -222,7 +223,7 @@ class _Shown:
 
     def output(self, summary: str = "") -> str:
         found = "\n".join(f"- {line}" for line in self.lines)
-        return "\n\n".join(part for part in (found, markdown.plain(summary)) if part)
+        return "\n\n".join(part for part in (found, plain(summary)) if part)
 
 
 class _View:
@@ -282,7 +283,7 @@ class _View:
             await step.send()
         elif isinstance(event, StepLine):
             if shown := self._steps.get(event.step_id):
-                shown.lines.append(markdown.plain(event.text))
+                shown.lines.append(plain(event.text))
                 shown.step.output = shown.output()
                 await shown.step.update()
         elif isinstance(event, StepFinished):
@@ -523,7 +524,7 @@ async def _ask_and_edit(chat: Chat, who: Identity, proposal_id: str, fields: dic
         present = _number(present, who.language)
         asks = f"chat.ask.{name}" if chat.texts.has(f"chat.ask.{name}") else "chat.ask_value"
         question = cl.AskUserMessage(
-            content=chat.texts.say(who.language, asks, field=label, present=markdown.plain(present)),
+            content=chat.texts.say(who.language, asks, field=label, present=plain(present)),
             timeout=_ASK_SECONDS,
         )
         question.parent_id = None

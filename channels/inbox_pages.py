@@ -28,8 +28,10 @@ from channels.inbox_acts import InboxActs
 from channels.inbox_known import known_of_leads
 from channels.inbox_views import FILMS, PICTURES, InboxViews
 from channels.services import Services
+from channels.view_pages import Count, Id, MaybeId, read_act
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.files import Files
+from core.messages import storable
 from core.tenancy import Identity
 from prompts.texts import Texts
 from tools.do_not_contact import DoNotContact
@@ -72,30 +74,30 @@ class InboxPages:
             return await self._answered(views.link)
 
         @app.get(DATA)
-        async def lines(show: str = "open", search: str = "", channel: str = "", limit: int = 40) -> Response:
-            return await self._answered(lambda who: views.list(who, show, search=search, channel=channel, limit=limit))
+        async def lines(show: str = "open", search: str = "", channel: MaybeId = "", limit: Count = 40) -> Response:
+            looked_for = storable(search)
+            return await self._answered(
+                lambda who: views.list(who, show, search=looked_for, channel=channel, limit=limit)
+            )
 
         @app.get(f"{DATA}/chat")
-        async def chat(id: str) -> Response:
+        async def chat(id: Id) -> Response:
             return await self._answered(lambda who: views.chat(who, id))
 
         @app.get(f"{DATA}/messages")
-        async def messages(id: str, before: int) -> Response:
+        async def messages(id: Id, before: Count) -> Response:
             return await self._answered(lambda who: views.messages(who, id, before))
 
         @app.get(f"{DATA}/templates")
-        async def templates(id: str) -> Response:
+        async def templates(id: Id) -> Response:
             return await self._answered(lambda who: views.templates(who, id))
 
         @app.post(DATA)
-        async def act(request: Request, id: str) -> Response:
-            try:
-                did = json.loads(await request.body())
-            except ValueError:
-                did = None
+        async def act(request: Request, id: Id) -> Response:
+            did = read_act(await request.body())
 
             async def done(who: Identity) -> dict[str, Any]:
-                said = await self.acts.do(who, id, did if isinstance(did, dict) else {})
+                said = await self.acts.do(who, id, did)
                 try:
                     return {**await views.chat(who, id), "said": said}
                 except Refused:  # they gave it away, and see it no more
@@ -104,7 +106,7 @@ class InboxPages:
             return await self._answered(done)
 
         @app.post(FILE)
-        async def file(request: Request, id: str, name: str = "") -> Response:
+        async def file(request: Request, id: Id, name: str = "") -> Response:
             content = bytearray()
             async for piece in request.stream():
                 content += piece
@@ -118,7 +120,7 @@ class InboxPages:
             return await self._answered(kept)
 
         @app.get(DATA + "/media/{media_id}")
-        async def media(request: Request, media_id: str, chat: str = "") -> Response:
+        async def media(request: Request, media_id: Id, chat: MaybeId = "") -> Response:
             who = visitor.get()
             if who is None:
                 return JSONResponse({"error": ""}, 401)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from channels.crm_views import address
 from core.door import ProposalCard, Table, View
+from core.formats import plain
 from prompts.texts import Texts
 
 ROWS_SHOWN = 20
 """A longer table shows this many rows; a CSV file beside it has all."""
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~:])")
 _BRACKET = re.compile(r"(\\*)([\[\]])")
 _SMALL_PRINT = re.compile(r"_[^\n]+_")
 _ITEM = re.compile(r"\s*([-*+]|\d{1,3}[.)])\s")
@@ -27,11 +27,6 @@ _STATE_SIGN = {
     "rejected": "✗",
     "expired": "○",
 }
-
-
-def plain(text: str) -> str:
-    """`text` so that Markdown shows it as it is, on one line: no link, image, HTML or table of its own."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def unlinked(text: str) -> str:

@@ -6,7 +6,6 @@ What is done on the phone is put into WhatsApp's own words here, so that the pag
 
 import asyncio
 import base64
-import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from channels.chat_data import visitor
+from channels.view_pages import read_act
 from core.errors import ArgumentsWrong, MutiraoError, Refused, Unavailable
 from core.permissions import Permissions, Scope
 from core.tenancy import Identity
@@ -319,11 +319,8 @@ def add_phone(app: FastAPI, phone: PhonePage, texts: Texts) -> None:
 
     @app.post(DATA)
     async def phone_act(request: Request) -> Response:
-        try:
-            did = json.loads(await request.body())
-        except ValueError:
-            did = None
-        return await answered(lambda who: phone.do(who, did if isinstance(did, dict) else {}))
+        did = read_act(await request.body())
+        return await answered(lambda who: phone.do(who, did))
 
     @app.post(FILE)
     async def phone_file(request: Request) -> Response:

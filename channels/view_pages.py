@@ -7,36 +7,37 @@ through the gate of channels/web.py: the session's cookie says who it is, and on
 
 import html
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from pydantic import Field, StringConstraints
 
 from channels.chat_data import NAME, visitor
 from channels.crm_acts import CrmActs
 from channels.crm_views import CrmViews
 from core.errors import ArgumentsWrong, MutiraoError, Refused
+from core.messages import storable
 from prompts.texts import Texts
 
 DATA = "/chat/data/view"
 PAGE = r"/chat/view/[a-z_]+(/[\w-]+)?"
 """The addresses of pages of a view's own, as a regular expression."""
+Id = Annotated[str, StringConstraints(pattern=r"^[\w.:-]{1,100}$")]
+MaybeId = Annotated[str, StringConstraints(pattern=r"^[\w.:-]{0,100}$")]
+Count = Annotated[int, Field(ge=0, le=2**62)]
 
 
 def add_views(app: FastAPI, views: CrmViews, acts: CrmActs, texts: Texts) -> None:
     """Put the reading and the acting at DATA. Who asks is in `visitor`: the gate lets nobody else through."""
 
     @app.get(DATA)
-    async def look(kind: str, subject: str = "", each: int = 20) -> JSONResponse:
+    async def look(kind: str, subject: MaybeId = "", each: int = 20) -> JSONResponse:
         return await _answered(texts, kind, subject, each, None)
 
     @app.post(DATA)
-    async def act(request: Request, kind: str, subject: str = "", each: int = 20) -> JSONResponse:
-        try:
-            did = json.loads(await request.body())
-        except ValueError:
-            did = None
-        return await _answered(texts, kind, subject, each, did if isinstance(did, dict) else {})
+    async def act(request: Request, kind: str, subject: MaybeId = "", each: int = 20) -> JSONResponse:
+        return await _answered(texts, kind, subject, each, read_act(await request.body()))
 
     async def _answered(texts: Texts, kind: str, subject: str, each: int, did: dict[str, Any] | None) -> JSONResponse:
         """The view, drawn after what was done in it, or why not, in a sentence."""
@@ -53,6 +54,27 @@ def add_views(app: FastAPI, views: CrmViews, acts: CrmActs, texts: Texts) -> Non
             if not isinstance(error, (Refused, ArgumentsWrong)):
                 status = 503
             return JSONResponse({"error": texts.error(who.language, error)}, status)
+
+
+def read_act(body: bytes) -> dict[str, Any]:
+    """What was done on a page: an object whose texts can be stored; {} for a body that is none."""
+    try:
+        did = _storable(json.loads(body))
+    except (ValueError, RecursionError):
+        return {}
+    return did if isinstance(did, dict) else {}
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case str():
+            return storable(value)
+        case list():
+            return [_storable(one) for one in value]
+        case dict():
+            return {storable(name): _storable(one) for name, one in value.items()}
+        case _:
+            return value
 
 
 def page(language: str, theme: dict[str, dict[str, str]]) -> str:

@@ -24,6 +24,14 @@ _WEEKDAYS = {
 _TO = {"pt-BR": "a", "en": "to", "es": "al"}
 
 
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~:])")
+
+
+def plain(text: str) -> str:
+    """`text` so that Markdown shows it as it is, on one line: no link, image, HTML or table of its own."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
 def _locale(language: str) -> str:
     return _LOCALE.get(language, "pt_BR")
 

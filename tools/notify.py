@@ -23,6 +23,7 @@ from business.people.service import People
 from core.clock import Clock
 from core.db import Connection, Database
 from core.errors import MutiraoError, OutcomeUnknown
+from core.formats import plain
 from core.jobs import Jobs
 from core.tenancy import Identity, Role
 from integrations.whatsapp_cloud import messages
@@ -85,10 +86,13 @@ class Notify:
             say = partial(self._texts.say, who.language)
             local = {name: _local(value, who.time_zone, say) for name, value in params.items()}
             words = {"name": "", "detail": "", "chat": "", "when": None} | local
+            told_as = {name: plain(value) if isinstance(value, str) else value for name, value in words.items()}
             text = self._texts.say(who.language, f"notice.{kind}", **words)
+            # What contacts write, their name first of all, is no Markdown of ours.
+            shown = self._texts.say(who.language, f"notice.{kind}", **told_as)
             if words["chat"]:
                 link = self._texts.say(who.language, "notice.open_chat", chat=words["chat"])
-                text = f"{text} {link}"
+                text, shown = f"{text} {link}", f"{shown} {link}"
             async with self._db.tenant(tenant_id, within) as conn:
                 added = await conn.execute(
                     """INSERT INTO notices (tenant_id, key, kind, user_id, text, at, told_at)
@@ -99,7 +103,7 @@ class Notify:
                     continue
                 told += 1
                 place = await self._place(conn, who, now)
-                await self._conversations.announce(tenant_id, place, text, within=conn)
+                await self._conversations.announce(tenant_id, place, shown, within=conn)
                 if await self._by_mail(conn, tenant_id):
                     await self._jobs.defer(conn, MAIL_JOB, tenant_id=tenant_id, user_id=who.user_id, key=_id_of(key))
         return told

@@ -54,7 +54,7 @@ TABLE: dict[Event, dict[Held, tuple[Held, tuple[Effect, ...]]]] = {
     },
     Event.HANDED_BACK: {
         Held.BOT: (Held.BOT, ()),
-        Held.FETCHING: (Held.BOT, (Effect.CLEAN_START,)),
+        Held.FETCHING: (Held.BOT, (Effect.STOP_TURN, Effect.CLEAN_START)),
         Held.PERSON: (Held.BOT, (Effect.CLEAN_START,)),
     },
     Event.CLOSED: {

@@ -57,10 +57,13 @@ class Hands:
         tenant_id = row["tenant_id"]
         if Effect.STOP_TURN in done.effects:
             dropped = await self.drop(conn, chat_id, str(event))
-            if dropped and event is Event.PERSON_TOOK_OVER:  # what the bot was about to answer is unanswered again
+            if dropped and event in (Event.PERSON_TOOK_OVER, Event.HANDED_BACK):
+                # What the bot was about to answer is unanswered again.
+                query = """UPDATE chats SET waiting_since = coalesce(waiting_since, %s) WHERE id = %s
+                           RETURNING waiting_since"""
                 since = await unanswered_since(conn, chat_id)
-                query = "UPDATE chats SET waiting_since = coalesce(waiting_since, %s) WHERE id = %s"
-                await conn.execute(query, [since, chat_id])
+                row = await (await conn.execute(query, [since, chat_id])).fetchone()
+                assert row is not None
         if event is Event.HANDED_BACK and row["waiting_since"] is not None:
             await self.wake(conn, tenant_id, chat_id, at)
         await changed(conn, tenant_id, chat_id)

@@ -6,6 +6,7 @@ import pytest
 from plotly import graph_objects
 
 from channels import charts, markdown
+from core import formats
 from core.door import Chart, ProposalCard, Series, Table
 from prompts.texts import Texts
 
@@ -84,7 +85,7 @@ EVIL = "![x](https://evil.example/?q=1) | **a** <img src=x>\n# h `c` :::warning"
 
 
 def test_what_others_wrote_makes_no_link_image_or_table_of_its_own() -> None:
-    safe = markdown.plain(EVIL)
+    safe = formats.plain(EVIL)
     assert "\n" not in safe
     for sign in "![|*<`#:":
         assert f"\\{sign}" in safe

@@ -445,3 +445,22 @@ async def test_changes_are_told_to_those_who_may_see_them_and_the_line_ends_by_i
     ended = [event async for event in pages.events(web.admin, life=0.2)]
     assert ended[0].startswith("retry:")
     assert inbox_pages.DATA == DATA
+
+
+async def test_ids_and_clicks_that_cannot_be_are_refused_and_break_nothing(web: Web, talking: Talking) -> None:
+    async with web.logged_in(web.admin) as browser:
+        for path in (
+            "/chat?id=%00", "/templates?id=%00", "?channel=%00", "?limit=99999999999999999999", "/media/%00",
+            "/media/file_1?chat=%00", f"/messages?id={talking.helena}&before=99999999999999999999",
+        ):  # fmt: skip
+            assert (await browser.get(DATA + path)).status_code == 422, path
+        for body in (
+            b"[" * 100_000,
+            b"null",
+            b'{"do":"assign","user":"\\ud800"}',
+            b'{"do":"resolve","outbox":"\\ud800"}',
+        ):
+            answer = await browser.post(f"{DATA}?id={talking.helena}", content=body)
+            assert (answer.status_code, bool(answer.json()["error"])) == (400, True), body[:60]
+        odd = b'{"do":"note","text":"\\ud800 a caminho","once":"\\ud800"}'
+        assert (await browser.post(f"{DATA}?id={talking.helena}", content=odd)).status_code == 200
