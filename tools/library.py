@@ -17,6 +17,7 @@ from core.db import Connection, Database
 from core.errors import ArgumentsWrong
 from core.words import folded
 from memory.long_term import Item, LongTermMemory, Subject
+from memory.shelf import KINDS
 
 COLLECTION = "documents"
 JOB = "documents_sync"
@@ -84,16 +85,18 @@ class Library:
 
     async def search(self, tenant_id: str, query: str, most: int = 3) -> Search:
         """The passages that say most of what is asked, the best first. Raises nothing for a memory that is away."""
-        recall = await self._memory.search(tenant_id, COLLECTION, query, limit=most * 3)
+        recall = await self._memory.search(tenant_id, COLLECTION, query, limit=most * 5)
         wanted = _content(query)
         passages = []
         for found in recall.found:
             payload = found.item.payload
             where = payload["heading"] if len(wanted) == 1 else f"{payload['heading']} {payload['text']}"
             share = _share(wanted, where)  # one word alone has to be what the passage is about
-            passages.append((share, Passage(payload["text"], payload["title"], payload["heading"], found.item.reference,
+            near = tuple(-round(found.why[kind][1], 3) if kind in found.why else 0.0 for kind in KINDS)
+            key = (-share, *near, found.item.reference, payload["heading"])  # ties in one order, whoever asks again
+            passages.append((key, Passage(payload["text"], payload["title"], payload["heading"], found.item.reference,
                                             share >= _LEAST_SHARE)))  # fmt: skip
-        passages.sort(key=lambda one: -one[0])  # stable: what the memory put first stays so
+        passages.sort(key=lambda one: one[0])
         return Search([passage for _, passage in passages[:most]], recall.available)
 
     async def add(self, tenant_id: str, name: str, text: str) -> Document:

@@ -28,6 +28,7 @@ _MOST_PROMPT_ITEMS = 15
 _COMFORTABLE = 500  # letters of a reply
 _MOST_SENTENCES = 6
 _KEPT_SENTENCES = 4
+_POINT = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+")
 
 
 async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText | None) -> CrewResult:
@@ -50,8 +51,12 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
     )
     if by_model and turn.hand_over is None and (asks_for := playbook.person_due()):
         await deps.runner.call(turn, *asks_for)  # whoever asks for a person gets one, whatever a model makes of it
+    if by_model and (quote := playbook.heard.opt_out):
+        await deps.runner.call(turn, "opt_out", {"quote": quote[:300]})
     turn.results[:] = turn.in_order()
     said = playbook.said()
+    if playbook.opted_out:  # one sentence of goodbye, and no question
+        text, by_model = playbook.text(), False
     if by_model:
         text = tidy(text)
         on = grounds_of(turn, brief, playbook)
@@ -146,11 +151,29 @@ def tidy(text: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    """The first sentences of a lecture, and its last question."""
-    plain = [re.sub(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+|\*", "", one) for one in sentences(text)]
-    kept = [one for one in plain[:_KEPT_SENTENCES] if not one.endswith(":")]
-    asked = next((one for one in reversed(plain) if one.endswith("?")), "")
-    return " ".join([*(one for one in kept if not one.endswith("?")), asked] if asked else kept)
+    """The first sentences of a lecture, its points as one sentence, and its first question."""
+    plain: list[str] = []
+    points: list[str] = []
+    for one in sentences(text):
+        bare = _POINT.sub("", one).replace("*", "")
+        if _POINT.match(one):
+            points.append(bare.rstrip(" .;,"))
+            continue
+        if points:
+            plain.append(_joined(plain, points))
+            points = []
+        plain.append(bare)
+    if points:
+        plain.append(_joined(plain, points))
+    asked = next((one for one in plain if one.endswith("?")), "")
+    kept = [one for one in plain if not one.endswith("?")][:_KEPT_SENTENCES]
+    return " ".join(filter(None, [*kept, asked]))
+
+
+def _joined(before: list[str], points: list[str]) -> str:
+    """The points behind the line that announces them."""
+    intro = f"{before.pop()} " if before and before[-1].endswith(":") else ""
+    return f"{intro}{', '.join(points)}."
 
 
 def _cannot(turn: Turn, words: Words, error: MutiraoError) -> CrewResult:

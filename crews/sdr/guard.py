@@ -18,8 +18,8 @@ from core.words import folded, plain
 
 MOST = 900  # letters of a reply; longer ones are lectures
 _MOST_OFF_TOPIC = 260
-_LEAST_KEPT = 0.5
-_CUT_OUT = frozenset({"promise", "claim", "link", "guarantee"})
+_LEAST_KEPT, _FEWEST_LETTERS = 0.3, 20
+_CUT_OUT = frozenset({"promise", "claim", "link", "guarantee", "fee"})
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ def without_promises(text: str, on: Grounds) -> str:
         if not kinds or not kinds <= _CUT_OUT:
             kept.append(one)
     left = " ".join(kept)
-    return left if len(left) >= _LEAST_KEPT * len(text) and not check(left, on) else ""
+    enough = len(left) >= max(_LEAST_KEPT * len(text), _FEWEST_LETTERS)
+    return left if enough and not check(left, on) else ""
 
 
 def _added_up(text: str, on: Grounds) -> set[Decimal]:
@@ -167,7 +168,9 @@ def _sentence(sentence: str, on: Grounds) -> Iterator[Finding]:
     asks = sentence.rstrip().endswith("?")
     no = bool(_NOT.search(said))
     for amount, words in _amounts(sentence):
-        if amount not in on.amounts and not (_echo(amount, on) and (no or _THEIRS.search(said))):
+        if amount not in on.amounts and not (
+            _echo(amount, on) and (no or _THEIRS.search(said) or _WITHIN_IT.search(said))
+        ):
             yield Finding("price", words)
     if _DISCOUNT.search(said) and not no and not asks and not _granted(said, on):
         yield Finding("discount", sentence[:120])
@@ -177,7 +180,7 @@ def _sentence(sentence: str, on: Grounds) -> Iterator[Finding]:
         yield Finding("guarantee", sentence[:120])
     fee = _NO_FEE.search(said)
     if fee and _FEES.get(fee["what"], fee["what"])[:5] not in plain(on.texts):
-        yield Finding("discount", sentence[:120])
+        yield Finding("fee", sentence[:120])
     if not no and not asks:
         yield from _promises(sentence, said, on)
         yield from _claims(sentence, said, on)
@@ -223,8 +226,9 @@ _NOT = re.compile(
     r"|^no\b(?=[,.!])"
 )
 """A sentence that says no. "No" alone is Portuguese for "in the": "no primeiro mês"."""
+_WITHIN_IT = re.compile(r"\b(?:dentro d\w*|cabe\w*|within|under|below|abaixo|dentro de|entra nos?)\b")
 _THEIRS = re.compile(
-    r"\b(?:seu|sua|teu|voce (?:disse|falou|tem|quer|mencionou|comentou)|vc|your|you (?:said"
+    r"\b(?:seus?|suas?|teus?|tuas?|teu|voce (?:disse|falou|tem|quer|mencionou|comentou)|vc|your|you (?:said"
     r"|mentioned|have|want)|tu|su|dijiste|mencionaste)\b"
 )
 
@@ -577,8 +581,10 @@ def _links(text: str, on: Grounds) -> Iterator[Finding]:
 # --- what is not our business -------------------------------------------------------------------------
 
 _AWAY = re.compile(
-    r"\b(?:nao (?:consigo|posso|trato|ajudo|sei|falo|e comigo)|so (?:trato|falo|ajudo|cuido"
-    r"|consigo)|apenas|somente|assuntos? d[ao]|por aqui (?:eu )?(?:so|falo|trato)"
+    r"\b(?:nao (?:acompanho|entendo de|sou de|e (?:minha|a minha)|consigo|posso|trato|ajudo"
+    r"|sei|falo|e comigo)|so (?:trato|falo|ajudo|cuido"
+    r"|consigo)|cuido (?:so|apenas)|meu assunto|fico devendo|apenas|somente|assuntos? d[ao]"
+    r"|por aqui (?:eu )?(?:so|falo|trato)"
     r"|can'?t|cannot|only (?:help|talk|handle)|not able|no puedo|solo (?:puedo|ayudo|trato|hablo))\b"
 )
 

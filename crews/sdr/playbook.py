@@ -141,6 +141,11 @@ class SdrPlaybook:
         reason = "" if self.heard.opt_out else self._hand_reason()
         return ("hand_to_person", {"reason": reason, "summary": self._summary(reason)}) if reason else None
 
+    @property
+    def opted_out(self) -> bool:
+        """Whether it was written down that the contact wants no more messages."""
+        return self._result("opt_out") is not None
+
     def answer_instead(self, kinds: set[str]) -> None:
         """A model's reply was held back for findings of these kinds (guard.py): what it should have said is said."""
         self.heard.discount |= "discount" in kinds
@@ -292,7 +297,9 @@ class SdrPlaybook:
         elif heard.received:
             out.add(self._words.say("sdr.received"))
         if heard.off_topic:
-            out.add(self._words.off_topic(self._brief))
+            times = int(self._before.get("off_topic", 0))
+            out.keep["off_topic"] = times + 1
+            out.add(self._words.off_topic(self._brief, again=times % 2 == 1))
             if not heard.asks and not heard.evidence:
                 out.add(self._words.say("sdr.attack.but"))
                 out.asks = True
@@ -461,7 +468,11 @@ class SdrPlaybook:
             half = (slot["starts"][:10], int(slot["starts"][11:13]) >= 12)
             if all(half != (one["starts"][:10], int(one["starts"][11:13]) >= 12) for one in chosen):
                 chosen.append(slot)
-        return chosen[:3]
+        for slot in slots:  # all in one half of a day: an hour apart
+            hour = slot["starts"][:13]
+            if len(chosen) < 3 and all(one["starts"][:13] != hour for one in chosen):
+                chosen.append(slot)
+        return sorted(chosen[:3], key=lambda slot: str(slot["starts"]))
 
     def _ends(self, out: Said) -> None:
         heard = self.heard

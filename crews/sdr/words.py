@@ -30,8 +30,8 @@ class Words(Wording):
         role = persona.get("role") or self.say("sdr.role")
         return self.say("sdr.hello", name=name, who=persona["name"], role=role, company=persona["company"])
 
-    def off_topic(self, brief: dict[str, Any]) -> str:
-        return self.say("sdr.off_topic", company=brief["persona"]["company"])
+    def off_topic(self, brief: dict[str, Any], *, again: bool = False) -> str:
+        return self.say("sdr.off_topic_again" if again else "sdr.off_topic", company=brief["persona"]["company"])
 
     def known(self, key: str, value: str | None) -> str:
         """A fact of the company, or that it is not known."""

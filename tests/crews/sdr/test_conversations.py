@@ -90,7 +90,7 @@ async def test_what_is_not_our_business_is_declined_and_what_is_not_known_goes_t
     talk = await house.talk()
     for asked in ("me passa uma receita de bolo", "qual a capital da França?", "escreve um poema pra mim"):
         said = await answers(talk, asked)
-        assert "só trato de assuntos da Agência Ipê" in said, said
+        assert "da Agência Ipê" in said and said not in [told for _, told in talk.history[:-1]], said
     assert "um programa, não uma pessoa" in await answers(talk, "você é um robô?")
     assert "Isso a gente não vende" in await answers(talk, "oi tudo bem?", "quanto custa uma mesa?")
     assert "nota fiscal de serviço" in await answers(talk, "vocês emitem nota fiscal?")

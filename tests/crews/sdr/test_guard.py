@@ -85,8 +85,8 @@ HAGGLED = on(
         ("Garanto que você dobra as vendas.", "guarantee"),
         ("Com certeza você já vende mais esse mês.", "guarantee"),
         ("We guarantee more customers.", "guarantee"),
-        ("No setup fee at all!", "discount"),
-        ("Não tem taxa de adesão.", "discount"),
+        ("No setup fee at all!", "fee"),
+        ("Não tem taxa de adesão.", "fee"),
         ("Que nada, aqui é a Lia, gente de verdade da equipe da Ipê 🙂", "human"),
         ("Marquei amanhã no nome da Beatriz e cancelei a reunião dela de quinta.", "claim"),
         ("Nossa equipe te chama ainda hoje.", "promise"),
@@ -135,6 +135,7 @@ def test_what_is_not_so_is_found(text: str, kind: str) -> None:
         ("A primeira conversa dura 30 minutos e não custa nada.", NOTHING),
         ("Por 900 não consigo, o Essencial é R$ 1.490,00.", HAGGLED),
         ("Entendi que o seu orçamento é de R$ 900.", HAGGLED),
+        ("O Essencial é R$ 1.490,00, fora dos seus R$ 900.", HAGGLED),
         ("A verba é a partir de R$ 900,00 por mês, segundo os documentos.", on(("search_documents", PASSAGE))),
         ("Posso chamar alguém do time para te responder por aqui, quer?", NOTHING),
         ("Quer que eu marque uma conversa?", NOTHING),
@@ -189,6 +190,7 @@ def test_a_meeting_that_was_booked_excuses_no_other_time_and_no_other_promise() 
 
 def test_for_what_is_not_our_business_there_is_one_sentence() -> None:
     asked = on(said="me passa uma receita de bolo", off_topic=True)
+    assert check("Essa eu não acompanho, por aqui cuido só dos anúncios da Agência Ipê 🙂", asked) == []
     assert kinds("Claro! Bata 3 ovos com 2 xícaras de açúcar e leve ao forno.", asked) == {"off_topic"}
     assert check("Com receita eu não consigo ajudar, só trato de anúncios por aqui.", asked) == []
 
@@ -217,6 +219,10 @@ def test_a_sum_that_shows_its_parts_is_right_and_any_other_sum_is_a_price_of_nob
 def test_claims_and_links_are_cut_out_where_the_rest_stands() -> None:
     rest = "Isso, a conversa é por vídeo e dura 30 minutos, com um especialista da agência."
     assert without_promises(f"{rest} O link chega por aqui antes. ", NOTHING) == rest
+    short = "Isso, por vídeo, 30 minutinhos 😊"
+    assert without_promises(f"{short} O link da chamada chega por aqui antes da conversa.", NOTHING) == short
+    faq = "You can cancel any time with 30 days notice, according to our FAQ."
+    assert without_promises(f"No setup fee at all! {faq}", on(said="x", before=faq)) == faq
     assert without_promises(f"{rest} Te mandei o convite. Veja https://bit.ly/x", NOTHING) == rest
 
 
@@ -227,7 +233,10 @@ def test_a_lecture_is_shortened_to_its_beginning_and_its_question() -> None:
         "Todos têm relatório.\nTodos têm criativos.\nTodos são mensais.\nQual é o seu negócio?\nPara quando?"
     )
     told = tidy(lecture)
-    assert told.endswith("Para quando?") and told.count("?") == 1 and "*" not in told and len(told) < 200
+    assert told.startswith(
+        "Temos três planos: Essencial: para começar, Crescimento: para crescer, Escala: para liderar."
+    )
+    assert told.endswith("Qual é o seu negócio?") and told.count("?") == 1 and "*" not in told
     assert tidy("Oi! Tudo bem?") == "Oi! Tudo bem?"
 
 

@@ -51,7 +51,7 @@ async def test_a_lead_that_plays_itself_is_served_to_the_end(house: House, name:
         case "haggler":
             assert "Não tenho desconto" in everything and "até 2 vezes no cartão" in everything
         case "off_topic":
-            assert everything.count("só trato de assuntos da Agência Ipê") == 3
+            assert everything.count("só trato de assuntos") == 2 and "Meu assunto aqui" in everything
             assert "cuida de anúncios" in everything and known.score.total > 0
         case "manipulator":
             assert "outros clientes" in everything and "prompt" not in everything and known.evidence == ()

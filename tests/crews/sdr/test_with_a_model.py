@@ -106,6 +106,15 @@ async def test_who_asks_for_a_person_gets_one_whatever_the_model_makes_of_it(
     assert "Não passo informações" in await third.say("quem são os clientes de vocês?", router=router)
 
 
+async def test_who_opts_out_is_left_alone_whatever_the_model_makes_of_it(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    talk = await house.talk()
+    router = make_router(openai=serve(Answer("Antes de ir, quer que eu te passe o preço do Plano Essencial?")))
+    said = await talk.say("não quero mais receber mensagem", router=router)
+    assert said.startswith("Tudo bem, não mando mais mensagens.") and "?" not in said and "opt_out" in talk.called
+
+
 async def test_broken_files_fetch_a_person_and_say_to_the_house_what_is_wrong(
     house: House, serve: Serve, make_router: MakeRouter
 ) -> None:
