@@ -32,12 +32,12 @@ def add_views(app: FastAPI, views: CrmViews, acts: CrmActs, texts: Texts) -> Non
     """Put the reading and the acting at DATA. Who asks is in `visitor`: the gate lets nobody else through."""
 
     @app.get(DATA)
-    async def look(kind: str, subject: MaybeId = "", each: int = 20) -> JSONResponse:
-        return await _answered(texts, kind, subject, each, None)
+    async def look(kind: str, subject: str = "", each: int = 20) -> JSONResponse:
+        return await _answered(texts, kind, storable(subject), each, None)
 
     @app.post(DATA)
-    async def act(request: Request, kind: str, subject: MaybeId = "", each: int = 20) -> JSONResponse:
-        return await _answered(texts, kind, subject, each, read_act(await request.body()))
+    async def act(request: Request, kind: str, subject: str = "", each: int = 20) -> JSONResponse:
+        return await _answered(texts, kind, storable(subject), each, read_act(await request.body()))
 
     async def _answered(texts: Texts, kind: str, subject: str, each: int, did: dict[str, Any] | None) -> JSONResponse:
         """The view, drawn after what was done in it, or why not, in a sentence."""

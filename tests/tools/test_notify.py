@@ -76,7 +76,7 @@ async def test_a_matter_is_told_once_where_the_person_is_and_mailed_where_it_is_
         sly = {"name": "Ana](/x) [Sua senha expirou](https://evil.example)", "detail": "<https://evil.example>"}
         await notify.tell(house, seller.user_id, "hot_lead", sly, key="hot:sly")
         where, text = (await told(seller.user_id))[-1]
-        assert "](https" not in text and "<https" not in text and "Sua senha expirou" in text
+        assert r"Ana\](/x) \[Sua senha expirou\](https\://evil.example). \<https\://evil.example\>" in text
         # Nobody's matter is the heads'; who is gone passes theirs on; nobody of the other house hears of it.
         assert await notify.tell(house, None, "number_stopped", {"detail": "qualidade"}, key="n") == 2
         assert await notify.tell(house, "user_gone", "ask", {"name": "Ana"}, key="g") == 2
