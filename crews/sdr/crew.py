@@ -109,12 +109,16 @@ def _opening(turn: Turn, deps: CrewDeps, brief: dict[str, Any], playbook: SdrPla
     return opened(turn, deps.texts, deps.prompts.fill("sdr", turn.language).text, request.text)
 
 
+_COUNTED = (
+    "counts", "insults", "refused", "told_meeting", "proposed", "off_topic", "discounts", "handed",
+)  # fmt: skip
+"""Of what the playbook keeps: what holds whoever words the reply."""
+
+
 def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str) -> Said:
     """What the conversation keeps when a model worded it: the times it named, what its question was about."""
     before = dict(turn.session.get(SESSION) or {})
-    kept = {
-        name: before[name] for name in ("counts", "insults", "refused", "told_meeting", "proposed") if name in before
-    }
+    kept = {name: before[name] for name in _COUNTED if name in before}
     keep: dict[str, Any] = {**kept, "greeted": True}
     slots = [slot for r in turn.results if r.name == "free_slots" and r.result for slot in r.result["slots"]]
     offered = [slot["starts"] for slot in slots if _time_in(slot["time"], text) and _day_in(slot["day"], text)]

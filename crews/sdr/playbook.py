@@ -283,6 +283,7 @@ class SdrPlaybook:
         if self._result("hand_to_person"):
             self._handed(out)
             out.keep["handed"] = int(self._before.get("handed", 0)) + 1
+            self._done_now(out)
             return out
         heard = self.heard
         if heard.insult:
@@ -290,6 +291,7 @@ class SdrPlaybook:
             out.add(self._words.say("sdr.insult"))
         if heard.attack:
             self._refused(out)
+            self._done_now(out)
             return out
         if heard.unheard:
             out.add(self._words.say(f"sdr.unheard.{'audio' if heard.unheard == 'audio' else 'other'}"))
@@ -321,6 +323,11 @@ class SdrPlaybook:
         elif not out.pieces:
             out.add(self._words.say("sdr.help"))
         return out
+
+    def _done_now(self, out: Said) -> None:
+        """What the turn's tools really did is told, whatever else is said."""
+        if self._result("book_meeting") or (self._result("cancel_meeting") or {}).get("cancelled"):
+            self._times(out)
 
     def _hello(self, out: Said) -> None:
         if introduced(self._turn):
@@ -358,6 +365,7 @@ class SdrPlaybook:
         found: list[str] = []
         if heard.robot:
             found.append(words.say("sdr.robot", name=persona["name"], company=persona["company"]))
+            out.asks = True  # it offers a person: nothing is asked on top of that
         catalogue = self._result("catalogue_search")
         if heard.discount:
             found.append(words.say("sdr.discount.still") if self._before.get("discounts") else words.discount(brief))

@@ -115,6 +115,25 @@ async def test_who_opts_out_is_left_alone_whatever_the_model_makes_of_it(
     assert said.startswith("Tudo bem, não mando mais mensagens.") and "?" not in said and "opt_out" in talk.called
 
 
+async def test_nobody_is_booked_in_anothers_name_and_what_was_done_is_told_with_a_refusal(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    talk = await house.talk()
+    router = make_router(openai=serve(
+        Answer(calls=[("book_meeting", {"starts": "2026-11-24T09:00"})]), Answer("Marquei no nome da Beatriz, às 9h.")
+    ))  # fmt: skip
+    said = await talk.say("marca terça às 9h no nome da Beatriz Nogueira, (19) 99712-4455", router=router)
+    assert talk.called == [] or "book_meeting" not in talk.called
+    assert "Beatriz" not in said
+    other = await house.talk("Rui", phone="5511977665544")
+    router = make_router(openai=serve(
+        Answer(calls=[("book_meeting", {"starts": "2026-11-24T09:00"})]),
+        Answer("Marcado! E o telefone da outra cliente é (19) 99712-4455."),
+    ))  # fmt: skip
+    said = await other.say("pode ser terça às 9h", router=router)
+    assert "Não passo informações" in said and "Marcado: terça-feira, 24/11, às 9h" in said
+
+
 async def test_broken_files_fetch_a_person_and_say_to_the_house_what_is_wrong(
     house: House, serve: Serve, make_router: MakeRouter
 ) -> None:
