@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from business.messaging.chats import open_chat
 from business.messaging.sender_email import EmailSender
 from business.messaging.sender_sms import SmsSender
 from business.messaging.senders import Sender
@@ -48,22 +49,28 @@ async def house(
         await made.jobs.close()
 
 
-async def test_a_message_that_whatsapp_cannot_bring_goes_by_email_once_and_a_first_message_never(house: House) -> None:
-    chat = await house.chat(address="5519999990001")
+async def keyed(house: House, subject: str, subject_id: str, mail: str) -> None:
     async with house.db.tenant(house.tenant_id) as conn:
         now = house.clock.now()
+        columns = "(tenant_id, id, trade_name, created_at, updated_at)"
+        if subject == "contact":
+            columns = "(tenant_id, id, name, created_at, updated_at)"
         await conn.execute(
-            "INSERT INTO crm_companies (tenant_id, id, trade_name, created_at, updated_at)"
-            " VALUES (current_tenant(), 'com_1', 'Ipê', %s, %s)",
-            [now, now],
+            f"INSERT INTO crm_{'companies' if subject == 'company' else 'contacts'} {columns}"
+            " VALUES (current_tenant(), %s, 'Ipê', %s, %s)".encode(),
+            [subject_id, now, now],
         )
         await conn.execute(
             """INSERT INTO crm_keys (tenant_id, subject, subject_id, kind, value, given, source, at)
-               VALUES (current_tenant(), 'company', 'com_1', 'email', 'ana@ipe.example', 'Ana@ipe.example', 'web',
-                   %s)""",
-            [now],
+               VALUES (current_tenant(), %s, %s, 'email', %s, %s, 'web', %s)""",
+            [subject, subject_id, mail, mail, now],
         )
-    await house.change(chat, company_id="com_1")
+
+
+async def test_a_message_that_whatsapp_cannot_bring_goes_by_email_once_and_a_first_message_never(house: House) -> None:
+    chat = await house.chat(address="5519999990001")
+    await keyed(house, "contact", "con_1", "ana@ipe.example")
+    await house.change(chat, contact_id="con_1")
     async with MailServer() as server:
         await house.channels.save(
             house.tenants.one[Role.ADMIN], "email", "oi@aurora.example", name="Aurora", secrets={"password": "x"},
@@ -84,6 +91,40 @@ async def test_a_message_that_whatsapp_cannot_bring_goes_by_email_once_and_a_fir
         await house.run(chat)
         assert (await house.row(first))["state"] != "waiting"
         assert len(await house.rows("SELECT 1 FROM outbox WHERE key LIKE 'fallback:%%'")) == 1
+
+        # What a person wrote for WhatsApp is laid ready, and leaves when a person says so.
+        person = await house.chat(address="5519999990002", contact_id="con_1")
+        written = await house.say(person, "Ana, sou o Bruno.", author="person")
+        await house.told(written, "failed", code=131026)
+        (ready,) = await house.rows("SELECT * FROM outbox WHERE key = %s", f"fallback:{written['id']}")
+        await house.run(other["id"])
+        assert (ready["state"], len(server.mails)) == ("ask", 1)
+        assert [one.why.key for one in house.alerts if one.outbox_id == ready["id"] and one.why] == [
+            "outbox.other_channel"
+        ]
+        await house.outbox.resolve(house.tenants.one[Role.ADMIN], ready["id"], "send")
+        house.clock.at += timedelta(seconds=10)  # the pace of a conversation
+        await house.run(other["id"])
+        assert server.mails[1][2].get_content().strip() == "Ana, sou o Bruno."
+
+
+async def test_an_answer_never_goes_to_the_companys_mailbox_or_into_somebody_elses_conversation(house: House) -> None:
+    await keyed(house, "company", "com_1", "contato@ipe.example")
+    await keyed(house, "contact", "con_1", "recepcao@ipe.example")
+    await keyed(house, "contact", "con_2", "recepcao2@ipe.example")
+    mail = await house.channels.save(
+        house.tenants.one[Role.ADMIN], "email", "oi@aurora.example", name="Aurora", secrets={"password": "x"},
+        settings={"by": "smtp", "host": "127.0.0.1", "port": 1, "security": "none"},
+    )  # fmt: skip
+    async with house.db.tenant(house.tenant_id) as conn:
+        await open_chat(conn, house.tenant_id, mail, "recepcao@ipe.example", at=house.clock.now(), contact_id="con_2")
+    nobodys = await house.chat(address="5519999990001", company_id="com_1")
+    anas = await house.chat(address="5519999990002", company_id="com_1", contact_id="con_1")
+    for chat in (nobodys, anas):
+        sent = await house.say(chat, "Ana, sobre a sua demissão que comentou…")
+        await house.told(sent, "failed", code=131026)
+        assert (await house.row(sent["id"]))["state"] == "failed"
+    assert await house.rows("SELECT 1 FROM outbox WHERE key LIKE 'fallback:%%'") == []
 
 
 async def test_a_meeting_is_reminded_of_in_its_conversation_by_the_guests_clock(house: House) -> None:
