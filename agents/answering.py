@@ -160,7 +160,7 @@ class Turns:
         now = self.clock.now()
         async with self.db.tenant(tenant_id) as conn:
             query = """SELECT id, waiting_since FROM chats WHERE held IN ('person', 'fetching') AND closed_at IS NULL
-                       AND waiting_since < %s ORDER BY waiting_since LIMIT 100"""
+                       AND waiting_since < %s ORDER BY waiting_since DESC LIMIT 1000"""
             rows = await (await conn.execute(query, [now - WAITED])).fetchall()
             if not rows:
                 return 0

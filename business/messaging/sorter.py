@@ -657,7 +657,7 @@ class _Work:
     async def _echo(self, channel: Channel, one: Echoed, received: datetime) -> str:
         if not one.to.address:
             return "dead:nobody"
-        at = _moment(one.at, received)
+        at = min(_moment(one.at, received), received)  # a moment ahead of our clock would outlast a hand-back
         if one.kind == "reaction":
             return "ignored"  # of ours on theirs: nobody has taken over by it
         chat, _ = await self._chat(channel, one.to, received)
@@ -677,11 +677,15 @@ class _Work:
         return "sorted"
 
     async def _edited(self, channel: Channel, one: Edited, received: datetime) -> str:
+        """Only by who wrote it: a modified client may name any message. Some gateways do not tell who it was."""
         await self._write()
         chat = self._find(channel, one.who)
+        if chat is None and one.who.address:
+            return "ignored"
         query = """SELECT m.id, m.chat_id, m.text, m.kind, m.received_at FROM chat_messages m
                    JOIN chats c ON c.tenant_id = m.tenant_id AND c.id = m.chat_id
-                   WHERE m.external_id = %s AND c.channel_id = %s AND (%s::text IS NULL OR m.chat_id = %s) LIMIT 1"""
+                   WHERE m.external_id = %s AND c.channel_id = %s AND m.direction = 'in'
+                         AND (%s::text IS NULL OR m.chat_id = %s) LIMIT 1"""
         of = chat.id if chat else None
         row = await (await self.conn.execute(query, [one.of, channel.id, of, of])).fetchone()
         if row is None:
@@ -698,6 +702,10 @@ class _Work:
         self.touched.add(row["chat_id"])
         if chat is None:
             chat = await self._by_id(row["chat_id"], channel)
+        if one.text is not None and (heard := consent.heard_opt_out(_plain(one.text))) is not None and heard.sure:
+            entry = consent.Entry(at, consent.Act.STOPPED, heard.scope, consent.How.WORDS, _plain(one.text)[:500])
+            await self._left(chat, entry, one.id)
+            return "sorted"
         since = chat.row["waiting_since"]
         if since is not None and row["received_at"] >= since:
             # Not answered yet: a turn that runs has read the old words.

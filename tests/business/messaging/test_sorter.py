@@ -219,6 +219,29 @@ async def test_a_person_who_writes_in_the_app_takes_over_and_our_own_echoes_do_n
     assert (chat["unread"], chat["due_at"]) == (1, None) and chat["waiting_since"] is not None
 
 
+async def test_nobody_changes_or_takes_back_what_others_wrote_and_an_edit_may_be_an_opt_out(house: ChatHouse) -> None:
+    def edit(of: str, text: str) -> dict[str, Any]:
+        message = {"type": "text", "text": {"body": text}}
+        return {"type": "edit", "edit": {"original_message_id": of, "message": message}}
+
+    await house.sort(webhook(wrote("1", "quanto custa?")))
+    ours = echo("ours", "1.490 por mês", at=house.clock.now() + timedelta(hours=3))
+    await house.sort(webhook(ours, what="smb_message_echoes"))
+    gone = {"type": "revoke", "revoke": {"original_message_id": "wamid.1"}}
+    await house.sort(webhook(wrote("2", **edit("wamid.ours", "de graça")), wrote("3", who=OTHER, **gone)))
+    assert [one.text for one in await house.messages()] == ["quanto custa?", "1.490 por mês"]
+    assert not any(one.revoked_at for one in await house.messages())
+    assert (await house.outcomes())[-2:] == ["ignored", "ignored"]
+    # A moment ahead of our clock does not outlast a hand-back.
+    chat = await house.chat()
+    assert chat["held"] == "person" and chat["held_since"] <= house.clock.now()
+    await house.chats.hand_back(house.who(), chat["id"])
+    assert (await house.chat())["held"] == "bot"
+    await house.sort(webhook(wrote("4", **edit("wamid.1", "SAIR"))))
+    (line,) = await house.rows("SELECT act, detail FROM consent_entries")
+    assert (line["act"], line["detail"]) == ("stopped", "SAIR")
+
+
 async def test_edits_revocations_reactions_media_places_and_new_numbers_find_their_place(house: ChatHouse) -> None:
     image: dict[str, Any] = {
         "type": "image",
