@@ -7,11 +7,13 @@ they say when a message leaves, and the next step counts from the day on which i
 How messages leave, when a business day is and who is whom stands elsewhere: a `Reach` is handed in (tools/reach.py).
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
+import psycopg
 import structlog
 from psycopg.types.json import Jsonb
 
@@ -32,6 +34,8 @@ State = Literal["running", "waiting", "stopped", "done"]
 _ALIVE = ("running", "waiting")
 _LOOK_AGAIN = timedelta(minutes=30)
 """Between looks at a message that has not left yet."""
+_AFTER_ERROR = timedelta(hours=1)
+"""Until a run is tried again that could not be done."""
 _AFTER_LAST = 3
 """Business days after the last step until a run counts as unanswered."""
 _MOST_AT_ONCE = 200
@@ -252,10 +256,12 @@ class Cadences:
             over = [(run_id, "replied") for run_id in await self._reach.answered(conn)]
             over += [(run_id, "by_person") for run_id in await self._reach.declined(conn)]
         for run_id, why in over:
-            async with self._db.tenant(tenant_id) as conn:
-                if (run := await self._locked(conn, run_id)) and run.state in _ALIVE:
-                    await self._end(conn, run, "stopped", why)
-        await self._begin_quiet(tenant_id)
+            with _aside(run_id):
+                async with self._db.tenant(tenant_id) as conn:
+                    if (run := await self._locked(conn, run_id)) and run.state in _ALIVE:
+                        await self._end(conn, run, "stopped", why)
+        with _aside(QUIET):
+            await self._begin_quiet(tenant_id)
         done = 0
         while done < _MOST_AT_ONCE and await self._one_step(tenant_id):
             done += 1
@@ -271,7 +277,8 @@ class Cadences:
                 await self.start(conn, tenant_id, cadence, lead, by="system")
 
     async def _one_step(self, tenant_id: str) -> bool:
-        """Do the step that is due longest, in one transaction. False when none is due."""
+        """Do the step that is due longest, in one transaction. False when none is due. One that cannot be done is left
+        for an hour, and is in nobody's way."""
         now = self._clock.now()
         async with self._db.tenant(tenant_id) as conn:
             row = await _one(
@@ -282,41 +289,57 @@ class Cadences:
             )
             if row is None:
                 return False
-            run = run_of(row)
-            situation = await self._reach.situation(conn, run)
-            if situation.stop:
-                await self._end(conn, run, "stopped", situation.stop)
-                return True
-            if situation.open:  # it waits for its hour, or for a person: the next one counts from when it left
-                await self._wait(conn, run, now + _LOOK_AGAIN)
-                return True
-            last = situation.left_at
-            if last is not None and run.last_touch_at is not None and last > run.last_touch_at:
-                await conn.execute("UPDATE outreach_runs SET last_touch_at = %s WHERE id = %s", [last, run.id])
-                await self._schedule(conn, run, last)
-                fresh = await self._locked(conn, run.id)
-                if fresh is None or fresh.next_at is None or fresh.next_at > now:
-                    return True
-                run = fresh
-            if run.step >= len(run.cadence.steps):
-                await self._end(conn, run, "done", "unanswered")
-                if self._ended is not None:
-                    await self._ended(conn, run)
-                return True
-            step = run.cadence.steps[run.step]
-            words = await self._reach.words(conn, run)
-            text, subject = said(step.text, run.language, words), said(step.subject, run.language, words)
-            key = f"cadence:{run.id}:{run.step}"
-            if step.sent and (run.cadence.approval == "once" or self._propose is None):
-                sent = await self._reach.send(conn, run, step, text, subject, key)
-                what = "message" if sent else "skipped"
-                await self._touch(conn, run, run.step, step.channel, what, sent, "" if sent else "no_way")
-                await self._move_on(conn, run, touched=bool(sent))
-                failpoint("cadence.before_commit")
-                return True
-            await self._wait(conn, run, now + _LOOK_AGAIN)  # whoever dies below leaves it to be asked again
-        await self._ask(run, step, text, subject, key)
+            asked = None
+            try:
+                async with conn.transaction():
+                    asked = await self._due(conn, run_of(row), now)
+            except psycopg.OperationalError:  # the database's own trouble, not this run's
+                raise
+            except Exception:
+                log.exception("cadence_run_broken", run=row["id"], step=row["step"])
+                await conn.execute(
+                    "UPDATE outreach_runs SET next_at = %s WHERE id = %s", [now + _AFTER_ERROR, row["id"]]
+                )
+        if asked is not None:
+            with _aside(row["id"]):
+                await self._ask(*asked)
         return True
+
+    async def _due(self, conn: Connection, run: Run, now: datetime) -> tuple[Run, Step, str, str, str] | None:
+        """The step of one run, in the caller's transaction; what a person has to be asked once that is committed."""
+        situation = await self._reach.situation(conn, run)
+        if situation.stop:
+            await self._end(conn, run, "stopped", situation.stop)
+            return None
+        if situation.open:  # it waits for its hour, or for a person: the next one counts from when it left
+            await self._wait(conn, run, now + _LOOK_AGAIN)
+            return None
+        last = situation.left_at
+        if last is not None and run.last_touch_at is not None and last > run.last_touch_at:
+            await conn.execute("UPDATE outreach_runs SET last_touch_at = %s WHERE id = %s", [last, run.id])
+            await self._schedule(conn, run, last)
+            fresh = await self._locked(conn, run.id)
+            if fresh is None or fresh.next_at is None or fresh.next_at > now:
+                return None
+            run = fresh
+        if run.step >= len(run.cadence.steps):
+            await self._end(conn, run, "done", "unanswered")
+            if self._ended is not None:
+                await self._ended(conn, run)
+            return None
+        step = run.cadence.steps[run.step]
+        words = await self._reach.words(conn, run)
+        text, subject = said(step.text, run.language, words), said(step.subject, run.language, words)
+        key = f"cadence:{run.id}:{run.step}"
+        if step.sent and (run.cadence.approval == "once" or self._propose is None):
+            sent = await self._reach.send(conn, run, step, text, subject, key)
+            what = "message" if sent else "skipped"
+            await self._touch(conn, run, run.step, step.channel, what, sent, "" if sent else "no_way")
+            await self._move_on(conn, run, touched=bool(sent))
+            failpoint("cadence.before_commit")
+            return None
+        await self._wait(conn, run, now + _LOOK_AGAIN)  # whoever dies before it is asked leaves it to be asked again
+        return run, step, text, subject, key
 
     async def _ask(self, run: Run, step: Step, text: str, subject: str, key: str) -> None:
         """A step that a person does or says yes to: task and proposal are made outside of our transaction, once by
@@ -425,6 +448,17 @@ def run_of(row: Mapping[str, Any]) -> Run:
         row["deal_id"], row["chat_id"], row["owner_id"], row["started_by"], row["words"], row["state"], row["reason"],
         row["step"], row["touches"], row["last_touch_at"], row["next_at"], row["started_at"], row["ended_at"],
     )  # fmt: skip
+
+
+@contextmanager
+def _aside(run_id: str) -> Iterator[None]:
+    """Whatever goes wrong with one run is logged, and the others go on."""
+    try:
+        yield
+    except psycopg.OperationalError:
+        raise
+    except Exception:
+        log.exception("cadence_run_broken", run=run_id)
 
 
 async def _one(conn: Connection, query: str, *values: object) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 
 from business.approvals.model import Change, ChangeHandler, ProposalState
 from business.approvals.service import Approvals
@@ -318,3 +319,20 @@ async def test_nobody_follows_up_on_a_first_message_that_never_left(outreach: Ou
     (run,) = await outreach.runs()
     assert (run["state"], run["reason"]) == ("stopped", "by_person" if how == "a person says no" else "not_sent")
     assert len(await house.rows("SELECT 1 FROM outbox")) == 1
+
+
+async def test_a_run_that_cannot_be_done_is_in_nobodys_way_and_is_tried_again(outreach: Outreach) -> None:
+    broken = await outreach.first(1, "Ipê")
+    await outreach.first(2, "Jatobá")
+    plan = (await outreach.runs())[0]["plan"]
+    async with outreach.house.db.tenant(outreach.house.tenant_id) as conn:
+        odd = '{"steps": [{"channel": "whatsapp", "odd": 1}]}'
+        await conn.execute("UPDATE outreach_runs SET plan = plan || %s::jsonb WHERE id = %s", [odd, broken])
+    await outreach.to(days=5, hours=3)
+    assert [(run["name"], run["step"], run["state"]) for run in await outreach.runs()] == [
+        ("Ipê", 0, "running"), ("Jatobá", 1, "running"),
+    ]  # fmt: skip
+    async with outreach.house.db.tenant(outreach.house.tenant_id) as conn:
+        await conn.execute("UPDATE outreach_runs SET plan = %s WHERE id = %s", [Jsonb(plan), broken])
+    await outreach.to(hours=3)
+    assert [run["step"] for run in await outreach.runs()] == [1, 1]
