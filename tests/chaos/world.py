@@ -246,12 +246,23 @@ class World:
         pending = self.whatsapp.get("/__hooks").json()["pending"]
         return [*open_, *([f"{pending} webhooks on their way"] if pending else [])]
 
+    def stuck(self) -> str:
+        """What is still open, row by row, for whoever looks why."""
+        found = self.rows(
+            """SELECT o.id, o.state, o.purpose, o.key, o.attempts, o.not_before, o.claimed_at, o.created_at, o.reason,
+                   o.decision, c.held FROM outbox o JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
+               WHERE o.state IN ('waiting', 'claimed') LIMIT 5"""
+        )
+        jobs = self.rows("SELECT * FROM procrastinate_jobs WHERE status IN ('todo', 'doing') LIMIT 30")
+        return "\n".join(map(str, [*found, *jobs]))
+
     def settle(self, seconds: float) -> float:
         """Wait until nothing is to be done; how long that took. AssertionError when it takes longer."""
         began = time.monotonic()
         while open_ := self.unsettled():
             assert self.alive(), f"the process ended: {self.last_words()}"
-            assert time.monotonic() - began < seconds, f"after {seconds} s: {open_}"
+            if time.monotonic() - began > seconds:
+                raise AssertionError(f"after {seconds} s: {open_}\n{self.stuck()}")
             time.sleep(0.1)
         return time.monotonic() - began
 
