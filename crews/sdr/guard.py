@@ -176,7 +176,8 @@ def _sentence(sentence: str, on: Grounds) -> Iterator[Finding]:
         yield Finding("discount", sentence[:120])
     if _HUMAN.search(said):
         yield Finding("human", sentence[:120])
-    if _GUARANTEE.search(said) and not no and not asks and not _written(said, on):
+    sure = _GUARANTEE.search(said)
+    if sure and not no and not asks and not _written(sure, said, on):
         yield Finding("guarantee", sentence[:120])
     fee = _NO_FEE.search(said)
     if fee and _FEES.get(fee["what"], fee["what"])[:5] not in plain(on.texts):
@@ -293,7 +294,10 @@ def _echo(amount: Decimal, on: Grounds) -> bool:
 
 
 _GUARANTEE = re.compile(
-    r"\bgarant(?:o|imos|e|ido|ida|idos|ia)\b|\bcom certeza (?:voce|vc|vai|ja|seu|sua|o)\b"
+    r"\bgarant(?:o|imos|e|ido|ida|idos|ia)\b|\b(?:com certeza|certamente|sem duvida"
+    r"|pode ter certeza(?: de)? que|for sure|definitely|seguro que)"
+    r"\b.{0,25}\b(?:vend\w+|fatur\w+|lot[ae]\w*|ench\w+|dobr\w+|receb\w+|ganh\w+|sell|get|earn|vendes|venderas)\b"
+    r"|\bcom certeza (?:voce|vc|vai|ja|seu|sua|o)\b"
     r"|\b(?:dobra|triplica|duplica)r?\b"
     r".{0,20}\b(?:vendas|clientes|faturamento|lucro|pacientes|agenda)\b|\bvai (?:vender"
     r"|faturar|lotar) (?:muito|mais|o dobro)\b"
@@ -316,10 +320,10 @@ _FEES = {
 """How the sample's language calls what another one names."""
 
 
-def _written(said: str, on: Grounds) -> bool:
-    """Whether four words of the sentence in a row stand in the company's texts."""
-    run, known = folded(said).split(), folded(on.texts)
-    return any(" ".join(run[at : at + 4]) in known for at in range(len(run) - 3))
+def _written(found: re.Match[str], said: str, on: Grounds) -> bool:
+    """Whether what was found stands in the company's texts with the words around it: four in a row."""
+    run, known, sure = folded(said).split(), folded(on.texts), folded(found[0]).split()[-1]
+    return any(sure in run[at : at + 4] and " ".join(run[at : at + 4]) in known for at in range(len(run) - 3))
 
 
 def _granted(said: str, on: Grounds) -> bool:
