@@ -60,6 +60,7 @@ from business.messaging.ledger import CONSENT_TOLD, Ledger
 from business.messaging.outbox import SEND_CHAT, Outbox
 from business.messaging.outbox_check import OutboxCheck
 from business.messaging.receipts import READ_JOB, Receipts
+from business.messaging.retention import InboxRetention
 from business.messaging.rules import MessageRules
 from business.messaging.sandbox import SandboxWhatsApp
 from business.messaging.sandbox_evolution import SandboxEvolution
@@ -418,6 +419,7 @@ async def open_services(
         jobs.task(DOCUMENTS_JOB, library.run)
         jobs.task(templates_store.SYNC_TEMPLATES, templates.run)
         jobs.periodic("sync_all_templates", "17 * * * *", templates.sync_all)
+        jobs.periodic("cut_inbox", "23 6 * * *", InboxRetention(db, clock).run)
         jobs.periodic("revive_sending", "* * * * * */15", revive_sending, queue="send")
 
         messaging = Messaging(
@@ -458,8 +460,8 @@ async def open_services(
         keep_promises = _declare_jobs(
             jobs, db, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings,
             [
-                answering.revive, answering.remind, channels.of, cadences.round, reminders.run, calendar.mend,
-                partial(media_work.again, jobs),
+                answering.revive, answering.remind, channels.of, channels.bring_home, cadences.round,
+                reminders.run, calendar.mend, partial(media_work.again, jobs),
             ],
         )  # fmt: skip
         memory.declare()

@@ -153,7 +153,8 @@ class Channels:
         id: str | None = None,
     ) -> Channel:
         """Connect a number, or change what is kept of one that this tenant has: what is "" or None stays as it was,
-        a number that was paused works again. `secrets` are sealed for this row; `id` names a new row (samples).
+        a number that was paused works again, what came for it before it was connected is the tenant's. `secrets` are
+        sealed for this row; `id` names a new row (samples).
 
         Refused: channels_not_allowed (who may not change all of the area messaging), channel_taken (provider, number)
         when another company has this number, channel_other_world (provider, number) when it belongs to the sandbox and
@@ -191,6 +192,7 @@ class Channels:
                 content = json.dumps(dict(secrets), ensure_ascii=False).encode()
                 key_id, sealed = self._vault.seal(content, bound_to=_bound(channel))
             await self._write(conn, channel, key_id, sealed)
+            await _bring_home(conn)
             detail = {"provider": provider, "number": number, "environment": world, "secret": bool(secrets)}
             await audit(conn, who, "channel.saved", channel.id, detail)
         return channel
@@ -201,6 +203,12 @@ class Channels:
 
     async def resume(self, who: Identity, channel_id: str) -> Channel:
         return await self._turn(who, channel_id, "active")
+
+    async def bring_home(self, tenant_id: str) -> int:
+        """What came for a number of this tenant while the door did not know yet whose it is becomes the tenant's. For
+        the clock; `save` does it for what came before. How many items."""
+        async with self._db.tenant(tenant_id) as conn:
+            return await _bring_home(conn)
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -264,6 +272,11 @@ class Channels:
         except Refused:  # another company has connected that number since: theirs is the newer word
             return False
         return True
+
+
+async def _bring_home(conn: Connection) -> int:
+    row = await _one(conn, "SELECT bring_inbox_home() AS brought")
+    return int(row["brought"]) if row else 0
 
 
 def legacy_bound(tenant_id: str) -> str:
