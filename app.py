@@ -65,7 +65,7 @@ from business.messaging.rules import MessageRules
 from business.messaging.sandbox import SandboxWhatsApp
 from business.messaging.sandbox_evolution import SandboxEvolution
 from business.messaging.sender_cloud import CloudClients, CloudSender
-from business.messaging.sender_email import EmailSender
+from business.messaging.sender_email import EmailSender, OwnersMailbox
 from business.messaging.sender_evolution import EvolutionSender
 from business.messaging.sender_mapped import MappedSender
 from business.messaging.sender_sms import SmsSender
@@ -235,7 +235,7 @@ async def open_services(
         # People outside: by which numbers we talk with them, under which rules, and what leaves.
         channels, rules = Channels(db, vault, clock, settings.whatsapp, permissions), MessageRules(db, permissions)
         clients = CloudClients(channels, http)
-        senders = _senders(settings, channels, clients, http, clock)
+        senders = _senders(settings, db, channels, clients, http, clock)
         notify = Notify(db, clock, people, conversations, texts, jobs, channels, senders["email"])
         fallback = Fallback(clock, channels)
         outbox = Outbox(db, clock, jobs, permissions, tell=notify.alert, fallback=fallback)
@@ -665,7 +665,12 @@ def _declare_jobs(
 
 
 def _senders(
-    settings: Settings, channels: Channels, clients: CloudClients, http: httpx.AsyncClient, clock: Clock
+    settings: Settings,
+    db: Database,
+    channels: Channels,
+    clients: CloudClients,
+    http: httpx.AsyncClient,
+    clock: Clock,
 ) -> dict[str, Sender]:
     """By provider, how a message leaves."""
     mapped = MappedSender(mapped_opener(channels, http, settings.data_dir))
@@ -674,7 +679,7 @@ def _senders(
         "evolution": EvolutionSender(evolution_opener(channels, http)),
         "uazapi": mapped,
         "lancepilot": mapped,
-        "email": EmailSender(channels, http, clock),
+        "email": EmailSender(channels, http, clock, OwnersMailbox(db)),
         "sms": SmsSender(channels, http),
     }
 

@@ -68,7 +68,7 @@ class Reach:
         """Why it must not go on, or when the message before left."""
         chats = await _rows(
             conn,
-            """SELECT id, held, last_received_at, closed_at FROM chats WHERE id = %(chat)s
+            """SELECT id, address, held, last_received_at, closed_at FROM chats WHERE id = %(chat)s
                OR (%(company)s::text IS NOT NULL AND company_id = %(company)s)
                OR (%(contact)s::text IS NOT NULL AND contact_id = %(contact)s)""",
             chat=run.chat_id, company=run.company_id, contact=run.contact_id,
@@ -79,6 +79,15 @@ class Reach:
             return Situation("replied")
         if any(one["held"] != "bot" for one in chats):
             return Situation("person")
+        stopped = await _rows(
+            conn,
+            """SELECT 1 FROM consent_entries WHERE act = 'stopped' AND at > %(since)s AND (contact_id = %(contact)s
+                 OR chat_id = ANY(%(chats)s) OR address = ANY(%(addresses)s)) LIMIT 1""",
+            since=run.started_at, contact=run.contact_id, chats=[one["id"] for one in chats],
+            addresses=[one["address"] for one in chats],
+        )  # fmt: skip
+        if stopped:  # by whatever channel, and whether or not it is told as a contact of the CRM
+            return Situation("opted_out")
         deals = await _rows(
             conn,
             """SELECT s.kind, d.closed_at FROM crm_deals d JOIN crm_stages s

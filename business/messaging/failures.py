@@ -28,6 +28,9 @@ RETRIES = (
 
 USER_STOPPED_MARKETING = 131050
 MARKETING_CAP = 131049
+SMS_OPTED_OUT = 21610
+"""Twilio's: the contact answered STOP to one of our SMS (integrations/twilio/errors.py). Theirs is the only place that
+heard it, and it holds for us as every opt-out: on all channels."""
 PAIR_RATE = 131056
 
 
@@ -107,6 +110,8 @@ def consequence(
         entry = None
         if code == USER_STOPPED_MARKETING:
             entry = Entry(at, Act.STOPPED, Scope.MARKETING, How.WHATSAPP, str(code))
+        elif code == SMS_OPTED_OUT:
+            entry = Entry(at, Act.STOPPED, Scope.ALL, How.WORDS, f"STOP ({code})")
         covers: Covers = "marketing" if marketing else "all"
         return Consequence(Block(Where.CONTACT, covers, at, None, code), None, entry=entry)
     if action == "stop_number":

@@ -3,10 +3,14 @@
 A channel's number is the sender's address, its name what people see. Its settings say by what: {"by": "resend"}, or
 {"by": "smtp", "host": …, "port": 587, "security": "starttls", "user": …}; its secrets are {"api_key"} or {"password"}.
 A text begins with its subject ("Assunto: …" and an empty line) or gets the house's name for one.
+
+Nobody reads answers here, so they go to a person: to the settings' `reply_to`, else to the mailbox of the
+conversation's owner, else back to the sender's address.
 """
 
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 import httpx
@@ -15,6 +19,7 @@ from business.messaging.channels import Channel, Channels
 from business.messaging.outbox import reads
 from business.messaging.senders import Brought, Refusal, Taken
 from core.clock import Clock
+from core.db import Database
 from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Refused, Unavailable
 from integrations.resend.client import RESEND_URL, Resend
 from integrations.resend.client import Mail as ResendMail
@@ -26,13 +31,39 @@ _WORDS = frozenset({"text", "interactive", "template"})
 _STOPS = {"mail_no_such_address": "contact", "mail_key_refused": "number", "mail_sender_refused": "number"}
 
 
+Mailbox = Callable[[str, str], Awaitable[str | None]]
+"""(tenant id, outbox id): who of ours reads what is answered to this message; None for nobody."""
+
+
+class OwnersMailbox:
+    """`Mailbox`: of the conversation's owner, while they work here and are no sample."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def __call__(self, tenant_id: str, outbox_id: str) -> str | None:
+        async with self._db.tenant(tenant_id) as conn:
+            row = await (
+                await conn.execute(
+                    """SELECT u.email FROM outbox o JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
+                       JOIN users u ON u.tenant_id = c.tenant_id AND u.id = c.owner_id
+                       WHERE o.id = %s AND u.active AND NOT u.demo AND u.role <> 'Agente_IA'""",
+                    [outbox_id],
+                )
+            ).fetchone()
+        return str(row["email"]) if row else None
+
+
 class EmailSender:
     """See senders.Sender for what each of these does. Files do not travel by e-mail here."""
 
-    def __init__(self, channels: Channels, http: httpx.AsyncClient, clock: Clock) -> None:
+    def __init__(
+        self, channels: Channels, http: httpx.AsyncClient, clock: Clock, mailbox: Mailbox | None = None
+    ) -> None:
         self._channels = channels
         self._http = http
         self._clock = clock
+        self._mailbox = mailbox
 
     async def send(
         self, channel: Channel, to: str, content: Content, *, callback: str, reply_to: str | None = None
@@ -41,6 +72,8 @@ class EmailSender:
         secrets = await self._channels.secrets(channel)
         sender = f"{_quoted(channel.name)} <{channel.number}>" if channel.name != channel.number else channel.number
         reply = cast(str | None, channel.settings.get("reply_to"))
+        if not reply and self._mailbox is not None:
+            reply = await self._mailbox(channel.tenant_id, callback)
         if channel.settings.get("by") == "smtp":
             server = server_of(channel, secrets.get("password", ""))
             mail = smtp.Mail(sender, to, subject, text, _mail_id(callback), self._clock.now(), reply)

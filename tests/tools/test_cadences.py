@@ -14,7 +14,10 @@ from business.approvals.model import Change, ChangeHandler, ProposalState
 from business.approvals.service import Approvals
 from business.conversations.service import Conversations
 from business.crm.service import Crm
+from business.messaging.chats import open_chat
+from business.messaging.sender_sms import SmsSender
 from business.messaging.senders import Sender
+from business.messaging.templates import Purpose
 from business.outreach.cadence import DEFAULT, cadence_from, parse_cadence, said, shipped, shipped_text
 from business.outreach.runs import Cadences, Lead
 from business.people.service import People
@@ -24,6 +27,7 @@ from core.permissions import Permissions
 from core.tenancy import Role
 from core.turn import Limits, Turn
 from integrations.smtp.simulator.server import MailServer
+from integrations.twilio.errors import of_answer
 from prompts.texts import Texts
 from tests.business.messaging.conftest import running_wire, wire
 from tests.business.messaging.outbox_house import House, Wire, nothing, open_house
@@ -215,7 +219,7 @@ async def test_it_stops_for_a_person_an_opt_out_a_deal_and_a_word_of_ours(outrea
 async def test_each_message_may_want_its_own_yes_and_email_goes_by_the_houses_server(
     outreach: Outreach, tmp_path: Path, permissions: Permissions
 ) -> None:
-    from business.messaging.sender_email import EmailSender
+    from business.messaging.sender_email import EmailSender, OwnersMailbox
 
     house, who = outreach.house, outreach.desk.who
     text = shipped_text(DEFAULT).replace("approval: once", "approval: each").replace("name: padrao", "name: cuidado")
@@ -233,7 +237,8 @@ async def test_each_message_may_want_its_own_yes_and_email_goes_by_the_houses_se
             settings={"by": "smtp", "host": "127.0.0.1", "port": server.port, "security": "none"},
             secrets={"password": "x"},
         )  # fmt: skip
-        sender: Sender = EmailSender(house.channels, http, house.clock)
+        mailbox = OwnersMailbox(house.db)
+        sender: Sender = EmailSender(house.channels, http, house.clock, mailbox)
         house.sending._senders = {**house.sending._senders, "email": sender}
         await outreach.to(days=5, hours=3)
         (pending,) = await outreach.approvals.list(who, state=ProposalState.PENDING)
@@ -251,7 +256,8 @@ async def test_each_message_may_want_its_own_yes_and_email_goes_by_the_houses_se
         await outreach.to(hours=15)
         ((_, to, message),) = server.mails
         assert (to, message["Subject"]) == ("oi@ipe.example", "Aurora: uma conversa de 20 minutos")
-        assert "responder SAIR" in message.get_content()
+        assert "é só me dizer" in message.get_content() and "SAIR" not in message.get_content()
+        assert message["Reply-To"] == "diretor@um.example", "the owner reads what is answered"
     assert (await outreach.runs())[0]["id"] == run
 
 
@@ -336,3 +342,28 @@ async def test_a_run_that_cannot_be_done_is_in_nobodys_way_and_is_tried_again(ou
         await conn.execute("UPDATE outreach_runs SET plan = %s WHERE id = %s", [Jsonb(plan), broken])
     await outreach.to(hours=3)
     assert [run["step"] for run in await outreach.runs()] == [1, 1]
+
+
+async def test_a_stop_that_the_sms_gateway_heard_stops_every_channel(outreach: Outreach) -> None:
+    house = outreach.house
+    await outreach.first(1, "Ipê")
+    (chat,) = await house.rows("SELECT * FROM chats")
+    sms = await house.channels.save(
+        house.tenants.one[Role.ADMIN], "sms", "+5511900000001", account="AC1", secrets={"token": "t"}
+    )
+    async with house.db.tenant(house.tenant_id) as conn:
+        other = await open_chat(
+            conn, house.tenant_id, sms, "5519988887777", at=house.clock.now(), company_id=chat["company_id"]
+        )
+    put = await house.put(other.id, "Oi!", purpose=Purpose.FOLLOW_UP)
+    async with house.db.tenant(house.tenant_id) as conn:
+        row = await house.outbox._of_chat(conn, "o.id = %s", put)
+        assert row is not None
+        house.clock.at += timedelta(minutes=1)
+        refusal = SmsSender(house.channels, httpx.AsyncClient()).refusal(of_answer(400, 21610, "unsubscribed"))
+        await house.outbox.refused(conn, row, refusal)
+    (entry,) = await house.rows("SELECT act, scope, address FROM consent_entries WHERE act = 'stopped'")
+    assert entry == {"act": "stopped", "scope": "all", "address": "5519988887777"}
+    await outreach.to(days=6)
+    (run,) = await outreach.runs()
+    assert (run["state"], run["reason"], len(house.sent)) == ("stopped", "opted_out", 1)
