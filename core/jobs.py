@@ -9,6 +9,7 @@ waits; a job whose worker was killed stays "doing" for ever; finished jobs are k
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 POLL = 0.3  # seconds between looks for work, beside the notifications
 HEARTBEAT = 4.0  # seconds between a worker's signs of life
 STALLED = 15.0  # seconds without one after which its jobs are given to another, 22 at the latest
+_LONG_LIFE = 3.0  # seconds of a worker after which it is begun again at once
 MOST_RESCUES = 5  # starts of one job; one that kills its worker each time must not go on for ever
 KEEP_FAILED_HOURS = 24 * 7
 
@@ -147,6 +149,7 @@ class Jobs:
         """One queue's worker, made anew when it ended."""
         pause = 0.2
         while not stop.is_set():
+            began = time.monotonic()
             worker = asyncio.create_task(
                 self._app.run_worker_async(
                     queues=[queue],
@@ -173,6 +176,8 @@ class Jobs:
                 return
             error = None if worker.cancelled() else worker.exception()
             reason = type(error).__name__ if error else "side task"
+            if time.monotonic() - began > _LONG_LIFE:
+                pause = 0.2  # it had worked: this is another misfortune than the last one
             log.warning("worker_ended", queue=queue, reason=reason, again_in=pause)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
