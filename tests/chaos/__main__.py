@@ -124,7 +124,7 @@ def _recoveries(folder: Path, seed: int) -> dict[str, list[float]]:
         with World(folder / "w", postgres.owner_dsn, postgres.app_dsn, seed=seed) as world:
             _begin(world)
             for place in [one for places in PATHS.values() for one in places]:
-                for _ in range(3):
+                for _ in range(2):
                     seconds = recovery(world, place)
                     if seconds is not None:
                         found.setdefault(place, []).append(seconds)
