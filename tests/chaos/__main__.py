@@ -28,6 +28,9 @@ from tests.chaos.world import PATHS, World
 _REPORT = Path(__file__).parents[2] / "docs" / "chaos.md"
 
 
+_STOPPING = 900.0  # seconds during which PostgreSQL is stopped, if not all is done before
+
+
 @dataclass
 class Story:
     """One part of the report."""
@@ -167,8 +170,8 @@ def _stopped(folder: Path, conversations: int, seed: int) -> Story:
                 draw_order.shuffle(order)
                 for number in order:
                     world.write(contact(number))
-                    time.sleep(0.05)
-                while not over.is_set() and time.monotonic() - began < 1_800:
+                    time.sleep(0.02)
+                while not over.is_set() and time.monotonic() - began < _STOPPING:
                     try:
                         if not world.unsettled():
                             break
@@ -177,7 +180,7 @@ def _stopped(folder: Path, conversations: int, seed: int) -> Story:
                     time.sleep(1)
                 over.set()
                 stopping.join()
-                last = world.settle(120)
+                last = world.settle(1_800)
                 note = f"PostgreSQL stopped {sum(stops.values())} times: {stops}"
                 minutes = (time.monotonic() - began) / 60
                 name = f"{conversations:,} conversations"
