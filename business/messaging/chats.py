@@ -23,8 +23,8 @@ from core.db import Connection, Database
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.notices import Notices
-from core.permissions import Permissions, Rights
-from core.tenancy import Identity
+from core.permissions import Permissions, Rights, Scope
+from core.tenancy import Identity, Role
 from integrations.whatsapp_cloud import messages as said
 from integrations.whatsapp_cloud.messages import Content
 
@@ -337,13 +337,14 @@ class Chats:
 
     async def assign(self, who: Identity, chat_id: str, user_id: str | None) -> Chat:
         """Give the conversation to a colleague, or to nobody (None). A Comercial may only take one that is nobody's, or
-        give their own away. ArgumentsWrong("chat_owner_unknown")."""
+        give their own away. ArgumentsWrong("chat_owner_unknown") also for who may answer nobody."""
         own = self._rights.writes(who)
         async with self.db.tenant(who.tenant_id) as conn:
             chat = _seen(await chat_of(conn, chat_id, lock=True), own)
             if user_id is not None:
-                found = await conn.execute("SELECT 1 FROM users WHERE id = %s AND active", [user_id])
-                if await found.fetchone() is None:
+                query = "SELECT role FROM users WHERE id = %s AND active"
+                found = await (await conn.execute(query, [user_id])).fetchone()
+                if found is None or self.permissions.write_scope(Role(found["role"]), AREA) is Scope.NONE:
                     raise ArgumentsWrong("chat_owner_unknown", f"no user {user_id[:80]!r}")
             if chat.owner_id != user_id:
                 await conn.execute("UPDATE chats SET owner_id = %s WHERE id = %s", [user_id, chat_id])

@@ -86,8 +86,9 @@ async def test_a_seller_sees_and_leads_their_own_and_nobody_s_and_other_roles_an
         assert forbidden.value.code == "chats_not_allowed"
     with pytest.raises(Refused, match="messaging"):
         await chats.take_over(house.who(Role.AGENTE_IA), mine)  # it may read, and takes nothing over
-    with pytest.raises(ArgumentsWrong):
-        await chats.assign(seller, mine, house.tenants.other[Role.ADMIN].user_id)
+    for nobody in (house.tenants.other[Role.ADMIN], house.who(Role.CLIENTE), house.who(Role.AGENTE_IA)):
+        with pytest.raises(ArgumentsWrong):
+            await chats.assign(seller, mine, nobody.user_id)
     assert await house.rows("SELECT 1 FROM outbox") == []
 
 
