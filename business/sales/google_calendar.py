@@ -99,7 +99,7 @@ class LinkedCalendar:
             raise
 
     async def move(self, tenant_id: str, appointment_id: str, starts_at: datetime) -> Appointment:
-        """See `Calendar`."""
+        """See `Calendar`. When nobody knows whether Google moved it, it is moved here, and Google is told again."""
         before = await self._house.get(tenant_id, appointment_id)
         link = await self._link_of(tenant_id, before.host_id)
         if link is None or before.external_id is None:
@@ -112,6 +112,9 @@ class LinkedCalendar:
         moved = await self._house.move(tenant_id, appointment_id, starts_at)
         try:
             await link.client.move(link.calendar, before.external_id, moved.starts_at, moved.ends_at, before.guest.zone)
+        except OutcomeUnknown as error:  # the guest may have the new time already: it holds, and Google is told again
+            log.warning("calendar_event_unknown", appointment=moved.id, reason=error.code)
+            await self._house.doubt(tenant_id, moved.id)
         except MutiraoError:
             await self._house.move(tenant_id, appointment_id, before.starts_at)
             raise
@@ -147,6 +150,8 @@ class LinkedCalendar:
             try:
                 if link is None:
                     await self._house.settle(tenant_id, held.id, "", "")
+                elif held.external_id:
+                    await self._move_again(link, held, held.external_id)
                 else:
                     await self._tell(link, held, again=True)
                 settled += 1
@@ -155,6 +160,16 @@ class LinkedCalendar:
             except MutiraoError as error:
                 await self._house.cancel(tenant_id, held.id, error.code)
         return settled
+
+    async def _move_again(self, link: Link, held: Appointment, event_id: str) -> None:
+        """A meeting whose new time its guest was told: what Google refuses of it is no reason to take it back."""
+        try:
+            await link.client.move(link.calendar, event_id, held.starts_at, held.ends_at, held.guest.zone)
+        except (OutcomeUnknown, Unavailable):
+            raise
+        except MutiraoError as error:
+            log.warning("calendar_event_left", appointment=held.id, reason=error.code)
+        await self._house.settle(held.tenant_id, held.id, event_id, held.link)
 
     async def _tell(self, link: Link, held: Appointment, *, again: bool = False) -> Appointment:
         event_id = event_id_of(held.id)

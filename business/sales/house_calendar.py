@@ -152,11 +152,20 @@ class HouseCalendar:
             )
             return appointment_of(await _row(conn, appointment_id))
 
+    async def doubt(self, tenant_id: str, appointment_id: str) -> None:
+        """Nobody knows whether the outside calendar has it as it is here: `held` gives it until it is settled."""
+        async with self._db.tenant(tenant_id) as conn:
+            await conn.execute(
+                "UPDATE appointments SET state = 'held', changed_at = %s WHERE id = %s AND state = 'booked'",
+                [self._clock.now(), appointment_id],
+            )
+
     async def held(self, tenant_id: str, older_than: timedelta) -> list[Appointment]:
-        """Times that are taken and of which nobody knows whether the outside calendar has them: a process died."""
+        """Times that are taken and of which nobody knows whether the outside calendar has them: a process died, an
+        answer was lost."""
         async with self._db.tenant(tenant_id) as conn:
             rows = await conn.execute(
-                "SELECT * FROM appointments WHERE state = 'held' AND created_at < %s ORDER BY created_at LIMIT 100",
+                "SELECT * FROM appointments WHERE state = 'held' AND changed_at < %s ORDER BY created_at LIMIT 100",
                 [self._clock.now() - older_than],
             )
             return [appointment_of(row) for row in await rows.fetchall()]

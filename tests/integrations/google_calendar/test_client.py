@@ -175,10 +175,17 @@ async def test_what_the_host_has_at_google_is_not_offered_and_what_is_booked_is_
     assert (await house.book(tenant, tuesday + 4 * HALF, guest=Guest("B"), title="x", key="k4")).state == "booked"
     moved = await calendar.move(tenant, again.id, tuesday + 6 * HALF)
     assert moved.starts_at == tuesday + 6 * HALF
+    # Its answer is lost: the guest may have read the new time, so it holds, and Google is told again.
+    control.fail("drop", path="events", times=3)
+    assert (await calendar.move(tenant, again.id, tuesday + 8 * HALF)).starts_at == tuesday + 8 * HALF
+    assert (await house.get(tenant, again.id)).starts_at == tuesday + 8 * HALF
+    clock.advance(timedelta(minutes=2))
+    assert await calendar.mend(tenant) == 1  # type: ignore[attr-defined]
+    assert await calendar.mend(tenant) == 0  # type: ignore[attr-defined]
     await calendar.cancel(tenant, lost.id, "não pode")
     events = {one["id"]: one for one in (await http.get(f"{wired.base_url}/__events")).json()["events"]}
     assert events[event_id_of(lost.id)]["status"] == "cancelled"
-    assert events[event_id_of(again.id)]["start"]["dateTime"] == "2026-12-01T16:00:00Z"
+    assert events[event_id_of(again.id)]["start"]["dateTime"] == "2026-12-01T17:00:00Z"
     assert len(await calendar.coming(tenant, host_id=host.user_id)) == 1
     control.heal()
     control.close()
