@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import itertools
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -18,7 +17,7 @@ from core.clock import FixedClock
 from core.db import Database
 from core.permissions import Permissions
 from integrations.whatsapp_cloud import messages as said
-from tests.business.messaging.chat_house import LEAD, NOON, NUMBER, ChatHouse, chat_house, echo, status, webhook, wrote
+from tests.business.messaging.chat_house import LEAD, NOON, NUMBER, ChatHouse, chat_house, echo, webhook, wrote
 from tests.conftest import Tenants
 
 OTHER = "5511988887777"
@@ -137,24 +136,6 @@ async def test_a_person_without_a_telephone_is_one_person_in_both_generations(ho
     assert len(await house.rows("SELECT * FROM chats")) == 2
 
 
-async def test_statuses_in_every_order_end_the_same_and_early_ones_are_joined(house: ChatHouse) -> None:
-    await house.sort(webhook(wrote("1")))
-    for turn, order in enumerate(itertools.permutations(("sent", "delivered", "read", "failed"))):
-        outbox_id = await put(house, f"k{turn}", f"texto {turn}")
-        failed = {"errors": [{"code": 131026, "title": "x"}]}
-        early, rest = order[:2], order[2:]
-        told: dict[str, dict[str, Any]] = {name: failed if name == "failed" else {} for name in order}
-        bodies = {name: webhook(status(f"o{turn}", name, **told[name])) for name in order}
-        await house.sort(*(bodies[name] for name in early))  # before our own answer to sending was written down
-        await sent(house, outbox_id, f"wamid.o{turn}")
-        await house.sort(*(bodies[name] for name in rest), *bodies.values())
-        if turn == 5:
-            break
-    rows = await house.rows("SELECT status, contradicted FROM chat_messages WHERE direction = 'out' ORDER BY seq")
-    assert {row["status"] for row in rows} <= {"read", "accepted", "delivered", "failed"}
-    assert (await house.outcomes()).count("dead:x") == 0
-
-
 async def test_who_opts_out_is_written_down_and_confirmed_once_and_the_bot_says_nothing_else(house: ChatHouse) -> None:
     await house.sort(webhook(wrote("1", "oi")))
     waiting = await put(house, "k", "Temos três planos…")
@@ -227,7 +208,7 @@ async def test_nobody_changes_or_takes_back_what_others_wrote_and_an_edit_may_be
     await house.sort(webhook(wrote("1", "quanto custa?")))
     ours = echo("ours", "1.490 por mês", at=house.clock.now() + timedelta(hours=3))
     await house.sort(webhook(ours, what="smb_message_echoes"))
-    gone = {"type": "revoke", "revoke": {"original_message_id": "wamid.1"}}
+    gone: dict[str, Any] = {"type": "revoke", "revoke": {"original_message_id": "wamid.1"}}
     await house.sort(webhook(wrote("2", **edit("wamid.ours", "de graça")), wrote("3", who=OTHER, **gone)))
     assert [one.text for one in await house.messages()] == ["quanto custa?", "1.490 por mês"]
     assert not any(one.revoked_at for one in await house.messages())
