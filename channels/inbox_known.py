@@ -15,6 +15,9 @@ OfChat = Callable[[str, str], Awaitable[Known]]
 """(tenant id, conversation) → what was written down of its lead."""
 
 
+_REASONS = frozenset({"meeting_booked", "meeting_moved", "cancelled"})
+"""tools/sdr.py writes these; else a reason is the contact's own words or a model's sentence."""
+
 Coming = Callable[[str, str], Awaitable[Sequence[Appointment]]]
 """(tenant id, conversation) → its meetings that are still to come, the next first."""
 
@@ -50,13 +53,18 @@ def known_of_leads(of_chat: OfChat, coming: Coming, texts: Texts) -> Knows:
         last = known.steps[-1] if known.steps else None
         return KnownOfLead(
             stage=say(f"sdr.stage.{known.stage}"),
-            next=last.why if last else "",
+            next=_why(last.why, say) if last else "",
             score=(str(known.score.total), [say(f"sdr.verdict.{known.score.verdict}"), *reasons]),
             evidence=evidence,
             meets_at=starts,
         )
 
     return knows
+
+
+def _why(why: str, say: Callable[[str], str]) -> str:
+    """Why the sale stands where it does: the tools' own reasons in words, anybody else's as they were said."""
+    return say(f"inbox.why.{why}") if why in _REASONS else why
 
 
 def _quotes(found: Evidence) -> list[tuple[str, str]]:
