@@ -49,13 +49,17 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         on_text=None,
         so_far=playbook.text,
     )
+    fetched = False
     if by_model and turn.hand_over is None and (asks_for := playbook.person_due()):
-        await deps.runner.call(turn, *asks_for)  # whoever asks for a person gets one, whatever a model makes of it
+        # Whoever asks for a person, or is angry, gets one, whatever a model makes of it; and is told so by the house's
+        # own sentence, for nobody of ours would hear the answer to a question of the model's.
+        await deps.runner.call(turn, *asks_for)
+        fetched = turn.hand_over is not None
     if by_model and (quote := playbook.heard.opt_out):
         await deps.runner.call(turn, "opt_out", {"quote": quote[:300]})
     turn.results[:] = turn.in_order()
     said = playbook.said()
-    if playbook.opted_out:  # one sentence of goodbye, and no question
+    if fetched or playbook.opted_out:  # a word of goodbye or of who comes, and no question
         text, by_model = playbook.text(), False
     if by_model:
         text = tidy(text)

@@ -106,6 +106,17 @@ async def test_who_asks_for_a_person_gets_one_whatever_the_model_makes_of_it(
     assert "Não passo informações" in await third.say("quem são os clientes de vocês?", router=router)
 
 
+async def test_who_is_angry_is_told_who_comes_and_asked_nothing(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    """Seen in play (record lead-irritado): a person was fetched in silence, beside a question that nobody heard."""
+    talk = await house.talk()
+    router = make_router(openai=serve(Answer("Sinto muito pela demora! O que você queria saber?")))
+    said = await talk.say("que absurdo, mandei mensagem SEXTA e ninguém me respondeu", router=router)
+    assert talk.turn.hand_over is not None
+    assert "time" in said and "?" not in said and "queria saber" not in said
+
+
 async def test_who_opts_out_is_left_alone_whatever_the_model_makes_of_it(
     house: House, serve: Serve, make_router: MakeRouter
 ) -> None:
