@@ -46,11 +46,13 @@ def propose(world: World, count: int) -> None:
     """First messages to so many leads, waiting for a yes."""
     world.born()
     world.until("SELECT 1 FROM message_templates WHERE status = 'APPROVED' AND purposes @> '{first_contact}'")
-    first = len(world.proposals)
-    told = httpx.get(f"{world.url}/chaos/propose/{first}-{first + count}", timeout=120, trust_env=False)
-    if told.status_code != 200:
-        raise RuntimeError(told.text)
-    world.proposals += json.loads(told.text)
+    wanted = len(world.proposals) + count
+    while (first := len(world.proposals)) < wanted:
+        path = f"/chaos/propose/{first}-{min(first + 50, wanted)}"
+        told = httpx.get(world.url + path, timeout=120, trust_env=False)
+        if told.status_code != 200:
+            raise RuntimeError(told.text)
+        world.proposals += json.loads(told.text)
     world.kill()
 
 
