@@ -72,7 +72,7 @@ def _answers(whatsapp: Path) -> int:
 
 async def _post(served: Served, secret: str, seconds: float, round_: int) -> list[float]:
     """Milliseconds of each webhook, from the moment in which it was due."""
-    bodies = _bodies(seconds, round_)
+    due_bodies = bodies(seconds, round_)
     port = int(served.url.rsplit(":", 1)[1])
     free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     for _ in range(_CONNECTIONS):
@@ -90,7 +90,7 @@ async def _post(served: Served, secret: str, seconds: float, round_: int) -> lis
         free.put_nowait((reader, writer))
 
     began, under_way = time.perf_counter() + 0.1, []
-    for number, body in enumerate(bodies):
+    for number, body in enumerate(due_bodies):
         due = began + number / RATE
         if (wait := due - time.perf_counter()) > 0:
             await asyncio.sleep(wait)
@@ -101,7 +101,7 @@ async def _post(served: Served, secret: str, seconds: float, round_: int) -> lis
     return taken
 
 
-def _bodies(seconds: float, round_: int) -> list[bytes]:
+def bodies(seconds: float, round_: int) -> list[bytes]:
     """In their order: each person's messages at their pace, and statuses in between."""
     account, draw = ACCOUNTS[0], random.Random(7)
     metadata = {"display_phone_number": account.display, "phone_number_id": account.number_id}
