@@ -88,6 +88,9 @@ class FirstContacts:
         async with self._db.tenant(tenant_id) as conn:
             templates = await templates_of(conn, outlet.id)
         chosen = choose(templates, Purpose.FIRST_CONTACT, language, values).filled
+        # What follows, while they have not written, leaves as a template too; none that speaks of what they asked for.
+        after = choose(templates, Purpose.FOLLOW_UP, language, {k: v for k, v in values.items() if k != "topic"}).filled
+        found["follow_up"] = after.text if after is not None else None
         if chosen is None:
             return found | {"template": None, "values": {}}
         one = chosen.template

@@ -16,8 +16,10 @@ class MessageValues:
     async def __call__(self, conn: Connection, chat: Mapping[str, Any]) -> dict[str, str]:
         """The person's first name, who writes for us, our company, and words for what the conversation is about where
         nobody says them. What is not known is missing. `chat`: its row."""
-        topic = self._texts.say(chat["language"], "outbox.topic")
-        return {"topic": topic} | await known_values(conn, chat)
+        found = await known_values(conn, chat)
+        if not chat["messages_in"]:  # "what you asked for": nobody did
+            return found
+        return {"topic": self._texts.say(chat["language"], "outbox.topic")} | found
 
 
 async def known_values(conn: Connection, chat: Mapping[str, Any]) -> dict[str, str]:

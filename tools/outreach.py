@@ -82,8 +82,9 @@ async def start_cadence(ctx: ToolContext, args: StartArgs) -> ProposedChange:
     who = ctx.turn.identity
     cadence = await cadences.cadence(who.tenant_id, args.cadence or DEFAULT)
 
-    def follows(values: Mapping[str, str]) -> Mapping[str, Any]:
-        return frozen(cadence, texts, _THEIR_LANGUAGE, {**values, "company": values["name"]})
+    def follows(values: Mapping[str, str], template: str | None) -> Mapping[str, Any]:
+        words = {**values, "company": values["name"]}
+        return frozen(cadence, texts, _THEIR_LANGUAGE, words, template=template)
 
     return await first_messages(ctx, args.companies, args.texts, follows)
 

@@ -157,6 +157,9 @@ class Reach:
         assert chat is not None
         if outlet.provider == "email":
             text = f"{_SUBJECT.get(run.language, 'Assunto')}: {subject or run.name}\n\n{text}"
+        values = dict(await self.words(conn, run))
+        if not chat["messages_in"] and "topic" not in run.words:
+            values.pop("topic", None)  # a template must not speak of what somebody asked who never wrote
         draft = Draft(
             Purpose.FOLLOW_UP,
             key,
@@ -164,7 +167,7 @@ class Reach:
             segment=chat["segment"],
             answers=chat["messages_in"],
             planned_at=self._clock.now(),
-            values=dict(await self.words(conn, run)),
+            values=values,
             language=run.language.replace("-", "_"),
         )
         return await self._outbox.put(conn, run.tenant_id, str(chat_id), draft)
@@ -296,9 +299,12 @@ class Reach:
         return row is None or row["environment"] == outlet.environment
 
 
-def frozen(cadence: Cadence, texts: Texts, language: str, words: Mapping[str, str]) -> dict[str, Any]:
+def frozen(
+    cadence: Cadence, texts: Texts, language: str, words: Mapping[str, str], *, template: str | None = ""
+) -> dict[str, Any]:
     """A cadence as it goes into a first message that is approved with it: the steps as they are, and how each of them
-    is shown to whoever approves."""
+    is shown to whoever approves. `template`: as what its WhatsApp steps leave while the person has not written, as they
+    will read it; None when there is none that fits, "" where free words may leave."""
     known = {"topic": texts.say(language, "outbox.topic"), **words}
     shown = []
     for step in cadence.steps:
@@ -309,7 +315,10 @@ def frozen(cadence: Cadence, texts: Texts, language: str, words: Mapping[str, st
                     "days": step.after_days,
                     "hours": step.after_hours,
                     "channel": step.channel,
-                    "text": " ".join(said(step.text, language, known).split()),
+                    "text": " ".join(
+                        ((template if step.channel == "whatsapp" else "") or said(step.text, language, known)).split()
+                    ),
+                    "leaves": {None: "none", "": "words"}.get(template, "template"),
                 },
             }
         )

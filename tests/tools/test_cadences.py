@@ -74,7 +74,8 @@ class Outreach:
         await self.desk.lead(number, name)
         change = await self.desk.change(number, name)
         words = change.data["way"]["values"]
-        plan = frozen(await self.cadences.cadence(self.desk.who.tenant_id, cadence), self.texts, "pt-BR", words)
+        kept = await self.cadences.cadence(self.desk.who.tenant_id, cadence)
+        plan = frozen(kept, self.texts, "pt-BR", words, template=change.data["way"]["follow_up"])
         made = await self.approvals.create(
             self.desk.who, Change(change.kind, change.target, {**change.data, "cadence": plan}), tool="t",
             effect="SEND", door="chat",
@@ -126,11 +127,15 @@ async def test_a_cadence_goes_from_step_to_step_by_business_days_and_ends_unansw
     run = await outreach.first(1, "Ipê Paisagismo")
     assert outreach.card.count("Se não responder: ") == 4
     assert "2 dias úteis depois, por WhatsApp" in outreach.card and "LinkedIn (tarefa para uma pessoa)" in outreach.card
+    reads = "Olá, Ipê Paisagismo! Escrevi há alguns dias e volto só para saber se faz sentido conversarmos."
+    reads += " Quer saber mais?"
+    assert outreach.card.count(f"WhatsApp (o modelo aprovado, com estas palavras): {reads}") == 2
     assert await outreach.round() == 0, "nothing is due yet"
     await outreach.to(days=4)  # Thursday is one business day, Friday a holiday: Monday is the second
     assert await outreach.left() == ["primeiro_contato"]
     await outreach.to(days=1, hours=3)
-    assert await outreach.left() == ["primeiro_contato", "retomar_conversa"], "outside the window as the template"
+    assert await outreach.left() == ["primeiro_contato", "voltar_ao_contato"], "they asked for nothing"
+    assert len(await outreach.house.rows("SELECT 1 FROM chat_messages WHERE text = %s", reads)) == 1
     await outreach.to(days=20)
     touches = await outreach.touches(run)
     # No e-mail channel and no address: said and passed over. The task has its text ready.

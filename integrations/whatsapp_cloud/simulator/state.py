@@ -75,6 +75,14 @@ TEMPLATES = (
         _STOP,
     ),
     _starting(
+        "voltar_ao_contato",
+        "MARKETING",
+        "pt_BR",
+        "Olá, {{1}}! Escrevi há alguns dias e volto só para saber se faz sentido conversarmos. Quer saber mais?",
+        ["Ana"],
+        _STOP,
+    ),
+    _starting(
         "confirmar_reuniao",
         "UTILITY",
         "pt_BR",
