@@ -179,6 +179,9 @@ def _sentence(sentence: str, on: Grounds) -> Iterator[Finding]:
     sure = _GUARANTEE.search(said)
     if sure and not no and not asks and not _written(sure, said, on):
         yield Finding("guarantee", sentence[:120])
+    back = _REFUND.search(said)
+    if back and not asks and not _written(back, said, on):
+        yield Finding("guarantee", sentence[:120])
     fee = _NO_FEE.search(said)
     if fee and _FEES.get(fee["what"], fee["what"])[:5] not in plain(on.texts):
         yield Finding("fee", sentence[:120])
@@ -197,7 +200,11 @@ _MONEY = re.compile(
     r"|k)?\s*(?:reais|real|conto|contos|pilas?|dolares|dollars|d[óo]lares|bucks|pesos"
     r"|euros?)\b"
     r"|(?<![\w.,])(?P<c>\d+(?:[.,]\d{1,3})?)\s*(?P<kc>mil|k)\b(?!\s*(?:pessoas|clientes"
-    r"|seguidores|visualiza|people|views|km))",
+    r"|seguidores|visualiza|people|views|km))"
+    # Bare numbers that can only be a price: "faço por 800.", "12x de 75".
+    r"|\b(?:fa[çc]o|fazer|faz|sai|fica|deixo|fecho|custa|paga)\s+(?:por\s+|em\s+|a\s+)?(?:s[óo]\s+|apenas\s+)?"
+    r"(?P<d>\d{1,3}(?:\.\d{3})+|\d{2,6})(?=\s*(?:[.,;!?]|$|por m[êe]s|mensa|ao m[êe]s|[àa] vista))"
+    r"|\b\d{1,2}\s*x\s*(?:de\s*)?(?P<e>\d{2,6}(?:,\d{1,2})?)\b",
     re.IGNORECASE,
 )
 _NUMBER_WORDS = re.compile(
@@ -214,7 +221,9 @@ _DISCOUNT = re.compile(
     r"|\bpreco especial\b|\bvalor especial\b|\bmeia? mensalidade\b|\bprimeiro mes (?:gratis"
     r"|por|sem)|\bsem (?:custo|cobrar)\b|\bfech(?:o|amos|ado) (?:por|em)\b|\bfaco por\b"
     r"|\bdeixo por\b|\bconsigo fazer por\b"
-    r"|\d+ ?% (?:off|de desconto|a menos)|\bdiscounts?\b|\bfor free\b|\bfree of charge\b"
+    r"|\d+ ?(?:%|por cento) (?:off|de desconto|a menos|mais barat[oa])|\bmetade do (?:preco|valor)\b"
+    r"|\bpor (?:nossa|minha) conta\b|\bhalf (?:the )?price\b|\bmitad de(?:l)? precio\b|\bon (?:us|the house)\b"
+    r"|\bdiscounts?\b|\bfor free\b|\bfree of charge\b"
     r"|\bfree month\b|\bspecial (?:price|offer|deal)\b|\bcoupon\b|\bwaive\w*\b"
     r"|\bdescuentos?\b|\bgratuit[oa]\b|\brebaja\w*\b|\bsin costo\b|\bprecio especial\b"
 )
@@ -237,7 +246,7 @@ _THEIRS = re.compile(
 def _amounts(text: str) -> Iterator[tuple[Decimal, str]]:
     """Sums of money with the words that tell them."""
     for found in _MONEY.finditer(text):
-        digits = found["a"] or found["b"] or found["c"]
+        digits = found["a"] or found["b"] or found["c"] or found["d"] or found["e"]
         thousand = bool(found["ka"] or found["kb"] or found["kc"])
         if (value := _decimal(digits)) is not None:
             yield value * (1000 if thousand else 1), found[0].strip()
@@ -301,10 +310,12 @@ _GUARANTEE = re.compile(
     r"|\b(?:dobra|triplica|duplica)r?\b"
     r".{0,20}\b(?:vendas|clientes|faturamento|lucro|pacientes|agenda)\b|\bvai (?:vender"
     r"|faturar|lotar) (?:muito|mais|o dobro)\b"
+    r"|\b(?:vai|vao|van a|vas a|will) (?:dobrar|triplicar|duplicar|double|triple)\b"
     r"|\bresultados? (?:cert[oa]s?|garantid\w+)\b|\bguarantee\w*\b|\byou(?:'ll"
     r"| will) (?:definitely|surely|double|triple)\b"
     r"|\bgarantiz\w+\b|\bseguro que (?:vas|vendes|tendras)\b"
 )
+_REFUND = re.compile(r"(?<!nao )(?<!not )(?<!no )\b(?:devolv\w+|reembols\w+|estorn\w+|refund\w*|money back)\b")
 _NO_FEE = re.compile(
     r"\b(?:sem|nao (?:tem|ha|existe|cobramos|cobra)|no|without|sin|no (?:hay|tiene|cobramos)|zero)(?: \w+){0,2}? "
     r"(?P<what>taxas?|multas?|fidelidade|adesao|matricula|juros|carencia|custos? extras?"
