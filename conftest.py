@@ -12,10 +12,16 @@ _LONG = (
     "tests/evals",
     "tests/journeys",
     "tests/faults",
+    "tests/chaos",
     "tests/bench",
     "tests/business/crm",
     "tests/core",
 )
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: a third of the suite's time is waiting, for servers, kills and browsers."""
+    return min((os.cpu_count() or 1) + 1, 4)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
