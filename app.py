@@ -441,21 +441,31 @@ async def open_services(
             answer=supervisor.answer_contact,
         )
 
+        async def furnish() -> None:
+            """The sandbox's WhatsApp, with the sample company's number, templates, documents and hours."""
+            if sandbox is None or not settings.sandbox:
+                return
+            tenant = await ensure_sample_company(settings, people, db)
+            admin = await people.identity_by_role(tenant.id, Role.ADMIN)
+            stack.push_async_callback(sandbox.close)
+            await sandbox.open()
+            if await sandbox.connect(channels, admin):
+                await templates.sync_all()
+                await rules.give_demo(tenant.id)
+            evolution = SandboxEvolution(settings.data_dir / "simulators" / "evolution")
+            stack.push_async_callback(evolution.close)
+            await evolution.rejoin(channels, admin)
+            await library.sync(tenant.id, tenant.slug)
+
         async def work(stop: asyncio.Event) -> None:
-            """Jobs and the inbox. In the sandbox the simulated WhatsApp is there, with the sample company's number."""
-            if sandbox is not None and settings.sandbox:
-                tenant = await ensure_sample_company(settings, people, db)
-                admin = await people.identity_by_role(tenant.id, Role.ADMIN)
-                stack.push_async_callback(sandbox.close)
-                await sandbox.open()
-                if await sandbox.connect(channels, admin):
-                    await templates.sync_all()
-                    await rules.give_demo(tenant.id)
-                evolution = SandboxEvolution(settings.data_dir / "simulators" / "evolution")
-                stack.push_async_callback(evolution.close)
-                await evolution.rejoin(channels, admin)
-                await library.sync(tenant.id, tenant.slug)
-            await asyncio.gather(jobs.run_worker(stop), sorter.run(stop))
+            """Jobs and the inbox; what the sandbox needs is put there meanwhile."""
+            furnishing = asyncio.create_task(furnish(), name="furnishing the sandbox")
+            furnishing.add_done_callback(_told_if_failed)
+            try:
+                await asyncio.gather(jobs.run_worker(stop), sorter.run(stop))
+            finally:
+                furnishing.cancel()
+                await asyncio.wait({furnishing})
 
         keep_promises = _declare_jobs(
             jobs, db, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings,
@@ -690,6 +700,11 @@ def _webhook_secrets(settings: Settings, vault: Vault, sandbox: SandboxWhatsApp 
         return sandbox.secrets.app_secret, sandbox.secrets.verify_token
     secret = settings.whatsapp_app_secret
     return secret.get_secret_value() if secret else "", verify_token(settings, vault)
+
+
+def _told_if_failed(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("sandbox_not_furnished", exc_info=error)
 
 
 # --- seen from outside --------------------------------------------------------------------------
