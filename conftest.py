@@ -20,7 +20,7 @@ _LONG = (
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores: a third of the suite's time is waiting, for servers, kills and browsers."""
+    """One process more than there are cores: a third of the time is waiting, for servers, kills and browsers."""
     return min((os.cpu_count() or 1) + 1, 4)
 
 
