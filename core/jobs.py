@@ -194,10 +194,14 @@ class Jobs:
                 if job.attempts >= MOST_RESCUES:
                     await manager.finish_job(job, jobs.Status.FAILED, delete_job=False)
                     log.error("job_given_up", job=job.id, task=job.task_name, attempts=job.attempts)
-                else:
+                    continue
+                try:
                     await manager.retry_job(job)
-                    rescued += 1
-                    log.warning("job_rescued", job=job.id, task=job.task_name)
+                except exceptions.UniqueViolation:
+                    # The next round of a periodic job waits already, for the lock that this one holds for ever.
+                    await manager.finish_job(job, jobs.Status.FAILED, delete_job=True)
+                rescued += 1
+                log.warning("job_rescued", job=job.id, task=job.task_name)
         return rescued
 
     async def _rescue_for_ever(self) -> None:

@@ -205,3 +205,17 @@ async def test_an_unreachable_database_is_told(tmp_path: Path) -> None:
     with pytest.raises(Unavailable) as told:
         await Jobs(f"host={tmp_path} dbname=x user=y").open()
     assert told.value.code == "database_unreachable"
+
+
+async def test_a_round_that_was_killed_while_the_next_one_waits_does_not_stop_the_clock(dsns: Dsns, jobs: Jobs) -> None:
+    with psycopg.connect(dsns.owner, autocommit=True) as conn:
+        for status in ("doing", "todo"):  # the first without a worker: it was killed, and forgotten
+            conn.execute(
+                """INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args, status)
+                   VALUES ('default', 'note', 'tick', 'tick', '{"subject_id": "next"}', %s)""",
+                [status],
+            )
+        assert await jobs.rescue() == 1
+        rows = conn.execute("SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY 1").fetchall()
+    assert rows == [("todo", 1)]
+    assert await jobs.rescue() == 0
