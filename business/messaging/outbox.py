@@ -8,7 +8,7 @@ import contextlib
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import psycopg
@@ -216,7 +216,10 @@ class Outbox:
 
     async def wake(self, conn: Connection | None, tenant_id: str, chat_id: str, at: datetime | None = None) -> None:
         """Have somebody look what may leave of this conversation, not before `at`."""
-        await self._jobs.defer(conn, SEND_CHAT, at=at, tenant_id=tenant_id, chat_id=chat_id)
+        # Jobs wait by the server's clock, so what is told them is how long from now.
+        delay = (at - self._clock.now()).total_seconds() if at is not None else 0.0
+        when = datetime.now(UTC) + timedelta(seconds=delay) if delay > 0.02 else None
+        await self._jobs.defer(conn, SEND_CHAT, at=when, tenant_id=tenant_id, chat_id=chat_id)
 
     async def drop(self, conn: Connection, chat_id: str, why: str, *, purposes: Sequence[Purpose] | None = None) -> int:
         """The bot's messages of this conversation that have not left never will: a person took over, the contact wrote

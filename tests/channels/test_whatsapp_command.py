@@ -45,7 +45,7 @@ async def test_the_terminal_brings_uses_and_hands_in_templates_and_says_why_one_
 ) -> None:
     assert "sync" in await terminal("templates", "list")
     shown = await terminal("templates", "sync")
-    assert "5 novo(s)" in shown and "1=name 2=when 3=house" in shown
+    assert "6 novo(s)" in shown and "1=name 2=when 3=house" in shown
     used = await terminal("templates", "use", "confirmar_reuniao", "--for", "notice", "--for", "answer")
     assert used.strip() == 'Modelo "confirmar_reuniao" (pt_BR): usado para aviso combinado, resposta.'
     with pytest.raises(ArgumentsWrong, match="no use"):

@@ -147,6 +147,7 @@ CALENDAR: dict[str, tuple[str, Try]] = {
     "by_key": (EMPTY, lambda c, w, t, s: c.by_key(w.tenant_id, t["key"])),
     "starts": (EMPTY, lambda c, w, t, s: c.starts(w.tenant_id, [t["meeting"]])),
     "held": (EMPTY, lambda c, w, t, s: c.held(w.tenant_id, timedelta(0))),
+    "doubt": (EMPTY, lambda c, w, t, s: c.doubt(w.tenant_id, t["meeting"])),
     "settle": (REFUSED, lambda c, w, t, s: c.settle(w.tenant_id, t["meeting"], "x", "https://x.example")),
     "move": (REFUSED, lambda c, w, t, s: c.move(w.tenant_id, t["meeting"], s.free + timedelta(hours=1))),
     "cancel": (REFUSED, lambda c, w, t, s: c.cancel(w.tenant_id, t["meeting"])),
