@@ -1,8 +1,6 @@
 """What a person may do in a view of the CRM: each click is a call of business/crm with that person's own rights."""
 
-import asyncio
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -12,6 +10,7 @@ from zoneinfo import ZoneInfo
 from business.crm.model import Company, Contact, Subject
 from business.crm.privacy import BlockReason
 from business.crm.service import Crm
+from channels.clicks import Clicks
 from channels.crm_views import blocked_keys, reachable, seen
 from core.errors import ArgumentsWrong
 from core.money import Money
@@ -23,7 +22,6 @@ Did = Mapping[str, Any]
 Act = Callable[[Identity, str, Did], Awaitable[str]]
 
 _CURRENCY = "BRL"  # of an amount that is typed into the page
-_REMEMBERED = 2_000  # clicks, so that none is done twice
 
 
 class CrmActs:
@@ -33,7 +31,7 @@ class CrmActs:
     def __init__(self, crm: Crm, texts: Texts) -> None:
         self._crm = crm
         self._texts = texts
-        self._clicks: OrderedDict[tuple[str, str], asyncio.Future[str]] = OrderedDict()
+        self._clicks = Clicks()
         self._acts: dict[str, Act] = {
             "move": self._move,
             "note": self._note,
@@ -50,19 +48,8 @@ class CrmActs:
         act = self._acts.get(_text(did, "do"))
         if act is None:
             raise ArgumentsWrong("view_act_wrong", "no such act")
-        once = (who.user_id, _text(did, "once"))
-        task = self._clicks.get(once) if once[1] else None
-        if task is None:
-            task = asyncio.ensure_future(act(who, subject, did))
-            if once[1]:
-                self._clicks[once] = task
-                while len(self._clicks) > _REMEMBERED:
-                    self._clicks.popitem(last=False)
-        try:
-            return await asyncio.shield(task)
-        except Exception:
-            self._clicks.pop(once, None)  # it was not done: the next click may try again
-            raise
+        once = _text(did, "once")
+        return await self._clicks.once((who.user_id, once) if once else None, lambda: act(who, subject, did))
 
     def _say(self, who: Identity, key: str, **params: Any) -> str:
         return self._texts.say(who.language, key, **params)

@@ -1,8 +1,6 @@
 """What an attendant may do in the inbox: each click is a call of business/messaging with that person's own rights."""
 
-import asyncio
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from business.messaging.chats import Chats
 from business.messaging.outbox import Outbox
 from business.messaging.templates import Filled, Template, usable, value_for
+from channels.clicks import Clicks
 from channels.inbox_views import UPLOADS
 from core.db import Connection, Database
 from core.errors import ArgumentsWrong, Refused
@@ -25,7 +24,6 @@ Act = Callable[[Identity, str, Did], Awaitable[str]]
 TemplatesOf = Callable[[Connection, str], Awaitable[Sequence[Template]]]
 """(transaction, channel id) → its templates, with names in their holes."""
 
-_REMEMBERED = 2_000  # clicks of this process, so that none is done twice
 _ONCE = re.compile(r"[\w.-]{8,80}")
 
 
@@ -40,7 +38,7 @@ class InboxActs:
         self._files = files
         self._texts = texts
         self._templates = templates
-        self._clicks: OrderedDict[tuple[str, str, str], asyncio.Future[str]] = OrderedDict()
+        self._clicks = Clicks()
         self._acts: dict[str, Act] = {
             "reply": self._reply,
             "template": self._template,
@@ -63,19 +61,8 @@ class InboxActs:
         act = self._acts.get(_text(did, "do"))
         if act is None:
             raise ArgumentsWrong("inbox_act_wrong", "no such act")
-        once = (who.user_id, chat_id, _text(did, "once"))
-        task = self._clicks.get(once) if once[2] else None
-        if task is None:
-            task = asyncio.ensure_future(act(who, chat_id, did))
-            if once[2]:
-                self._clicks[once] = task
-                while len(self._clicks) > _REMEMBERED:
-                    self._clicks.popitem(last=False)
-        try:
-            return await asyncio.shield(task)
-        except Exception:
-            self._clicks.pop(once, None)  # it was not done: the next click may try again
-            raise
+        once = _text(did, "once")
+        return await self._clicks.once((who.user_id, chat_id, once) if once else None, lambda: act(who, chat_id, did))
 
     async def keep_file(self, who: Identity, chat_id: str, content: bytes, name: str) -> str:
         """A file that is to be sent, checked by its content; returns its id. ArgumentsWrong: inbox_file_type,
