@@ -83,7 +83,6 @@ CREATE TABLE chats (
     waiting_since     timestamptz,               -- the first message that no answer or person has taken up
     due_at            timestamptz,               -- when the turn for what waits begins
     superseded        integer NOT NULL DEFAULT 0,
-    typing_at         timestamptz,
     unread            integer NOT NULL DEFAULT 0,
     goodbye_sent      boolean NOT NULL DEFAULT false,
     session           jsonb NOT NULL DEFAULT '{}',

@@ -69,7 +69,6 @@ class Chat:
     waiting_since: datetime | None
     due_at: datetime | None
     superseded: int
-    typing_at: datetime | None
     unread: int
     goodbye_sent: bool
     session: Mapping[str, Any]

@@ -39,7 +39,7 @@ class Hands:
         after = done.after
         sets = {"held": str(after.held), "held_since": after.since, "held_by": after.by, "segment": after.segment}
         if Effect.CLEAN_START in done.effects:
-            sets |= {"superseded": 0, "typing_at": None, "summary": ""}
+            sets |= {"superseded": 0, "summary": ""}
         if event in (Event.PERSON_WROTE, Event.CLOSED):
             sets |= {"waiting_since": None, "due_at": None, "unread": 0}
         if event is Event.CLOSED:
