@@ -3,9 +3,10 @@
 Whoever needs it first starts it, detached, so that ctrl-C in a terminal does not reach it. Later ones attach.
 Every user holds a shared lock on `users.lock`; the last that leaves cleanly stops the server. Locks vanish with
 their process, so a user killed with -9 is not counted any more: the server stays, is found by the next one and
-stopped properly by the last. Everything here blocks; call it at start-up or through `asyncio.to_thread`.
+stopped properly by the last. A `SharedServer` blocks; on an event loop it is used through `Attached`.
 """
 
+import asyncio
 import contextlib
 import errno
 import fcntl
@@ -232,6 +233,35 @@ class SharedServer:
         if self._log is None or not self._log.exists():
             return "(no log)"
         return self._log.read_text(errors="replace")[-1_500:].strip()
+
+
+class Attached:
+    """A SharedServer used on an event loop. It is acquired once, however many ask at the same time; who gives up
+    waiting (a task that is cancelled) leaves the start to go on, and `leave` waits for that."""
+
+    def __init__(self, server: SharedServer) -> None:
+        self._server = server
+        self._acquiring: asyncio.Task[dict[str, Any]] | None = None
+
+    async def details(self) -> dict[str, Any]:
+        """How to reach it, when it answers. Errors as SharedServer.acquire; the next one who asks tries again."""
+        if self._acquiring is None:
+            self._acquiring = asyncio.create_task(asyncio.to_thread(self._server.acquire))
+        acquiring = self._acquiring
+        try:
+            return await asyncio.shield(acquiring)
+        except Exception:
+            if self._acquiring is acquiring:
+                self._acquiring = None
+            raise
+
+    async def leave(self) -> None:
+        """Give it back; the last one stops it. Does nothing when nobody asked for it."""
+        acquiring, self._acquiring = self._acquiring, None
+        if acquiring is not None:
+            await asyncio.wait({acquiring})
+            if acquiring.exception() is None:
+                await asyncio.to_thread(self._server.release)
 
 
 def detached(command: list[str], *, log: Path, user: int | None = None, group: int | None = None, **more: Any) -> Any:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import MutiraoError, Unavailable
-from core.processes import SharedServer, Started, detached
+from core.processes import Attached, SharedServer, Started, detached
 from memory.edge_process import packed, packed_floats, read, unpacked_floats
 from memory.shelf import Hit, Point, Shape, ShelfInfo, Vector, Where, Words
 
@@ -34,7 +34,7 @@ class EdgeShelves:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
-        self._opening: tuple[SharedServer, asyncio.Future[dict[str, Any]]] | None = None
+        self._engine = Attached(engine(self._folder))
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._asking = asyncio.Lock()
 
@@ -95,7 +95,7 @@ class EdgeShelves:
     async def close(self) -> None:
         async with self._asking:
             self._hang_up()
-            await self._leave()
+            await self._engine.leave()
 
     # --- asking -------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class EdgeShelves:
             except (OSError, EOFError):
                 # The engine was killed. Every question may be asked twice: it says what shall be, not what to add.
                 try:
-                    await self._leave()
+                    await self._engine.leave()
                     answer = await self._ask(message)
                 except (OSError, EOFError) as error:
                     raise _away(f"{type(error).__name__}: {error}") from None
@@ -132,24 +132,11 @@ class EdgeShelves:
         return answer
 
     async def _socket(self) -> str:
-        """Where the engine listens, once it does. Whoever gives up waiting leaves the start to the next one."""
-        if self._opening is None:
-            server = engine(self._folder)
-            self._opening = server, asyncio.ensure_future(asyncio.to_thread(server.acquire))
+        """Where the engine listens, once it does."""
         try:
-            return str((await asyncio.shield(self._opening[1]))["socket"])
+            return str((await self._engine.details())["socket"])
         except MutiraoError as error:
-            self._opening = None
             raise _away(str(error)) from None
-
-    async def _leave(self) -> None:
-        """Give the engine back; the last one stops it."""
-        if self._opening is not None:
-            server, opening = self._opening
-            await asyncio.wait({opening})
-            self._opening = None
-            if opening.exception() is None:
-                await asyncio.to_thread(server.release)
 
     def _hang_up(self) -> None:
         if self._connection is not None:

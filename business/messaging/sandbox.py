@@ -12,6 +12,7 @@ import structlog
 
 from business.messaging.channels import Channel, Channels
 from core.errors import Refused
+from core.processes import Attached
 from core.tenancy import Identity
 from integrations.whatsapp_cloud.simulator import launch
 from integrations.whatsapp_cloud.simulator.launch import Secrets
@@ -33,7 +34,7 @@ class SandboxWhatsApp:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        self._server = launch.shared(self._folder)
+        self._server = Attached(launch.shared(self._folder))
         self._url = ""
 
     @property
@@ -48,16 +49,13 @@ class SandboxWhatsApp:
 
     async def open(self) -> str:
         """Start it or join in, once; gives its address. Errors as SharedServer.acquire."""
-        if not self._url:
-            details = await asyncio.to_thread(self._server.acquire)
-            self._url = str(details["url"])
+        self._url = str((await self._server.details())["url"])
         return self._url
 
     async def close(self) -> None:
         """Leave; the last one stops it. Its conversations stay in the folder."""
-        if self._url:
-            self._url = ""
-            await asyncio.to_thread(self._server.release)
+        self._url = ""
+        await self._server.leave()
 
     async def connect(self, channels: Channels, admin: Identity) -> Channel | None:
         """Give the sample company its number, or renew address and token of it; None when another company has it."""

@@ -1,10 +1,10 @@
 """The sandbox's Evolution server: a stand-in in a process of its own, for who tries that gateway out."""
 
-import asyncio
 from pathlib import Path
 
 from business.messaging.channels import Channel, Channels
 from business.messaging.gateway_clients import on_loopback
+from core.processes import Attached
 from core.tenancy import Identity
 from integrations.evolution.simulator import launch
 from integrations.evolution.simulator.state import INSTANCE
@@ -17,15 +17,11 @@ class SandboxEvolution:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
-        self._server = launch.shared(self._folder)
-        self._url = ""
+        self._server = Attached(launch.shared(self._folder))
 
     async def open(self) -> str:
         """Start it or join in, once; gives its address. Errors as SharedServer.acquire."""
-        if not self._url:
-            details = await asyncio.to_thread(self._server.acquire)
-            self._url = str(details["url"])
-        return self._url
+        return str((await self._server.details())["url"])
 
     async def rejoin(self, channels: Channels, admin: Identity) -> Channel | None:
         """Start it again for a company that has tried it, at its address of now; None, and nothing is started, for one
@@ -46,6 +42,4 @@ class SandboxEvolution:
 
     async def close(self) -> None:
         """Leave; the last one stops it. Its conversations stay in the folder."""
-        if self._url:
-            self._url = ""
-            await asyncio.to_thread(self._server.release)
+        await self._server.leave()

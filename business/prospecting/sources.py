@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from core.clock import Clock
-from core.processes import SharedServer
+from core.processes import Attached, SharedServer
 from core.settings import Settings
 from integrations.brasil_places.client import Places
 from integrations.brasil_places.simulator import launch as places_simulator
@@ -93,10 +93,9 @@ class LazySources:
         """The address of a source's simulator, None when the settings say that it is live."""
         if getattr(self._settings, name) == "live":
             return None
-        server = shared(self._folder(name))
-        details = await asyncio.to_thread(server.acquire)
-        self._stack.push_async_callback(asyncio.to_thread, server.release)
-        return str(details["url"])
+        server = Attached(shared(self._folder(name)))
+        self._stack.push_async_callback(server.leave)
+        return str((await server.details())["url"])
 
     def _folder(self, name: str) -> Path:
         return (self._settings.data_dir / "simulators" / name).resolve()

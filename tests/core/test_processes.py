@@ -1,5 +1,6 @@
 """A server that several processes share: started once, found again, stopped by the last that leaves."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 
 from core.errors import SetupError, Unavailable
-from core.processes import SharedServer, Started, detached
-from tests.conftest import wait_until
+from core.processes import Attached, SharedServer, Started, detached
+from tests.conftest import until, wait_until
 
 SERVER = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
 
@@ -72,6 +73,30 @@ def test_it_is_started_once_and_the_last_to_leave_stops_it(tmp_path: Path) -> No
     second.release()
     assert second.pid() is None and not running(pid)
     second.release()  # leaving twice is nothing
+
+
+async def test_on_a_loop_who_gives_up_waiting_leaves_no_server_behind(tmp_path: Path) -> None:
+    server = shared(tmp_path)
+    attached = Attached(server)
+    impatient, patient = asyncio.create_task(attached.details()), asyncio.create_task(attached.details())
+    await until(lambda: server.pid() is not None)
+    impatient.cancel()  # as SIGTERM does to who is still starting
+    assert Path((await patient)["ready"]).exists()  # the other one got it, from the same start
+    pid = server.pid()
+    await attached.leave()
+    assert pid is not None and not running(pid)
+
+
+async def test_on_a_loop_a_start_that_nobody_waits_for_any_more_is_ended_too(tmp_path: Path) -> None:
+    server = shared(tmp_path)
+    attached = Attached(server)
+    waiting = asyncio.create_task(attached.details())
+    await until(lambda: server.pid() is not None)
+    pid = server.pid()
+    waiting.cancel()
+    await attached.leave()
+    assert pid is not None and not running(pid)
+    await attached.leave()  # leaving twice is nothing
 
 
 def test_after_kill_9_of_its_users_it_is_found_again_and_stopped_by_the_next(tmp_path: Path) -> None:
