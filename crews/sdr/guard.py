@@ -9,12 +9,13 @@ is known; the rest is not. One finding, and the playbook's sentence goes instead
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import combinations
 from typing import Any
 
 from core.telemetry import holds_token
 from core.words import folded, plain
+from crews.sdr.money import Amount, Names, amounts, per_of, read
 
 MOST = 900  # letters of a reply; longer ones are lectures
 _MOST_OFF_TOPIC = 260
@@ -38,6 +39,9 @@ class Grounds:
     texts: str
     said: str
     amounts: frozenset[Decimal]
+    prices: tuple[Amount, ...]
+    """The same amounts with the item and the unit that they were told with."""
+    names: Names
     times: frozenset[str]
     """Hours HH:MM that are free, booked, or in the company's texts."""
     booked: bool = False
@@ -65,12 +69,12 @@ def grounds(
     texts = "\n".join(text for one in shown for text in _texts(one))
     own = "\n".join(_texts(_public(brief)))
     documents = "\n".join(text for name, result in done if name == "search_documents" for text in _texts(result))
-    amounts = {Decimal(str(one)) for one in brief.get("prices", [])}
-    for name, result in done:
-        if name == "catalogue_search":
-            amounts |= {Decimal(str(one)) for one in result.get("prices", [])}
-    amounts |= {amount for amount, _ in _amounts(f"{own}\n{documents}")}
-    amounts |= {amount for amount, _ in _amounts(before)}
+    lists = [(brief.get("catalogue", []), brief.get("prices", []))]
+    lists += [(result["items"], result["prices"]) for name, result in done if name == "catalogue_search"]
+    prices = {Decimal(str(one)) for _, given in lists for one in given}
+    known = prices | {amount for amount, _ in amounts(f"{own}\n{documents}\n{before}")}
+    items = {item["name"]: item for listed, _ in lists for item in listed}
+    item_names = Names(items.values())
     times = set(_times(own)) | set(_times(documents)) | set(_times(before))
     names = {name for name, _ in done}
     for name, result in done:
@@ -84,7 +88,13 @@ def grounds(
     return Grounds(
         texts=f"{texts}\n{before}",
         said=said,
-        amounts=frozenset(amounts),
+        amounts=frozenset(known),
+        names=item_names,
+        prices=(
+            *(price for listed, given in lists for price in _listed(listed, given)),
+            *_elsewhere([*_texts({**_public(brief), "catalogue": []}), documents], item_names, set()),
+            *_elsewhere([before], item_names, prices),
+        ),
         times=frozenset(times),
         booked="book_meeting" in names or bool(standing),
         cancelled=any(name == "cancel_meeting" and result.get("cancelled") for name, result in done),
@@ -95,6 +105,22 @@ def grounds(
         company=brief["persona"]["company"],
         discounts=" ".join(brief.get("discounts", [])),
     )
+
+
+def _listed(items: list[dict[str, Any]], prices: list[Any]) -> Iterator[Amount]:
+    """The catalogue's prices. `prices` are those of the items that have one, in their order; there may be more of them
+    than items, when a brief tells the first ones alone."""
+    priced = [item for item in items if item["price"] is not None]
+    for place, price in enumerate(prices):
+        item = priced[place] if place < len(priced) else {"name": "", "unit": ""}
+        yield Amount(Decimal(str(price)), "", item["name"], per_of(item["unit"] or ""))
+
+
+def _elsewhere(texts: Iterable[str], names: Names, but: set[Decimal]) -> Iterator[Amount]:
+    """The amounts of other texts, without those values that they only repeat."""
+    for text in texts:
+        for sentence in sentences(text):
+            yield from (one for one in read(sentence, names) if one.value not in but)
 
 
 def _public(brief: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +176,7 @@ def without_promises(text: str, on: Grounds) -> str:
 def _added_up(text: str, on: Grounds) -> set[Decimal]:
     """Sums that the text shows with their parts: known amounts that stand in it, two or three of them together, or one
     of them (or two together) for 2 to 12 months."""
-    shown = {amount for amount, _ in _amounts(text) if amount in on.amounts}
+    shown = {amount for amount, _ in amounts(text) if amount in on.amounts}
     together = {sum(some, Decimal(0)) for count in (2, 3) for some in combinations(sorted(shown), count)}
     return together | {one * months for one in shown | together for months in range(2, 13)}
 
@@ -167,11 +193,12 @@ def _sentence(sentence: str, on: Grounds) -> Iterator[Finding]:
     said = plain(sentence)
     asks = sentence.rstrip().endswith("?")
     no = bool(_NOT.search(said))
-    for amount, words in _amounts(sentence):
-        if amount not in on.amounts and not (
-            _echo(amount, on) and (no or _THEIRS.search(said) or _WITHIN_IT.search(said))
-        ):
+    for amount, words in amounts(sentence):
+        if amount not in on.amounts and not _repeated(amount, said, on):
             yield Finding("price", words)
+    for one in read(sentence, on.names):
+        if _misplaced(one, on) and not _repeated(one.value, said, on):
+            yield Finding("price", f"{one.words} {one.item or '?'} {'/'.join(sorted(one.per))}")
     if _DISCOUNT.search(said) and not no and not asks and not _granted(said, on):
         yield Finding("discount", sentence[:120])
     if _HUMAN.search(said):
@@ -193,28 +220,6 @@ def _sentence(sentence: str, on: Grounds) -> Iterator[Finding]:
 
 # --- money --------------------------------------------------------------------------------------------
 
-_MONEY = re.compile(
-    r"(?:R\$|US\$|U\$S|BRL|USD|€|EUR|\$)\s*(?P<a>\d{1,3}(?:[.\s]\d{3})+(?:,\d{1,2})?"
-    r"|\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d+(?:[.,]\d{1,2})?)(?:\s*(?P<ka>mil|k)\b)?"
-    r"|(?<![\w.,])(?P<b>\d{1,3}(?:\.\d{3})+(?:,\d{1,2})?|\d+(?:[.,]\d{1,2})?)\s*(?P<kb>mil"
-    r"|k)?\s*(?:reais|real|conto|contos|pilas?|dolares|dollars|d[óo]lares|bucks|pesos"
-    r"|euros?)\b"
-    r"|(?<![\w.,])(?P<c>\d+(?:[.,]\d{1,3})?)\s*(?P<kc>mil|k)\b(?!\s*(?:pessoas|clientes"
-    r"|seguidores|visualiza|people|views|km))"
-    # Bare numbers that can only be a price: "faço por 800.", "12x de 75".
-    r"|\b(?:fa[çc]o|fazer|faz|sai|fica|deixo|fecho|custa|paga)\s+(?:por\s+|em\s+|a\s+)?(?:s[óo]\s+|apenas\s+)?"
-    r"(?P<d>\d{1,3}(?:\.\d{3})+|\d{2,6})(?=\s*(?:[.,;!?]|$|por m[êe]s|mensa|ao m[êe]s|[àa] vista))"
-    r"|\b\d{1,2}\s*x\s*(?:de\s*)?(?P<e>\d{2,6}(?:,\d{1,2})?)\b",
-    re.IGNORECASE,
-)
-_NUMBER_WORDS = re.compile(
-    r"\b(?:(?:um|dois|tres|quatro|cinco|seis|sete|oito|nove|dez|vinte|trinta|quarenta"
-    r"|cinquenta|sessenta|setenta|oitenta|noventa|cem"
-    r"|cento|duzentos|trezentos|quatrocentos|quinhentos|seiscentos|setecentos|oitocentos"
-    r"|novecentos|mil)(?: e )?\s?){1,8}\s*(?:reais|real|contos?|por mes)\b"
-    r"|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|\w+teen|\w+ty|hundred"
-    r"|thousand)(?:[ -]\w+){0,4} (?:reais|dollars|bucks)\b"
-)
 _DISCOUNT = re.compile(
     r"\bdescontos?\b|\bdescontinho\b|\bcupo(?:m|ns)\b|\bde graca\b|\bgratis\b|\bgratuit\w+\b"
     r"|\bcortesia\b|\bisen\w+\b|\bbonus\b|\bbrinde\b|\bpromoc\w+\b|\bcondicao especial\b"
@@ -243,61 +248,36 @@ _THEIRS = re.compile(
 )
 
 
-def _amounts(text: str) -> Iterator[tuple[Decimal, str]]:
-    """Sums of money with the words that tell them."""
-    for found in _MONEY.finditer(text):
-        digits = found["a"] or found["b"] or found["c"] or found["d"] or found["e"]
-        thousand = bool(found["ka"] or found["kb"] or found["kc"])
-        if (value := _decimal(digits)) is not None:
-            yield value * (1000 if thousand else 1), found[0].strip()
-    for found in _NUMBER_WORDS.finditer(plain(text)):
-        if (value := _in_words(found[0])) is not None:
-            yield value, found[0].strip()
+def _misplaced(one: Amount, on: Grounds) -> bool:
+    """Whether an amount that is known is told as another item's, or for something else: R$ 900 a month as "a year".
+    Where the item or the unit cannot be told, or the company gave none, it is not."""
+    known = [price for price in on.prices if price.value == one.value]
+    if not known or _made_of(one, on):
+        return False
+    if one.item:
+        known = [price for price in known if price.item in ("", one.item)]
+    return not known or (bool(one.per) and all(price.per and not price.per & one.per for price in known))
 
 
-def _decimal(digits: str) -> Decimal | None:
-    digits = re.sub(r"\s", "", digits)
-    cents = re.search(r"[.,](\d{1,2})$", digits)
-    whole = re.sub(r"[.,]", "", digits[: cents.start()] if cents else digits)
-    try:
-        return Decimal(f"{whole}.{cents[1]}" if cents else whole)
-    except InvalidOperation:
-        return None
+def _made_of(one: Amount, on: Grounds) -> bool:
+    """Whether it is a price for 2 to 12 of what that is for: three months come to as much as another plan."""
+    return any(
+        price.value * count == one.value and not price.per & one.per
+        for price in on.prices
+        if price.item and one.item in ("", price.item)
+        for count in range(2, 13)
+    )
 
 
-_UNITS = "um dois tres quatro cinco seis sete oito nove dez"
-_TENS = "dez vinte trinta quarenta cinquenta sessenta setenta oitenta noventa"
-_HUNDREDS = "cem duzentos trezentos quatrocentos quinhentos seiscentos setecentos oitocentos novecentos"
-_WORD_VALUES = {
-    **{word: place for place, word in enumerate(_UNITS.split(), 1)},
-    **{word: place for place, word in enumerate("one two three four five six seven eight nine ten".split(), 1)},
-    **{word: place * 10 for place, word in enumerate(_TENS.split(), 1)},
-    **{
-        word: place * 10
-        for place, word in enumerate("ten twenty thirty forty fifty sixty seventy eighty ninety".split(), 1)
-    },
-    **{word: place * 100 for place, word in enumerate(_HUNDREDS.split(), 1)},
-    "cento": 100,
-}
-
-
-def _in_words(words: str) -> Decimal | None:
-    total = part = 0
-    for word in re.findall(r"[a-z]+", words):
-        if word in ("mil", "thousand"):
-            total, part = total + max(part, 1) * 1000, 0
-        elif word == "hundred":
-            part = max(part, 1) * 100
-        elif word in _WORD_VALUES:
-            part += _WORD_VALUES[word]
-    value = total + part
-    return Decimal(value) if value else None
+def _repeated(amount: Decimal, said: str, on: Grounds) -> bool:
+    """Whether the contact's own figure is told them again, and not agreed to."""
+    return _echo(amount, on) and bool(_NOT.search(said) or _THEIRS.search(said) or _WITHIN_IT.search(said))
 
 
 def _echo(amount: Decimal, on: Grounds) -> bool:
     """Whether the contact named the amount: it may be repeated to them, never agreed to."""
     return (
-        any(amount == said for said, _ in _amounts(on.said))
+        any(amount == said for said, _ in amounts(on.said))
         or re.search(rf"(?<!\d){amount:f}(?!\d)", on.said) is not None
     )
 

@@ -16,7 +16,13 @@ BRIEF: dict[str, Any] = {
     "contact": {"name": "Marina"},
     "evidence": [],
     "prices": [Decimal("1490.00"), Decimal("2890.00"), Decimal("390.00")],
-    "catalogue": [{"name": "Plano Essencial", "price": "R$ 1.490,00", "unit": "por mês"}],
+    "catalogue": [
+        {"code": "essencial", "name": "Plano Essencial", "price": "R$ 1.490,00", "unit": "por mês", "description": ""},
+        {"code": "p2", "name": "Plano Crescimento", "price": "R$ 2.890,00", "unit": "por mês",
+         "description": "Tudo do Essencial, com página de captura"},
+        {"code": "diag", "name": "Diagnóstico de anúncios", "price": "R$ 390,00", "unit": "uma vez", "description": ""},
+        {"code": "site", "name": "Página de captura", "price": None, "unit": "", "description": ""},
+    ],
     "discounts": [],
     "meeting": None,
     "how_it_works": "A primeira conversa dura 30 minutos e não custa nada.",
@@ -185,6 +191,65 @@ def test_what_is_not_so_is_found(text: str, kind: str) -> None:
 )  # fmt: skip
 def test_what_is_so_may_leave(text: str, known: Grounds) -> None:
     assert check(text, known) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # one item's price told as another's
+        "O Essencial sai por R$ 2.890,00 por mês.",
+        "São 390 reais no plano essencial.",
+        "O Plano Crescimento, R$ 1.490,00, tem tudo.",
+        "Plano Essencial: R$ 390,00",
+        "O mais completo é o Crescimento (R$ 1.490,00).",
+        "O Essencial custa R$ 2.890,00 e o Crescimento R$ 1.490,00.",
+        "Por R$ 1.490,00 você leva o Crescimento.",
+        "For R$390.00 you get the Essencial plan.",
+        "El Crescimento cuesta R$ 1.490,00 al mes.",
+        # a price for something else than it is for
+        "O valor é R$ 1.490,00 por ano.",
+        "Fica R$ 1.490,00 à vista.",
+        "O Diagnóstico sai por R$ 390,00 por mês.",
+        "O Essencial sai em 12x de R$ 1.490,00.",
+        "A mensalidade é de R$ 390,00.",
+        "São mil quatrocentos e noventa reais por hora.",
+        "It's R$1,490.00 a year.",
+        "Son R$ 1.490,00 al año.",
+    ],
+)
+def test_an_amount_of_the_catalogue_is_that_items_and_for_what_it_is_for(text: str) -> None:
+    assert kinds(text, NOTHING) == {"price"}, check(text, NOTHING)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "O Essencial sai por R$ 1.490,00 por mês; o Crescimento, R$ 2.890,00, inclui também uma página de captura.",
+        "O Essencial custa R$ 1.490,00 mensais e o Crescimento R$ 2.890,00.",
+        "Por R$ 1.490,00 tem o Essencial, e por R$ 2.890,00 o Crescimento.",
+        "Se o Essencial for pouco, o próximo sai por R$ 2.890,00.",
+        "Quer o Essencial ou o de R$ 2.890,00?",
+        "O Crescimento tem tudo do Essencial por R$ 2.890,00.",
+        "É essencial saber que o plano de R$ 2.890,00 inclui o Google.",
+        "Com página de captura sai por R$ 2.890,00.",
+        "O Essencial por três meses são R$ 4.470,00, ou R$ 1.490,00 por mês.",
+        "O Diagnóstico custa R$ 390,00, uma vez só.",
+        "O Essencial é R$ 1.490,00 e a verba dos anúncios a partir de R$ 900,00 por mês.",
+        "The Essencial plan is R$1,490.00 per month.",
+        "The Diagnóstico is a one-time R$390.00.",
+        "El Essencial cuesta R$ 1.490,00 mensuales.",
+    ],
+)
+def test_what_cannot_be_told_apart_is_not_refused(text: str) -> None:
+    assert check(text, on(("search_documents", PASSAGE))) == []
+
+
+def test_a_document_may_give_an_amount_that_is_also_a_price() -> None:
+    same = {"passages": [{"text": "A verba recomendada é a partir de R$ 1.490,00 por semana.", "heading": "Verba"}]}
+    told = "No Crescimento a verba é de R$ 1.490,00 por semana."
+    assert kinds(told, NOTHING) == {"price"} and check(told, on(("search_documents", same))) == []
+    theirs = on(said="o crescimento é 1490 reais?")
+    assert check("O Crescimento não sai por R$ 1.490,00.", theirs) == [], "their own figure, told not to be so"
 
 
 def test_a_person_who_was_fetched_is_promised_but_no_minute() -> None:

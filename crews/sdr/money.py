@@ -1,0 +1,268 @@
+"""The amounts of money in a text to a contact: how much, of which item of the catalogue, and for what: a month, once.
+
+An amount belongs to an item where one clause says so: "o Essencial sai por R$ 1.490,00 por mês". Where that cannot be
+told, since no item is named there, several are, or they are compared, it belongs to none. Portuguese, English, Spanish.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from core.words import folded, plain
+
+
+@dataclass(frozen=True)
+class Amount:
+    """`words`: as it stands in the text. `item`: the name of the item whose price it is; "" where that cannot be told.
+    `per`: what it is for (month, year, week, day, hour, person, once, instalment); empty where nothing is said."""
+
+    value: Decimal
+    words: str
+    item: str = ""
+    per: frozenset[str] = frozenset()
+
+
+# --- how much -----------------------------------------------------------------------------------------
+
+_MONEY = re.compile(
+    r"(?:R\$|US\$|U\$S|BRL|USD|€|EUR|\$)\s*(?P<a>\d{1,3}(?:[.\s]\d{3})+(?:,\d{1,2})?"
+    r"|\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d+(?:[.,]\d{1,2})?)(?:\s*(?P<ka>mil|k)\b)?"
+    r"|(?<![\w.,])(?P<b>\d{1,3}(?:\.\d{3})+(?:,\d{1,2})?|\d+(?:[.,]\d{1,2})?)\s*(?P<kb>mil"
+    r"|k)?\s*(?:reais|real|conto|contos|pilas?|dolares|dollars|d[óo]lares|bucks|pesos"
+    r"|euros?)\b"
+    r"|(?<![\w.,])(?P<c>\d+(?:[.,]\d{1,3})?)\s*(?P<kc>mil|k)\b(?!\s*(?:pessoas|clientes"
+    r"|seguidores|visualiza|people|views|km))"
+    # Bare numbers that can only be a price: "faço por 800.", "12x de 75".
+    r"|\b(?:fa[çc]o|fazer|faz|sai|fica|deixo|fecho|custa|paga)\s+(?:por\s+|em\s+|a\s+)?(?:s[óo]\s+|apenas\s+)?"
+    r"(?P<d>\d{1,3}(?:\.\d{3})+|\d{2,6})(?=\s*(?:[.,;!?]|$|por m[êe]s|mensa|ao m[êe]s|[àa] vista))"
+    r"|\b\d{1,2}\s*x\s*(?:de\s*)?(?P<e>\d{2,6}(?:,\d{1,2})?)\b",
+    re.IGNORECASE,
+)
+_NUMBER_WORDS = re.compile(
+    r"\b(?:(?:um|dois|tres|quatro|cinco|seis|sete|oito|nove|dez|vinte|trinta|quarenta"
+    r"|cinquenta|sessenta|setenta|oitenta|noventa|cem"
+    r"|cento|duzentos|trezentos|quatrocentos|quinhentos|seiscentos|setecentos|oitocentos"
+    r"|novecentos|mil)(?: e )?\s?){1,8}\s*(?:reais|real|contos?|por mes)\b"
+    r"|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|\w+teen|\w+ty|hundred"
+    r"|thousand)(?:[ -]\w+){0,4} (?:reais|dollars|bucks)\b"
+)
+_UNITS = "um dois tres quatro cinco seis sete oito nove dez"
+_TENS = "dez vinte trinta quarenta cinquenta sessenta setenta oitenta noventa"
+_HUNDREDS = "cem duzentos trezentos quatrocentos quinhentos seiscentos setecentos oitocentos novecentos"
+_WORD_VALUES = {
+    **{word: place for place, word in enumerate(_UNITS.split(), 1)},
+    **{word: place for place, word in enumerate("one two three four five six seven eight nine ten".split(), 1)},
+    **{word: place * 10 for place, word in enumerate(_TENS.split(), 1)},
+    **{
+        word: place * 10
+        for place, word in enumerate("ten twenty thirty forty fifty sixty seventy eighty ninety".split(), 1)
+    },
+    **{word: place * 100 for place, word in enumerate(_HUNDREDS.split(), 1)},
+    "cento": 100,
+}
+
+
+@dataclass(frozen=True)
+class _At:
+    """An amount with where it stands."""
+
+    value: Decimal
+    words: str
+    start: int
+    end: int
+
+
+def amounts(text: str) -> Iterator[tuple[Decimal, str]]:
+    """Sums of money with the words that tell them."""
+    for found in _amounts_at(text):
+        yield found.value, found.words
+
+
+def _amounts_at(text: str) -> Iterator[_At]:
+    for found in _MONEY.finditer(text):
+        digits = found["a"] or found["b"] or found["c"] or found["d"] or found["e"]
+        thousand = bool(found["ka"] or found["kb"] or found["kc"])
+        if (value := _decimal(digits)) is not None:
+            yield _At(value * (1000 if thousand else 1), found[0].strip(), *found.span())
+    for found in _NUMBER_WORDS.finditer(plain(text)):
+        if (value := _in_words(found[0])) is not None:
+            yield _At(value, found[0].strip(), *found.span())
+
+
+def _decimal(digits: str) -> Decimal | None:
+    digits = re.sub(r"\s", "", digits)
+    cents = re.search(r"[.,](\d{1,2})$", digits)
+    whole = re.sub(r"[.,]", "", digits[: cents.start()] if cents else digits)
+    try:
+        return Decimal(f"{whole}.{cents[1]}" if cents else whole)
+    except InvalidOperation:
+        return None
+
+
+def _in_words(words: str) -> Decimal | None:
+    total = part = 0
+    for word in re.findall(r"[a-z]+", words):
+        if word in ("mil", "thousand"):
+            total, part = total + max(part, 1) * 1000, 0
+        elif word == "hundred":
+            part = max(part, 1) * 100
+        elif word in _WORD_VALUES:
+            part += _WORD_VALUES[word]
+    value = total + part
+    return Decimal(value) if value else None
+
+
+# --- for what -----------------------------------------------------------------------------------------
+
+_EACH = r"(?:(?:por|ao|al|a la|cada|todo|toda|per|every|each|an?|[ao]|la|p)\s+|p?/\s*)"
+_PER = {
+    "month": rf"{_EACH}(?:mes|month|mo)\b(?! que| passado)|mensa(?:l|is)\b|mensual(?:es)?\b|monthly\b",
+    "year": rf"{_EACH}(?:ano|year|yr|annum)\b(?! que)|anua(?:l|is|les)\b|yearly\b|annual(?:ly)?\b",
+    "week": rf"{_EACH}(?:semana|week)\b(?! que)|semana(?:l|is|les)\b|weekly\b",
+    "day": rf"{_EACH}(?:dia|day)\b(?! que)|diari[oa]s?\b|daily\b",
+    "hour": rf"{_EACH}(?:hora|hour|h)\b(?! que)|hourly\b",
+    "person": rf"{_EACH}(?:pessoa|person|persona|cabeca|head)\b",
+    "once": r"(?:de )?(?:uma|una) (?:so |sola |unica )?vez\b|once\b|one[- ](?:time|off)\b|up ?front\b"
+    r"|(?:em )?(?:(?:pagamento|pago|taxa|parcela|valor) )?unic[oa]s?\b|(?:a|de|al) (?:vista|contado)\b",
+}
+_AFTER = {kind: re.compile(rf"\s*(?:{pattern})", re.IGNORECASE) for kind, pattern in _PER.items()}
+"""What stands right behind an amount."""
+_SAID = {kind: re.compile(rf"(?<!\w)(?:{pattern})", re.IGNORECASE) for kind, pattern in _PER.items()}
+_COST = "(?:valor|preco|custo)"
+_IS = r"(?:\s+(?:de|e|of|is|es|sai por|fica em|em|a partir de|from|desde)){0,2}\s*:?\s*$"
+_BEFORE = {
+    "month": re.compile(rf"\b(?:mensalidade|{_COST} mensal|monthly (?:fee|price)|cuota mensual){_IS}", re.I),
+    "year": re.compile(rf"\b(?:anuidade|{_COST} anual|(?:annual|yearly) (?:fee|price)|cuota anual){_IS}", re.I),
+    "instalment": re.compile(
+        r"(?:\b\d{1,2}\s*(?:x|vezes|times|veces)|\b(?:parcelas?|prestac\w+|instal+ments|payments|cuotas))"
+        r"\s*(?:de|of|sem juros de)?\s*$",
+        re.I,
+    ),
+}  # fmt: skip
+_TIMES = re.compile(r"\d{1,2}\s*x", re.IGNORECASE)
+
+
+def per_of(unit: str) -> frozenset[str]:
+    """What a company's unit is for: "por mês" is a month. Empty for one that is none of ours."""
+    said = _bare(unit)
+    return frozenset(kind for kind, pattern in _SAID.items() if pattern.search(said))
+
+
+def _per_at(clause: str, at: _At) -> frozenset[str]:
+    found = {kind for kind, pattern in _BEFORE.items() if pattern.search(clause[: at.start])}
+    found |= {kind for kind, pattern in _SAID.items() if pattern.search(at.words)}  # "mil e duzentos por mes"
+    if _TIMES.match(at.words):
+        found.add("instalment")
+    place, more = at.end, True
+    while more:
+        more = False
+        for kind, pattern in _AFTER.items():
+            if kind not in found and (behind := pattern.match(clause, place)):
+                found.add(kind)
+                place, more = behind.end(), True
+    return frozenset(found)
+
+
+# --- of which item ------------------------------------------------------------------------------------
+
+_GENERIC = frozenset(
+    "plano planos plan plans pacote pacotes package packages paquete paquetes servico service servicio produto product"
+    " producto consultoria pagina page projeto project curso course".split()
+)
+"""Words of names that say only what kind of thing it is."""
+_CLAUSE = re.compile(
+    r",\s+(?:e|and|y)\s+|,\s+|[()]|,?\s+(?:mas|but|pero|porem|ou|or|enquanto|while|mientras)\s+", re.IGNORECASE
+)
+_COMPARES = re.compile(
+    r"\btudo (?:d|o que)|\beverything (?:in|of)\b|\btodo (?:lo )?del?\b|\balem d|\b(?:acima|abaixo|depois|antes) d"
+    r"|\b(?:above|below|after|before) the\b|\b(?:em vez|ao inves|en vez|instead)\b"
+    r"|\b(?:outr|otr)[oa]s?\b|\b(?:an)?other\b|\b(?:proxim|seguinte|siguiente)|\bnext\b"
+    r"|\b(?:mais|menos|more|less|mas|\w+er)\b.{0,30}\b(?:que|than)\b"
+    r"|\b(?:diferenca|diferencia|difference|faltam?|sobe|upgrade|compar\w+)\b"
+    r"|\b(?:um|a|un) (?:plano|plan|pacote|package)\b",
+    re.IGNORECASE,
+)
+"""Clauses in which an amount may be another's than the item's that is named."""
+_ANOTHER = re.compile(
+    r"\b(?:d?[oa]s?|el|la|los|plano|planos|pacote|opcao|plan|plans|package|option|paquete|one|ones) (?:de|for|at|of) $"
+    r"|\bthe $",
+    re.IGNORECASE,
+)
+"""What stands before an amount that names something by its price: "o de R$ 2.890,00"."""
+_APPOSED = re.compile(r"\s*(?:so|apenas|only|just|solo)?\s*$", re.IGNORECASE)
+
+
+class Names:
+    """Finds the items of a catalogue in a text: by their whole name, or by a word that only this one has, written as a
+    name is ("o Essencial"; "é essencial" names nothing)."""
+
+    def __init__(self, items: Iterable[dict[str, Any]] = ()) -> None:
+        listed = list(items)
+        whole = {item["name"]: folded(item["name"]) for item in listed}
+        self._patterns: list[tuple[re.Pattern[str], str]] = []
+        for item in listed:
+            name = item["name"]
+            others = [one for one in listed if one["name"] != name]
+            told = " ".join(folded(one.get("description") or "") for one in others)
+            if item["price"] is None and f" {whole[name]} " in f" {told} ":
+                continue  # part of another item as well: naming it decides nothing
+            taken = {word for one in others for word in whole[one["name"]].split()} | _GENERIC
+            words = [word for word in re.findall(r"[^\W_]+", _bare(name)) if word[0].isupper()]
+            words += [str(item.get("code") or "").capitalize()]
+            short = {word for word in words if len(word) > 2 and word.isalpha() and folded(word) not in taken}
+            self._patterns += [(re.compile(rf"\b(?:{word}|{word.upper()})\b"), name) for word in map(_bare, short)]
+            if whole[name]:
+                self._patterns.append((re.compile(rf"\b{re.escape(_bare(name))}\b", re.IGNORECASE), name))
+        self._patterns.sort(key=lambda one: -len(one[0].pattern))
+
+    def find(self, clause: str) -> list[tuple[int, int, str]]:
+        """(start, end, name) of each item that the clause names, in order; the longest name wins."""
+        found: list[tuple[int, int, str]] = []
+        for pattern, name in self._patterns:
+            for hit in pattern.finditer(clause):
+                if all(hit.end() <= start or hit.start() >= end for start, end, _ in found):
+                    found.append((*hit.span(), name))
+        return sorted(found)
+
+
+def read(sentence: str, names: Names) -> Iterator[Amount]:
+    """The amounts of one sentence with their items and what they are for."""
+    for part in re.split(r";\s+", _bare(sentence)):
+        before, so_far = "", set[str]()  # the item with which the clause before ended, where no other was named
+        for clause in _CLAUSE.split(part):
+            sums, items = sorted(_amounts_at(clause), key=lambda one: one.start), names.find(clause)
+            for at, item in zip(sums, _items_of(clause, sums, items, before), strict=True):
+                yield Amount(at.value, at.words, item, _per_at(clause, at))
+            so_far |= {name for *_, name in items}
+            ended = bool(items) and not clause[items[-1][1] :].strip(" *_")
+            before = items[-1][2] if ended and len(so_far) == 1 else ""
+
+
+def _items_of(clause: str, sums: list[_At], items: list[tuple[int, int, str]], before: str) -> list[str]:
+    """Whose each of the sums is: of the one item of the clause; of the item next to it where they take turns; of the
+    item that it follows between commas ("o Essencial, R$ 1.490,00, …")."""
+    if not sums:
+        return []
+    nobody = [""] * len(sums)
+    if _COMPARES.search(clause):
+        return nobody
+    own = [not _ANOTHER.search(clause[: at.start]) for at in sums]
+    if not items:
+        apposed = len(sums) == 1 and bool(_APPOSED.match(clause[: sums[0].start]))
+        return [before] if apposed else nobody
+    if len({name for *_, name in items}) == 1:
+        return [items[0][2] if one else "" for one in own]
+    if len(items) != len(sums) or not all(own):
+        return nobody
+    places = sorted([(start, "item") for start, *_ in items] + [(at.start, "sum") for at in sums])
+    turns = [kind for _, kind in places]
+    taken = turns in (["item", "sum"] * len(sums), ["sum", "item"] * len(sums))
+    return [name for *_, name in items] if taken else nobody
+
+
+def _bare(text: str) -> str:
+    """Without accents; capitals stay."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
