@@ -7,7 +7,7 @@ set for one transaction only, so a connection that goes back to the pool carries
 import asyncio
 import select
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,8 +22,21 @@ from core.errors import SetupError, Unavailable
 Connection = AsyncConnection[DictRow]
 """A connection inside a transaction; rows come as dicts, times aware and in UTC."""
 
+Values = Sequence[object] | Mapping[str, object] | None
+"""What fills a statement: a sequence its %s, a mapping its %(name)s; None when it has neither, and % means itself."""
+
 _ROLE = "mutirao_app"
 _PATIENCE = 30.0  # seconds that a transaction waits for others of this process; a connection comes within 5 or never
+
+
+async def fetch_one(conn: Connection, query: str, values: Values = None) -> DictRow | None:
+    """The first row that a statement gives, in the caller's transaction; None when it gives none."""
+    return await (await conn.execute(query.encode(), values)).fetchone()
+
+
+async def fetch_all(conn: Connection, query: str, values: Values = None) -> list[DictRow]:
+    """All rows that a statement gives, in its order, in the caller's transaction."""
+    return await (await conn.execute(query.encode(), values)).fetchall()
 
 
 class Database:

@@ -3,17 +3,15 @@
 What happens around each request to a model is in llm/budget.py.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.audit import audit
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all
 from core.errors import ArgumentsWrong, Refused, Unavailable
 from core.permissions import Permissions, Scope
 from core.tenancy import Identity
@@ -123,10 +121,10 @@ class BudgetBook:
         used something today, by name. Refused("tenant_gone")."""
         async with self._db.tenant(tenant_id) as conn:
             day = await self._today(conn, tenant_id)
-            own = {row["role"]: row for row in await _rows(conn, "SELECT * FROM model_budgets", [])}
+            own = {row["role"]: row for row in await fetch_all(conn, "SELECT * FROM model_budgets", [])}
             spent = {role: used for _, role, used in await _spent_between(conn, day, day)}
             query = "SELECT role, usd, tokens FROM model_reservations WHERE day = %s AND expires_at > %s"
-            reserved = await _rows(conn, query, [day, self._clock.now()])
+            reserved = await fetch_all(conn, query, [day, self._clock.now()])
         lines = []
         for role in ["", *sorted((own.keys() | spent.keys() | {row["role"] for row in reserved}) - {""})]:
             usd, tokens = self._defaults[2:] if role else self._defaults[:2]
@@ -160,7 +158,7 @@ class BudgetBook:
         async with self._db.tenant(tenant_id) as conn:
             first = await self._today(conn, tenant_id) - timedelta(days=days - 1)
             query = "SELECT * FROM model_budget_alerts WHERE day >= %s ORDER BY at DESC, role, percent DESC"
-            rows = await _rows(conn, query, [first])
+            rows = await fetch_all(conn, query, [first])
         return [
             Alert(
                 day=row["day"],
@@ -212,7 +210,7 @@ class BudgetBook:
             await audit(conn, identity, "budget.set", agent or "tenant", detail)
 
     async def _today(self, conn: Connection, tenant_id: str) -> date:
-        rows = await _rows(conn, "SELECT time_zone FROM tenants WHERE id = %s", [tenant_id])
+        rows = await fetch_all(conn, "SELECT time_zone FROM tenants WHERE id = %s", [tenant_id])
         if not rows:
             raise Refused("tenant_gone", f"no tenant {tenant_id}")
         return self._clock.now().astimezone(ZoneInfo(rows[0]["time_zone"])).date()
@@ -221,12 +219,8 @@ class BudgetBook:
 # --- between Python and the database --------------------------------------------------------------
 
 
-async def _rows(conn: Connection, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-    return await (await conn.execute(query.encode(), values)).fetchall()
-
-
 async def _spent_between(conn: Connection, first: date, last: date) -> list[tuple[date, str, Spent]]:
-    rows = await _rows(conn, "SELECT * FROM model_spending WHERE day BETWEEN %s AND %s", [first, last])
+    rows = await fetch_all(conn, "SELECT * FROM model_spending WHERE day BETWEEN %s AND %s", [first, last])
     return [(row["day"], row["role"], Spent(**{f.name: row[f.name] for f in fields(Spent)})) for row in rows]
 
 

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from core.audit import audit
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.permissions import Permissions, Rights
@@ -122,13 +122,13 @@ class Channels:
         Refused("channel_without_secret", channel) when nothing is kept for it; SetupError as `Vault.open`.
         """
         async with self._db.tenant(channel.tenant_id, within) as conn:
-            row = await _one(conn, "SELECT key_id, secret FROM channels WHERE id = %s", channel.id)
+            row = await fetch_one(conn, "SELECT key_id, secret FROM channels WHERE id = %s", [channel.id])
             if row is not None and row["secret"] is not None:
                 opened = self._vault.open(row["key_id"], bytes(row["secret"]), bound_to=_bound(channel))
                 return {str(name): str(value) for name, value in json.loads(opened).items()}
             if channel.id == LEGACY + channel.tenant_id:
                 query = "SELECT token, token_key_id FROM tenants WHERE id = %s AND token IS NOT NULL"
-                row = await _one(conn, query, channel.tenant_id)
+                row = await fetch_one(conn, query, [channel.tenant_id])
                 if row is not None and row["token_key_id"] is not None:
                     bound = legacy_bound(channel.tenant_id)
                     token = self._vault.open(row["token_key_id"], bytes(row["token"]), bound_to=bound).decode()
@@ -165,8 +165,8 @@ class Channels:
         _check(provider, number, base_url)
         world = self.environment(provider)
         async with self._db.tenant(who.tenant_id) as conn:
-            row = await _one(
-                conn, "SELECT * FROM channels WHERE provider = %s AND number = %s FOR UPDATE", provider, number
+            row = await fetch_one(
+                conn, "SELECT * FROM channels WHERE provider = %s AND number = %s FOR UPDATE", [provider, number]
             )
             if row is None:
                 channel = Channel(
@@ -221,7 +221,7 @@ class Channels:
         return replace(channel, state=state)
 
     async def _rows(self, conn: Connection) -> list[Channel]:
-        rows = await (await conn.execute("SELECT * FROM channels ORDER BY created_at, id")).fetchall()
+        rows = await fetch_all(conn, "SELECT * FROM channels ORDER BY created_at, id")
         found = [_channel(row) for row in rows]
         return [channel for channel in found if channel.environment == self.environment(channel.provider)]
 
@@ -250,10 +250,10 @@ class Channels:
 
     async def _bring_legacy(self, conn: Connection, tenant_id: str) -> bool:
         """Give the gateway of the deprecated columns a row, once. False when there is none of this world."""
-        row = await _one(
+        row = await fetch_one(
             conn,
             "SELECT whatsapp_provider, api_url, name, token IS NOT NULL AS has_token FROM tenants WHERE id = %s",
-            tenant_id,
+            [tenant_id],
         )
         if row is None or not row["has_token"]:
             return False
@@ -275,7 +275,7 @@ class Channels:
 
 
 async def _bring_home(conn: Connection) -> int:
-    row = await _one(conn, "SELECT bring_inbox_home() AS brought")
+    row = await fetch_one(conn, "SELECT bring_inbox_home() AS brought")
     return int(row["brought"]) if row else 0
 
 
@@ -323,7 +323,3 @@ def _channel(row: Mapping[str, Any]) -> Channel:
 
 def _bound(channel: Channel) -> str:
     return f"channels/{channel.tenant_id}/{channel.id}"
-
-
-async def _one(conn: Connection, query: str, *values: object) -> dict[str, Any] | None:
-    return await (await conn.execute(query.encode(), values)).fetchone()

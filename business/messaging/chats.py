@@ -19,7 +19,7 @@ from business.messaging.opening import open_row
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.templates import Filled, Purpose
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.notices import Notices
@@ -152,7 +152,7 @@ def as_message(row: Mapping[str, Any]) -> Message:
 async def chat_of(conn: Connection, chat_id: str, *, lock: bool = False) -> Chat:
     """Refused("chat_unknown"). `lock`: keep it from changing to the end of the transaction."""
     query = f"SELECT {_COLUMNS} FROM chats c WHERE c.id = %s" + (" FOR UPDATE" if lock else "")
-    row = await (await conn.execute(query.encode(), [chat_id])).fetchone()
+    row = await fetch_one(conn, query, [chat_id])
     if row is None:
         raise Refused("chat_unknown", f"no conversation {chat_id[:80]!r}")
     return as_chat(row)
@@ -162,7 +162,7 @@ async def recent(conn: Connection, chat_id: str, limit: int = 30, *, before: int
     """The newest messages and notes, oldest first. `before`: only those whose seq is smaller."""
     query = f"""{_MESSAGES} WHERE m.chat_id = %s AND (%s::bigint IS NULL OR m.seq < %s)
                 ORDER BY m.seq DESC LIMIT %s"""
-    rows = await (await conn.execute(query.encode(), [chat_id, before, before, limit])).fetchall()
+    rows = await fetch_all(conn, query, [chat_id, before, before, limit])
     return [as_message(row) for row in reversed(rows)]
 
 
@@ -255,7 +255,7 @@ class Chats:
             "before_id": before[1] if before else None,
         }
         async with self.db.tenant(who.tenant_id) as conn:
-            rows = await (await conn.execute(query.encode(), values)).fetchall()
+            rows = await fetch_all(conn, query, values)
         return [ChatLine(as_chat(row), _last(row["last"])) for row in rows]
 
     async def counts(self, who: Identity) -> dict[str, int]:
@@ -269,7 +269,7 @@ class Chats:
                    FROM chats WHERE closed_at IS NULL
                          AND (%(own)s::text IS NULL OR owner_id = %(own)s OR owner_id IS NULL)"""
         async with self.db.tenant(who.tenant_id) as conn:
-            row = await (await conn.execute(query, {"own": own, "me": who.user_id})).fetchone()
+            row = await fetch_one(conn, query, {"own": own, "me": who.user_id})
         assert row is not None
         return dict(row)
 
@@ -285,7 +285,7 @@ class Chats:
         query = f"""SELECT {_COLUMNS} FROM chats c WHERE c.contact_id = %s
                     AND (%s::text IS NULL OR c.owner_id = %s OR c.owner_id IS NULL) ORDER BY c.last_at DESC LIMIT 50"""
         async with self.db.tenant(who.tenant_id) as conn:
-            rows = await (await conn.execute(query.encode(), [contact_id, own, own])).fetchall()
+            rows = await fetch_all(conn, query, [contact_id, own, own])
         return [as_chat(row) for row in rows]
 
     async def messages(
@@ -342,7 +342,7 @@ class Chats:
             chat = _seen(await chat_of(conn, chat_id, lock=True), own)
             if user_id is not None:
                 query = "SELECT role FROM users WHERE id = %s AND active"
-                found = await (await conn.execute(query, [user_id])).fetchone()
+                found = await fetch_one(conn, query, [user_id])
                 if found is None or self.permissions.write_scope(Role(found["role"]), AREA) is Scope.NONE:
                     raise ArgumentsWrong("chat_owner_unknown", f"no user {user_id[:80]!r}")
             if chat.owner_id != user_id:
@@ -412,7 +412,7 @@ class Chats:
             quoted = None
             if reply_to is not None:
                 query = "SELECT external_id FROM chat_messages WHERE id = %s AND chat_id = %s"
-                row = await (await conn.execute(query, [reply_to, chat_id])).fetchone()
+                row = await fetch_one(conn, query, [reply_to, chat_id])
                 quoted = row["external_id"] if row else None
             draft = Draft(
                 purpose=Purpose.ANSWER,
@@ -441,14 +441,14 @@ async def write_note(
     message_id = new_id("msg")
     await conn.execute(
         """INSERT INTO chat_messages (tenant_id, id, chat_id, direction, author, author_id, kind, text, content, at,
-               received_at, segment) VALUES (%s, %s, %s, 'note', %s, %s, 'note', %s, %s, %s, %s, %s)""",
+           received_at, segment) VALUES (%s, %s, %s, 'note', %s, %s, 'note', %s, %s, %s, %s, %s)""",
         [
             chat.tenant_id, message_id, chat.id, "person" if author_id else "system", author_id, text,
             Jsonb(dict(content or {})), at, at, chat.segment,
         ],
     )  # fmt: skip
     await changed(conn, chat.tenant_id, chat.id)
-    row = await (await conn.execute(f"{_MESSAGES} WHERE m.id = %s".encode(), [message_id])).fetchone()
+    row = await fetch_one(conn, f"{_MESSAGES} WHERE m.id = %s", [message_id])
     assert row is not None
     return as_message(row)
 

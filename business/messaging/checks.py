@@ -7,7 +7,7 @@ from typing import ClassVar
 from business.messaging.channels import LEGACY, WHATSAPP, Channel, Channels
 from business.messaging.connecting import Connecting, Step
 from core.clock import Clock
-from core.db import Database
+from core.db import Database, fetch_all
 from core.doctor import Finding, Say, State
 from core.errors import MutiraoError
 from core.settings import Settings
@@ -91,7 +91,7 @@ class WhatsAppCheck:
 
     async def _inbox(self) -> list[Finding]:
         async with self._db.system() as conn:
-            rows = await (await conn.execute("SELECT * FROM inbox_waiting_for()")).fetchall()
+            rows = await fetch_all(conn, "SELECT * FROM inbox_waiting_for()")
         unknown = sum(row["waiting"] for row in rows if row["tenant_id"] is None)
         found = [self._found("note", "whatsapp_unknown_numbers", count=unknown)] if unknown else []
         waiting = [row for row in rows if row["tenant_id"] is not None]

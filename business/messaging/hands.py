@@ -9,7 +9,7 @@ from typing import Any
 from business.messaging.attention import Attention, Effect, Event, Held, Step, step
 from business.messaging.changes import changed
 from business.messaging.waking import unanswered_since
-from core.db import Connection
+from core.db import Connection, fetch_one
 
 Drop = Callable[[Connection, str, str], Awaitable[Any]]
 """Take back what the bot has put into the outbox of a conversation and what has not left: (conn, chat id, why)."""
@@ -52,7 +52,7 @@ class Hands:
         if event in (Event.PERSON_WROTE, Event.CLOSED):
             values += ", answered_in = messages_in"
         query = f"UPDATE chats SET {values} WHERE id = %(id)s RETURNING tenant_id, waiting_since"
-        row = await (await conn.execute(query.encode(), {**sets, "id": chat_id})).fetchone()
+        row = await fetch_one(conn, query, {**sets, "id": chat_id})
         assert row is not None
         tenant_id = row["tenant_id"]
         if Effect.STOP_TURN in done.effects:
@@ -62,7 +62,7 @@ class Hands:
                 query = """UPDATE chats SET waiting_since = coalesce(waiting_since, %s) WHERE id = %s
                            RETURNING waiting_since"""
                 since = await unanswered_since(conn, chat_id)
-                row = await (await conn.execute(query, [since, chat_id])).fetchone()
+                row = await fetch_one(conn, query, [since, chat_id])
                 assert row is not None
         if event is Event.HANDED_BACK and row["waiting_since"] is not None:
             await self.wake(conn, tenant_id, chat_id, at)

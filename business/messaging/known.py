@@ -21,7 +21,7 @@ from business.messaging.settings import Settings
 from business.messaging.templates import Purpose
 from business.messaging.templates_store import templates_of
 from business.messaging.window import EntryPoint, is_open
-from core.db import Connection
+from core.db import Connection, fetch_all, fetch_one
 
 Blocked = Callable[[Connection, Mapping[str, Any]], Awaitable[datetime | None]]
 """Since when others (the CRM's list of those not to be contacted) know that the person of this chat wants nothing."""
@@ -155,18 +155,15 @@ async def _left(conn: Connection, chat: Mapping[str, Any]) -> tuple[datetime | N
     """When anything of this person was last received on any channel, and what left for them, the newest 200."""
     same = "(c.id = %(chat)s OR c.contact_id = %(contact)s)"
     values = {"chat": chat["id"], "contact": chat["contact_id"], "left": list(LEFT)}
-    row = await (
-        await conn.execute(f"SELECT max(c.last_received_at) AS at FROM chats c WHERE {same}".encode(), values)
-    ).fetchone()
-    rows = await (
-        await conn.execute(
-            f"""SELECT o.claimed_at AS at, o.purpose, o.marketing FROM outbox o
-                JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
-                WHERE {same} AND o.claimed_at IS NOT NULL AND o.state = ANY(%(left)s)
-                ORDER BY o.claimed_at DESC LIMIT 200""".encode(),
-            values,
-        )
-    ).fetchall()
+    row = await fetch_one(conn, f"SELECT max(c.last_received_at) AS at FROM chats c WHERE {same}", values)
+    rows = await fetch_all(
+        conn,
+        f"""SELECT o.claimed_at AS at, o.purpose, o.marketing FROM outbox o
+            JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
+            WHERE {same} AND o.claimed_at IS NOT NULL AND o.state = ANY(%(left)s)
+            ORDER BY o.claimed_at DESC LIMIT 200""",
+        values,
+    )
     return (row["at"] if row else None) or chat["last_received_at"], rows
 
 
@@ -184,7 +181,7 @@ async def _lines(
     query = "SELECT line, free_at FROM message_lines WHERE line = ANY(%s) ORDER BY line" + (
         " FOR UPDATE" if lock else ""
     )
-    rows = await (await conn.execute(query.encode(), [[pair, number]])).fetchall()
+    rows = await fetch_all(conn, query, [[pair, number]])
     found = {row["line"]: row["free_at"] for row in rows}
     return found.get(pair), found.get(number)
 
@@ -194,17 +191,16 @@ async def _portfolio(conn: Connection, chat: Mapping[str, Any], channel: Channel
     limit = portfolio_limit(channel)
     if limit is None:
         return Portfolio(limit=None)
-    row = await (
-        await conn.execute(
-            """SELECT count(*) AS reached, coalesce(bool_or(address = ANY(%s)), false) AS mine, min(at) AS first
-               FROM (SELECT c.address, max(o.claimed_at) AS at FROM outbox o
-                     JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
-                     JOIN channels n ON n.tenant_id = c.tenant_id AND n.id = c.channel_id
-                     WHERE o.outside AND o.claimed_at > %s AND o.state = ANY(%s) AND n.provider = 'whatsapp_cloud'
-                     GROUP BY c.address) AS people""",
-            [same_addresses(chat["address"]), now - DAY, list(LEFT)],
-        )
-    ).fetchone()
+    row = await fetch_one(
+        conn,
+        """SELECT count(*) AS reached, coalesce(bool_or(address = ANY(%s)), false) AS mine, min(at) AS first
+           FROM (SELECT c.address, max(o.claimed_at) AS at FROM outbox o
+                 JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
+                 JOIN channels n ON n.tenant_id = c.tenant_id AND n.id = c.channel_id
+                 WHERE o.outside AND o.claimed_at > %s AND o.state = ANY(%s) AND n.provider = 'whatsapp_cloud'
+                 GROUP BY c.address) AS people""",
+        [same_addresses(chat["address"]), now - DAY, list(LEFT)],
+    )
     assert row is not None
     return Portfolio(limit, row["reached"], row["mine"], row["first"] + DAY if row["first"] else None)
 
@@ -215,24 +211,23 @@ async def _blocks(
     """Of this contact (by the same kind of channel), pair, number, app and its templates. Somebody who has written
     since can be reached, whatever was said before."""
     family = list(WHATSAPP) if channel.provider in WHATSAPP else [channel.provider]
-    rows = await (
-        await conn.execute(
-            """SELECT b.* FROM message_blocks b
-               LEFT JOIN channels n ON n.tenant_id = b.tenant_id AND n.id = b.channel_id
-               WHERE b.lifted_at IS NULL AND (b.until IS NULL OR b.until > %(now)s) AND (
-                   (b.place IN ('number', 'template') AND b.channel_id = %(channel)s)
-                   OR (b.place = 'pair' AND b.channel_id = %(channel)s AND b.address = ANY(%(addresses)s))
-                   OR (b.place = 'contact' AND b.address = ANY(%(addresses)s) AND n.provider = ANY(%(family)s))
-                   OR (b.place = 'app' AND n.provider = %(provider)s))""",
-            {
-                "now": now,
-                "channel": channel.id,
-                "addresses": [*same_addresses(chat["address"]), *([chat["user_id"]] if chat["user_id"] else [])],
-                "family": family,
-                "provider": channel.provider,
-            },
-        )
-    ).fetchall()
+    rows = await fetch_all(
+        conn,
+        """SELECT b.* FROM message_blocks b
+           LEFT JOIN channels n ON n.tenant_id = b.tenant_id AND n.id = b.channel_id
+           WHERE b.lifted_at IS NULL AND (b.until IS NULL OR b.until > %(now)s) AND (
+               (b.place IN ('number', 'template') AND b.channel_id = %(channel)s)
+               OR (b.place = 'pair' AND b.channel_id = %(channel)s AND b.address = ANY(%(addresses)s))
+               OR (b.place = 'contact' AND b.address = ANY(%(addresses)s) AND n.provider = ANY(%(family)s))
+               OR (b.place = 'app' AND n.provider = %(provider)s))""",
+        {
+            "now": now,
+            "channel": channel.id,
+            "addresses": [*same_addresses(chat["address"]), *([chat["user_id"]] if chat["user_id"] else [])],
+            "family": family,
+            "provider": channel.provider,
+        },
+    )
     return tuple(
         Block(Where(row["place"]), row["covers"], row["at"], row["until"], row["code"], row["name"])
         for row in rows

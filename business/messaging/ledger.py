@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable
 
 from business.messaging.consent import Act, Entry, How, Scope, Standing, standing
-from core.db import Connection
+from core.db import Connection, fetch_all
 from core.jobs import Jobs
 
 CONSENT_TOLD = "consent_told"
@@ -65,15 +65,14 @@ async def entries(
     """The lines of a person, oldest first: those of the contact, of this address (a Brazilian telephone with and
     without its ninth digit), and of every address by which the same contact is written to."""
     known = [*same_addresses(address), *([user_id] if user_id else [])]
-    rows = await (
-        await conn.execute(
-            """SELECT at, act, scope, how, detail FROM consent_entries
-               WHERE contact_id = %(contact)s
-                  OR address = ANY(%(known)s || ARRAY(SELECT address FROM chats WHERE contact_id = %(contact)s))
-               ORDER BY at, id""",
-            {"contact": contact_id, "known": known},
-        )
-    ).fetchall()
+    rows = await fetch_all(
+        conn,
+        """SELECT at, act, scope, how, detail FROM consent_entries
+           WHERE contact_id = %(contact)s
+              OR address = ANY(%(known)s || ARRAY(SELECT address FROM chats WHERE contact_id = %(contact)s))
+           ORDER BY at, id""",
+        {"contact": contact_id, "known": known},
+    )
     return [Entry(row["at"], Act(row["act"]), Scope(row["scope"]), How(row["how"]), row["detail"]) for row in rows]
 
 

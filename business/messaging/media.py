@@ -17,7 +17,7 @@ from business.messaging.changes import changed
 from business.messaging.channels import Channels
 from business.messaging.senders import Brought, Sender
 from core.clock import Clock
-from core.db import Database
+from core.db import Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, MutiraoError, Refused, Unavailable
 from core.files import Files
 from core.jobs import Jobs
@@ -148,7 +148,7 @@ class MediaWork:
                        OR (state = 'kept' AND created_at > %s AND (words_state = 'waiting'
                            OR (words_state = 'failed' AND reason = 'unreachable'))))"""
             now = self._clock.now()
-            rows = await (await conn.execute(query, [now - _FIRST_AGAIN, now - timedelta(days=1)])).fetchall()
+            rows = await fetch_all(conn, query, [now - _FIRST_AGAIN, now - timedelta(days=1)])
             found = [row for row in rows if _is_its_minute(self._clock.now() - row["created_at"])]
             for row in found:
                 await jobs.defer(conn, JOB, tenant_id=tenant_id, media_id=row["id"])
@@ -160,7 +160,7 @@ class MediaWork:
         query = """SELECT m.*, c.channel_id, c.language FROM chat_media m
                    JOIN chats c ON c.tenant_id = m.tenant_id AND c.id = m.chat_id WHERE m.id = %s"""
         async with self._db.tenant(tenant_id) as conn:
-            row: dict[str, Any] | None = await (await conn.execute(query, [media_id])).fetchone()
+            row: dict[str, Any] | None = await fetch_one(conn, query, [media_id])
         return row
 
     async def _fetch(self, tenant_id: str, row: Mapping[str, Any]) -> Brought | None:
@@ -247,7 +247,7 @@ class MediaWork:
                    WHERE kind = %s AND words_by <> '' AND created_at > %s"""
         async with self._db.tenant(tenant_id) as conn:
             since = self._clock.now() - timedelta(hours=24)
-            used = await (await conn.execute(query, [kind, since])).fetchone()
+            used = await fetch_one(conn, query, [kind, since])
         assert used is not None
         spent = used["seconds"] >= limits.day_seconds if kind == "audio" else used["files"] >= limits.day_images
         if spent:

@@ -10,7 +10,7 @@ from business.messaging.sending import PAUSE
 from business.messaging.templates import Purpose, usable
 from business.messaging.templates_store import templates_of
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.doctor import Finding, Say, State
 
 _LATE = timedelta(minutes=2)  # a message that might leave and has not been looked at for this long
@@ -50,12 +50,11 @@ class OutboxCheck:
         return found
 
     async def _stopped(self, conn: Connection, tenant: str, mine: list[Channel]) -> list[Finding]:
-        rows = await (
-            await conn.execute(
-                """SELECT DISTINCT channel_id, code FROM message_blocks
-                   WHERE place IN ('number', 'app') AND until IS NULL AND lifted_at IS NULL ORDER BY channel_id, code"""
-            )
-        ).fetchall()
+        rows = await fetch_all(
+            conn,
+            """SELECT DISTINCT channel_id, code FROM message_blocks
+               WHERE place IN ('number', 'app') AND until IS NULL AND lifted_at IS NULL ORDER BY channel_id, code""",
+        )
         names = {one.id: one.name for one in mine}
         return [
             self._found("broken", "outbox_stopped", tenant=tenant, name=names[row["channel_id"]], code=row["code"])
@@ -65,15 +64,14 @@ class OutboxCheck:
 
     async def _rows(self, conn: Connection, tenant: str) -> list[Finding]:
         now = self._clock.now()
-        row = await (
-            await conn.execute(
-                """SELECT count(*) FILTER (WHERE state = 'waiting' AND coalesce(not_before, created_at) < %s) AS late,
-                          count(*) FILTER (WHERE state = 'ask') AS asks,
-                          count(*) FILTER (WHERE state = 'unknown' AND claimed_at > %s) AS unknown
-                   FROM outbox WHERE state IN ('waiting', 'ask', 'unknown')""",
-                [now - max(_LATE, PAUSE), now - _LATELY],
-            )
-        ).fetchone()
+        row = await fetch_one(
+            conn,
+            """SELECT count(*) FILTER (WHERE state = 'waiting' AND coalesce(not_before, created_at) < %s) AS late,
+                      count(*) FILTER (WHERE state = 'ask') AS asks,
+                      count(*) FILTER (WHERE state = 'unknown' AND claimed_at > %s) AS unknown
+               FROM outbox WHERE state IN ('waiting', 'ask', 'unknown')""",
+            [now - max(_LATE, PAUSE), now - _LATELY],
+        )
         assert row is not None
         found = []
         if row["late"]:

@@ -7,7 +7,7 @@ import structlog
 
 from business.messaging.channels import Channels
 from business.messaging.senders import Sender
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_one
 from core.errors import MutiraoError
 from core.jobs import Jobs
 
@@ -34,7 +34,7 @@ class Receipts:
         query = """SELECT c.channel_id, m.external_id FROM chats c JOIN chat_messages m ON m.chat_id = c.id
                    WHERE c.id = %s AND m.direction = 'in' AND m.external_id IS NOT NULL ORDER BY m.seq DESC LIMIT 1"""
         async with self.db.tenant(tenant_id) as conn:
-            row = await (await conn.execute(query, [chat_id])).fetchone()
+            row = await fetch_one(conn, query, [chat_id])
             if row is None:
                 return
             channel = await self.channels.get(tenant_id, row["channel_id"], conn)

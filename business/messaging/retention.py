@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from core.clock import Clock
-from core.db import Database
+from core.db import Database, fetch_all, fetch_one
 
 log = structlog.get_logger(__name__)
 
@@ -31,8 +31,8 @@ class InboxRetention:
         """Cut everybody's; how many items. What is not sorted yet stays, however old, unless its number is nobody's."""
         before = self._clock.now() - KEPT_WHOLE
         async with self._db.system() as conn:
-            tenants = [row["id"] for row in await (await conn.execute("SELECT id FROM list_tenants()")).fetchall()]
-            row = await (await conn.execute("SELECT cut_homeless_inbox(%s) AS cut", [before])).fetchone()
+            tenants = [row["id"] for row in await fetch_all(conn, "SELECT id FROM list_tenants()")]
+            row = await fetch_one(conn, "SELECT cut_homeless_inbox(%s) AS cut", [before])
         cut = int(row["cut"]) if row else 0
         for tenant_id in tenants:
             while some := await self._cut(tenant_id, before):
@@ -43,8 +43,8 @@ class InboxRetention:
         async with self._db.tenant(tenant_id) as conn:
             done = await conn.execute(
                 """UPDATE inbox SET item = '{}' WHERE (number, key) IN (
-                       SELECT number, key FROM inbox WHERE tenant_id = current_tenant() AND received_at < %s
-                         AND sorted_at IS NOT NULL AND item <> '{}' LIMIT %s)""",
+                   SELECT number, key FROM inbox WHERE tenant_id = current_tenant() AND received_at < %s
+                     AND sorted_at IS NOT NULL AND item <> '{}' LIMIT %s)""",
                 [before, _AT_ONCE],
             )
         return done.rowcount

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from business.messaging.settings import Settings, default_settings, default_text, parse_settings
 from core.audit import audit
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_one
 from core.permissions import Permissions, Rights
 from core.tenancy import Identity
 
@@ -69,5 +69,5 @@ class MessageRules:
 
     async def _text(self, conn: Connection, tenant_id: str) -> str | None:
         query = "SELECT settings->>%s AS text FROM tenants WHERE id = %s"
-        row = await (await conn.execute(query, [_NAME, tenant_id])).fetchone()
+        row = await fetch_one(conn, query, [_NAME, tenant_id])
         return row["text"] if row else None

@@ -19,7 +19,7 @@ from business.messaging.channels import Channel, Channels
 from business.messaging.outbox import reads
 from business.messaging.senders import Brought, Refusal, Taken
 from core.clock import Clock
-from core.db import Database
+from core.db import Database, fetch_one
 from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Refused, Unavailable
 from integrations.resend.client import RESEND_URL, Resend
 from integrations.resend.client import Mail as ResendMail
@@ -43,14 +43,13 @@ class OwnersMailbox:
 
     async def __call__(self, tenant_id: str, outbox_id: str) -> str | None:
         async with self._db.tenant(tenant_id) as conn:
-            row = await (
-                await conn.execute(
-                    """SELECT u.email FROM outbox o JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
-                       JOIN users u ON u.tenant_id = c.tenant_id AND u.id = c.owner_id
-                       WHERE o.id = %s AND u.active AND NOT u.demo AND u.role <> 'Agente_IA'""",
-                    [outbox_id],
-                )
-            ).fetchone()
+            row = await fetch_one(
+                conn,
+                """SELECT u.email FROM outbox o JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
+                   JOIN users u ON u.tenant_id = c.tenant_id AND u.id = c.owner_id
+                   WHERE o.id = %s AND u.active AND NOT u.demo AND u.role <> 'Agente_IA'""",
+                [outbox_id],
+            )
         return str(row["email"]) if row else None
 
 

@@ -22,7 +22,7 @@ from business.messaging.sender_cloud import CloudClients
 from business.messaging.templates import Category, Filled, Purpose, Template
 from core.audit import audit
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.jobs import Jobs
 from core.permissions import Permissions, Rights
@@ -151,7 +151,7 @@ class TemplateStore:
         """By the clock: one job for each number of WhatsApp's own API."""
         async with self._db.system() as conn:
             query = "SELECT tenant_id, channel_id FROM list_channels() WHERE provider = 'whatsapp_cloud'"
-            rows = await (await conn.execute(query)).fetchall()
+            rows = await fetch_all(conn, query)
         for row in rows:
             await self._jobs.defer(None, SYNC_TEMPLATES, tenant_id=row["tenant_id"], channel_id=row["channel_id"])
 
@@ -323,18 +323,17 @@ async def words_of(conn: Connection, channel_id: str, name: str, language: str) 
     there is none of this name."""
     query = """SELECT md5(components::text) AS mark FROM message_templates
                WHERE channel_id = %s AND name = %s AND language = %s"""
-    row = await (await conn.execute(query, [channel_id, name, language])).fetchone()
+    row = await fetch_one(conn, query, [channel_id, name, language])
     return str(row["mark"]) if row else ""
 
 
 async def content_of(conn: Connection, channel_id: str, filled: Filled) -> Content:
     """As it goes over WhatsApp's wire. ArgumentsWrong: whatsapp_template_unusable, whatsapp_template_values."""
-    row = await (
-        await conn.execute(
-            "SELECT * FROM message_templates WHERE channel_id = %s AND name = %s AND language = %s",
-            [channel_id, filled.template.name, filled.template.language],
-        )
-    ).fetchone()
+    row = await fetch_one(
+        conn,
+        "SELECT * FROM message_templates WHERE channel_id = %s AND name = %s AND language = %s",
+        [channel_id, filled.template.name, filled.template.language],
+    )
     if row is None:
         raise ArgumentsWrong(
             "whatsapp_template_unusable", "it is gone", name=filled.template.name, status=filled.template.status
@@ -352,11 +351,9 @@ def _known(one: Kept) -> Template:
 
 
 async def _all(conn: Connection, channel_id: str) -> list[Kept]:
-    rows = await (
-        await conn.execute(
-            "SELECT * FROM message_templates WHERE channel_id = %s ORDER BY name, language", [channel_id]
-        )
-    ).fetchall()
+    rows = await fetch_all(
+        conn, "SELECT * FROM message_templates WHERE channel_id = %s ORDER BY name, language", [channel_id]
+    )
     return [
         Kept(
             row["channel_id"], row["name"], row["language"], row["category"], row["status"], row["quality"],

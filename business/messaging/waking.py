@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.clock import Clock
-from core.db import Connection
+from core.db import Connection, fetch_one
 from core.jobs import Jobs
 
 CHAT_TURN = "chat_turn"
@@ -25,7 +25,7 @@ class Waking:
         """Have the conversation's turn begin at `at`. The caller has locked its row."""
         query = """UPDATE chats c SET due_at = %s FROM (SELECT id, due_at FROM chats WHERE id = %s) before
                    WHERE c.id = before.id RETURNING before.due_at AS before"""
-        row = await (await conn.execute(query, [at, chat_id])).fetchone()
+        row = await fetch_one(conn, query, [at, chat_id])
         if row is not None and row["before"] is None:
             await self.job(conn, tenant_id, chat_id, at)
 
@@ -42,5 +42,5 @@ async def unanswered_since(conn: Connection, chat_id: str) -> datetime | None:
                WHERE chat_id = %(chat)s AND direction = 'in' AND revoked_at IS NULL AND seq > coalesce(
                    (SELECT max(seq) FROM chat_messages
                     WHERE chat_id = %(chat)s AND direction = 'out' AND status IS DISTINCT FROM 'dropped'), 0)"""
-    row = await (await conn.execute(query, {"chat": chat_id})).fetchone()
+    row = await fetch_one(conn, query, {"chat": chat_id})
     return row["since"] if row else None
