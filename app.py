@@ -47,8 +47,7 @@ from business.crm.imports import JOB as LIST_JOB
 from business.crm.imports import CrmImports
 from business.crm.service import Crm
 from business.messaging import media, templates_store
-from business.messaging.arrivals import Told
-from business.messaging.channels import Channel, Channels
+from business.messaging.channels import Channels
 from business.messaging.chats import Chat, Chats, QuickReply
 from business.messaging.checks import WhatsAppCheck
 from business.messaging.connecting import Connecting, verify_token
@@ -149,6 +148,7 @@ from tools.library import Library
 from tools.media_words import MediaWords
 from tools.message_values import MessageValues
 from tools.notify import MAIL_JOB, Notify
+from tools.number_news import NumberNews
 from tools.opening import Opening
 from tools.policy import Policies, load_policy
 from tools.prospecting import Hunting
@@ -351,7 +351,8 @@ async def open_services(
             sandbox = SandboxWhatsApp(settings.data_dir / "simulators" / "whatsapp")
         waking = Waking(jobs, clock)
         hands = Hands(drop=outbox.drop, wake=waking.wake)
-        templates = TemplateStore(db, clock, channels, clients, permissions, jobs)
+        number_news = NumberNews(notify, texts, clock)
+        templates = TemplateStore(db, clock, channels, clients, permissions, jobs, tell=number_news.template)
         sending = Sending(
             db,
             clock,
@@ -370,12 +371,6 @@ async def open_services(
         async def acquaint(tenant_id: str, chat_id: str) -> None:
             await acquaintance(tenant_id, chat_id)
 
-        async def warn(conn: Connection, tenant_id: str, channel: Channel, told: Told) -> None:
-            log.error("channel_in_trouble", tenant=tenant_id, channel=channel.id, what=told.what)
-            about = {"name": channel.name, "detail": told.detail or told.what}
-            key = f"channel:{channel.id}:{told.what}:{clock.now():%Y-%m-%d}"
-            await notify.tell(tenant_id, channel.owner_id, "number_stopped", about, key=key, within=conn)
-
         async def wanted(conn: Connection, chat: Chat, why: HandOver, key: str) -> None:
             about = {"name": chat.name, "detail": why.summary, "chat": chat.id}
             kind = "person_waited" if why.reason == "waits" else "person_wanted"
@@ -383,7 +378,7 @@ async def open_services(
 
         sorter = Sorter(
             db, clock, jobs, channels, rules, outbox, hands, waking, ledger, notices,
-            say=texts.say, templates=templates.told, warn=warn,
+            say=texts.say, templates=templates.told, warn=number_news.number,
         )  # fmt: skip
         answering = Turns(
             db, clock, supervisor.answer_contact, people.agent, channels, rules, outbox, hands, waking, notices, texts,

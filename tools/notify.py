@@ -35,7 +35,8 @@ MAIL_JOB = "notice_mail"
 """(tenant_id, user_id, key): a notice as an e-mail."""
 KINDS = (
     "hot_lead", "person_wanted", "person_waited", "meeting_booked", "meeting_moved", "meeting_cancelled",
-    "number_stopped", "ask", "refused", "unknown", "template_refused", "cadence_ended",
+    "meeting_lost", "meeting_alone", "calendar_away", "number_stopped", "number_trouble", "ask",
+    "refused", "unknown", "template_refused", "template_stopped", "cadence_ended",
 )  # fmt: skip
 """Each has its sentence, notice.<kind>; its parameters: name (whom it is about), detail, chat (its id), when."""
 _FRESH = timedelta(hours=24)

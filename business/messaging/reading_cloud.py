@@ -76,9 +76,20 @@ def read_cloud(kind: str, item: Mapping[str, Any]) -> Arrival:
             return Told(f"error:{one.code}", grave=True, detail=one.details or one.message or one.title)
         case cloud.Notice():
             what = f"{found.where.field}:{found.event}" if found.event else found.where.field
-            return Told(what, grave=(found.event or "").upper() in _GRAVE)
+            return Told(what, grave=(found.event or "").upper() in _GRAVE, detail=_of_number(found.raw))
         case cloud.Unread():
             raise ArgumentsWrong("whatsapp_item_unread", found.reason, reason=found.reason)
+
+
+def _of_number(raw: Mapping[str, Any]) -> str:
+    """Why an account or a number is in trouble, in WhatsApp's own words, as far as it tells them."""
+    told = [raw.get("current_limit")]
+    for name, key in (("violation_info", "violation_type"), ("ban_info", "waba_ban_state")):
+        one = raw.get(name)
+        told.append(one.get(key) if isinstance(one, dict) else None)
+    limits = raw.get("restriction_info")
+    told += [one.get("restriction_type") for one in limits if isinstance(one, dict)] if isinstance(limits, list) else []
+    return ", ".join(one for one in told if isinstance(one, str))[:200]
 
 
 def _message(found: cloud.Message) -> Arrival:

@@ -38,6 +38,8 @@ CATEGORIES: dict[Purpose, tuple[Category, ...]] = {
     Purpose.FIRST_CONTACT: (Category.MARKETING,),
     Purpose.CAMPAIGN: (Category.MARKETING,),
 }
+STOPPED = frozenset({"REJECTED", "PAUSED", "DISABLED", "RED"})
+"""States and qualities in which WhatsApp does not take a template, or soon will not: people are told of them."""
 _QUALITY = {"GREEN": 0, "YELLOW": 1, "UNKNOWN": 1, "RED": 2}
 _HOLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 

@@ -5,7 +5,7 @@ values fits all templates. `holes` says which is which.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from business.messaging.arrivals import TemplateTold
 from business.messaging.channels import Channel, Channels
 from business.messaging.sender_cloud import CloudClients
-from business.messaging.templates import Category, Filled, Purpose, Template
+from business.messaging.templates import STOPPED, Category, Filled, Purpose, Template
 from core.audit import audit
 from core.clock import Clock
 from core.db import Connection, Database, fetch_all, fetch_one
@@ -41,6 +41,8 @@ VALUES = ("name", "sender", "house", "opening", "source", "topic", "when")
 """Names by which variables are usually filled: of the person, of who writes, of our company; the free sentence; where
 the contact is from; what the conversation is about; the moment of a meeting, in words."""
 GONE = "DELETED"
+Tell = Callable[[Connection, str, str, TemplateTold], Awaitable[None]]
+"""A template of this channel cannot be used any more, or hardly: (conn, tenant id, channel id, what WhatsApp said)."""
 _HOLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _USES = Path(__file__).with_name("template_uses.yaml")
@@ -90,12 +92,15 @@ class TemplateStore:
         clients: CloudClients,
         permissions: Permissions,
         jobs: Jobs,
+        tell: Tell | None = None,
     ) -> None:
+        """`tell`: how people hear of a template that was stopped."""
         self._db = db
         self._clock = clock
         self._channels = channels
         self._clients = clients
         self._jobs = jobs
+        self._tell = tell
         self._rights = Rights(permissions, "messaging", "messaging_not_allowed")
 
     async def list(self, who: Identity, channel_id: str | None = None) -> list[Kept]:
@@ -131,6 +136,8 @@ class TemplateStore:
                     added.append(one.name)
                 elif (old.status, old.body, old.category) != (one.status, one.body, one.category):
                     changed.append(one.name)
+                if old is not None:
+                    await self._stopped(conn, channel, old, one)
             gone = [key for key, one in before.items() if key not in found and one.status != GONE]
             for name, language in gone:
                 await conn.execute(
@@ -178,6 +185,8 @@ class TemplateStore:
                 },
             )
             touched = done.rowcount
+        if touched and told.value in STOPPED and self._tell is not None:
+            await self._tell(conn, tenant_id, channel_id, told)
         if not touched:
             await self._jobs.defer(conn, SYNC_TEMPLATES, tenant_id=tenant_id, channel_id=channel_id)
         return bool(touched) and told.what == "status"
@@ -256,6 +265,17 @@ class TemplateStore:
         )
 
     # --- inside -------------------------------------------------------------------------------
+
+    async def _stopped(self, conn: Connection, channel: Channel, old: Kept, one: cloud.Template) -> None:
+        """What a look finds that no webhook has told."""
+        reason = one.reason if one.reason not in (None, "NONE") else ""
+        for what, before, now, why in (
+            ("status", old.status, one.status, reason or ""),
+            ("quality", old.quality, one.quality or "UNKNOWN", ""),
+        ):
+            if now != before and now in STOPPED and self._tell is not None:
+                found = TemplateTold(one.name, one.language, what, now, why)
+                await self._tell(conn, channel.tenant_id, channel.id, found)
 
     async def _limits(self, client: WhatsAppCloud, channel: Channel) -> dict[str, int | None]:
         try:
