@@ -400,6 +400,9 @@ def test_a_moment_is_told_in_the_zone_of_the_reader_and_never_too_early() -> Non
     told = asked(ANSWER, known(pair_line=NOW + timedelta(seconds=5, milliseconds=300)))
     assert "12:00:06" in said(told.why, partial(TEXTS.say, "pt-BR"), "America/Sao_Paulo")
     assert "10:00:06" in said(told.why, partial(TEXTS.say, "en"), "America/Rio_Branco")
+    for language in LANGUAGES:  # in words, for who knows no codes
+        words = said(told.why, partial(TEXTS.say, language), "America/Sao_Paulo")
+        assert "131056" not in words and "segundos" in words.replace("seconds", "segundos")
 
 
 def test_buttons_for_the_contact_fit_on_a_button() -> None:
