@@ -89,8 +89,8 @@ class FirstContacts:
             templates = await templates_of(conn, outlet.id)
         chosen = choose(templates, Purpose.FIRST_CONTACT, language, values).filled
         # What follows, while they have not written, leaves as a template too; none that speaks of what they asked for.
-        after = choose(templates, Purpose.FOLLOW_UP, language, {k: v for k, v in values.items() if k != "topic"}).filled
-        found["follow_up"] = after.text if after is not None else None
+        after = fitting(templates, language, {name: value for name, value in values.items() if name != "topic"})
+        found["follow_up"] = [{"name": one.template.name, "text": one.text} for one in after]
         if chosen is None:
             return found | {"template": None, "values": {}}
         one = chosen.template
@@ -271,6 +271,16 @@ def text_for(outlet: Outlet, data: Mapping[str, Any]) -> str:
     """The words of a message without template. An e-mail begins with its subject (business/messaging/sender_email)."""
     text = reads(data)
     return f"Assunto: {data['name']}\n\n{text}" if outlet.provider == "email" else text
+
+
+def fitting(templates: Sequence[Template], language: str, values: Mapping[str, str]) -> list[Filled]:
+    """All as which a follow-up may leave in this language, the best first."""
+    found: list[Filled] = []
+    left = list(templates)
+    while (one := choose(left, Purpose.FOLLOW_UP, language, values).filled) is not None:
+        found.append(one)
+        left.remove(one.template)
+    return found
 
 
 async def zone_of(conn: Connection, tenant_id: str) -> str:

@@ -42,8 +42,9 @@ _KEYS = {
     Kind.PHONE: KeyKind.PHONE, Kind.WHATSAPP: KeyKind.WA_ID, Kind.EMAIL: KeyKind.EMAIL,
     Kind.INSTAGRAM: KeyKind.INSTAGRAM, Kind.LINKEDIN: KeyKind.LINKEDIN,
 }  # fmt: skip
-Follows = Callable[[Mapping[str, str], str | None], Mapping[str, Any]]
-"""What follows a first message, as business/prospecting/contact.py freezes it: of the values that fill texts."""
+Follows = Callable[[Mapping[str, str], Sequence[Mapping[str, str]] | None], Mapping[str, Any]]
+"""What follows a first message, as business/prospecting/contact.py freezes it: of the values that fill texts, and of
+the templates as which it may leave (None: in free words)."""
 AMBIGUOUS = "lead.note.ambiguous"
 """The key of the note on a candidate that may be one of several companies of the CRM."""
 _LONGEST_TAG, _LONGEST_TITLE = 60, 300
@@ -196,7 +197,7 @@ class Leads:
             reference=reference,
             way=planned,
             owner_id=company.owner_id or who.user_id,
-            cadence=follows(values, (planned or {}).get("follow_up", "")) if follows is not None else None,
+            cadence=follows(values, (planned or {}).get("follow_up")) if follows is not None else None,
         )
         shown = to if channel == "email" else formats.phone(to)
         note = say("first_contact.draft", to=shown, text=whole_text(change))

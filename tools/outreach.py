@@ -82,9 +82,9 @@ async def start_cadence(ctx: ToolContext, args: StartArgs) -> ProposedChange:
     who = ctx.turn.identity
     cadence = await cadences.cadence(who.tenant_id, args.cadence or DEFAULT)
 
-    def follows(values: Mapping[str, str], template: str | None) -> Mapping[str, Any]:
+    def follows(values: Mapping[str, str], templates: Sequence[Mapping[str, str]] | None) -> Mapping[str, Any]:
         words = {**values, "company": values["name"]}
-        return frozen(cadence, texts, _THEIR_LANGUAGE, words, template=template)
+        return frozen(cadence, texts, _THEIR_LANGUAGE, words, templates=templates)
 
     return await first_messages(ctx, args.companies, args.texts, follows)
 

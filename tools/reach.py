@@ -6,6 +6,7 @@ them (`Reach`), begins what follows a first message (`begin_after`), and holds w
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -15,11 +16,13 @@ from business.messaging.channels import WHATSAPP, Channels
 from business.messaging.channels import Channel as Outlet
 from business.messaging.chats import open_chat
 from business.messaging.hours import after_business_days
-from business.messaging.known import place_of
+from business.messaging.known import has_window, place_of
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.rules import MessageRules
-from business.messaging.templates import Purpose
-from business.outreach.cadence import Cadence, Step, cadence_from, said
+from business.messaging.templates import Filled, Purpose
+from business.messaging.templates_store import templates_of
+from business.messaging.window import is_open
+from business.outreach.cadence import Cadence, Step, cadence_from, said, template_of
 from business.outreach.runs import AREA, Cadences, Lead, Run, Situation
 from business.people.service import People
 from core.clock import Clock
@@ -29,7 +32,7 @@ from core.tenancy import Role
 from integrations.whatsapp_cloud import messages
 from prompts.texts import Texts
 from tools.fallback import known_ways
-from tools.first_contact import zone_of
+from tools.first_contact import fitting, zone_of
 from tools.message_values import known_values
 from tools.notify import Notify
 
@@ -160,10 +163,12 @@ class Reach:
         values = dict(await self.words(conn, run))
         if not chat["messages_in"] and "topic" not in run.words:
             values.pop("topic", None)  # a template must not speak of what somebody asked who never wrote
+        template = await self._template(conn, run, outlet, chat, values)
         draft = Draft(
             Purpose.FOLLOW_UP,
             key,
-            content=messages.text(text),
+            content=messages.text(text) if template is None else None,
+            template=template,
             segment=chat["segment"],
             answers=chat["messages_in"],
             planned_at=self._clock.now(),
@@ -171,6 +176,23 @@ class Reach:
             language=run.language.replace("-", "_"),
         )
         return await self._outbox.put(conn, run.tenant_id, str(chat_id), draft)
+
+    async def _template(
+        self, conn: Connection, run: Run, outlet: Outlet, chat: Mapping[str, Any], values: Mapping[str, str]
+    ) -> Filled | None:
+        """As what the run's step leaves to somebody who may not be written to freely. None where they may, and where
+        nothing fits: then the message rules ask a person."""
+        if not has_window(outlet) or is_open(chat["last_from_contact"], self._clock.now()):
+            return None
+        found = {one.template.name: one for one in fitting(await templates_of(conn, outlet.id), run.language, values)}
+        told = await _rows(
+            conn,
+            "SELECT DISTINCT template FROM outbox WHERE chat_id = %(chat)s AND purpose = %(purpose)s AND attempts > 0",
+            chat=chat["id"], purpose=str(Purpose.FOLLOW_UP),
+        )  # fmt: skip
+        step = run.cadence.steps[run.step]
+        name = template_of(step, list(found), run.language, {row["template"] for row in told})
+        return found[name] if name is not None else None
 
     async def task(self, run: Run, step: Step, text: str, key: str) -> str | None:
         """A task of the lead's owner, the text on the timeline below it."""
@@ -300,29 +322,37 @@ class Reach:
 
 
 def frozen(
-    cadence: Cadence, texts: Texts, language: str, words: Mapping[str, str], *, template: str | None = ""
+    cadence: Cadence,
+    texts: Texts,
+    language: str,
+    words: Mapping[str, str],
+    *,
+    templates: Sequence[Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """A cadence as it goes into a first message that is approved with it: the steps as they are, and how each of them
-    is shown to whoever approves. `template`: as what its WhatsApp steps leave while the person has not written, as they
-    will read it; None when there is none that fits, "" where free words may leave."""
+    """A cadence as it goes into a first message that is approved with it: the steps, with the templates that they leave
+    as, and how each of them is shown to whoever approves. `templates`: name and text of those as which its WhatsApp
+    steps may leave while the person has not written, the best first; None where free words may leave."""
     known = {"topic": texts.say(language, "outbox.topic"), **words}
-    shown = []
-    for step in cadence.steps:
-        shown.append(
-            {
-                "key": "outreach.step",
-                "params": {
-                    "days": step.after_days,
-                    "hours": step.after_hours,
-                    "channel": step.channel,
-                    "text": " ".join(
-                        ((template if step.channel == "whatsapp" else "") or said(step.text, language, known)).split()
-                    ),
-                    "leaves": {None: "none", "": "words"}.get(template, "template"),
-                },
-            }
-        )
-    return {"name": cadence.name, "plan": cadence.record(), "shown": shown}
+    reads = {one["name"]: one["text"] for one in templates or ()}
+    told: set[str] = set()
+    steps, shown = [], []
+    for number, step in enumerate(cadence.steps, 1):
+        name = template_of(step, list(reads), language, told)
+        text = reads[name] if name is not None else said(step.text, language, known)
+        leaves = "words"
+        if templates is not None and step.channel == "whatsapp":
+            leaves = "none" if name is None else "template"
+        params = {
+            "n": number, "days": step.after_days, "hours": step.after_hours, "channel": step.channel,
+            "text": " ".join(text.split()), "leaves_as": leaves, "template": name or "", "language": language,
+            "again": name in told,
+        }  # fmt: skip
+        shown.append({"key": "outreach.step", "params": params})
+        if name is not None:
+            step = replace(step, template={**step.template, language: name})
+            told.add(name)
+        steps.append(step)
+    return {"name": cadence.name, "plan": replace(cadence, steps=tuple(steps)).record(), "shown": shown}
 
 
 class BeginAfter:

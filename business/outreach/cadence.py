@@ -5,8 +5,8 @@ Files: default.yaml (after a first message), quiet.yaml (a conversation gone qui
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -27,20 +27,22 @@ _FILES = {DEFAULT: "default.yaml", QUIET: "quiet.yaml"}
 _LANGUAGES = ("pt-BR", "en", "es")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
 _HOLE = re.compile(r"\{(\w*)\}")
+_TEMPLATE = re.compile(r"[a-z0-9_]{1,512}")
 _LARGEST = 50_000  # characters
 _LONGEST = 1_500  # of one text
 
 
 @dataclass(frozen=True)
 class Step:
-    """`after_days`: business days after the step before left; `after_hours`: plain hours, instead. `text` and `subject`
-    by language."""
+    """`after_days`: business days after the step before left; `after_hours`: plain hours, instead. `text`, `subject`
+    and `template` by language; a template is WhatsApp's name of what it leaves as where free words may not."""
 
     channel: Channel
     text: Mapping[str, str]
     subject: Mapping[str, str]
     after_days: int = 0
     after_hours: int = 0
+    template: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sent(self) -> bool:
@@ -61,7 +63,7 @@ class Cadence:
             "steps": [
                 {
                     "channel": step.channel, "text": dict(step.text), "subject": dict(step.subject),
-                    "after_days": step.after_days, "after_hours": step.after_hours,
+                    "after_days": step.after_days, "after_hours": step.after_hours, "template": dict(step.template),
                 }
                 for step in self.steps
             ],
@@ -82,6 +84,17 @@ def said(by_language: Mapping[str, str], language: str, words: Mapping[str, str]
             text = text.replace(f"{{{name}}}", value)
     text = re.sub(r",?[ \t]*\{\w+\},?", "", text)
     return re.sub(r"[ \t]{2,}", " ", text).strip()
+
+
+def template_of(step: Step, names: Sequence[str], language: str, told: Container[str]) -> str | None:
+    """As which template a step leaves where WhatsApp takes no free words, of `names` (those that fit, the best first):
+    the one it names in `language`, else one that is not among those `told` before, else the best. None where none fits,
+    and for the other channels."""
+    if step.channel != "whatsapp":
+        return None
+    named = step.template.get(language)
+    fresh = (name for name in names if name not in told)
+    return named if named in names else next(fresh, names[0] if names else None)
 
 
 @cache
@@ -119,7 +132,7 @@ def parse_cadence(text: str) -> Cadence:
 
 
 def _step(where: str, given: Any) -> Step:
-    allowed = ("after_days", "after_hours", "channel", "text", "subject")
+    allowed = ("after_days", "after_hours", "channel", "text", "subject", "template")
     if not isinstance(given, dict) or set(given) - set(allowed):
         raise _wrong(where, ", ".join(allowed))
     channel: Any = given.get("channel")
@@ -132,7 +145,8 @@ def _step(where: str, given: Any) -> Step:
     if not days and not hours:
         raise _wrong(f"{where}.after_days", "1–60")
     subject = _texts(f"{where}.subject", given["subject"]) if "subject" in given else {}
-    return Step(channel, _texts(f"{where}.text", given.get("text")), subject, days, hours)
+    text, template = _texts(f"{where}.text", given.get("text")), _names(f"{where}.template", given.get("template", {}))
+    return Step(channel, text, subject, days, hours, template)
 
 
 def _texts(where: str, given: Any) -> Mapping[str, str]:
@@ -145,6 +159,17 @@ def _texts(where: str, given: Any) -> Mapping[str, str]:
             raise _wrong(f"{where}.{language}", f"1–{_LONGEST}")
         if odd := [name for name in _HOLE.findall(text) if name not in WORDS]:
             raise _wrong(f"{where}.{language} {{{odd[0]}}}", ", ".join(f"{{{name}}}" for name in WORDS))
+    return found
+
+
+def _names(where: str, given: Any) -> Mapping[str, str]:
+    """A template for all languages, or one for each."""
+    found = dict.fromkeys(_LANGUAGES, given) if isinstance(given, str) else given
+    if not isinstance(found, dict) or set(found) - set(_LANGUAGES):
+        raise _wrong(where, ", ".join(_LANGUAGES))
+    for language, name in found.items():
+        if not isinstance(name, str) or not _TEMPLATE.fullmatch(name):
+            raise _wrong(f"{where}.{language}", "a-z 0-9 _")
     return found
 
 

@@ -75,7 +75,7 @@ class Outreach:
         change = await self.desk.change(number, name)
         words = change.data["way"]["values"]
         kept = await self.cadences.cadence(self.desk.who.tenant_id, cadence)
-        plan = frozen(kept, self.texts, "pt-BR", words, template=change.data["way"]["follow_up"])
+        plan = frozen(kept, self.texts, "pt-BR", words, templates=change.data["way"]["follow_up"])
         made = await self.approvals.create(
             self.desk.who, Change(change.kind, change.target, {**change.data, "cadence": plan}), tool="t",
             effect="SEND", door="chat",
@@ -129,7 +129,9 @@ async def test_a_cadence_goes_from_step_to_step_by_business_days_and_ends_unansw
     assert "2 dias úteis depois, por WhatsApp" in outreach.card and "LinkedIn (tarefa para uma pessoa)" in outreach.card
     reads = "Olá, Ipê Paisagismo! Escrevi há alguns dias e volto só para saber se faz sentido conversarmos."
     reads += " Quer saber mais?"
-    assert outreach.card.count(f"WhatsApp (o modelo aprovado, com estas palavras): {reads}") == 2
+    assert f"WhatsApp (o modelo aprovado voltar_ao_contato, com estas palavras): {reads}" in outreach.card
+    last = "Olá, Ipê Paisagismo! Esta é a minha última mensagem por aqui. Se um dia fizer sentido, é só me chamar."
+    assert f"WhatsApp (o modelo aprovado voltar_por_ultimo, com estas palavras): {last}" in outreach.card
     assert await outreach.round() == 0, "nothing is due yet"
     await outreach.to(days=4)  # Thursday is one business day, Friday a holiday: Monday is the second
     assert await outreach.left() == ["primeiro_contato"]
@@ -151,7 +153,7 @@ async def test_a_cadence_goes_from_step_to_step_by_business_days_and_ends_unansw
     assert (ended["state"], ended["reason"], ended["touches"]) == ("done", "unanswered", 3)
     (notice,) = await outreach.house.rows("SELECT text, user_id FROM notices")
     assert "A cadência com Ipê Paisagismo terminou sem resposta." in notice["text"]
-    assert len(await outreach.left()) == 3
+    assert await outreach.left() == ["primeiro_contato", "voltar_ao_contato", "voltar_por_ultimo"]
     assert len([one for one in outreach.house.sent if one["to"] == "5519999990001"]) == 3
 
 
@@ -282,7 +284,37 @@ async def test_a_conversation_that_went_quiet_is_followed_up_twice_and_not_when_
     await outreach.to(days=14)
     (run,) = await outreach.runs()
     assert (run["state"], run["reason"], run["touches"]) == ("done", "unanswered", 2)
-    assert await outreach.left() == ["retomar_conversa", "retomar_conversa"]
+    assert await outreach.left() == ["retomar_conversa", "voltar_ao_contato"], "nobody reads the same words twice"
+
+
+async def test_each_step_has_its_own_template_and_the_card_says_where_the_house_has_none(outreach: Outreach) -> None:
+    house, desk = outreach.house, outreach.desk
+    await desk.lead(1, "Ipê")
+    offered = (await desk.change(1, "Ipê")).data["way"]["follow_up"]
+    cadence = await outreach.cadences.cadence(desk.who.tenant_id)
+
+    def card(language: str, templates: list[dict[str, str]], reader: str = "pt-BR") -> list[str]:
+        plan = frozen(cadence, outreach.texts, language, {"name": "Ipê"}, templates=templates)
+        return [outreach.texts.say(reader, one["key"], **one["params"]) for one in plan["shown"]]
+
+    only = [one for one in offered if one["name"] == "voltar_ao_contato"]
+    first, mail, _, last = card("pt-BR", only)
+    assert "modelo aprovado voltar_ao_contato, com" in first and "voltar_ao_contato, de novo, com" in last
+    assert "modelo" not in mail
+    # Nothing is approved in English: it is said before anybody says yes, step by step.
+    change = await desk.contacts.way(
+        desk.who.tenant_id, channel="whatsapp", to="+5519999990001", sandbox=True, language="en", values={"name": "Ipê"}
+    )
+    assert change is not None and change["follow_up"] == []
+    for reader, words in (("pt-BR", "nenhum modelo aprovado em inglês"), ("en", "no approved template in English")):
+        first, mail, _, last = card("en", [], reader)
+        assert f" 1: {words}" in first and f" 4: {words}" in last and words not in mail
+    # One that WhatsApp has paused since: another one that fits, rather than nothing.
+    run = await outreach.first(2, "Jatobá")
+    await house.rows("UPDATE message_templates SET status = 'PAUSED' WHERE name = 'voltar_por_ultimo' RETURNING name")
+    await outreach.to(days=24)
+    assert [row for row in await outreach.touches(run) if row[2] == "message"][-1][0] == 3
+    assert await outreach.left() == ["primeiro_contato", "voltar_ao_contato", "voltar_ao_contato"]
 
 
 def test_a_file_is_read_with_its_words_and_refused_with_the_place_of_what_is_wrong() -> None:
@@ -295,6 +327,7 @@ def test_a_file_is_read_with_its_words_and_refused_with_the_place_of_what_is_wro
         (good.replace("{company}", "{preco}"), "steps[2].text.pt-BR {preco}"),
         (good.replace("after_days: 4", "after_days: 0"), "steps[3].after_days"),
         (good.replace("approval: once", "approval: nunca"), "approval"),
+        (good.replace("en: check_back", "en: Check back"), "steps[0].template.en"),
         (good + "\nextra: 1", "extra"),
     ):
         with pytest.raises(ArgumentsWrong) as caught:

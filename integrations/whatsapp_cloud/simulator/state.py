@@ -83,6 +83,14 @@ TEMPLATES = (
         _STOP,
     ),
     _starting(
+        "voltar_por_ultimo",
+        "MARKETING",
+        "pt_BR",
+        "Olá, {{1}}! Esta é a minha última mensagem por aqui. Se um dia fizer sentido, é só me chamar.",
+        ["Ana"],
+        _STOP,
+    ),
+    _starting(
         "confirmar_reuniao",
         "UTILITY",
         "pt_BR",
