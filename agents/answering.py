@@ -10,6 +10,7 @@ which asks a last time.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,7 +20,7 @@ import psycopg
 import structlog
 from psycopg.types.json import Jsonb
 
-from business.messaging import consent
+from business.messaging import brazil, consent
 from business.messaging.attention import Effect, Event, Held
 from business.messaging.brazil import Place
 from business.messaging.changes import TOPIC, changed
@@ -285,8 +286,8 @@ class Turns:
 
     def _turn(self, begun: _Begun, agent: Identity) -> Turn:
         chat, now = begun.chat, self.clock.now()
-        place = Place(begun.zone, None, "account")
-        calendar = begun.settings.calendar(place)
+        lives = brazil.place(state=chat.place or None, phone=chat.address, account_zone=begun.zone)
+        calendar = begun.settings.calendar(Place(begun.zone, None, "account"))
         is_closed = closed_because(calendar, begun.settings.business_hours, now) is not None
         opens = next_open(calendar, begun.settings.business_hours, now) if is_closed else None
         session = {name: value for name, value in chat.session.items() if name not in (_COUNTED, _DONE)}
@@ -311,7 +312,7 @@ class Turns:
         ]
         return Turn(
             id=new_id("turn"),
-            identity=agent,
+            identity=replace(agent, time_zone=lives.zone),
             conversation_id=chat.id,
             door="whatsapp",
             text=_cut(
@@ -570,15 +571,20 @@ class Turns:
         found: list[tuple[said.Content, str]] = []
         asked: list[tuple[said.Content, str]] = []
         for view in reply.views:
+            body = texts[-1] if texts and len(texts[-1]) <= 1_000 and not view.title else ""
             try:
                 if view.kind == "choices":
-                    body = view.title or (texts.pop() if texts and len(texts[-1]) <= 1_000 else "")
-                    asked.append(_choices(view, for_whatsapp(body)))
-                elif view.kind == "content":
-                    asked.append((said.Content.from_json(view.data), view.title))
+                    asked.append(_choices(view, body or for_whatsapp(view.title)))
+                elif view.kind == "link" and body and begun.channel.provider in WHATSAPP:
+                    asked.append(_link(view, body))
+                else:
+                    continue  # the words tell it
             except ArgumentsWrong as error:
-                log.warning("choices_not_sayable", chat=begun.chat.id, reason=str(error))
+                log.warning("view_not_sayable", chat=begun.chat.id, kind=view.kind, reason=str(error))
                 texts += parts(_numbered(view))
+                continue
+            if body:  # it stands over the buttons
+                texts.pop()
         found += [(said.text(one), "") for one in texts]
         return [*found, *asked]
 
@@ -592,6 +598,14 @@ def _choices(view: View, body: str) -> tuple[said.Content, str]:
     rows = tuple(said.Row(one["id"], one["title"], one.get("description") or None) for one in given)
     label = str(view.data.get("label") or "…")
     return said.option_list(body, label, [said.Section(None, rows)]), shown
+
+
+def _link(view: View, body: str) -> tuple[said.Content, str]:
+    """The words with a button for the address, which no sentence tells any more."""
+    label, url = str(view.data["label"]), str(view.data["url"])
+    told = rf"(?:(?<=[.!?\n])[ ]?|^)[^.!?\n]*{re.escape(url)}[.!]?"
+    bare = re.sub(told, "", body).strip() or body
+    return said.link_button(bare, label, url), f"{bare}\n{label}: {url}"
 
 
 def _numbered(view: View) -> str:

@@ -72,10 +72,12 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
             said = said if kept else playbook.said()
             text, by_model = (kept, True) if kept else (playbook.text(), False)
         if by_model:
-            said = _kept_by_model(turn, brief, said, text)
+            said = _kept_by_model(turn, brief, said, text, words)
     views = []
     if said.choices:  # the last part of the text is what the buttons stand under
         views.append(View("choices", "", data={"label": words.say("sdr.times"), "choices": said.choices}))
+    elif link := _link_of(turn, brief, text):
+        views.append(View("link", "", data={"label": words.say("sdr.enter"), "url": link}))
     return CrewResult(
         text=text,
         by_model=by_model,
@@ -119,24 +121,35 @@ _COUNTED = (
 """Of what the playbook keeps: what holds whoever words the reply."""
 
 
-def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str) -> Said:
-    """What the conversation keeps when a model worded it: the times it named, what its question was about."""
+def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str, words: Words) -> Said:
+    """What the conversation keeps when a model worded it: the times it named, which are to be chosen from as when the
+    playbook names them, and what its question was about."""
     before = dict(turn.session.get(SESSION) or {})
     kept = {name: before[name] for name in _COUNTED if name in before}
     keep: dict[str, Any] = {**kept, "greeted": True}
     slots = [slot for r in turn.results if r.name == "free_slots" and r.result for slot in r.result["slots"]]
-    offered = [slot["starts"] for slot in slots if _time_in(slot["time"], text) and _day_in(slot["day"], text)]
+    named = [slot for slot in slots if _time_in(slot["time"], text) and _day_in(slot["day"], text)]
+    offered = list({slot["starts"]: slot for slot in named}.values())
+    choices: list[dict[str, str]] = []
     booked = next((r.result for r in reversed(turn.results) if r.name == "book_meeting" and r.result), None)
     if booked:
         keep["told_meeting"] = booked["id"]
     elif offered or before.get("offered"):
-        keep["offered"] = list(dict.fromkeys(offered)) or before["offered"]
+        keep["offered"] = [slot["starts"] for slot in offered] or before["offered"]
         keep["proposed"] = True
+        choices = words.choices(offered)
     if brief["meeting"]:
         keep["told_meeting"] = brief["meeting"]["id"]
     if text.rstrip().endswith("?") and "asked" in said.keep:
         keep["asked"] = said.keep["asked"]
-    return Said([text], keep)
+    return Said([text], keep, choices)
+
+
+def _link_of(turn: Turn, brief: dict[str, Any], text: str) -> str:
+    """The meeting's link, where this reply tells it."""
+    booked = next((r.result for r in reversed(turn.results) if r.name == "book_meeting" and r.result), None)
+    link = str((booked or brief["meeting"] or {}).get("link") or "")
+    return link if link and link in text else ""
 
 
 def _time_in(time: str, text: str) -> bool:

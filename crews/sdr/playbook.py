@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from core.turn import ToolRecord, Turn
 from core.words import ORDINALS, folded
 from crews.sdr.asked import Heard, hear
-from crews.sdr.words import Words
+from crews.sdr.words import MOST_CHOICES, Words
 from llm.messages import ToolCall
 from tools.sdr import SESSION
 
@@ -458,7 +458,7 @@ class SdrPlaybook:
             out.add(words.offer(slots, brief, own=own))
             out.keep["offered"] = [slot["starts"] for slot in slots]
             out.keep["proposed"] = True
-            out.choices = words.choices(slots)
+            out.choices = words.choices(slots if own else self._listed(slots, (found.result or {})["slots"]))
         out.asks = True
 
     def _spread(self, slots: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -481,6 +481,14 @@ class SdrPlaybook:
             if len(chosen) < 3 and all(one["starts"][:13] != hour for one in chosen):
                 chosen.append(slot)
         return sorted(chosen[:3], key=lambda slot: str(slot["starts"]))
+
+    def _listed(self, named: list[dict[str, Any]], free: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """For who asks what there is: the times that are named and, spread over the others, as many as a list takes."""
+        others = [slot for slot in free if slot not in named]
+        room = MOST_CHOICES - len(named)
+        if len(others) > room:
+            others = [others[place * len(others) // room] for place in range(room)]
+        return sorted([*named, *others], key=lambda slot: str(slot["starts"]))
 
     def _ends(self, out: Said) -> None:
         heard = self.heard

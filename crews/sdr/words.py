@@ -8,6 +8,9 @@ from typing import Any
 from core.words import plain
 from crews.wording import Wording
 
+MOST_CHOICES = 10
+_MOST_BUTTONS = 3
+"""Rows of a list and buttons of a message (integrations/whatsapp_cloud/limits.py)."""
 _LONGEST_ANSWER = 320  # letters of a passage that is quoted
 _BARE_ANSWER = re.compile(r"^(?:não|nao|sim|no|yes|sí|si)\s*[.,;:!]\s*(?=\S)", re.IGNORECASE)
 """A yes or no to the heading's question, which may not be the one that was asked."""
@@ -87,13 +90,16 @@ class Words(Wording):
         return self.say(key, times=listed, minutes=brief["meeting_minutes"])
 
     def choices(self, slots: list[dict[str, Any]]) -> list[dict[str, str]]:
-        """Buttons for times; a title has at most 20 letters."""
+        """Times to choose from, ten at most: up to three are buttons, more a list, where each says its day in full. A
+        title has at most 20 letters."""
+        rows = len(slots) > _MOST_BUTTONS
         return [
             {
                 "id": f"slot:{slot['starts']}",
                 "title": f"{slot['day'].split(',')[0][:3]} {slot['day'].split(', ')[-1]} {slot['time']}"[:20],
             }
-            for slot in slots
+            | ({"description": slot["day"]} if rows else {})
+            for slot in slots[:MOST_CHOICES]
         ]
 
 

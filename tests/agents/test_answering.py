@@ -305,6 +305,14 @@ async def test_a_message_that_comes_days_late_is_answered_by_a_person(desk: Desk
     assert "só chegou até nós agora" in (await desk.out())[0]
 
 
+async def test_a_lead_elsewhere_is_spoken_to_by_the_clock_of_where_they_live(desk: Desk) -> None:
+    manaus, here = "5592999990001", "5511999990009"
+    for who in (manaus, here):
+        await desk.due(webhook(wrote(f"z{who}", "tem horário amanhã?", who)), who=who)
+        await desk.run(who)
+    assert [turn.identity.time_zone for turn in desk.crew.turns] == ["America/Manaus", "America/Sao_Paulo"]
+
+
 async def test_choices_are_buttons_or_a_list_and_long_answers_come_in_parts(desk: Desk) -> None:
     def offer(count: int, title: str = "Qual horário?") -> View:
         choices = [{"id": f"slot:{n}", "title": f"Terça, {n}h"} for n in range(count)]
@@ -327,11 +335,20 @@ async def test_choices_are_buttons_or_a_list_and_long_answers_come_in_parts(desk
         row["content"]["interactive"]["type"] == "list"
         and row["content"]["interactive"]["body"]["text"] == "Escolha um:"
     )
+    address = "https://ipe.example/conversa"
+    desk.crew.views = [View("link", "", data={"label": "Entrar na conversa", "url": address})]
+    desk.crew.said = f"Marcado: quinta, 26/11, às 15h. O link é {address}"
+    await desk.due(webhook(wrote("2b", "quinta às 15h")))
+    await desk.run()
+    (row,) = await desk.house.rows("SELECT content FROM outbox ORDER BY seq DESC LIMIT 1")
+    told = row["content"]["interactive"]
+    assert (told["type"], told["body"]["text"]) == ("cta_url", "Marcado: quinta, 26/11, às 15h.")
+    assert told["action"]["parameters"]["url"] == address and address in (await desk.out())[-1]
     desk.crew.views, desk.crew.said = [offer(14)], "**Certo.** " + "Uma frase que explica. " * 120
     await desk.due(webhook(wrote("3", "todos")))
     await desk.run()
     texts = [one.removesuffix(" (waiting)") for one in await desk.out()]
-    assert texts[3].startswith("*Certo.*") and len(texts[3]) < 1_200 and len(texts) > 5
+    assert texts[4].startswith("*Certo.*") and len(texts[3]) < 1_200 and len(texts) > 5
     assert "14. Terça, 13h" in texts[-1], "what no list can hold is numbered"
 
 

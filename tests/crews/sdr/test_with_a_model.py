@@ -43,6 +43,35 @@ async def test_a_model_answers_with_its_tools_and_what_it_says_of_them_leaves(
     assert known.stage == "close" and len(known.evidence) == 1
 
 
+async def test_times_that_a_model_names_are_chosen_by_buttons_and_whoever_asks_for_more_gets_a_list(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    server = serve(
+        Answer(calls=[("free_slots", {"day": "2026-11-26"})]),
+        Answer("Tenho quinta-feira, 26/11, às 9h ou às 15h. Qual fica melhor?"),
+    )
+    talk = await house.talk()
+    await talk.say("oi, tem horário na quinta?", router=make_router(openai=server))
+    assert talk.result.by_model
+    (view,) = talk.result.views
+    assert view.kind == "choices" and view.data["choices"] == [
+        {"id": "slot:2026-11-26T09:00", "title": "qui 26/11 9h"},
+        {"id": "slot:2026-11-26T15:00", "title": "qui 26/11 15h"},
+    ]
+    assert talk.session["sdr"]["offered"] == ["2026-11-26T09:00", "2026-11-26T15:00"]
+    said = await talk.say("e na sexta, o que tem?", router=make_router())
+    (view,) = talk.result.views
+    rows = view.data["choices"]
+    assert "sexta-feira, 27/11, às 9h" in said and len(rows) == 10
+    assert {row["description"] for row in rows} == {"sexta-feira, 27/11"} and len({row["id"] for row in rows}) == 10
+    others = [row["id"] for row in rows if row["id"].removeprefix("slot:") not in talk.session["sdr"]["offered"]]
+    said = await talk.say("", router=make_router(), choice=others[0])
+    assert "Marcado: sexta-feira, 27/11" in said, "a row that the words did not name can be chosen, too"
+    assert [(view.kind, view.data.get("url")) for view in talk.result.views] == [
+        ("link", "https://ipe.example/conversa")
+    ]
+
+
 async def test_what_a_model_may_not_say_is_held_back_and_the_playbook_speaks(
     house: House, serve: Serve, make_router: MakeRouter
 ) -> None:
