@@ -18,6 +18,7 @@ from business.conversations.service import Conversations
 from business.messaging.channels import Channel, Channels
 from business.messaging.model import Why, said
 from business.messaging.outbox import Alert
+from business.messaging.rules import NOTICES
 from business.messaging.senders import Sender
 from business.people.service import People
 from core.clock import Clock
@@ -41,7 +42,6 @@ KINDS = (
 """Each has its sentence, notice.<kind>; its parameters: name (whom it is about), detail, chat (its id), when."""
 _FRESH = timedelta(hours=24)
 _HEADS = (Role.ADMIN, Role.DIRETOR)
-_WISH = "notices_by_email"  # in tenants.settings
 
 
 class Notify:
@@ -170,7 +170,7 @@ class Notify:
         if self._mail is None or await self._mail_channel(tenant_id, conn) is None:
             return False
         row = await (
-            await conn.execute("SELECT settings->>%s AS wish FROM tenants WHERE id = %s", [_WISH, tenant_id])
+            await conn.execute("SELECT settings->>%s AS wish FROM tenants WHERE id = %s", [NOTICES, tenant_id])
         ).fetchone()
         return bool(row and row["wish"] == "true")
 

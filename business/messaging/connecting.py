@@ -16,6 +16,7 @@ import httpx
 from business.messaging.channels import WHATSAPP, Channel, Channels, Provider
 from business.messaging.gateway_clients import evolution_client, mapped_client, on_loopback
 from business.messaging.gateway_doors import HOOKS, HookKey, hook_address, hook_keys
+from business.messaging.pace import MOST_PEOPLE, MOST_PER_SECOND, PER_SECOND_COEXISTING
 from business.messaging.sender_cloud import SANDBOX_TOKEN
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.settings import Settings
@@ -53,6 +54,38 @@ class Wanted:
     name: str = ""
     base_url: str = ""
     app_secret: str = field(default="", repr=False)
+    paces: Mapping[str, Any] = field(default_factory=dict)
+    """What was told of how fast and how much it sends, as `paces_of` checked it."""
+
+
+def paces_of(
+    provider: Provider, *, coexistence: bool | None = None, per_second: int | None = None, people: str = ""
+) -> dict[str, Any]:
+    """The settings of a number that known.py reads: what is None or "" stays as it is.
+
+    `coexistence`: the number is used in the WhatsApp Business app too, which allows 20 messages a second. `per_second`:
+    1 to 1,000 (WhatsApp's highest), 0 for what the gateway tells. `people`: how many different ones may be written to
+    first in 24 hours, 1 to 100,000, "unlimited", or "told" for what WhatsApp says.
+
+    ArgumentsWrong("channel_pace", what).
+    """
+    found: dict[str, Any] = {}
+    if provider != "whatsapp_cloud" and (coexistence is not None or people):
+        raise ArgumentsWrong("channel_pace", "WhatsApp's own API alone", what="provider")
+    if coexistence is not None:
+        found["coexistence"] = coexistence
+    if per_second is not None:
+        if not 0 <= per_second <= (PER_SECOND_COEXISTING if coexistence else MOST_PER_SECOND):
+            raise ArgumentsWrong(
+                "channel_pace", f"{per_second} a second", what="coexistence" if coexistence else "pace"
+            )
+        found["per_second"] = per_second
+    if people:
+        number = int(people) if people.isascii() and people.isdecimal() and len(people) < 10 else 0
+        if people not in ("unlimited", "told") and not 1 <= number <= MOST_PEOPLE:
+            raise ArgumentsWrong("channel_pace", f"{people[:20]} people", what="people")
+        found["portfolio_limit"] = {"unlimited": None, "told": "told"}.get(people, number)
+    return found
 
 
 @dataclass(frozen=True)
@@ -136,6 +169,7 @@ class Connecting:
             account=wanted.account,
             base_url="" if wanted.base_url == GRAPH_URL else wanted.base_url,
             secrets=kept,
+            settings=wanted.paces,
         )
         return Connected(channel, (*told, *await self._address(channel, number.webhook_url, bool(wanted.app_secret))))
 
@@ -263,7 +297,7 @@ class Connecting:
             base_url=wanted.base_url,
             secrets={"token": wanted.token},
             # LancePilot stands before WhatsApp's own API, so its 24 hours hold; the others are WhatsApp Web.
-            settings={"window": True} if wanted.provider == "lancepilot" else None,
+            settings={**wanted.paces, **({"window": True} if wanted.provider == "lancepilot" else {})},
         )
         return Connected(channel, tuple(self._of_map(channel, told, up)))
 

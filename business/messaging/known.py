@@ -122,7 +122,7 @@ def per_second(channel: Channel) -> int:
     usual there."""
     told = channel.settings.get("per_second")
     if isinstance(told, int) and told > 0:
-        return told
+        return min(told, PER_SECOND_COEXISTING) if channel.settings.get("coexistence") else told
     if channel.provider != "whatsapp_cloud":
         return _SLOW
     if channel.settings.get("coexistence"):
@@ -134,7 +134,9 @@ def portfolio_limit(channel: Channel) -> int | None:
     """How many different people may be written to in 24 hours outside their windows: the settings' `portfolio_limit`,
     or what WhatsApp told, or a new portfolio's; None for unlimited."""
     told = channel.settings.get("told", {})
-    limit = channel.settings.get("portfolio_limit", told.get("people", NEW_PORTFOLIO))
+    limit = channel.settings.get("portfolio_limit", "told")
+    if limit == "told":
+        limit = told.get("people", NEW_PORTFOLIO)
     return limit if isinstance(limit, int) else None
 
 

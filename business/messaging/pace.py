@@ -17,6 +17,7 @@ PER_SECOND = 80
 """Messages a second of one number, incoming and outgoing together, all types; 1,000 after Meta's own upgrade. More:
 error 130429 (Meta, documentation/business-messaging/whatsapp/throughput, 2026-05-21)."""
 
+MOST_PER_SECOND = 1_000
 PER_SECOND_COEXISTING = 20
 """Of a number that is used in the WhatsApp Business app, too; fixed (the same page)."""
 
@@ -24,6 +25,9 @@ NEW_PORTFOLIO = 250
 """Different people a new business portfolio may write to in 24 hours outside their windows; then 2,000, 10,000,
 100,000, unlimited (Meta, documentation/business-messaging/whatsapp/messaging-limits). All numbers of the portfolio
 share it."""
+
+MOST_PEOPLE = 100_000
+"""The highest of them that is a number."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from core.permissions import Permissions, Rights
 from core.tenancy import Identity
 
 _NAME = "message_rules"  # in tenants.settings: the file's text, null for ours by choice
+NOTICES = "notices_by_email"  # in tenants.settings: whether what people of the house are told is mailed to them, too
 _DEMO = Path(__file__).with_name("demo_rules.yaml")
 
 
@@ -57,6 +58,15 @@ class MessageRules:
                 conn, who, "messaging.rules", who.tenant_id, {"version": found.version, "own": text is not None}
             )
         return found
+
+    async def mail_notices(self, who: Identity, wished: bool) -> None:
+        """Whether people of the house get by e-mail, too, what they are told in the chat; errors as `save`."""
+        self._rights.writes_all(who)
+        async with self._db.tenant(who.tenant_id) as conn:
+            await conn.execute(
+                "UPDATE tenants SET settings = settings || %s WHERE id = %s", [Jsonb({NOTICES: wished}), who.tenant_id]
+            )
+            await audit(conn, who, "messaging.notices", who.tenant_id, {"by_email": wished})
 
     async def give_demo(self, tenant_id: str) -> bool:
         """Let the sample company of the sandbox write at any hour, once: where it has rules of its own they stay."""

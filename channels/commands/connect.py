@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from business.messaging.channels import WHATSAPP, Channel, Provider
-from business.messaging.connecting import Connecting, Step, Wanted
+from business.messaging.connecting import Connecting, Step, Wanted, paces_of
 from business.messaging.sandbox import NUMBER
 from business.messaging.sandbox_evolution import INSTANCE, SandboxEvolution
 from business.messaging.templates_store import SYNC_TEMPLATES
@@ -48,6 +48,15 @@ def add_to(connect: click.Group, disconnect: click.Group, run: Run) -> None:
     @click.option("--app-secret", default="", help="Só se o número está num aplicativo da Meta diferente do principal.")
     @click.option("--url", default="", help="Endereço do servidor (Evolution, Uazapi).")
     @click.option("--name", default="", help="Como o número aparece aqui.")
+    @click.option(
+        "--coexistence/--no-coexistence",
+        default=None,
+        help="O número também é usado no aplicativo WhatsApp Business (até 20 mensagens por segundo).",
+    )
+    @click.option("--per-second", type=int, help="Quantas mensagens saem por segundo; 0: o que o WhatsApp diz.")
+    @click.option(
+        "--portfolio-limit", help="A quantas pessoas se escreve primeiro em 24 h; unlimited; told: o que diz."
+    )
     def _connect(provider: str, tenant: str | None, **told: Any) -> None:
         """Liga um número de WhatsApp: confere token, número e endereço do webhook, e guarda tudo cifrado."""
 
@@ -117,6 +126,12 @@ async def _wanted(
 ) -> Wanted:
     """What was typed; in the sandbox the simulators' own address and credential; else asked for."""
     say = partial(services.texts.say, who.language)
+    paces = paces_of(
+        provider,
+        coexistence=told["coexistence"],
+        per_second=told["per_second"],
+        people=(told["portfolio_limit"] or "").strip().lower(),
+    )
     sandbox = services.messaging.channels.environment(provider) == "sandbox"
     number, token, url = told["number"] or "", told["token"] or "", told["url"]
     if sandbox and provider == "whatsapp_cloud" and services.messaging.sandbox is not None:
@@ -140,8 +155,9 @@ async def _wanted(
         account = "100000000000101"
     token = token or click.prompt(say("connect.whatsapp.ask.token"), hide_input=True)
     return Wanted(
-        provider, number.strip(), token.strip(), (account or "").strip(), told["name"], url, told["app_secret"].strip()
-    )
+        provider, number.strip(), token.strip(), (account or "").strip(), told["name"], url,
+        told["app_secret"].strip(), paces,
+    )  # fmt: skip
 
 
 def _meta(provider: Provider) -> bool:

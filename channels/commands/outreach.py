@@ -32,7 +32,14 @@ def add_to(cli: click.Group, connect: click.Group, run: Run) -> None:
     @click.option("--user", default="", help="SMTP: usuário, se não for o endereço.")
     @click.option("--reply-to", default="", help="Para onde vão as respostas.")
     @click.option("--url", default="", help="Outro endereço da API (um simulador, nesta máquina).")
-    def _email(tenant: str | None, by: str, sender: str, name: str, key: str | None, **told: Any) -> None:
+    @click.option(
+        "--notices/--no-notices",
+        default=None,
+        help="Mandar os avisos da equipe por e-mail também (lead quente, reunião…).",
+    )
+    def _email(
+        tenant: str | None, by: str, sender: str, name: str, key: str | None, notices: bool | None, **told: Any
+    ) -> None:
         """Liga um remetente de e-mail: Resend, ou o servidor da casa."""
 
         async def work(services: Services) -> None:
@@ -52,6 +59,9 @@ def add_to(cli: click.Group, connect: click.Group, run: Run) -> None:
                 who, "email", sender, name=name, base_url=told["url"], settings=settings, secrets=secrets
             )
             click.echo(say(who.language, "connect.outreach.saved", name=channel.name, number=channel.number))
+            if notices is not None:
+                await services.messaging.rules.mail_notices(who, notices)
+                click.echo(say(who.language, f"connect.outreach.notices.{'on' if notices else 'off'}"))
 
         run(work)
 
