@@ -415,6 +415,10 @@ class Sending:
                 outcome = replace(outcome, action="retry")
             await self._write_down(claimed, outcome)
             return
+        if self._clock.now() - row["claimed_at"] > CLAIM_OLD and not await self._still_ours(claimed):
+            # We stood still for so long that we were taken for dead. Nothing has left, and nothing may leave now.
+            await self._write_down(claimed, _NOT_BEGUN)
+            return
         reach("send.before_request")
         try:
             outcome = await sender.send(
@@ -432,6 +436,16 @@ class Sending:
         reach("send.after_request")
         await self._write_down(claimed, outcome)
         reach("send.after_commit")
+
+    async def _still_ours(self, claimed: _Claimed) -> bool:
+        """Whether nobody has touched the row since we claimed it. (Between this look and the request there is still a
+        moment; but it takes minutes, and a person who says so, until a row leaves by another hand.)"""
+        query = "SELECT 1 FROM outbox WHERE id = %s AND claim = %s AND state = 'claimed'"
+        try:
+            async with self._db.tenant(claimed.row["tenant_id"]) as conn:
+                return await _one(conn, query, claimed.row["id"], claimed.claim) is not None
+        except (Unavailable, psycopg.OperationalError):
+            return False
 
     async def _with_files(self, sender: Sender, claimed: _Claimed) -> Content:
         """The content with files of ours brought to the gateway."""
@@ -472,10 +486,11 @@ class Sending:
     async def _came_of_it(self, conn: Connection, claimed: _Claimed, outcome: Taken | Refusal | str) -> None:
         row = claimed.row
         await conn.execute("SELECT 1 FROM chats WHERE id = %s FOR NO KEY UPDATE", [row["chat_id"]])
-        now_is = await _one(conn, "SELECT state, claim FROM outbox WHERE id = %s", row["id"])
+        now_is = await _one(conn, "SELECT state, claim, finished_at FROM outbox WHERE id = %s", row["id"])
         allowed = ("claimed", "unknown", "sent") if isinstance(outcome, Taken) else ("claimed", "unknown")
-        if now_is is None or now_is["claim"] != claimed.claim or now_is["state"] not in allowed:
-            # A status was faster, or somebody else has it.
+        theirs = now_is is not None and now_is["finished_at"] is not None and not isinstance(outcome, Taken)
+        if now_is is None or now_is["claim"] != claimed.claim or now_is["state"] not in allowed or theirs:
+            # A status was faster, somebody else has it, or a person was told that nobody knows, and decides.
             log.info("claim_was_lost", outbox=row["id"], state=now_is["state"] if now_is else None)
             return
         if isinstance(outcome, Taken):
