@@ -1,5 +1,5 @@
-"""A sender that stood still between claim and request (a stopped process, a frozen machine) while PostgreSQL took its lock
-away, and another one that went on."""
+"""A sender that stood still between claim and request (a stopped process, a frozen machine) while PostgreSQL took its
+lock away, and another one that went on. And paces, which are forgotten when they are over."""
 
 import asyncio
 from collections.abc import AsyncIterator
