@@ -146,6 +146,7 @@ from tools.leads import Leads
 from tools.library import JOB as DOCUMENTS_JOB
 from tools.library import Library
 from tools.media_words import MediaWords
+from tools.meetings import Meetings
 from tools.message_values import MessageValues
 from tools.notify import MAIL_JOB, Notify
 from tools.number_news import NumberNews
@@ -298,9 +299,10 @@ async def open_services(
         async def tell(tenant_id: str, user_id: str | None, kind: str, about: dict[str, Any], key: str) -> None:
             await notify.tell(tenant_id, user_id, kind, about, key=key)
 
+        meetings = Meetings(db, clock, house_calendar, sales_records, crm, people, texts, tell, outbox)
         desk = SdrDesk(
             db, clock, sales_records, sales_files, library, crm, people, texts,
-            calendar=calendar, tell=tell, ledger=ledger,
+            calendar=calendar, followed=meetings, tell=tell, ledger=ledger,
         )  # fmt: skip
 
         runner = make_runner(
@@ -466,7 +468,7 @@ async def open_services(
             jobs, db, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings,
             [
                 answering.revive, answering.remind, channels.of, channels.bring_home, cadences.round,
-                reminders.run, calendar.mend, partial(media_work.again, jobs),
+                reminders.run, calendar.mend, meetings.run, partial(media_work.again, jobs),
             ],
         )  # fmt: skip
         memory.declare()

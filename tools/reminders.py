@@ -59,10 +59,11 @@ class Reminders:
             language, "outreach.reminder", name=row["name"].split(" ")[0], when=when, link=meeting.link, soon=soon,
             time=f"{local:%H:%M}", title=meeting.title,
         )  # fmt: skip
+        how = self._texts.say(language, "meeting.reminder_how", how=meeting.met_by, place=meeting.place)
         draft = Draft(
             Purpose.NOTICE,
             f"{_KEY}{meeting.id}:{meeting.starts_at.isoformat()}",
-            content=messages.text(text),
+            content=messages.text(f"{text} {how}".strip()),
             segment=row["segment"],
             answers=row["messages_in"],
             until=meeting.starts_at,

@@ -5,19 +5,21 @@ The CRM is written with the rights of the conversation's owner, for an agent may
 there (nobody owns it, a deal is gone) never breaks the conversation: it is logged, and told with the next change.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import structlog
 
+from business.crm.identity import KeyKind, key
 from business.crm.model import Deal, StageKind, Subject
 from business.crm.service import Crm
 from business.messaging.ledger import Ledger
 from business.people.service import People
-from business.sales.calendar import Appointment, Calendar
+from business.sales.calendar import Appointment, Calendar, Way
+from business.sales.calendar import Slot as FreeTime
 from business.sales.evidence import Slot
 from business.sales.files import SalesFile, SalesFiles
 from business.sales.records import Known, SalesRecords
@@ -25,20 +27,19 @@ from business.sales.score import Score, Verdict
 from business.sales.stages import Stage
 from core.clock import Clock
 from core.db import Database
-from core.errors import ArgumentsWrong, MutiraoError, Refused
-from core.tenancy import Identity, Role
+from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Refused, Unavailable
+from core.formats import phone
+from core.tenancy import Identity
 from core.turn import Contact, Turn
 from core.words import folded
 from prompts.texts import Texts
 from tools.library import Library
+from tools.meetings import Meetings, Tell, clock_name, owner_of
 
 log = structlog.get_logger(__name__)
 
-Tell = Callable[[str, str | None, str, dict[str, Any], str], Awaitable[None]]
-"""(tenant id, whom of ours or None for whoever takes conversations, kind, params, key): say it once per key. Kinds:
-hot_lead, meeting_booked, meeting_moved, meeting_cancelled; params name, detail, chat and, of meetings,
-when (aware)."""
-
+_HOUSES_OWN = frozenset({"person", "import"})
+"""Where an address in the CRM is from that people of ours wrote there, by hand or in a list."""
 _STEP = Decimal(10)  # points that a score moves before the CRM is told again
 _CRM_STAGES = {
     # where a deal belongs when the company wrote nothing: its place among the open stages, the first is 0
@@ -70,6 +71,8 @@ class SdrDesk:
     texts: Texts
     calendar: Calendar | None = None
     """None: no meetings can be booked."""
+    followed: Meetings | None = None
+    """What follows from a meeting that was booked, moved or cancelled."""
     tell: Tell | None = None
     ledger: Ledger | None = None
     """Of consents and opt-outs."""
@@ -136,36 +139,86 @@ class SdrDesk:
             log.exception("lead_not_told", chat=who.chat_id)
         return known
 
-    async def meeting_told(self, turn: Turn, kind: str, meeting: Appointment, when: str) -> None:
-        """The owner hears of a meeting, and it stands in the CRM."""
+    async def free(self, turn: Turn, *, since: datetime, until: datetime, minutes: int, most: int) -> list[FreeTime]:
+        """`Calendar.free` of the conversation's owner, by the contact's clock. A calendar that will not be asked again
+        without somebody of ours (its key was taken back) is told to them, once a day."""
         who, tenant_id = contact_of(turn), turn.identity.tenant_id
+        assert self.calendar is not None
         try:
-            owner = await self.owner(tenant_id, who.owner_id)
-            if who.contact_id or who.deal_id:
-                text = self.texts.say(owner.language, f"sdr.crm.{kind}", when=when)
-                await self.crm.write_activity(
-                    owner, "meeting", text, contact_id=who.contact_id, deal_id=who.deal_id, at=self.clock.now()
-                )
-            if self.tell is not None:
-                params = {
-                    "name": who.name or "?", "detail": meeting.title, "when": meeting.starts_at, "chat": who.chat_id,
-                }  # fmt: skip
-                await self.tell(
-                    tenant_id, who.owner_id, kind, params, f"{kind}:{meeting.id}:{meeting.starts_at.timestamp():.0f}"
-                )
+            return await self.calendar.free(
+                tenant_id, since=since, until=until, host_id=who.owner_id, zone=turn.identity.time_zone,
+                minutes=minutes, most=most,
+            )  # fmt: skip
+        except (ArgumentsWrong, OutcomeUnknown, Unavailable):
+            raise
         except MutiraoError as error:
-            log.warning("meeting_not_told", chat=who.chat_id, code=error.code)
-        except Exception:
-            log.exception("meeting_not_told", chat=who.chat_id)
+            if self.tell is not None:
+                owner = await self.owner(tenant_id, who.owner_id)
+                detail = self.texts.error(owner.language, error)
+                key = f"calendar_away:{who.owner_id or ''}:{self.clock.now():%Y-%m-%d}"
+                params = {"name": who.name or "?", "detail": detail, "chat": who.chat_id}
+                await self.tell(tenant_id, who.owner_id, "calendar_away", params, key)
+            raise
+
+    async def way(self, turn: Turn) -> Way:
+        """How one meets this contact, as the company's playbook says; where it cannot be so (a call to an e-mail
+        address, a visit to nowhere), nothing is said of it."""
+        sales = await self.sales(turn)
+        meeting, address = sales.playbook.meeting, sales.persona.address
+        how = meeting.how if meeting else None
+        if meeting is None or (how is None and not meeting.link):
+            return Way()
+        if how == "call":
+            number = await self._number(turn)
+            return Way("call", number) if number else Way()
+        if how == "visit":
+            return Way("visit", address.of(turn.language)) if address is not None else Way()
+        return Way("link", meeting.link)
+
+    async def guests(self, turn: Turn, written: Sequence[str]) -> tuple[str | None, str]:
+        """(the address that the calendar may invite, what the host reads of the contact).
+
+        An invitation is a mail in our name: it goes only to an address that people of ours have written into the CRM
+        for this very contact. One that was typed in the conversation may be a stranger's; it is told to the host, who
+        can invite it by hand. `written`: addresses in the contact's messages, oldest first.
+        """
+        who = contact_of(turn)
+        owner = await self.owner(turn.identity.tenant_id, who.owner_id)
+        trusted: list[str] = []
+        if who.contact_id:
+            try:
+                keys = (await self.crm.contact(owner, who.contact_id)).keys
+                trusted = [one.value for one in keys if one.kind is KeyKind.EMAIL and one.source in _HOUSES_OWN]
+            except MutiraoError as error:
+                log.warning("contact_not_read", chat=who.chat_id, code=error.code)
+        named = [one for one in reversed(written) if _email(one) in trusted]
+        invited = _email(named[0]) if named else trusted[0] if trusted else None
+        others = [one for one in dict.fromkeys(map(_email, written)) if one and one not in trusted]
+        number = await self._number(turn)
+        about = self.texts.say(
+            owner.language, "sdr.crm.about", name=who.name, phone=phone(number) if number else "",
+            email=others[-1] if others else "",
+        )  # fmt: skip
+        return invited, about
+
+    async def clock_of(self, turn: Turn) -> str:
+        """What the contact's clock is called where it is another than the house's, so that no hour is misread."""
+        house = (await self.people.agent(turn.identity.tenant_id)).time_zone
+        return clock_name(turn.identity.time_zone, house, turn.now, turn.language, self.texts)
+
+    async def _number(self, turn: Turn) -> str:
+        """The telephone that the contact writes from, with +; "" for what is none (e-mail, an id of WhatsApp)."""
+        who = contact_of(turn)
+        if who.provider == "email":
+            return ""
+        async with self.db.tenant(turn.identity.tenant_id) as conn:
+            row = await (await conn.execute("SELECT address FROM chats WHERE id = %s", [who.chat_id])).fetchone()
+        address = row["address"] if row else ""
+        return f"+{address.lstrip('+')}" if re.fullmatch(r"\+?\d{10,15}", address) else ""
 
     async def owner(self, tenant_id: str, owner_id: str | None) -> Identity:
-        """With whose rights the CRM is written: the owner of the conversation, else the oldest Admin."""
-        if owner_id:
-            try:
-                return await self.people.identity(tenant_id, owner_id)
-            except Refused:
-                pass  # gone since
-        return await self.people.identity_by_role(tenant_id, Role.ADMIN)
+        """With whose rights the CRM is written."""
+        return await owner_of(self.people, tenant_id, owner_id)
 
     def reason(self, found: Score, language: str) -> str:
         """The score in words, with what it is made of."""
@@ -209,6 +262,12 @@ class SdrDesk:
             found = await self.crm.deals(owner, contact_id=who.contact_id, kind=StageKind.OPEN)
             return found[0] if found else None
         return None
+
+
+def _email(given: str) -> str:
+    """An address in the form that the CRM compares; "" for what is none."""
+    made = key(KeyKind.EMAIL, given)
+    return made.value if made else ""
 
 
 def contact_of(turn: Turn) -> Contact:

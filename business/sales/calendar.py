@@ -12,6 +12,11 @@ from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
 State = Literal["booked", "cancelled"]
+How = Literal["", "link", "call", "visit"]
+News = Literal["booked", "moved", "cancelled", "lost", "link", "alone"]
+"""What happened to a meeting and has to be told. `lost`: its time turned out to be taken, so that it was called off by
+ourselves; `link`: it has one now that its guest was not told; `alone`: the outside calendar refuses it, it stands here.
+"""
 
 STEP_MINUTES = 5
 """Meetings begin and end on multiples of it: each step of a host's time is one row that exists once."""
@@ -32,9 +37,23 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class Way:
+    """How one meets, as the house says it: by a link (`place`, "" for the outside calendar's own), by a call to a
+    number, by a visit to an address. `how` "": the house says nothing of it."""
+
+    how: How = ""
+    place: str = ""
+
+
+UNSAID = Way()
+
+
+@dataclass(frozen=True)
 class Guest:
-    """Whom it is with. What is known of them: ids of the CRM and of the conversation, an e-mail address for the
-    invitation, the zone whose clock is theirs."""
+    """Whom it is with. What is known of them: ids of the CRM and of the conversation, the zone whose clock is theirs.
+
+    `email`: an address that the outside calendar invites by mail. Only one that the house itself has of them: what
+    somebody typed into a conversation may be a stranger's, whom we would write to in our name."""
 
     name: str
     zone: str = "America/Sao_Paulo"
@@ -61,6 +80,20 @@ class Appointment:
     external_id: str | None = None
     reason: str = ""
     """Why it was cancelled, in the words of who did."""
+    how: How = ""
+    place: str = ""
+    """The number that is called, the address of a visit."""
+    about: str = ""
+    """For its host: who it is, how they are reached."""
+    settled: bool = True
+    """False: it stands here, and nobody knows yet whether the outside calendar has it as it is."""
+
+    @property
+    def met_by(self) -> Literal["link", "call", "visit", "later"]:
+        """How one meets; "later": somebody has to tell the guest yet."""
+        if self.how in ("call", "visit"):
+            return self.how
+        return "link" if self.link else "later"
 
     def local(self, zone: str | None = None) -> datetime:
         """When it begins by the guest's clock, or that of `zone`."""
@@ -98,16 +131,19 @@ class Calendar(Protocol):
         key: str,
         host_id: str | None = None,
         minutes: int = 30,
+        way: Way = UNSAID,
+        about: str = "",
     ) -> Appointment:
         """The meeting, once: the same `key` again gives the same meeting, whatever else is said.
 
-        Refused: calendar_taken, calendar_closed (outside the house's hours), calendar_past. ArgumentsWrong as for
+        `about`: what its host reads of it, and of the guest nobody else. Refused: calendar_taken, calendar_closed
+        (outside the house's hours), calendar_past, calendar_soon (sooner than the notice). ArgumentsWrong as for
         `free`. Unavailable: the outside calendar took nothing, and nothing is booked.
         """
         ...
 
     async def move(self, tenant_id: str, appointment_id: str, starts_at: datetime) -> Appointment:
-        """To another time, as long as it was. The old time stays theirs when the new one cannot be.
+        """To another time, as long as it was. The old time stays theirs when the new one is not free.
 
         Refused: calendar_unknown, calendar_cancelled, and those of `book`.
         """

@@ -3,8 +3,13 @@ an event there.
 
 The house's own table comes first: it takes the time, then Google is told, with an id that makes one event of it however
 often it is told. A process that dies in between leaves a time that is held; `mend` tells Google again.
+
+What a guest was told stands, whatever Google says afterwards: a meeting that Google refuses is kept here alone, and its
+owner hears of it. Only where the host turns out to have something else at that time is it called off, and then the
+guest is told, too (tools/meetings.py).
 """
 
+import html
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,8 +18,8 @@ from typing import Any
 
 import structlog
 
-from business.sales.calendar import Appointment, Guest, Slot
-from business.sales.house_calendar import HouseCalendar
+from business.sales.calendar import UNSAID, Appointment, Guest, Slot, Way
+from business.sales.house_calendar import HouseCalendar, Span
 from core.audit import audit
 from core.clock import Clock
 from core.db import Database
@@ -75,60 +80,54 @@ class LinkedCalendar:
         key: str,
         host_id: str | None = None,
         minutes: int = 30,
+        way: Way = UNSAID,
+        about: str = "",
     ) -> Appointment:
         """See `Calendar`. When nobody knows whether Google has it, it is booked here, and Google is told again."""
         link = await self._link_of(tenant_id, host_id)
         if link is None:
             return await self._house.book(
-                tenant_id, starts_at, guest=guest, title=title, key=key, host_id=host_id, minutes=minutes
-            )
-        if (known := await self._house.by_key(tenant_id, key)) is not None and known.external_id:
-            return known
+                tenant_id, starts_at, guest=guest, title=title, key=key, host_id=host_id, minutes=minutes, way=way,
+                about=about,
+            )  # fmt: skip
         held = await self._house.hold(
-            tenant_id, starts_at, guest=guest, title=title, key=key, host_id=host_id, minutes=minutes
-        )
-        if held.external_id:
+            tenant_id, starts_at, guest=guest, title=title, key=key, host_id=host_id, minutes=minutes, way=way,
+            about=about,
+        )  # fmt: skip
+        if held.settled:
             return held
         try:
             return await self._tell(link, held)
         except OutcomeUnknown as error:
             log.warning("calendar_event_unknown", appointment=held.id, reason=error.code)
             return held
-        except MutiraoError:
-            await self._house.cancel(tenant_id, held.id, "calendar")
+        except MutiraoError as error:
+            outside = None if error.code == "calendar_taken" else event_id_of(held.id)  # a lost answer may have made it
+            await self._house.cancel(tenant_id, held.id, "calendar", outside=outside)
             raise
 
     async def move(self, tenant_id: str, appointment_id: str, starts_at: datetime) -> Appointment:
-        """See `Calendar`. When nobody knows whether Google moved it, it is moved here, and Google is told again."""
+        """See `Calendar`. Once it is moved here it stays moved: when nobody knows whether Google has it at the new
+        time, Google is told again; when Google refuses, its owner hears of it."""
         before = await self._house.get(tenant_id, appointment_id)
         link = await self._link_of(tenant_id, before.host_id)
-        if link is None or before.external_id is None:
+        if link is None or before.starts_at == starts_at:
             return await self._house.move(tenant_id, appointment_id, starts_at)
-        length = before.ends_at - before.starts_at
-        busy = await link.client.busy(link.calendar, starts_at, starts_at + length)
-        # Its own event is there, too: where the new time overlaps the old one, it is not in its own way.
-        if any(span != (before.starts_at, before.ends_at) for span in busy):
+        ends_at = starts_at + (before.ends_at - before.starts_at)
+        for busy in await link.client.busy(link.calendar, starts_at, ends_at):
+            # Its own event is there, too: where the new time overlaps the old one, it is not in its own way.
+            if any(begins < ends_at and starts_at < ends for begins, ends in _beside(busy, before)):
+                raise Refused("calendar_taken", "the host has something there")
+        moved = await self._house.move(tenant_id, appointment_id, starts_at, hold=True)
+        told = await self._tell_again(link, moved) or moved
+        if told.state == "cancelled":
             raise Refused("calendar_taken", "the host has something there")
-        moved = await self._house.move(tenant_id, appointment_id, starts_at)
-        try:
-            await link.client.move(link.calendar, before.external_id, moved.starts_at, moved.ends_at, before.guest.zone)
-        except OutcomeUnknown as error:  # the guest may have the new time already: it holds, and Google is told again
-            log.warning("calendar_event_unknown", appointment=moved.id, reason=error.code)
-            await self._house.doubt(tenant_id, moved.id)
-        except MutiraoError:
-            await self._house.move(tenant_id, appointment_id, before.starts_at)
-            raise
-        return moved
+        return told
 
     async def cancel(self, tenant_id: str, appointment_id: str, reason: str = "") -> Appointment:
-        """See `Calendar`. Google that cannot be told keeps an event that says nothing any more: it is logged."""
-        gone = await self._house.cancel(tenant_id, appointment_id, reason)
-        link = await self._link_of(tenant_id, gone.host_id)
-        if link is not None and gone.external_id is not None:
-            try:
-                await link.client.delete(link.calendar, gone.external_id)
-            except MutiraoError as error:
-                log.warning("calendar_event_left", appointment=gone.id, reason=error.code)
+        """See `Calendar`. Google that cannot be told is told again by `mend`."""
+        gone = await self._house.cancel(tenant_id, appointment_id, reason, outside=event_id_of(appointment_id))
+        await self._take_out(gone)
         return gone
 
     async def coming(
@@ -143,45 +142,84 @@ class LinkedCalendar:
         return await self._house.coming(tenant_id, contact_id=contact_id, chat_id=chat_id, host_id=host_id)
 
     async def mend(self, tenant_id: str) -> int:
-        """Tell Google of the times that are held. For the clock; how many were settled."""
+        """Tell Google of the times that are held and of what was cancelled. For the clock; how many were settled."""
         settled = 0
         for held in await self._house.held(tenant_id, _MEND_AFTER):
-            link = await self._link_of(tenant_id, held.host_id)
             try:
-                if link is None:
-                    await self._house.settle(tenant_id, held.id, "", "")
-                elif held.external_id:
-                    await self._move_again(link, held, held.external_id)
-                else:
-                    await self._tell(link, held, again=True)
-                settled += 1
-            except (OutcomeUnknown, Unavailable) as error:
-                log.warning("calendar_event_unknown", appointment=held.id, reason=error.code)
-            except MutiraoError as error:
-                await self._house.cancel(tenant_id, held.id, error.code)
+                link = await self._link_of(tenant_id, held.host_id)
+            except MutiraoError as error:  # its credentials cannot be opened any more
+                log.warning("calendar_link_unreadable", appointment=held.id, reason=error.code)
+                await self._house.settle(tenant_id, held.id, None, "", at=held.starts_at, news="alone")
+                continue
+            if link is None:
+                await self._house.settle(tenant_id, held.id, None, "", at=held.starts_at)
+            elif await self._tell_again(link, held) is None:
+                continue
+            settled += 1
+        for gone in await self._house.left_outside(tenant_id):
+            settled += await self._take_out(gone)
         return settled
 
-    async def _move_again(self, link: Link, held: Appointment, event_id: str) -> None:
-        """A meeting whose new time its guest was told: what Google refuses of it is no reason to take it back."""
+    async def _tell_again(self, link: Link, held: Appointment) -> Appointment | None:
+        """Tell Google of a meeting that its guest may know of already. None: nobody knows yet whether it has it."""
         try:
-            await link.client.move(link.calendar, event_id, held.starts_at, held.ends_at, held.guest.zone)
-        except (OutcomeUnknown, Unavailable):
-            raise
+            return await self._tell(link, held)
+        except (OutcomeUnknown, Unavailable) as error:
+            log.warning("calendar_event_unknown", appointment=held.id, reason=error.code)
+            return None
         except MutiraoError as error:
-            log.warning("calendar_event_left", appointment=held.id, reason=error.code)
-        await self._house.settle(held.tenant_id, held.id, event_id, held.link)
+            log.warning("calendar_event_refused", appointment=held.id, reason=error.code)
+            if error.code == "calendar_taken":
+                return await self._house.cancel(held.tenant_id, held.id, error.code, lost=True)
+            return await self._house.settle(held.tenant_id, held.id, None, "", at=held.starts_at, news="alone")
 
-    async def _tell(self, link: Link, held: Appointment, *, again: bool = False) -> Appointment:
-        event_id = event_id_of(held.id)
-        if not again and await link.client.busy(link.calendar, held.starts_at, held.ends_at):
-            known = await link.client.get(link.calendar, event_id)
-            if known is None or known.cancelled:
-                raise Refused("calendar_taken", "the host has something there")
-        event = await link.client.insert(
-            link.calendar,
-            NewEvent(event_id, held.title, held.starts_at, held.ends_at, held.guest.zone, guest=held.guest.email),
-        )
-        return await self._house.settle(held.tenant_id, held.id, event.id, event.link)
+    async def _tell(self, link: Link, held: Appointment) -> Appointment:
+        """Google has it as it stands here. Refused("calendar_taken") when the host has something else there; else as
+        the client's errors."""
+        times = held.starts_at, held.ends_at
+        if held.external_id is not None:
+            event = await link.client.move(link.calendar, held.external_id, *times, held.guest.zone)
+        else:
+            event_id = event_id_of(held.id)
+            if await link.client.busy(link.calendar, *times):
+                known = await link.client.get(link.calendar, event_id)
+                if known is None or known.cancelled:
+                    raise Refused("calendar_taken", "the host has something there")
+            place = held.place if held.how in ("call", "visit") else held.link
+            new = NewEvent(
+                event_id, held.title, *times, held.guest.zone, description=html.escape(held.about), location=place,
+                guest=held.guest.email, meet=not place,
+            )  # fmt: skip
+            event = await link.client.insert(link.calendar, new)
+            if (event.starts_at, event.ends_at) != times:  # made by a call of before, and moved here since
+                event = await link.client.move(link.calendar, event.id, *times, held.guest.zone)
+        now = await self._house.settle(held.tenant_id, held.id, event.id, event.link, at=held.starts_at)
+        if now.state == "cancelled":  # while Google was told
+            await link.client.delete(link.calendar, event.id)
+        return now
+
+    async def _take_out(self, gone: Appointment) -> bool:
+        """Whether it is settled that Google has a cancelled meeting no more."""
+        if gone.external_id is None:
+            return False
+        try:
+            link = await self._link_of(gone.tenant_id, gone.host_id)
+            if link is not None:
+                await link.client.delete(link.calendar, gone.external_id)
+        except (OutcomeUnknown, Unavailable) as error:
+            log.warning("calendar_event_unknown", appointment=gone.id, reason=error.code)
+            return False
+        except MutiraoError as error:
+            log.warning("calendar_event_left", appointment=gone.id, reason=error.code)
+        await self._house.gone_outside(gone.tenant_id, gone.id)
+        return True
+
+
+def _beside(busy: Span, own: Appointment) -> list[Span]:
+    """What of a busy span is not the meeting's own time."""
+    begins, ends = busy
+    parts = [(begins, min(ends, own.starts_at)), (max(begins, own.ends_at), ends)]
+    return [(first, last) for first, last in parts if first < last]
 
 
 def event_id_of(appointment_id: str) -> str:

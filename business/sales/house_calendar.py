@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from business.sales.calendar import MOST_MINUTES, STEP_MINUTES, Appointment, Guest, Slot
+from business.sales.calendar import MOST_MINUTES, STEP_MINUTES, UNSAID, Appointment, Guest, News, Slot, Way
 from core.clock import Clock
 from core.db import Connection, Database
 from core.errors import ArgumentsWrong, Refused
@@ -31,6 +31,8 @@ MOST_DAYS = 31
 _STEP = timedelta(minutes=STEP_MINUTES)
 _GUEST_HOURS = (8, 20)  # by the guest's clock: a house in São Paulo offers Acre nothing at 6 in the morning
 _DAY_BEFORE, _HOUR_BEFORE = timedelta(hours=24), timedelta(hours=1)
+_BEING_ASKED = timedelta(minutes=1)
+"""How long a time may be held while whoever holds it still asks the outside calendar."""
 
 
 class HouseCalendar:
@@ -82,11 +84,14 @@ class HouseCalendar:
         key: str,
         host_id: str | None = None,
         minutes: int = 30,
+        way: Way = UNSAID,
+        about: str = "",
     ) -> Appointment:
         """See `Calendar`."""
         return await self.hold(
-            tenant_id, starts_at, guest=guest, title=title, key=key, host_id=host_id, minutes=minutes, state="booked"
-        )
+            tenant_id, starts_at, guest=guest, title=title, key=key, host_id=host_id, minutes=minutes, way=way,
+            about=about, state="booked",
+        )  # fmt: skip
 
     async def hold(
         self,
@@ -98,9 +103,11 @@ class HouseCalendar:
         key: str,
         host_id: str | None,
         minutes: int,
+        way: Way = UNSAID,
+        about: str = "",
         state: str = "held",
     ) -> Appointment:
-        """Take the time. "held": until an outside calendar has it too (`settle`) or will not (`let_go`)."""
+        """Take the time. "held": until an outside calendar has it too (`settle`) or cannot have it (`cancel`)."""
         length = _length(minutes)
         if known := await self.by_key(tenant_id, key):
             return known
@@ -111,14 +118,16 @@ class HouseCalendar:
                 row = await (
                     await conn.execute(
                         """INSERT INTO appointments (tenant_id, id, key, host_id, title, starts_at, ends_at, guest_name,
-                               guest_email, zone, contact_id, company_id, deal_id, chat_id, state, remind_at,
-                               created_at, changed_at)
-                           VALUES (current_tenant(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                               guest_email, zone, contact_id, company_id, deal_id, chat_id, how, place, link, about,
+                               state, remind_at, news, created_at, changed_at)
+                           VALUES (current_tenant(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+                                   %s, %s, '{booked}', %s, %s)
                            ON CONFLICT (tenant_id, key) DO NOTHING RETURNING *""",
                         [
                             new_id("appt"), key, host_id, title[:300], starts_at, starts_at + length, guest.name[:200],
                             guest.email, guest.zone, guest.contact_id, guest.company_id, guest.deal_id, guest.chat_id,
-                            state, remind_at(starts_at, now), now, now,
+                            way.how, "" if way.how == "link" else way.place, way.place if way.how == "link" else "",
+                            about[:2000], state, remind_at(starts_at, now), now, now,
                         ],
                     )
                 ).fetchone()  # fmt: skip
@@ -142,23 +151,37 @@ class HouseCalendar:
         async with self._db.tenant(tenant_id) as conn:
             return appointment_of(await _row(conn, appointment_id))
 
-    async def settle(self, tenant_id: str, appointment_id: str, external_id: str, link: str) -> Appointment:
-        """The outside calendar has it: booked."""
+    async def settle(
+        self,
+        tenant_id: str,
+        appointment_id: str,
+        external_id: str | None,
+        link: str,
+        *,
+        at: datetime,
+        news: News | None = None,
+    ) -> Appointment:
+        """The outside calendar has the meeting as it was `at` that time: booked, unless it was moved meanwhile. None
+        for `external_id`: it never will, and the meeting stands here alone. A link that the guest was not told is news.
+        """
         async with self._db.tenant(tenant_id) as conn:
             await conn.execute(
-                """UPDATE appointments SET state = 'booked', external_id = %s, link = %s, changed_at = %s
-                   WHERE id = %s AND state <> 'cancelled'""",
-                [external_id, link, self._clock.now(), appointment_id],
-            )
+                """UPDATE appointments SET
+                       state = CASE WHEN starts_at = %(at)s THEN 'booked' ELSE 'held' END,
+                       external_id = coalesce(%(outside)s, external_id),
+                       link = CASE WHEN link = '' THEN %(link)s ELSE link END,
+                       news = news
+                           || CASE WHEN %(news)s::text IS NULL THEN '{}' ELSE ARRAY[%(news)s::text] END
+                           || CASE WHEN link = '' AND %(link)s <> '' AND NOT 'booked' = ANY (news) THEN '{link}'::text[]
+                                   ELSE '{}' END,
+                       changed_at = %(now)s
+                   WHERE id = %(id)s AND state <> 'cancelled'""",
+                {
+                    "at": at, "outside": external_id, "link": link, "news": news, "now": self._clock.now(),
+                    "id": appointment_id,
+                },
+            )  # fmt: skip
             return appointment_of(await _row(conn, appointment_id))
-
-    async def doubt(self, tenant_id: str, appointment_id: str) -> None:
-        """Nobody knows whether the outside calendar has it as it is here: `held` gives it until it is settled."""
-        async with self._db.tenant(tenant_id) as conn:
-            await conn.execute(
-                "UPDATE appointments SET state = 'held', changed_at = %s WHERE id = %s AND state = 'booked'",
-                [self._clock.now(), appointment_id],
-            )
 
     async def held(self, tenant_id: str, older_than: timedelta) -> list[Appointment]:
         """Times that are taken and of which nobody knows whether the outside calendar has them: a process died, an
@@ -170,8 +193,46 @@ class HouseCalendar:
             )
             return [appointment_of(row) for row in await rows.fetchall()]
 
-    async def move(self, tenant_id: str, appointment_id: str, starts_at: datetime) -> Appointment:
-        """See `Calendar`."""
+    async def left_outside(self, tenant_id: str) -> list[Appointment]:
+        """Cancelled meetings that are still to come and that the outside calendar may still have."""
+        async with self._db.tenant(tenant_id) as conn:
+            rows = await conn.execute(
+                """SELECT * FROM appointments WHERE state = 'cancelled' AND external_id IS NOT NULL AND ends_at > %s
+                   ORDER BY changed_at LIMIT 100""",
+                [self._clock.now()],
+            )
+            return [appointment_of(row) for row in await rows.fetchall()]
+
+    async def gone_outside(self, tenant_id: str, appointment_id: str) -> None:
+        """The outside calendar has a cancelled meeting no more."""
+        async with self._db.tenant(tenant_id) as conn:
+            query = "UPDATE appointments SET external_id = NULL WHERE id = %s AND state = 'cancelled'"
+            await conn.execute(query, [appointment_id])
+
+    async def untold(self, tenant_id: str) -> list[str]:
+        """Meetings of which there is news; not those about which an outside calendar is being asked right now."""
+        async with self._db.tenant(tenant_id) as conn:
+            rows = await conn.execute(
+                """SELECT id FROM appointments WHERE news <> '{}' AND (state <> 'held' OR changed_at < %s)
+                   ORDER BY changed_at LIMIT 100""",
+                [self._clock.now() - _BEING_ASKED],
+            )
+            return [row["id"] for row in await rows.fetchall()]
+
+    async def news(self, conn: Connection, appointment_id: str) -> tuple[Appointment, list[News]] | None:
+        """A meeting with what is to be told of it, which counts as told when the caller's transaction is through. None
+        when there is nothing, or somebody else is telling it."""
+        query = "SELECT * FROM appointments WHERE id = %s AND news <> '{}' FOR UPDATE SKIP LOCKED"
+        row = await (await conn.execute(query, [appointment_id])).fetchone()
+        if row is None:
+            return None
+        await conn.execute("UPDATE appointments SET news = '{}' WHERE id = %s", [appointment_id])
+        return appointment_of(row), row["news"]
+
+    async def move(
+        self, tenant_id: str, appointment_id: str, starts_at: datetime, *, hold: bool = False
+    ) -> Appointment:
+        """See `Calendar`. `hold`: an outside calendar has to be told yet (`settle`)."""
         current = await self.get(tenant_id, appointment_id)
         length = current.ends_at - current.starts_at
         await self._must_be_possible(tenant_id, starts_at, length)
@@ -187,23 +248,32 @@ class HouseCalendar:
                 await _take(conn, appointment_id, row["host_id"], starts_at, length)
                 await conn.execute(
                     """UPDATE appointments SET starts_at = %s, ends_at = %s, remind_at = %s, reminded_at = NULL,
-                           changed_at = %s WHERE id = %s""",
-                    [starts_at, starts_at + length, remind_at(starts_at, now), now, appointment_id],
+                           state = CASE WHEN %s THEN 'held' ELSE state END,
+                           news = array_append(array_remove(news, 'moved'), 'moved'), changed_at = %s WHERE id = %s""",
+                    [starts_at, starts_at + length, remind_at(starts_at, now), hold, now, appointment_id],
                 )
                 return appointment_of(await _row(conn, appointment_id))
         except psycopg.errors.UniqueViolation:
             raise Refused("calendar_taken", f"{starts_at.isoformat()} is taken") from None
 
-    async def cancel(self, tenant_id: str, appointment_id: str, reason: str = "") -> Appointment:
-        """See `Calendar`. Its key is free again, so that the same time can be booked anew."""
+    async def cancel(
+        self, tenant_id: str, appointment_id: str, reason: str = "", *, outside: str | None = None, lost: bool = False
+    ) -> Appointment:
+        """See `Calendar`. Its key is free again, so that the same time can be booked anew.
+
+        `outside`: the id by which an outside calendar may have it. `lost`: it was called off by ourselves, and its
+        guest has to be told. What nobody was told of is called off without a word.
+        """
         async with self._db.tenant(tenant_id) as conn:
             row = await _row(conn, appointment_id, lock=True)
             if row["state"] != "cancelled":
+                news = ["lost"] if lost else [] if "booked" in row["news"] else ["cancelled"]
                 await conn.execute("DELETE FROM appointment_steps WHERE appointment_id = %s", [appointment_id])
                 await conn.execute(
-                    """UPDATE appointments SET state = 'cancelled', reason = %s, key = key || ' ' || id, changed_at = %s
+                    """UPDATE appointments SET state = 'cancelled', reason = %s, key = key || ' ' || id,
+                           external_id = coalesce(nullif(external_id, ''), %s), news = %s, changed_at = %s
                        WHERE id = %s""",
-                    [reason[:500], self._clock.now(), appointment_id],
+                    [reason[:500], outside, news, self._clock.now(), appointment_id],
                 )
             return appointment_of(await _row(conn, appointment_id))
 
@@ -237,7 +307,7 @@ class HouseCalendar:
                 row = await (
                     await conn.execute(
                         """SELECT * FROM appointments
-                           WHERE state = 'booked' AND reminded_at IS NULL AND remind_at <= %s AND starts_at > %s
+                           WHERE state <> 'cancelled' AND reminded_at IS NULL AND remind_at <= %s AND starts_at > %s
                            ORDER BY remind_at LIMIT 1 FOR UPDATE SKIP LOCKED""",
                         [now, now],
                     )
@@ -258,12 +328,15 @@ class HouseCalendar:
     async def _must_be_possible(self, tenant_id: str, starts_at: datetime, length: timedelta) -> None:
         if starts_at.tzinfo is None or starts_at.second or starts_at.microsecond or starts_at.minute % STEP_MINUTES:
             raise ArgumentsWrong("calendar_minutes", "on the step", step=STEP_MINUTES, most=MOST_MINUTES)
-        if starts_at <= self._clock.now():
+        now = self._clock.now()
+        if starts_at <= now:
             raise Refused("calendar_past", f"{starts_at.isoformat()} is over")
         ends_at = starts_at + length
         spans = await self._opening(tenant_id, starts_at, ends_at)
         if not any(opens <= starts_at and ends_at <= closes for opens, closes in spans):
             raise Refused("calendar_closed", f"{starts_at.isoformat()} is outside the hours")
+        if starts_at < now + self._notice:
+            raise Refused("calendar_soon", f"{starts_at.isoformat()} is sooner than people of ours can know of it")
 
     async def _taken(self, tenant_id: str, host_id: str | None, since: datetime, until: datetime) -> set[datetime]:
         async with self._db.tenant(tenant_id) as conn:
@@ -297,8 +370,12 @@ def appointment_of(row: dict[str, Any]) -> Appointment:
         host_id=row["host_id"],
         state="cancelled" if row["state"] == "cancelled" else "booked",
         link=row["link"],
-        external_id=row["external_id"],
+        external_id=row["external_id"] or None,
         reason=row["reason"],
+        how=row["how"],
+        place=row["place"],
+        about=row["about"],
+        settled=row["state"] != "held",
     )  # fmt: skip
 
 

@@ -90,6 +90,11 @@ class Meeting(Part):
     minutes: Literal[15, 20, 30, 45, 60, 90] = 30
     days: int = Field(10, ge=1, le=30)
     """How far ahead times are offered."""
+    how: Literal["link", "call", "visit"] | None = None
+    """How one meets: by `link` (without one: the outside calendar's), we call the number that writes to us, at the
+    address of the persona. None: by the outside calendar's link; where there is none, a person of ours tells it."""
+    link: str = Field("", max_length=300, pattern=r"^(?:https://[^\s]+)?$")
+    """The room that is everybody's."""
 
 
 class Playbook(Part):

@@ -22,6 +22,8 @@ _ANY_PRODUCT = frozenset(
     " plan plans service services package packages it this that month planes servicio servicios paquete eso".split()
 )
 _INSULTS_MOST = 1  # that are borne before a person is fetched
+_NOT_FREE = frozenset({"calendar_taken", "calendar_closed", "calendar_past", "calendar_soon"})
+"""Why a time cannot be booked; every other refusal of the calendar's says nothing about what is free."""
 
 
 @dataclass
@@ -93,7 +95,11 @@ class SdrPlaybook:
         if self.heard.opt_out or self._hand_reason() or self.heard.attack:
             return []
         if starts := self._chosen():
-            return [("book_meeting", {"starts": starts})]
+            calls: list[tuple[str, dict[str, Any]]] = [("book_meeting", {"starts": starts})]
+            made = self._record("book_meeting", {"starts": starts})
+            if made is not None and made.error in _NOT_FREE and self._last("free_slots") is None:
+                calls.append(("free_slots", {}))  # somebody else was faster: what else there is
+            return calls
         if self._offers() and self._last("free_slots") is None:
             return [("free_slots", {})]
         asked = self._last("free_slots")
@@ -421,9 +427,14 @@ class SdrPlaybook:
             if not self._last("free_slots"):
                 return
             out.pieces[-1] = words.say("sdr.cancelled_short", day=cancelled["day"], time=cancelled["time"])
+        if self._calendar_away():
+            out.add(words.say("sdr.calendar_away"))
+            out.keep["offered_person"] = True
+            out.asks = True
+            return
         if booked is not None and booked.result:
             key = "sdr.moved" if booked.result["moved"] else "sdr.booked"
-            out.add(words.say(key, **{n: booked.result[n] for n in ("day", "time", "minutes", "link")}))
+            out.add(words.booked(key, booked.result))
             out.keep["told_meeting"] = booked.result["id"]
             for gone in ("offered", "proposed"):
                 out.keep.pop(gone, None)
@@ -431,8 +442,7 @@ class SdrPlaybook:
             return
         standing = brief["meeting"]
         if standing and self._before.get("told_meeting") != standing["id"]:
-            out.add(words.say("sdr.booked", day=standing["day"], time=standing["time"], link=standing["link"],
-                              minutes=brief["meeting_minutes"]))  # fmt: skip
+            out.add(words.booked("sdr.booked", {**standing, "minutes": brief["meeting_minutes"]}))
             out.keep["told_meeting"] = standing["id"]
             out.asks = True
             return
@@ -455,11 +465,17 @@ class SdrPlaybook:
             out.keep["offered_person"] = True
         else:
             own = not self._picks()
-            out.add(words.offer(slots, brief, own=own))
+            out.add(words.offer(slots, brief, own=own, clock=(found.result or {}).get("clock") or ""))
             out.keep["offered"] = [slot["starts"] for slot in slots]
             out.keep["proposed"] = True
             out.choices = words.choices(slots if own else self._listed(slots, (found.result or {})["slots"]))
         out.asks = True
+
+    def _calendar_away(self) -> bool:
+        """Whether nobody can tell now what is free: nothing is offered, and nothing called taken."""
+        last = [self._record_of(name) for name in ("free_slots", "book_meeting")]
+        failed = [one.error or "" for one in last if one is not None and one.result is None]
+        return any(code.startswith("calendar_") and code not in _NOT_FREE for code in failed)
 
     def _spread(self, slots: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Two or three to choose from: near the hour that was named, else on different days or halves of days."""

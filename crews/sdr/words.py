@@ -83,11 +83,17 @@ class Words(Wording):
             text = text[: ends[-1]] if ends else text[:_LONGEST_ANSWER].rsplit(" ", 1)[0] + "…"
         return self.say("sdr.document", text=text, title=passage["document"])
 
-    def offer(self, slots: list[dict[str, Any]], brief: dict[str, Any], *, own: bool) -> str:
+    def offer(self, slots: list[dict[str, Any]], brief: dict[str, Any], *, own: bool, clock: str = "") -> str:
+        """`clock`: what the contact's is called, where it is not the house's."""
         times = [self.say("sdr.slot", day=slot["day"], time=slot["time"]) for slot in slots]
-        listed = self.say("sdr.or", times=times)
+        listed = self.say("sdr.or", times=times) + (f" ({clock})" if clock else "")
         key = "sdr.offer.own" if own else "sdr.offer.asked" if len(slots) > 1 else "sdr.offer.one"
         return self.say(key, times=listed, minutes=brief["meeting_minutes"])
+
+    def booked(self, key: str, meeting: dict[str, Any]) -> str:
+        """When a meeting is, and how one meets."""
+        told = ("day", "time", "minutes", "link", "how", "place", "clock")
+        return self.say(key, **{name: meeting.get(name, "") for name in told})
 
     def choices(self, slots: list[dict[str, Any]]) -> list[dict[str, str]]:
         """Times to choose from, ten at most: up to three are buttons, more a list, where each says its day in full. A

@@ -44,6 +44,7 @@ class NewEvent:
     ends_at: datetime
     zone: str
     description: str = ""
+    location: str = ""
     guest: str | None = None
     meet: bool = True
     """Ask for a Google Meet."""
@@ -90,13 +91,16 @@ class GoogleCalendar:
             raise Unavailable("calendar_unavailable", "busy times that cannot be read") from None
 
     async def insert(self, calendar: str, event: NewEvent) -> Event:
-        """Make the event, once by its id; its guest gets an invitation."""
+        """Make the event, once by its id; its guest, where it has one, gets an invitation by mail. An event that is
+        there already is given as it is there, which may be another time."""
         body: dict[str, Any] = {
             "id": event.id,
             "summary": event.title[:1000],
             "description": event.description[:4000],
             **_times(event.starts_at, event.ends_at, event.zone),
         }
+        if event.location:
+            body["location"] = event.location[:1000]
         if event.guest:
             body["attendees"] = [{"email": event.guest}]
         if event.meet:

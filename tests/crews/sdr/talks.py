@@ -31,6 +31,7 @@ from memory.shelf_edge import EdgeShelves
 from prompts.prompt import Prompts
 from prompts.texts import Texts
 from tools.library import Library
+from tools.meetings import Meetings
 from tools.policy import Policies, load_policy
 from tools.runner import ToolRunner
 from tools.sdr import SDR_TOOLS
@@ -76,9 +77,10 @@ class House:
             return found
 
         self.calendar = HouseCalendar(self.db, self.clock, opening)
+        followed = Meetings(self.db, self.clock, self.calendar, self.records, self.crm, self.people, self.texts, tell)
         self.desk = SdrDesk(
             self.db, self.clock, self.records, self.files, self.library, self.crm, self.people, self.texts,
-            calendar=self.calendar, tell=tell, ledger=Ledger(jobs),
+            calendar=self.calendar, followed=followed, tell=tell, ledger=Ledger(jobs),
         )  # fmt: skip
         policies = Policies(self.db, load_policy())
         approvals = Approvals(self.db, self.permissions, self.clock, {}, check=policies.check)

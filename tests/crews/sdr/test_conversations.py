@@ -6,6 +6,9 @@ Every reply is also held against the guard: what a model may not say, the playbo
 from core.turn import HandOver
 from tests.crews.sdr.talks import House, Talk
 
+LINK = " O link é https://ipe.example/conversa"
+"""Of the sample's playbook."""
+
 
 async def answers(talk: Talk, *burst: str, **chat: object) -> str:
     said = await talk.say(*burst, **chat)
@@ -24,7 +27,7 @@ async def test_an_easy_lead_is_greeted_once_answered_and_books_and_everything_is
     assert "Eu sou Lia" not in second and second == "Entendi! Para quando você quer isso rodando?"
     third = await answers(talk, "ainda esse mês se der")
     assert "conversa de 30 minutos" in third and "às 14h" in third
-    assert await answers(talk, "quinta às 15h pode ser?") == "Marcado: quinta-feira, 26/11, às 15h, 30 minutos."
+    assert await answers(talk, "quinta às 15h pode ser?") == f"Marcado: quinta-feira, 26/11, às 15h, 30 minutos.{LINK}"
     assert "book_meeting" in talk.called
     assert "quinta-feira, 26/11, às 15h" in await answers(talk, "obrigada!")
 
@@ -47,9 +50,9 @@ async def test_a_meeting_is_moved_and_called_off_in_plain_words(house: House) ->
     talk = await house.talk()
     assert "Qual fica melhor?" in await answers(talk, "quero agendar uma reunião")
     assert "quarta-feira, 25/11" in await answers(talk, "quarta")
-    assert await answers(talk, "14h") == "Marcado: quarta-feira, 25/11, às 14h, 30 minutos."
+    assert await answers(talk, "14h") == f"Marcado: quarta-feira, 25/11, às 14h, 30 minutos.{LINK}"
     moved = await answers(talk, "não vou conseguir na quarta, pode ser sexta às 10h?")
-    assert moved == "Remarcado: agora é sexta-feira, 27/11, às 10h, 30 minutos."
+    assert moved == f"Remarcado: agora é sexta-feira, 27/11, às 10h, 30 minutos.{LINK}"
     assert "não vai mais acontecer" in await answers(talk, "quero cancelar a reunião")
     assert await house.calendar.coming(house.tenant_id, chat_id=talk.who.chat_id) == []
     for odd, told in (("ontem às 10h", "já passou"), ("dia 31/02", "não existe"), ("tem horário sábado?", "não tenho")):
@@ -200,7 +203,8 @@ async def test_english_and_spanish_leads_are_served_in_their_language(house: Hou
         "no passage in another language"
     )
     assert "30-minute call" in await answers(talk, "this month if possible")
-    assert await answers(talk, "Thursday at 3pm works") == "Booked: Thursday, Nov 26 at 15:00, 30 minutes."
+    said = await answers(talk, "Thursday at 3pm works")
+    assert said.startswith("Booked: Thursday, Nov 26 at 15:00, 30 minutes. The link is https://")
     otra = await house.talk("Lucía", "es", "5491122334455")
     assert "¡Hola, Lucía!" in await answers(otra, "hola, ¿cuánto cuesta?")
     await answers(otra, "tengo una clínica y necesito más pacientes")
