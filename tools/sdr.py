@@ -27,6 +27,7 @@ from core.turn import HandOver, Turn
 from core.words import ORDINALS, folded, plain
 from prompts.texts import Texts
 from tools.amounts import amounts_in
+from tools.meetings import in_words
 from tools.sdr_desk import SdrDesk, asked_next, contact_of, moment, read_slot
 from tools.spec import Effect, ToolArgs, ToolContext, ToolResult, tool
 
@@ -321,17 +322,24 @@ class SlotsResult(ToolResult):
     """Each n, starts (local, 2026-11-26T15:00), day and time in words."""
     asked_day: str = ""
     zone: str
+    clock: str = ""
+    """What the contact's clock is called where it is not ours."""
+
+    def for_model(self) -> Mapping[str, Any]:
+        return self.model_dump(exclude=set() if self.clock else {"clock"})
 
 
 @tool(effect=Effect.READ, area=AREA, for_contact=True)
 async def free_slots(ctx: ToolContext, args: SlotsArgs) -> SlotsResult:
     """Times at which a meeting can be had, in the contact's zone. Use it before you name any time. Offer two or three.
-    Only these are free; a time that is not among them cannot be booked."""
+    Only these are free; a time that is not among them cannot be booked. When there is a `clock`, say it with the times.
+    When it fails nobody knows what is free: say that you cannot see the calendar now, and offer a person."""
     found = await _free(ctx, args.day, args.part)
     return SlotsResult(
         slots=[_slot(n, slot, ctx.turn) for n, slot in enumerate(found, 1)],
         asked_day=args.day,
         zone=ctx.turn.identity.time_zone,
+        clock=await ctx.service(SdrDesk).clock_of(ctx.turn),
     )
 
 
@@ -345,11 +353,15 @@ class BookResult(ToolResult):
     time: str
     starts: str
     link: str
+    how: str = "later"
+    """How they meet: link, call, visit, or later (nobody has said it yet: a person of ours does, here)."""
+    place: str = ""
     minutes: int
     moved: bool = False
+    clock: str = ""
 
     def for_model(self) -> Mapping[str, Any]:
-        """Without its id, which nobody has to know; no link is told where there is none."""
+        """Without its id, which nobody has to know; what there is none of is not told."""
         return {
             name: value for name, value in self.model_dump().items() if name not in ("id", "origin") and value != ""
         }
@@ -359,7 +371,9 @@ class BookResult(ToolResult):
 async def book_meeting(ctx: ToolContext, args: BookArgs) -> BookResult:
     """Book a meeting with this contact, never in another's name, at a free time that they chose or agreed to now. When
     one stands already it is moved there. Use it only after they said yes to that very time; a time they did not name is
-    refused. Only after this may you say that it is booked."""
+    refused. Only after this may you say that it is booked. Say also how they meet, as it tells: link; call (we call
+    them on `place`, their number); visit (at `place`); later (the team sends it here before). No invitation by mail is
+    sent to an address that they wrote: promise none."""
     desk, turn = ctx.service(SdrDesk), ctx.turn
     if desk.calendar is None:
         raise Refused("sdr_no_calendar", "no calendar is connected: offer that a person arranges it")
@@ -380,22 +394,25 @@ async def book_meeting(ctx: ToolContext, args: BookArgs) -> BookResult:
     elif standing:
         booked, kind = await desk.calendar.move(tenant_id, standing[0].id, starts), "meeting_moved"
     else:
-        emails = _EMAIL.findall("\n".join(one.text for one in await _said(ctx)))
+        written = _EMAIL.findall("\n".join(one.text for one in await _said(ctx)))
+        invited, about = await desk.guests(turn, written)
         guest = Guest(
             name=who.name or sales.persona.company, zone=turn.identity.time_zone, contact_id=who.contact_id,
-            company_id=who.company_id, deal_id=who.deal_id, chat_id=who.chat_id, email=emails[-1] if emails else None,
+            company_id=who.company_id, deal_id=who.deal_id, chat_id=who.chat_id, email=invited,
         )  # fmt: skip
         key = f"{who.chat_id}:{args.starts}"
         booked = await desk.calendar.book(
-            tenant_id, starts, guest=guest, title=title, key=key, host_id=who.owner_id, minutes=minutes
-        )
+            tenant_id, starts, guest=guest, title=title, key=key, host_id=who.owner_id, minutes=minutes,
+            way=await desk.way(turn), about=about,
+        )  # fmt: skip
         kind = "meeting_booked"
     when = _meeting(booked, turn)
     if kind:
         await desk.records.go(tenant_id, who.chat_id, Stage.CLOSE, kind, turn.id)
-        await desk.meeting_told(turn, kind, booked, f"{when['day']} {when['time']}")
+    if desk.followed is not None:
+        await desk.followed.follow(tenant_id, booked.id)
     await desk.follow(turn)
-    return BookResult(**when, minutes=minutes, moved=kind == "meeting_moved")
+    return BookResult(**when, minutes=minutes, moved=kind == "meeting_moved", clock=await desk.clock_of(turn))
 
 
 class CancelArgs(ToolArgs):
@@ -426,7 +443,8 @@ async def cancel_meeting(ctx: ToolContext, args: CancelArgs) -> CancelResult:
     when = _meeting(standing[0], turn)
     gone = await desk.calendar.cancel(turn.identity.tenant_id, standing[0].id, args.quote)
     await desk.records.go(turn.identity.tenant_id, contact_of(turn).chat_id, Stage.SCHEDULING, "cancelled", turn.id)
-    await desk.meeting_told(turn, "meeting_cancelled", gone, f"{when['day']} {when['time']}")
+    if desk.followed is not None:
+        await desk.followed.follow(turn.identity.tenant_id, gone.id)
     await desk.follow(turn)
     return CancelResult(cancelled=True, day=when["day"], time=when["time"])
 
@@ -599,10 +617,7 @@ async def _free(ctx: ToolContext, day: str, part: str) -> list[Slot]:
         if begins + timedelta(days=1) <= turn.now or (begins - turn.now).days > 60:
             return []
         since, until, most = max(turn.now, begins), begins + timedelta(days=1), 30
-    found = await desk.calendar.free(
-        turn.identity.tenant_id, since=since, until=until, host_id=contact_of(turn).owner_id,
-        zone=turn.identity.time_zone, minutes=minutes, most=30 if part else most,
-    )  # fmt: skip
+    found = await desk.free(turn, since=since, until=until, minutes=minutes, most=30 if part else most)
     spans = {"morning": (0, 12), "afternoon": (12, 18), "evening": (18, 24)}
     if part:
         first, last = spans[part]
@@ -615,23 +630,10 @@ def _slot(number: int, slot: Slot, turn: Turn) -> dict[str, Any]:
     return {"n": number, "starts": moment(local), **in_words(local, turn.language)}
 
 
-def in_words(local: datetime, language: str) -> dict[str, str]:
-    """{"day": "quinta-feira, 26/11", "time": "15h"}; in English "Thursday, Nov 26" and "3:00 PM" becomes "15:00"."""
-    day = formats.day(local.date(), language)
-    short = day.rsplit(",", 1)[0] if language == "en" else day[:5]
-    clock = (
-        f"{local:%H:%M}"
-        if language != "pt-BR"
-        else f"{local.hour}h{local.minute:02d}"
-        if local.minute
-        else f"{local.hour}h"
-    )
-    return {"day": f"{formats.weekday(local.date(), language)}, {short}", "time": clock}
-
-
 def _meeting(one: Appointment, turn: Turn) -> dict[str, Any]:
     local = one.local(turn.identity.time_zone)
-    return {"id": one.id, "starts": moment(local), "link": one.link, **in_words(local, turn.language)}
+    met = {"link": one.link, "how": one.met_by, "place": one.place}
+    return {"id": one.id, "starts": moment(local), **met, **in_words(local, turn.language)}
 
 
 def _local(given: str, zone: str) -> datetime:
