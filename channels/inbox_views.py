@@ -20,6 +20,7 @@ from business.messaging.known import has_window
 from business.messaging.model import Decision, Verdict, explained, said, why_from
 from business.messaging.outbox import OUR_FILE
 from business.messaging.statuses import Status
+from business.messaging.templates_store import wants_more
 from business.messaging.window import EntryPoint, closes, free_until
 from business.people.service import People
 from core import formats
@@ -554,14 +555,19 @@ def _template(look: _Look, chat: Chat, row: Mapping[str, Any]) -> Data:
         meaning = str(holes.get(name, name)) if isinstance(holes, Mapping) else name
         label = look.word(f"inbox.hole.{meaning}", look.say("inbox.hole", name=name))
         variables.append({"name": name, "label": label, "value": proposed.get(meaning, "")})
-    status = str(row["status"]).upper()
+    status, more = str(row["status"]).upper(), wants_more(row)
+    why = (
+        look.say(f"inbox.template_wants.{more}")
+        if more
+        else look.word(f"inbox.template_status.{status.lower()}", status)
+    )
     return {
         "key": f"{row['name']}.{row['language']}",
         "name": row["name"],
         "language": row["language"],
         "category": look.word(f"inbox.category.{str(row['category']).lower()}", str(row["category"])),
-        "status": look.word(f"inbox.template_status.{status.lower()}", status),
-        "usable": status in ("APPROVED", "ACTIVE"),
+        "status": why,
+        "usable": status == "APPROVED" and not more,
         "body": body,
         "variables": variables,
     }

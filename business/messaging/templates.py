@@ -57,6 +57,8 @@ class Template:
     status: str = "APPROVED"
     quality: str = "UNKNOWN"
     purposes: frozenset[Purpose] = field(default_factory=frozenset)
+    fillable: bool = True
+    """Whether we have what it asks for; one that wants a file or an address is never sent from here."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -123,8 +125,8 @@ def choose(
 
 
 def usable(template: Template) -> bool:
-    """Whether WhatsApp takes it now."""
-    return template.status.upper() in ("APPROVED", "ACTIVE")
+    """Whether WhatsApp takes it now, as we can fill it."""
+    return template.status.upper() == "APPROVED" and template.fillable
 
 
 def value_for(raw: str) -> str:

@@ -29,6 +29,7 @@ from core.permissions import Permissions, Rights
 from core.tenancy import Identity
 from integrations.whatsapp_cloud import templates as cloud
 from integrations.whatsapp_cloud.client import WhatsAppCloud
+from integrations.whatsapp_cloud.limits import malformed
 from integrations.whatsapp_cloud.messages import Content
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,8 @@ GONE = "DELETED"
 Tell = Callable[[Connection, str, str, TemplateTold], Awaitable[None]]
 """A template of this channel cannot be used any more, or hardly: (conn, tenant id, channel id, what WhatsApp said)."""
 _HOLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+_URL = re.compile(r"https?://[^\s/]+\.\S+")
+_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _USES = Path(__file__).with_name("template_uses.yaml")
 
@@ -245,8 +248,9 @@ class TemplateStore:
         channel_id: str | None = None,
     ) -> Kept:
         """Hand a new template in at WhatsApp, which decides about it in minutes or days; a webhook or the next look
-        tells. Errors as Definition.check, the client's create_template, `use`."""
+        tells. Errors as Definition.check, the client's create_template, `use`; what we could not fill is not made."""
         self._rights.writes_all(who)
+        _check_parts(definition)
         channel = await self._channel(who.tenant_id, channel_id)
         template_id, status = await (await self._clients.of(channel)).create_template(channel.account, definition)
         one = cloud.Template(
@@ -367,7 +371,7 @@ def _known(one: Kept) -> Template:
     body = _HOLE.sub(lambda hole: "{{" + str(one.holes.get(hole[1], hole[1])) + "}}", one.body)
     category = Category(one.category) if one.category in tuple(Category) else Category.MARKETING
     purposes = frozenset(one.purposes) if one.fillable else frozenset()
-    return Template(one.name, one.language, category, body, one.status, one.quality, purposes)
+    return Template(one.name, one.language, category, body, one.status, one.quality, purposes, one.fillable)
 
 
 async def _all(conn: Connection, channel_id: str) -> list[Kept]:
@@ -378,7 +382,7 @@ async def _all(conn: Connection, channel_id: str) -> list[Kept]:
         Kept(
             row["channel_id"], row["name"], row["language"], row["category"], row["status"], row["quality"],
             row["body"], tuple(Purpose(one) for one in row["purposes"] if one in tuple(Purpose)), row["holes"],
-            row["reason"], _fillable(cloud.read(_told(row))), row["synced_at"],
+            row["reason"], not wants_more(row), row["synced_at"],
         )
         for row in rows
     ]  # fmt: skip
@@ -388,8 +392,28 @@ def _told(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in ("name", "language", "status", "category", "components")}
 
 
-def _fillable(one: cloud.Template) -> bool:
-    return one.header_media is None and one.header_variable is None and not any(b.variable for b in one.buttons)
+def _check_parts(definition: cloud.Definition) -> None:
+    if cloud.variables(definition.header or "") or any(button.variable for button in definition.buttons):
+        name = definition.name
+        raise ArgumentsWrong("template_not_fillable", f"{name}: variables in the text alone", name=name)
+    for button in definition.buttons:
+        if button.kind == "URL" and not _URL.fullmatch(button.url or ""):
+            raise malformed("url", "url", "buttons[].url")
+        if button.kind == "PHONE_NUMBER" and not _PHONE.fullmatch(button.phone_number or ""):
+            raise malformed("phone", "phone", "buttons[].phone_number")
+
+
+def wants_more(row: Mapping[str, Any]) -> str:
+    """What a row of message_templates asks for that we cannot give: "file", "header", "button"; "" for nothing."""
+    return _wants_more(cloud.read(_told(row)))
+
+
+def _wants_more(one: cloud.Template) -> str:
+    if one.header_media is not None:
+        return "file"
+    if one.header_variable is not None:
+        return "header"
+    return "button" if any(button.variable for button in one.buttons) else ""
 
 
 def _components(one: cloud.Template) -> list[dict[str, Any]]:
@@ -431,6 +455,6 @@ def _uses(one: cloud.Template, old: Kept | None) -> tuple[tuple[Purpose, ...], M
     if old is not None and old.variables == one.variables:
         return old.purposes, old.holes
     use = _shipped().get(one.name)
-    if use is None or len(use.holes) != len(one.variables) or not _fillable(one):
+    if use is None or len(use.holes) != len(one.variables) or _wants_more(one):
         return (), {}
     return use.purposes, dict(zip(one.variables, use.holes, strict=True))

@@ -18,7 +18,7 @@ from core.tenancy import Identity
 from integrations.whatsapp_cloud.templates import CATEGORIES, Definition, TemplateButton
 
 _LEFT = "left"
-_FINE = ("APPROVED", "PENDING", "ACTIVE")
+_FINE = ("APPROVED", "PENDING")
 
 
 def add_to(cli: click.Group, run: Run) -> None:
@@ -101,6 +101,8 @@ def add_to(cli: click.Group, run: Run) -> None:
     @click.option("--header", help="Uma linha de título, sem variáveis.")
     @click.option("--footer", help="Uma linha no fim, como: Responda SAIR para não receber mais mensagens.")
     @click.option("--button", "buttons", multiple=True, help="Botão de resposta rápida (pode repetir).")
+    @click.option("--url-button", "links", multiple=True, help="Botão que abre um endereço: Ver o site=https://…")
+    @click.option("--phone-button", "phones", multiple=True, help="Botão que liga: Ligar=+5511…")
     @click.option("--example", "examples", multiple=True, help="Um valor de exemplo para cada variável: 1=Ana.")
     @click.option("--for", "uses", multiple=True, help="Como em `use`.")
     @click.option("--hole", "holes", multiple=True, help="Como em `use`.")
@@ -113,6 +115,8 @@ def add_to(cli: click.Group, run: Run) -> None:
         header: str | None,
         footer: str | None,
         buttons: tuple[str, ...],
+        links: tuple[str, ...],
+        phones: tuple[str, ...],
         examples: tuple[str, ...],
         uses: tuple[str, ...],
         holes: tuple[str, ...],
@@ -130,7 +134,14 @@ def add_to(cli: click.Group, run: Run) -> None:
                 body=_text(body[1:]) if body.startswith("@") else body,
                 header=header,
                 footer=footer,
-                buttons=tuple(TemplateButton("QUICK_REPLY", one) for one in buttons),
+                buttons=(
+                    *(TemplateButton("QUICK_REPLY", one) for one in buttons),
+                    *(TemplateButton("URL", name, url=url) for name, url in _pairs(links, "Ver=https://…").items()),
+                    *(
+                        TemplateButton("PHONE_NUMBER", name, phone_number=number)
+                        for name, number in _pairs(phones, "Ligar=+55…").items()
+                    ),
+                ),
                 examples=_pairs(examples),
             )
             kept = await services.messaging.templates.create(who, definition, _purposes(uses), _pairs(holes), channel)
@@ -249,6 +260,8 @@ def _shown(services: Services, who: Identity, found: Sequence[Kept]) -> list[str
             lines.append(say("outbox.templates.refused", reason=reason, **told))
         elif one.status not in _FINE and one.status != "DELETED":
             lines.append(say("outbox.templates.paused", status=one.status, **told))
+        elif not one.fillable:
+            lines.append(say("outbox.templates.unfillable", **told))
     return lines
 
 
@@ -292,12 +305,12 @@ def _purposes(told: Sequence[str]) -> list[Purpose]:
     return [Purpose(one) for one in told]
 
 
-def _pairs(told: Sequence[str]) -> dict[str, str]:
+def _pairs(told: Sequence[str], shape: str = "1=…") -> dict[str, str]:
     found = {}
     for one in told:
         name, sign, value = one.partition("=")
         if not sign:
-            raise click.BadParameter(f"{one}: 1=…")
+            raise click.BadParameter(f"{one}: {shape}")
         found[name.strip()] = value.strip()
     return found
 

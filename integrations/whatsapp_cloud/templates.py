@@ -14,7 +14,8 @@ from integrations.whatsapp_cloud.errors import answer_broken
 from integrations.whatsapp_cloud.limits import TEMPLATE_LIMITS, malformed
 from integrations.whatsapp_cloud.messages import Content, HeaderMedia
 
-CATEGORIES = ("MARKETING", "UTILITY", "AUTHENTICATION")
+CATEGORIES = ("MARKETING", "UTILITY")
+"""In which a template may be created here; one of AUTHENTICATION has another shape (a one-time code)."""
 APPROVED = "APPROVED"
 _VARIABLE = re.compile(r"\{\{\s*([a-z0-9_]+)\s*\}\}")
 _ALONE = re.compile(r"^\s*\{\{[^}]*\}\}|\{\{[^}]*\}\}\s*$")

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 
 from business.crm.identity import KeyKind
 from business.crm.model import ContactData, Source
@@ -330,21 +331,33 @@ async def test_a_message_that_waits_for_a_word_is_sent_or_dropped_once(web: Web,
 async def test_a_template_is_picked_filled_and_put_with_its_values(web: Web, talking: Talking) -> None:
     tenant = talking.number.tenant_id
     async with web.db.tenant(tenant) as conn:
-        for name, status in (("retomar", "APPROVED"), ("natal", "PAUSED")):
+        picture = {"type": "HEADER", "format": "IMAGE"}
+        link = {"type": "BUTTONS", "buttons": [{"type": "URL", "text": "Ver", "url": "https://um.example/{{1}}"}]}
+        for name, status, more in (
+            ("retomar", "APPROVED", []),
+            ("natal", "PAUSED", []),
+            ("foto", "APPROVED", [picture]),
+            ("pedido", "APPROVED", [link]),
+        ):
             await conn.execute(
                 """INSERT INTO message_templates (tenant_id, channel_id, name, language, category, status, body,
-                       synced_at) VALUES (%s, %s, %s, 'pt_BR', 'MARKETING', %s, %s, now())""",
-                [tenant, talking.number.id, name, status, "Oi, {{name}}! Sobre {{topic}}."],
+                       components, synced_at) VALUES (%s, %s, %s, 'pt_BR', 'MARKETING', %s, %s, %s, now())""",
+                [tenant, talking.number.id, name, status, "Oi, {{name}}! Sobre {{topic}}.", Jsonb(more)],
             )
     picked = {"do": "template", "name": "retomar", "language": "pt_BR", "once": "click-0009"}
     async with web.logged_in(web.admin) as browser:
         found = (await look(browser, "/templates", id=talking.helena))["templates"]
-        assert [(one["name"], one["usable"]) for one in found] == [("retomar", True), ("natal", False)]
+        assert [(one["name"], one["usable"]) for one in found] == [
+            ("retomar", True), ("foto", False), ("natal", False), ("pedido", False),
+        ]  # fmt: skip
+        why = {one["name"]: one["status"] for one in found}
+        assert "arquivo" in why["foto"] and "botão" in why["pedido"] and why["natal"] == "pausado pela Meta"
         assert [(one["name"], one["value"]) for one in found[0]["variables"]] == [("name", "Helena"), ("topic", "")]
         empty = await act(browser, talking.helena, **picked, values={"name": "Helena", "topic": " "})
         assert empty.status_code == 400 and "Preencha" in empty.json()["error"]
-        paused = await act(browser, talking.helena, **{**picked, "name": "natal"}, values={"name": "H", "topic": "x"})
-        assert paused.status_code == 400
+        for name in ("natal", "foto", "pedido"):
+            other = await act(browser, talking.helena, **{**picked, "name": name}, values={"name": "H", "topic": "x"})
+            assert other.status_code == 400, name
         sent = await act(browser, talking.helena, **picked, values={"name": "Helena", "topic": "a\nfachada"})
     last = sent.json()["messages"][-1]
     assert (last["text"], last["template"]) == ("Oi, Helena! Sobre a fachada.", "retomar")

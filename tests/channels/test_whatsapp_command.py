@@ -45,7 +45,7 @@ async def test_the_terminal_brings_uses_and_hands_in_templates_and_says_why_one_
 ) -> None:
     assert "sync" in await terminal("templates", "list")
     shown = await terminal("templates", "sync")
-    assert "6 novo(s)" in shown and "1=name 2=when 3=house" in shown
+    assert " 0 novo(s)" not in shown and "1=name 2=when 3=house" in shown
     used = await terminal("templates", "use", "confirmar_reuniao", "--for", "notice", "--for", "answer")
     assert used.strip() == 'Modelo "confirmar_reuniao" (pt_BR): usado para aviso combinado, resposta.'
     with pytest.raises(ArgumentsWrong, match="no use"):
@@ -61,6 +61,24 @@ async def test_the_terminal_brings_uses_and_hands_in_templates_and_says_why_one_
     )  # fmt: skip
     shown = await terminal("templates", "sync")
     assert "a categoria não combina com o texto" in shown
+    # Buttons that open an address or call; an address that we cannot fill, or none, is not handed in.
+    buttons = (
+        "--button",
+        "Quero ver",
+        "--url-button",
+        "Site=https://um.example/a?b=1",
+        "--phone-button",
+        "Ligar=+551140000001",
+    )
+    await terminal("templates", "create", f"{name}_2", "--body", body, *fills, *buttons)
+    (row,) = await house.rows("SELECT components FROM message_templates WHERE name = %s", f"{name}_2")
+    kept = {one["type"]: one["url"] or one["phone_number"] for one in row["components"][-1]["buttons"]}
+    assert kept == {"QUICK_REPLY": None, "URL": "https://um.example/a?b=1", "PHONE_NUMBER": "+551140000001"}
+    for wrong in ("Site=https://um.example/{{1}}", "Site=um.example"):
+        with pytest.raises(ArgumentsWrong):
+            await terminal("templates", "create", f"{name}_3", "--body", body, *fills, "--url-button", wrong)
+    with pytest.raises(click.UsageError, match="AUTHENTICATION"):
+        await terminal("templates", "create", f"{name}_4", "--category", "AUTHENTICATION", "--body", "Oi.")
 
 
 async def test_the_terminal_shows_and_changes_rules_and_lifts_what_was_stopped(
