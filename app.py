@@ -139,6 +139,7 @@ from prompts.prompt import Prompts
 from prompts.texts import Texts
 from tools.acquaint import Acquaintance
 from tools.chat_traces import ChatTraces
+from tools.contact_notes import ContactNotes
 from tools.do_not_contact import DoNotContact
 from tools.fallback import Fallback
 from tools.first_contact import FirstContacts
@@ -469,6 +470,7 @@ async def open_services(
             [
                 answering.revive, answering.remind, channels.of, channels.bring_home, cadences.round,
                 reminders.run, calendar.mend, meetings.run, partial(media_work.again, jobs),
+                ContactNotes(db, clock, people, texts).run,
             ],
         )  # fmt: skip
         memory.declare()

@@ -12,8 +12,10 @@ import pytest
 from agents.approvals import proposal_card
 from business.approvals.model import Change, ChangeHandler, Proposal, ProposalState, ReadBack
 from business.approvals.service import Approvals
+from business.crm.service import Crm
 from business.messaging.consent import Act, Entry, How, Scope
 from business.messaging.ledger import Ledger
+from business.people.service import People
 from business.prospecting.contact import (
     FirstContactBatch,
     FirstContactHandler,
@@ -30,6 +32,7 @@ from prompts.texts import Texts
 from tests.business.messaging.conftest import running_wire, wire
 from tests.business.messaging.outbox_house import House, Wire, open_house
 from tests.conftest import Tenants
+from tools.contact_notes import ContactNotes
 from tools.first_contact import FirstContacts
 
 __all__ = ["running_wire", "wire"]
@@ -283,3 +286,54 @@ def test_of_a_message_the_template_gets_what_it_does_not_say_itself() -> None:
     assert opening_of("Com quem falo sobre compras?") == "Com quem falo sobre compras?"
     assert len(opening_of("palavra " * 200)) <= 501
     assert opening_of("Olá!") == ""
+
+
+async def test_the_companys_timeline_tells_what_became_of_its_first_message(
+    desk: Desk, people: People, permissions: Permissions
+) -> None:
+    house, crm = desk.house, Crm(desk.house.db, desk.house.clock, permissions)
+    notes = ContactNotes(house.db, house.clock, people, desk.texts)
+    names = {1: "Ipê", 2: "Jatobá", 3: "Peroba", 4: "Cedro"}
+    for number, name in names.items():
+        await desk.lead(number, name)
+        made = await desk.propose(await desk.change(number, name))
+        await desk.approvals.approve(desk.who, made.id, "chat")
+    assert await notes.run(house.tenant_id) == 0, "nothing has left"
+
+    rows = {row["company_id"]: row for row in await desk.outbox()}
+    await house.block("number", 131031)  # the number is stopped: a person says no to one
+    await house.run(rows["com_4"]["chat"])
+    await house.outbox.resolve(house.tenants.one[Role.ADMIN], rows["com_4"]["id"], "drop")
+    await house.rows("DELETE FROM message_blocks RETURNING id")
+    for number in (1, 2):
+        await house.run(rows[f"com_{number}"]["chat"])
+        house.clock.advance(timedelta(minutes=1))
+    await house.told(await house.row(rows["com_2"]["id"]), "failed", code=131026)
+    house.wire.fail("lost")
+    await house.run(rows["com_3"]["chat"])
+    house.clock.advance(timedelta(minutes=4))
+    await house.run(rows["com_3"]["chat"])
+
+    async def timeline(number: int) -> list[str]:
+        told = await crm.timeline(desk.who, company_id=f"com_{number}")
+        return [f"{one.kind} {one.at:%H:%M} {one.text}" for one in reversed(told)]
+
+    assert await notes.run(house.tenant_id) == 5
+    assert await notes.run(house.tenant_id) == 0, "each once"
+    by = f"{house.channel.name} para (19) 99999-000"
+    (sent,) = await timeline(1)
+    assert sent.startswith(f"message 15:00 Primeira mensagem enviada por {by}1:\nOlá, Ipê! Aqui é Rui")
+    first, failed = await timeline(2)
+    assert first.startswith(f"message 15:01 Primeira mensagem enviada por {by}2:")
+    assert failed.startswith(f"note 15:02 A primeira mensagem por {by}2 não foi entregue. ") and "131026" not in failed
+    (lost,) = await timeline(3)
+    assert lost.startswith(f"note 15:06 Não se sabe se a primeira mensagem por {by}3 saiu")
+    assert await timeline(4) == [
+        f"note 15:00 A primeira mensagem por {by}4 não foi enviada. Alguém da equipe descartou."
+    ]
+
+    # WhatsApp takes back that it failed; and the lost one is heard of after all.
+    await house.told(await house.row(rows["com_2"]["id"]), "delivered")
+    await house.told(await house.row(rows["com_3"]["id"]), "delivered", id="wamid.late=")
+    assert await notes.run(house.tenant_id) == 2
+    assert "chegou, afinal" in (await timeline(2))[-1] and any("enviada" in one for one in await timeline(3))

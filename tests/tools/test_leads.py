@@ -57,7 +57,7 @@ async def test_a_draft_says_who_writes_where_the_contact_is_from_and_how_to_be_l
     notes = [
         entry.text for entry in await desk.crm.timeline(desk.who, company_id=one.company_id) if entry.kind == "note"
     ]
-    assert len(notes) == 1 and "não enviado" in notes[0] and text in notes[0]
+    assert len(notes) == 1 and "ainda não enviado" in notes[0] and text in notes[0]
 
     english = await leads.draft(desk.who, one.id, "Good morning!", "en")
     assert "We are Agência Um." in whole_text(english) and "STOP" in whole_text(english)

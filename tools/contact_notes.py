@@ -1,0 +1,111 @@
+"""What became of a first message, on its company's timeline: that it left, when and by which channel; that it did not
+arrive; that it was not sent after all. The draft of it stands there already (tools/leads.py)."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from business.messaging.model import said, why_from
+from business.messaging.templates import Purpose
+from business.people.service import People
+from core import formats
+from core.clock import Clock
+from core.db import Database, fetch_all
+from core.errors import ArgumentsWrong, Refused
+from core.tenancy import Identity, Role
+from integrations.whatsapp_cloud import errors
+from prompts.texts import Texts
+
+_LOOKED_AT = timedelta(days=14)
+"""How long after a conversation's last message it is looked at: a first message waits days for its hour, and a failure
+is told by WhatsApp within a week."""
+
+
+class ContactNotes:
+    """For the clock: `await run(tenant_id)`, as often as one likes. A note is there once: its id says of what it is."""
+
+    def __init__(self, db: Database, clock: Clock, people: People, texts: Texts) -> None:
+        self._db = db
+        self._clock = clock
+        self._people = people
+        self._texts = texts
+
+    async def run(self, tenant_id: str) -> int:
+        """Write down what happened to first messages since the last look; how many notes that were."""
+        async with self._db.tenant(tenant_id) as conn:
+            rows = await fetch_all(
+                conn,
+                """SELECT o.id, o.state, o.claimed_at, o.finished_at, o.external_id, o.error, o.reason, o.decision,
+                          m.text, m.status_at, c.id AS chat, c.company_id, c.owner_id, c.address, n.name AS channel,
+                          n.provider
+                   FROM chats c
+                   JOIN channels n ON n.tenant_id = c.tenant_id AND n.id = c.channel_id
+                   JOIN chat_messages m ON m.tenant_id = c.tenant_id AND m.chat_id = c.id AND m.direction = 'out'
+                   JOIN outbox o ON o.tenant_id = m.tenant_id AND o.message_id = m.id
+                   WHERE c.company_id IS NOT NULL AND c.last_at > %s AND o.purpose = %s AND o.finished_at IS NOT NULL
+                     AND NOT EXISTS (SELECT FROM crm_activities a WHERE a.tenant_id = o.tenant_id
+                                     AND a.id = 'first_' || o.id || '_' ||
+                                         CASE o.reason WHEN 'arrived' THEN o.reason ELSE o.state END)
+                   ORDER BY o.seq""",
+                [self._clock.now() - _LOOKED_AT, str(Purpose.FIRST_CONTACT)],
+            )
+        if not rows:
+            return 0
+        written, actor = 0, (await self._people.agent(tenant_id)).user_id
+        for row in rows:
+            reader = await self._reader(tenant_id, row["owner_id"])
+            async with self._db.tenant(tenant_id) as conn:
+                for what, at in _happened(row):
+                    kind = "note" if what != "sent" else "email" if row["provider"] == "email" else "message"
+                    added = await conn.execute(
+                        """INSERT INTO crm_activities (tenant_id, id, company_id, kind, text, data, actor, at)
+                           SELECT current_tenant(), %s, id, %s, %s, %s, %s, %s FROM crm_companies WHERE id = %s
+                           ON CONFLICT DO NOTHING""",
+                        [
+                            f"first_{row['id']}_{what}", kind, self._words(reader, what, row),
+                            Jsonb({"chat": row["chat"]}), actor, at, row["company_id"],
+                        ],
+                    )  # fmt: skip
+                    written += added.rowcount
+        return written
+
+    def _words(self, reader: Identity, what: str, row: Mapping[str, Any]) -> str:
+        to = row["address"] if "@" in row["address"] else formats.phone(row["address"])
+        params = {"channel": row["channel"], "to": to, "text": row["text"], "why": ""}
+        if what == "failed":
+            params["why"] = self._why_failed(reader, row)
+        elif what == "dropped":
+            params["why"] = self._why_dropped(reader, row)
+        return self._texts.say(reader.language, f"first_contact.note.{what}", **params)
+
+    def _why_failed(self, reader: Identity, row: Mapping[str, Any]) -> str:
+        code = row["error"] if row["provider"] == "whatsapp_cloud" else None
+        key = f"error.{errors.rule(code).text}" if code else ""
+        if not key or not self._texts.has(key):
+            return ""
+        return self._texts.say(reader.language, key, detail=row["reason"], trace="", wait=0, code=code)
+
+    def _why_dropped(self, reader: Identity, row: Mapping[str, Any]) -> str:
+        say, key = partial(self._texts.say, reader.language), f"inbox.dropped.{row['reason']}"
+        if self._texts.has(key):
+            return say(key)
+        decided = row["decision"] or {}
+        return said(why_from(decided["why"]), say, reader.time_zone) if decided.get("rule") == row["reason"] else ""
+
+    async def _reader(self, tenant_id: str, owner_id: str | None) -> Identity:
+        """In whose language and by whose clock it is told."""
+        try:
+            return await self._people.identity(tenant_id, owner_id or "")
+        except (Refused, ArgumentsWrong):
+            return await self._people.identity_by_role(tenant_id, Role.ADMIN)
+
+
+def _happened(row: Mapping[str, Any]) -> list[tuple[str, datetime]]:
+    """(what, when), of a message that has come to its end, for now."""
+    left = [("sent", row["claimed_at"])] if row["external_id"] is not None else []
+    if row["reason"] == "arrived":  # which WhatsApp told after it had told that it failed
+        return [*left, ("arrived", row["status_at"])]
+    return left if row["state"] == "sent" else [*left, (row["state"], row["finished_at"])]
