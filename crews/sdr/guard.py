@@ -45,6 +45,8 @@ class Grounds:
     times: frozenset[str]
     """Hours HH:MM that are free, booked, or in the company's texts."""
     booked: bool = False
+    calls: bool = False
+    """The meeting is a call by us: that we call is what was agreed."""
     cancelled: bool = False
     handed: bool = False
     stopped: bool = False
@@ -82,6 +84,7 @@ def grounds(
             times |= {slot["starts"][11:16] for slot in result["slots"]}
         if name == "book_meeting":
             times.add(result["starts"][11:16])
+    booked = [result for name, result in done if name == "book_meeting"]
     standing = brief.get("meeting")
     if standing:
         times.add(standing["starts"][11:16])
@@ -97,6 +100,7 @@ def grounds(
         ),
         times=frozenset(times),
         booked="book_meeting" in names or bool(standing),
+        calls=(booked[-1] if booked else standing or {}).get("how") == "call",
         cancelled=any(name == "cancel_meeting" and result.get("cancelled") for name, result in done),
         handed="hand_to_person" in names,
         stopped="opt_out" in names,
@@ -432,6 +436,11 @@ _DONE = re.compile(
     r"|i(?:'?ve| have)? (?:cancel+ed|removed|deleted|activated|applied|registered)|cancele"
     r"|elimine|active|aplique)\b"
 )
+_WE_CALL = re.compile(
+    r"\b(?:(?:te )?liga(?:mos|remos)|(?:a gente|o time|alguem(?: do time)?) te liga|vamos te ligar"
+    r"|we(?:'?ll| will)? call you|te llama(?:mos|remos))\b"
+)
+_AT_ONCE = re.compile(r"\b(?:em|in|en|within) \w+ minut|\bagora\b|\bright away\b|\bahora\b")
 
 
 def _promises(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
@@ -440,7 +449,10 @@ def _promises(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
     if _COMES.search(said):
         yield Finding("promise", sentence[:120])
         return
-    found = _PROMISE.search(said)
+    we_call = on.booked and _WE_CALL.search(said)
+    if we_call and on.calls and not _AT_ONCE.search(said):
+        return
+    found = _PROMISE.search(said) or we_call
     if not found or _COULD.match(said):
         return
     calls = re.search(r"\b(?:lig\w+|call\w*|llam\w+)\b", said)

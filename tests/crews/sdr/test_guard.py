@@ -29,6 +29,7 @@ BRIEF: dict[str, Any] = {
 }  # fmt: skip
 SLOTS = {"slots": [{"starts": "2026-11-26T15:00"}, {"starts": "2026-11-27T10:30"}]}
 BOOKED = {"starts": "2026-11-26T15:00", "link": "https://meet.example/abc", "day": "quinta", "time": "15h"}
+CALLS = {**BOOKED, "link": "", "how": "call", "place": "+5519988112233"}
 HANDED = {"fetched": True, "hours": ""}
 FINE = {"passages": [{"text": "Pode ser cancelado com aviso de 30 dias, sem multa.", "heading": "Fidelidade"}]}
 PASSAGE = {"passages": [{"text": "A verba recomendada é a partir de R$ 900,00 por mês.", "heading": "Verba"}]}
@@ -160,6 +161,8 @@ def test_what_is_not_so_is_found(text: str, kind: str) -> None:
         ("Tenho quinta às 15h ou sexta às 10h30. Qual fica melhor?", on(("free_slots", SLOTS))),
         ("Marcado: quinta, às 15h. O link é https://meet.example/abc", on(("book_meeting", BOOKED))),
         ("Te esperamos na quinta às 15h!", on(("book_meeting", BOOKED))),
+        ("Marcado: quinta, às 15h. Ligamos para você neste número.", on(("book_meeting", CALLS))),
+        ("Booked for Thursday at 15:00, we'll call you on this number.", on(("book_meeting", CALLS))),
         ("Um especialista vai conversar com você na quinta às 15h.", on(("book_meeting", BOOKED))),
         ("Já chamei alguém do time, que continua com você por aqui.", on(("hand_to_person", HANDED))),
         ("Uma pessoa da equipe vai te responder por aqui.", on(("hand_to_person", HANDED))),
@@ -262,6 +265,8 @@ def test_a_meeting_that_was_booked_excuses_no_other_time_and_no_other_promise() 
     booked = on(("book_meeting", BOOKED))
     assert kinds("Marcado: quinta às 16h.", booked) == {"time"}
     assert kinds("Marcado! Também vou te mandar a proposta hoje.", booked) == {"promise"}
+    assert kinds("Quinta às 15h a gente te liga neste número.", booked) == {"promise"}, "one meets by a link"
+    assert kinds("A gente te liga em 5 minutos.", on(("book_meeting", CALLS))) == {"promise"}
 
 
 def test_for_what_is_not_our_business_there_is_one_sentence() -> None:
