@@ -56,8 +56,11 @@ from business.messaging.gateway_doors import gateway_doors, secrets_of
 from business.messaging.hands import Hands
 from business.messaging.inbox import Inbox
 from business.messaging.ledger import CONSENT_TOLD, Ledger
+from business.messaging.opening import ACQUAINT_JOB
+from business.messaging.opting import Opting
 from business.messaging.outbox import SEND_CHAT, Outbox
 from business.messaging.outbox_check import OutboxCheck
+from business.messaging.outcomes import Outcomes
 from business.messaging.receipts import READ_JOB, Receipts
 from business.messaging.retention import InboxRetention
 from business.messaging.rules import MessageRules
@@ -70,7 +73,9 @@ from business.messaging.sender_mapped import MappedSender
 from business.messaging.sender_sms import SmsSender
 from business.messaging.senders import Sender
 from business.messaging.sending import Sending
-from business.messaging.sorter import ACQUAINT_JOB, Sorter
+from business.messaging.settling import Settling
+from business.messaging.sorter import Sorter
+from business.messaging.sorting import Sorting
 from business.messaging.templates_store import TemplateStore
 from business.messaging.waking import CHAT_TURN, Waking
 from business.outreach.runs import Cadences
@@ -239,9 +244,10 @@ async def open_services(
         clients = CloudClients(channels, http)
         senders = _senders(settings, db, channels, clients, http, clock)
         notify = Notify(db, clock, people, conversations, texts, jobs, channels, senders["email"])
-        fallback = Fallback(clock, channels)
-        outbox = Outbox(db, clock, jobs, permissions, tell=notify.alert, fallback=fallback)
-        fallback.use(outbox)
+        ledger = Ledger(jobs)
+        outbox = Outbox(db, clock, jobs, permissions, tell=notify.alert)
+        outcomes = Outcomes(outbox, clock, ledger, fallback=Fallback(clock, channels, outbox))
+        settling = Settling(outbox, outcomes, clock)
         do_not_contact = DoNotContact(db, crm, people)
         begin = BeginAfter()
         first_contacts = FirstContacts(
@@ -290,7 +296,7 @@ async def open_services(
         stack.push_async_callback(hunts.close)
 
         # What is sold there: files of each company, what a lead said of their need, meetings.
-        ledger, sales_records, sales_files = Ledger(jobs), SalesRecords(db, clock), SalesFiles(settings.data_dir)
+        sales_records, sales_files = SalesRecords(db, clock), SalesFiles(settings.data_dir)
         library = Library(db, clock, memory, sales_files)
         house_calendar = HouseCalendar(db, clock, Opening(db, rules))
         reminders = Reminders(db, house_calendar, outbox, texts, clock)
@@ -363,6 +369,8 @@ async def open_services(
             senders,
             rules.of,
             outbox,
+            outcomes,
+            settling,
             files=files,
             blocked=do_not_contact.blocked,
             values_of=MessageValues(texts),
@@ -379,10 +387,9 @@ async def open_services(
             kind = "person_waited" if why.reason == "waits" else "person_wanted"
             await notify.tell(chat.tenant_id, chat.owner_id, kind, about, key=key, within=conn)
 
-        sorter = Sorter(
-            db, clock, jobs, channels, rules, outbox, hands, waking, ledger, notices,
-            say=texts.say, templates=templates.told, warn=number_news.number,
-        )  # fmt: skip
+        opting = Opting(outbox, ledger, texts.say)
+        sorting = Sorting(outbox, settling, opting, hands, waking, templates=templates.told, warn=number_news.number)
+        sorter = Sorter(db, clock, jobs, channels, rules, notices, sorting)
         answering = Turns(
             db, clock, supervisor.answer_contact, people.agent, channels, rules, outbox, hands, waking, notices, texts,
             senders, acquaint, tell=wanted, media_told=media.told, limits=settings.limits,

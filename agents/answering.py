@@ -28,11 +28,11 @@ from business.messaging.channels import WHATSAPP, Channel, Channels
 from business.messaging.chats import Chat, Message, chat_of, recent
 from business.messaging.hands import Hands
 from business.messaging.hours import closed_because, next_open
+from business.messaging.opting import LEAVES
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.rules import MessageRules
 from business.messaging.senders import Sender
 from business.messaging.settings import Settings
-from business.messaging.sorter import LEAVES
 from business.messaging.templates import Purpose
 from business.messaging.turns import Stage, Then, on_newer, typing_again
 from business.messaging.waking import Waking, unanswered_since

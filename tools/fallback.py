@@ -17,10 +17,11 @@ from business.crm.identity import is_mobile, phone
 from business.messaging.channels import Channel, Channels
 from business.messaging.chats import open_chat
 from business.messaging.model import Decision, Verdict, Why
-from business.messaging.outbox import Draft, Outbox, Undelivered
+from business.messaging.outbox import Draft, Outbox
+from business.messaging.outcomes import Undelivered
 from business.messaging.templates import Purpose
 from core.clock import Clock
-from core.db import Connection
+from core.db import Connection, fetch_one
 from integrations.whatsapp_cloud import messages
 
 _CARRIED = frozenset({Purpose.ANSWER, Purpose.NOTICE, Purpose.FOLLOW_UP})
@@ -29,23 +30,19 @@ _LONGEST_SMS = 600
 
 
 class Fallback:
-    """Called by the outbox in the transaction in which a message ends as undeliverable. `use` hands it the outbox,
-    which is built with it."""
+    """Called in the transaction in which a message ends as undeliverable (business/messaging/outcomes.py)."""
 
-    def __init__(self, clock: Clock, channels: Channels) -> None:
+    def __init__(self, clock: Clock, channels: Channels, outbox: Outbox) -> None:
         self._clock = clock
         self._channels = channels
-        self._outbox: Outbox | None = None
-
-    def use(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
     async def __call__(self, conn: Connection, lost: Undelivered) -> str | None:
         """The id of the row that goes instead; None when there is no other way. Once for each message."""
-        if self._outbox is None or lost.purpose not in _CARRIED or not lost.text.strip():
+        if lost.purpose not in _CARRIED or not lost.text.strip():
             return None
         outlets = [one for one in await self._channels.of(lost.tenant_id, conn) if one.state == "active"]
-        chat = await _row(conn, "SELECT * FROM chats WHERE id = %s", lost.chat_id)
+        chat = await fetch_one(conn, "SELECT * FROM chats WHERE id = %s", [lost.chat_id])
         if chat is None:
             return None
         companys = lost.purpose is Purpose.FOLLOW_UP  # an answer is private: not for whoever reads the company's mail
@@ -71,16 +68,16 @@ class Fallback:
             )
             outbox_id = await self._outbox.put(conn, lost.tenant_id, other.id, draft)
             if lost.author == "person":
-                await self._ask(conn, self._outbox, outbox_id)
+                await self._ask(conn, outbox_id)
             return outbox_id
         return None
 
-    async def _ask(self, conn: Connection, outbox: Outbox, outbox_id: str) -> None:
-        row = await _row(
+    async def _ask(self, conn: Connection, outbox_id: str) -> None:
+        row = await fetch_one(
             conn,
             """SELECT o.*, c.channel_id FROM outbox o JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
                WHERE o.id = %s AND o.state = 'waiting'""",
-            outbox_id,
+            [outbox_id],
         )
         if row is None:
             return
@@ -90,7 +87,7 @@ class Fallback:
             "UPDATE outbox SET state = 'ask', decision = %s, reason = %s WHERE id = %s",
             [Jsonb(asked.record()), asked.rule, outbox_id],
         )
-        await outbox.tell(conn, row, "ask", detail=asked.rule, why=why)
+        await self._outbox.tell(conn, row, "ask", detail=asked.rule, why=why)
 
 
 async def _ways(
@@ -114,12 +111,11 @@ def _own_number(chat: Mapping[str, Any]) -> str | None:
 async def _theirs(conn: Connection, outlet: Channel, address: str, chat: Mapping[str, Any]) -> bool:
     """Whether a conversation at this address would be this person's: there is none yet, it is the same contact's, or
     nobody knows whose it is and it is the very number that we write to or has not a word in it."""
-    there = await _row(
+    there = await fetch_one(
         conn,
         """SELECT contact_id, EXISTS (SELECT FROM chat_messages m WHERE m.tenant_id = c.tenant_id AND m.chat_id = c.id)
-               AS spoken FROM chats c WHERE channel_id = %s AND address = %s""",
-        outlet.id,
-        address,
+           AS spoken FROM chats c WHERE channel_id = %s AND address = %s""",
+        [outlet.id, address],
     )
     if there is None:
         return True
@@ -141,7 +137,3 @@ async def known_ways(conn: Connection, contact_id: str | None, company_id: str |
     mails = [row["value"] for row in found if row["kind"] == "email"]
     mobiles = [row["value"] for row in found if row["kind"] != "email" and is_mobile(row["value"])]
     return mails, list(dict.fromkeys(mobiles))
-
-
-async def _row(conn: Connection, query: str, *values: object) -> dict[str, Any] | None:
-    return await (await conn.execute(query.encode(), values)).fetchone()

@@ -5,7 +5,7 @@ A reader per provider makes them of an inbox row (reading.py); the sorter knows 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 
@@ -152,3 +152,15 @@ class Told:
 
 
 Arrival = Incoming | Edited | Reacted | Echoed | Seen | Wished | TemplateTold | Moved | Told
+
+
+def moment_of(at: datetime, received: datetime) -> datetime:
+    """A gateway's moment; ours where it told none that can be one."""
+    return received if at.year < 2009 or at > received + timedelta(days=1) else at
+
+
+def plain_text(text: str) -> str:
+    """Text that PostgreSQL can keep."""
+    if "\0" not in text and text.isascii():
+        return text
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -6,9 +6,11 @@ from typing import Any
 
 from business.messaging.brazil import state_of_phone
 from business.messaging.channels import Channel
-from core.db import Connection
+from core.db import Connection, fetch_one
 from core.ids import new_id
 
+ACQUAINT_JOB = "chat_acquaint"
+"""Makes a new conversation's person known to the CRM: (tenant_id, chat_id)."""
 _MAY_BE_SET = ("contact_id", "company_id", "deal_id", "owner_id", "user_id", "language", "place")
 
 
@@ -53,6 +55,6 @@ async def open_row(
         "place": place,
         "at": at,
     }
-    row = await (await conn.execute(query, values)).fetchone()
+    row = await fetch_one(conn, query, values)
     assert row is not None
     return row

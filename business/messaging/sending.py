@@ -2,7 +2,7 @@
 
 A row is claimed in the transaction that asked the policy; then it is sent, once; then what came of it is written down.
 Who dies in between leaves a claim behind of which nobody knows whether it left: WhatsApp takes no key by which it would
-tell a second attempt from a second message, so there is none. A status with our callback data tells (outbox.settle),
+tell a second attempt from a second message, so there is none. A status with our callback data tells (settling.py),
 or a person decides.
 
 Within a conversation there are two orders: what is being talked (answers, what a person writes) and what we begin
@@ -24,16 +24,18 @@ from business.messaging.channels import Channel, Channels
 from business.messaging.known import Blocked, known, number_line, pair_line
 from business.messaging.model import Decision, Known, Verdict
 from business.messaging.outbox import OUR_FILE, PAUSED, Outbox, outgoing
+from business.messaging.outcomes import Outcomes
 from business.messaging.pace import number_pace, pair_pace
 from business.messaging.policy import decide
 from business.messaging.senders import Refusal, Sender, Taken
 from business.messaging.settings import Settings
+from business.messaging.settling import Settling
 from business.messaging.statuses import Status
 from business.messaging.templates import Category, Filled, Purpose
 from business.messaging.templates_store import content_of, filled_of, words_of
 from business.messaging.window import is_open
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Unavailable
 from core.failpoints import reach
 from core.files import Files
@@ -88,6 +90,8 @@ class Sending:
         senders: Mapping[str, Sender],
         settings_of: SettingsOf,
         outbox: Outbox,
+        outcomes: Outcomes,
+        settling: Settling,
         *,
         files: Files | None = None,
         blocked: Blocked | None = None,
@@ -99,6 +103,8 @@ class Sending:
         self._senders = senders
         self._settings_of = settings_of
         self._outbox = outbox
+        self._outcomes = outcomes
+        self._settling = settling
         self._files = files
         self._blocked = blocked
         self._values_of = values_of
@@ -128,7 +134,7 @@ class Sending:
         now = self._clock.now()
         async with self._db.system() as conn:
             query = "SELECT * FROM outbox_standing_still(%s, %s)"
-            rows = await (await conn.execute(query, [now - CLAIM_OLD, now - JOB_LATE])).fetchall()
+            rows = await fetch_all(conn, query, [now - CLAIM_OLD, now - JOB_LATE])
         for row in rows:
             await self._outbox.wake(None, row["tenant_id"], row["chat_id"])
         return len(rows)
@@ -145,11 +151,11 @@ class Sending:
         return 0.0
 
     async def _choose(self, conn: Connection, tenant_id: str, chat_id: str) -> _Claimed | float | None:
-        chat = await _one(
+        chat = await fetch_one(
             conn,
             """SELECT c.*, t.time_zone AS account_zone FROM chats c JOIN tenants t ON t.id = c.tenant_id
                WHERE c.id = %s FOR NO KEY UPDATE OF c""",
-            chat_id,
+            [chat_id],
         )
         if chat is None:
             return None
@@ -183,16 +189,15 @@ class Sending:
     async def _open(self, conn: Connection, chat_id: str, now: datetime) -> list[dict[str, Any]]:
         """The rows that have not come to an end, in their order. We hold the conversation's lock, so whoever claimed
         one and has not written what came of it is dead, or is as good as."""
-        rows = await (
-            await conn.execute(
-                """SELECT o.*, c.address, c.contact_id, c.channel_id, c.owner_id, n.provider
-                   FROM outbox o JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
-                   JOIN channels n ON n.tenant_id = c.tenant_id AND n.id = c.channel_id
-                   WHERE o.chat_id = %s AND o.state IN ('waiting', 'claimed', 'unknown', 'ask')
-                     AND o.finished_at IS NULL ORDER BY o.seq""",
-                [chat_id],
-            )
-        ).fetchall()
+        rows = await fetch_all(
+            conn,
+            """SELECT o.*, c.address, c.contact_id, c.channel_id, c.owner_id, n.provider
+               FROM outbox o JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
+               JOIN channels n ON n.tenant_id = c.tenant_id AND n.id = c.channel_id
+               WHERE o.chat_id = %s AND o.state IN ('waiting', 'claimed', 'unknown', 'ask')
+                 AND o.finished_at IS NULL ORDER BY o.seq""",
+            [chat_id],
+        )
         found = []
         for row in rows:
             if row["state"] == "claimed":
@@ -236,7 +241,7 @@ class Sending:
             raise
         except Exception as error:
             log.exception("message_broke", outbox=row["id"])
-            await self._outbox.refused(conn, row, Refusal(0, "fix", "message", text=type(error).__name__))
+            await self._outcomes.refused(conn, row, Refusal(0, "fix", "message", text=type(error).__name__))
             await changed(conn, row["tenant_id"], row["chat_id"])
             return None
 
@@ -262,7 +267,7 @@ class Sending:
                 if decision.rule == "unreachable":
                     code = decision.why.params.get("code", 0)
                     refusal = Refusal(code if isinstance(code, int) else 0, "stop_contact", "contact")
-                    await self._outbox.undeliverable(conn, row, refusal)
+                    await self._outcomes.undeliverable(conn, row, refusal)
                 await changed(conn, row["tenant_id"], row["chat_id"])
                 return None
             case Verdict.ASK:
@@ -276,7 +281,7 @@ class Sending:
         try:
             content, text = await self._content(conn, channel, row, decision)
         except ArgumentsWrong as error:
-            await self._outbox.refused(conn, row, Refusal(0, "fix", "message", text=str(error)))
+            await self._outcomes.refused(conn, row, Refusal(0, "fix", "message", text=str(error)))
             await changed(conn, row["tenant_id"], row["chat_id"])
             return None
         return await self._claim(conn, chat, channel, row, decision, knows, settings, content, text, now)
@@ -344,7 +349,7 @@ class Sending:
         if decision.template is not None:
             return await content_of(conn, channel.id, decision.template), decision.template.text
         if row["content"].get("type") == "template" and "template" in row["facts"]:  # a channel that has none
-            message = await _one(conn, "SELECT text FROM chat_messages WHERE id = %s", row["message_id"])
+            message = await fetch_one(conn, "SELECT text FROM chat_messages WHERE id = %s", [row["message_id"]])
             return messages.text(message["text"] if message else ""), None
         return Content.from_json(row["content"]), None
 
@@ -390,13 +395,12 @@ class Sending:
 
     async def _say_it_once(self, conn: Connection, row: Mapping[str, Any]) -> None:
         """An answer leaves as a template: its further parts would say the same template again."""
-        rest = await (
-            await conn.execute(
-                """SELECT id, message_id FROM outbox WHERE chat_id = %s AND state IN ('waiting', 'ask') AND seq > %s
-                   AND author = 'bot' AND purpose = 'answer' AND facts->'answers' = %s""",
-                [row["chat_id"], row["seq"], Jsonb(row["facts"].get("answers", 0))],
-            )
-        ).fetchall()
+        rest = await fetch_all(
+            conn,
+            """SELECT id, message_id FROM outbox WHERE chat_id = %s AND state IN ('waiting', 'ask') AND seq > %s
+               AND author = 'bot' AND purpose = 'answer' AND facts->'answers' = %s""",
+            [row["chat_id"], row["seq"], Jsonb(row["facts"].get("answers", 0))],
+        )
         for part in rest:
             await self._outbox.finish(conn, part, "as_template")
 
@@ -443,7 +447,7 @@ class Sending:
         query = "SELECT 1 FROM outbox WHERE id = %s AND claim = %s AND state = 'claimed'"
         try:
             async with self._db.tenant(claimed.row["tenant_id"]) as conn:
-                return await _one(conn, query, claimed.row["id"], claimed.claim) is not None
+                return await fetch_one(conn, query, [claimed.row["id"], claimed.claim]) is not None
         except (Unavailable, psycopg.OperationalError):
             return False
 
@@ -486,7 +490,7 @@ class Sending:
     async def _came_of_it(self, conn: Connection, claimed: _Claimed, outcome: Taken | Refusal | str) -> None:
         row = claimed.row
         await conn.execute("SELECT 1 FROM chats WHERE id = %s FOR NO KEY UPDATE", [row["chat_id"]])
-        now_is = await _one(conn, "SELECT state, claim, finished_at FROM outbox WHERE id = %s", row["id"])
+        now_is = await fetch_one(conn, "SELECT state, claim, finished_at FROM outbox WHERE id = %s", [row["id"]])
         allowed = ("claimed", "unknown", "sent") if isinstance(outcome, Taken) else ("claimed", "unknown")
         theirs = now_is is not None and now_is["finished_at"] is not None and not isinstance(outcome, Taken)
         if now_is is None or now_is["claim"] != claimed.claim or now_is["state"] not in allowed or theirs:
@@ -494,15 +498,15 @@ class Sending:
             log.info("claim_was_lost", outbox=row["id"], state=now_is["state"] if now_is else None)
             return
         if isinstance(outcome, Taken):
-            await self._outbox.left(conn, row, outcome.id)
-            await self._outbox.accepted(conn, row, Status.HELD if outcome.held else Status.ACCEPTED)
+            await self._outcomes.left(conn, row, outcome.id)
+            await self._outcomes.accepted(conn, row, Status.HELD if outcome.held else Status.ACCEPTED)
             await self._learn_address(conn, row, outcome)
-            await self._outbox.early(conn, row, outcome.id)
+            await self._settling.early(conn, row, outcome.id)
         elif isinstance(outcome, Refusal) and outcome.sure:
-            await self._outbox.refused(conn, row, outcome)
+            await self._outcomes.refused(conn, row, outcome)
         else:
             await self._unknown(conn, row, outcome if isinstance(outcome, str) else outcome.text)
-            await self._outbox.early(conn, row, "")
+            await self._settling.early(conn, row, "")
         await changed(conn, row["tenant_id"], row["chat_id"])
 
     async def _unknown(self, conn: Connection, row: Mapping[str, Any], why: str) -> None:
@@ -533,7 +537,3 @@ _FILES = ("image", "video", "audio", "document", "sticker")
 def _lane(row: Mapping[str, Any]) -> Lane:
     talk = row["author"] == "person" or row["purpose"] in (Purpose.ANSWER, Purpose.GOODBYE)
     return "talk" if talk else "begin"
-
-
-async def _one(conn: Connection, query: str, *values: object) -> dict[str, Any] | None:
-    return await (await conn.execute(query.encode(), values)).fetchone()

@@ -15,6 +15,7 @@ from business.approvals.service import Approvals
 from business.conversations.service import Conversations
 from business.crm.service import Crm
 from business.messaging.chats import open_chat
+from business.messaging.outbox import locked_row
 from business.messaging.sender_sms import SmsSender
 from business.messaging.senders import Sender
 from business.messaging.templates import Purpose
@@ -395,11 +396,11 @@ async def test_a_stop_that_the_sms_gateway_heard_stops_every_channel(outreach: O
         )
     put = await house.put(other.id, "Oi!", purpose=Purpose.FOLLOW_UP)
     async with house.db.tenant(house.tenant_id) as conn:
-        row = await house.outbox._of_chat(conn, "o.id = %s", put)
+        row = await locked_row(conn, "o.id = %s", put)
         assert row is not None
         house.clock.at += timedelta(minutes=1)
         refusal = SmsSender(house.channels, httpx.AsyncClient()).refusal(of_answer(400, 21610, "unsubscribed"))
-        await house.outbox.refused(conn, row, refusal)
+        await house.outcomes.refused(conn, row, refusal)
     (entry,) = await house.rows("SELECT act, scope, address FROM consent_entries WHERE act = 'stopped'")
     assert entry == {"act": "stopped", "scope": "all", "address": "5519988887777"}
     await outreach.to(days=6)

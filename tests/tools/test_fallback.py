@@ -37,9 +37,7 @@ async def house(
     async with httpx.AsyncClient(trust_env=False) as http:
         clock = FixedClock()
         made = await open_house(database, tenants, permissions, wire, tmp_path, http)
-        fallback = Fallback(clock, made.channels)
-        fallback.use(made.outbox)
-        made.outbox._fallback = fallback
+        made.outcomes._fallback = Fallback(clock, made.channels, made.outbox)
         senders: dict[str, Sender] = {
             "email": EmailSender(made.channels, http, made.clock),
             "sms": SmsSender(made.channels, http),

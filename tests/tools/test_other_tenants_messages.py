@@ -18,7 +18,10 @@ from business.crm.model import ContactData
 from business.messaging.arrivals import Echoed, Seen, TemplateTold, Who
 from business.messaging.channels import Channels
 from business.messaging.chats import Chats
+from business.messaging.ledger import Ledger
 from business.messaging.outbox import Draft, Outbox
+from business.messaging.outcomes import Outcomes
+from business.messaging.settling import Settling
 from business.messaging.templates import Purpose
 from business.messaging.templates_store import TemplateStore, templates_of
 from business.outreach.cadence import shipped, shipped_text
@@ -82,16 +85,19 @@ OUTBOX: dict[str, tuple[str, Try]] = {
     "put": (REFUSED, within(lambda c, conn, t, s: c.put(conn, s.other.tenant_id, t["chat"], s.things["draft"]))),
     "drop": (EMPTY, within(lambda c, conn, t, s: c.drop(conn, t["chat"], "x"))),
     "reconsider": (EMPTY, within(lambda c, conn, t, s: c.reconsider(conn, s.other.tenant_id, t["channel"], ["r"]))),
+    "waiting": (EMPTY, within(lambda c, conn, t, s: c.waiting(conn, ""))),
+    "take_back": (EMPTY, within(lambda c, conn, t, s: c.take_back(conn, t["outbox"], "x"))),
+    "finish": (EMPTY, within(lambda c, conn, t, s: c.finish(conn, s.things["row"], "x"))),
+}  # fmt: skip
+
+SETTLING: dict[str, tuple[str, Try]] = {
     # A status of nobody's is kept for a message that may still come: of their own.
     "settle": (OWN, within(lambda c, conn, t, s: c.settle(
         conn, s.other.tenant_id, t["channel"], Seen(t["external"], "read", s.now, callback=t["outbox"])
     ))),
-    "waiting": (EMPTY, within(lambda c, conn, t, s: c.waiting(conn, ""))),
-    "take_back": (EMPTY, within(lambda c, conn, t, s: c.take_back(conn, t["outbox"], "x"))),
     "adopt": (EMPTY, within(lambda c, conn, t, s: c.adopt(
         conn, s.other.tenant_id, t["chat"], Echoed(t["external"], s.things["who"], s.now, "text", WORDS)
     ))),
-    "finish": (EMPTY, within(lambda c, conn, t, s: c.finish(conn, s.things["row"], "x"))),
 }  # fmt: skip
 
 TEMPLATES: dict[str, tuple[str, Try]] = {
@@ -193,7 +199,9 @@ LISTS = {"list", "counts", "start", "link"}
 TRIED: dict[type, tuple[dict[str, tuple[str, Try]], set[str]]] = {
     # with the methods that are no person's and name nothing: they get rows of the transaction, or go over all tenants
     Chats: (CHATS, set()),
-    Outbox: (OUTBOX, {"left", "accepted", "early", "refused", "undeliverable", "tell", "wake", "wake_channel"}),
+    Outbox: (OUTBOX, {"tell", "wake", "wake_channel"}),
+    Outcomes: ({}, {"left", "accepted", "refused", "undeliverable"}),
+    Settling: (SETTLING, {"early"}),
     TemplateStore: (TEMPLATES, {"sync_all"}),
     Channels: (CHANNELS, {"environment"}),
     Cadences: (CADENCES, set()),
@@ -333,9 +341,11 @@ def _pages(scene: Talks) -> tuple[InboxViews, InboxActs]:
 
 async def _try_services(scene: Talks, *, own: bool) -> None:
     messaging = scene.house.services.messaging
-    calendar = scene.things["calendar"]
+    calendar, clock = scene.things["calendar"], scene.house.services.clock
+    outcomes = Outcomes(messaging.outbox, clock, Ledger(scene.house.services.jobs))
     services: dict[type, Any] = {
-        Chats: messaging.chats, Outbox: messaging.outbox, TemplateStore: messaging.templates,
+        Chats: messaging.chats, Outbox: messaging.outbox, Outcomes: outcomes,
+        Settling: Settling(messaging.outbox, outcomes, clock), TemplateStore: messaging.templates,
         Channels: messaging.channels, Cadences: messaging.cadences, Library: messaging.library,
         HouseCalendar: calendar, LinkedCalendar: LinkedCalendar(calendar, messaging.links.of),
         SalesRecords: messaging.sales_records,

@@ -14,10 +14,16 @@ from business.messaging.chats import Chats, Message, QuickReply, recent
 from business.messaging.hands import Hands
 from business.messaging.inbox import Inbox, Received
 from business.messaging.ledger import CONSENT_TOLD, Ledger
+from business.messaging.media import JOB as MEDIA_JOB
+from business.messaging.opening import ACQUAINT_JOB
+from business.messaging.opting import Opting
 from business.messaging.outbox import SEND_CHAT, Outbox
+from business.messaging.outcomes import Outcomes
 from business.messaging.receipts import READ_JOB, Receipts
 from business.messaging.rules import MessageRules
-from business.messaging.sorter import ACQUAINT_JOB, MEDIA_JOB, Sorter
+from business.messaging.settling import Settling
+from business.messaging.sorter import Sorter
+from business.messaging.sorting import Sorting
 from business.messaging.templates_store import SYNC_TEMPLATES
 from business.messaging.waking import CHAT_TURN, Waking
 from core.clock import Clock, FixedClock
@@ -75,6 +81,8 @@ class ChatHouse:
     channel: Channel
     rules: MessageRules
     outbox: Outbox
+    attempts: Outcomes
+    settling: Settling
     waking: Waking
     hands: Hands
     ledger: Ledger
@@ -147,6 +155,8 @@ async def chat_house(
     channel = await channels.save(who, "whatsapp_cloud", NUMBER, account=WABA, name="Vendas", secrets={"token": "t"})
     rules, ledger, texts = MessageRules(db, permissions), Ledger(jobs), Texts.load()
     outbox = Outbox(db, clock, jobs, permissions)
+    outcomes = Outcomes(outbox, clock, ledger)
+    settling = Settling(outbox, outcomes, clock)
     waking = Waking(jobs, clock)
     hands = Hands(outbox.drop, waking.wake)
     notices, inbox = Notices(db.app_dsn), Inbox(db.app_dsn, clock)
@@ -161,14 +171,14 @@ async def chat_house(
     async def quick(who: Identity) -> list[QuickReply]:
         return [QuickReply("oi", "Olá!")]
 
-    sorter = Sorter(
-        db, clock, jobs, channels, rules, outbox, hands, waking, ledger, notices, texts.say, templates, warn
-    )
+    opting = Opting(outbox, ledger, texts.say)
+    sorting = Sorting(outbox, settling, opting, hands, waking, templates, warn)
+    sorter = Sorter(db, clock, jobs, channels, rules, notices, sorting)
     receipts = Receipts(db, jobs, channels, {})
     chats = Chats(db, clock, permissions, hands, notices, outbox, quick, receipts.ask)
     house = ChatHouse(
-        db, clock, jobs, channels, channel, rules, outbox, waking, hands, ledger, notices, inbox, sorter, chats,
-        tenants, texts, warned,
+        db, clock, jobs, channels, channel, rules, outbox, outcomes, settling, waking, hands, ledger, notices, inbox,
+        sorter, chats, tenants, texts, warned,
     )  # fmt: skip
 
     async def nothing(**ids: Any) -> None:

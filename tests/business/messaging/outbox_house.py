@@ -13,11 +13,13 @@ from psycopg.types.json import Jsonb
 from business.messaging.arrivals import Seen
 from business.messaging.channels import Channel, Channels
 from business.messaging.chats import open_chat
-from business.messaging.ledger import CONSENT_TOLD
-from business.messaging.outbox import SEND_CHAT, Alert, Draft, Outbox, Undelivered
+from business.messaging.ledger import CONSENT_TOLD, Ledger
+from business.messaging.outbox import SEND_CHAT, Alert, Draft, Outbox
+from business.messaging.outcomes import Outcomes, Undelivered
 from business.messaging.rules import MessageRules
 from business.messaging.sender_cloud import CloudClients, CloudSender
 from business.messaging.sending import Sending
+from business.messaging.settling import Settling
 from business.messaging.templates import Purpose
 from business.messaging.templates_store import SYNC_TEMPLATES, TemplateStore
 from core.clock import FixedClock
@@ -94,6 +96,8 @@ class House:
     channels: Channels
     channel: Channel
     outbox: Outbox
+    outcomes: Outcomes
+    settling: Settling
     sending: Sending
     templates: TemplateStore
     rules: MessageRules
@@ -176,7 +180,7 @@ class House:
         """A status of it comes."""
         seen = Seen(id or row["external_id"] or "wamid.lost", status, self.clock.now(), row["id"], code)
         async with self.db.tenant(self.tenant_id) as conn:
-            return await self.outbox.settle(conn, self.tenant_id, self.channel.id, seen)
+            return await self.settling.settle(conn, self.tenant_id, self.channel.id, seen)
 
     async def block(self, place: str, code: int, **columns: Any) -> None:
         async with self.db.tenant(self.tenant_id) as conn:
@@ -242,15 +246,17 @@ async def open_house(
         undelivered.append(one)
         return other_way[-1] if other_way else None
 
-    outbox = Outbox(db, clock, jobs, permissions, tell=tell, fallback=fallback)
+    outbox = Outbox(db, clock, jobs, permissions, tell=tell)
+    outcomes = Outcomes(outbox, clock, Ledger(jobs), fallback=fallback)
+    settling = Settling(outbox, outcomes, clock)
     rules = MessageRules(db, permissions)
     clients = CloudClients(channels, http)
     sending = Sending(
-        db, clock, channels, {"whatsapp_cloud": CloudSender(clients)}, rules.of, outbox,
+        db, clock, channels, {"whatsapp_cloud": CloudSender(clients)}, rules.of, outbox, outcomes, settling,
         files=Files(db), blocked=blocked, values_of=values,
     )  # fmt: skip
     templates = TemplateStore(db, clock, channels, clients, permissions, jobs)
     return House(
-        db, clock, jobs, channels, channel, outbox, sending, templates, rules, wire, tenants, wire.count(), alerts,
-        since, undelivered, other_way,
+        db, clock, jobs, channels, channel, outbox, outcomes, settling, sending, templates, rules, wire, tenants,
+        wire.count(), alerts, since, undelivered, other_way,
     )  # fmt: skip

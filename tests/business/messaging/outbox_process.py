@@ -11,10 +11,13 @@ from pathlib import Path
 import httpx
 
 from business.messaging.channels import Channels
+from business.messaging.ledger import Ledger
 from business.messaging.outbox import SEND_CHAT, Outbox
+from business.messaging.outcomes import Outcomes
 from business.messaging.rules import MessageRules
 from business.messaging.sender_cloud import CloudClients, CloudSender
 from business.messaging.sending import Sending
+from business.messaging.settling import Settling
 from core.clock import FixedClock
 from core.db import Database
 from core.jobs import Jobs
@@ -51,7 +54,11 @@ async def send(
     async with httpx.AsyncClient(trust_env=False) as http:
         sender = CloudSender(CloudClients(channels, http))
         outbox = Outbox(db, clock, jobs, permissions)
-        sending = Sending(db, clock, channels, {"whatsapp_cloud": sender}, MessageRules(db, permissions).of, outbox)
+        outcomes = Outcomes(outbox, clock, Ledger(jobs))
+        sending = Sending(
+            db, clock, channels, {"whatsapp_cloud": sender}, MessageRules(db, permissions).of, outbox, outcomes,
+            Settling(outbox, outcomes, clock),
+        )  # fmt: skip
         await asyncio.gather(*(sending.run(tenant_id, chat) for chat in chats))
 
 

@@ -75,9 +75,9 @@ async def _left(house: ChatHouse, outbox_id: str, wamid: str) -> None:
     """WhatsApp answered our request: as sending.py writes it down."""
     (row,) = await house.rows("SELECT * FROM outbox WHERE id = %s", outbox_id)
     async with house.db.tenant(house.id) as conn:
-        await house.outbox.left(conn, row, wamid)
-        await house.outbox.accepted(conn, row, Status.ACCEPTED)
-        await house.outbox.early(conn, row, wamid)
+        await house.attempts.left(conn, row, wamid)
+        await house.attempts.accepted(conn, row, Status.ACCEPTED)
+        await house.settling.early(conn, row, wamid)
 
 
 async def _ends(house: ChatHouse) -> list[dict[str, Any]]:

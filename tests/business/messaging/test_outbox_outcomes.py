@@ -101,9 +101,9 @@ async def test_a_message_whose_answer_was_lost_is_never_sent_again_and_a_status_
     echo = Echoed("wamid.second=", Who(), house.clock.now(), "text", "sem  resposta: cut\n")
     other = Echoed("wamid.third=", Who(), house.clock.now(), "text", "sou eu, do celular")
     async with house.db.tenant(house.tenant_id) as conn:
-        assert not await house.outbox.adopt(conn, house.tenant_id, rows[1]["chat_id"], other)
-        assert await house.outbox.adopt(conn, house.tenant_id, rows[1]["chat_id"], echo)
-        assert await house.outbox.adopt(conn, house.tenant_id, rows[1]["chat_id"], echo)
+        assert not await house.settling.adopt(conn, house.tenant_id, rows[1]["chat_id"], other)
+        assert await house.settling.adopt(conn, house.tenant_id, rows[1]["chat_id"], echo)
+        assert await house.settling.adopt(conn, house.tenant_id, rows[1]["chat_id"], echo)
     first, second = await house.row(rows[0]["id"]), await house.row(rows[1]["id"])
     assert (first["state"], first["status"], first["external_id"]) == ("sent", "delivered", "wamid.first=")
     assert (second["state"], second["status"], second["external_id"]) == ("sent", "sent", "wamid.second=")
@@ -142,8 +142,9 @@ async def test_a_database_that_is_away_between_claim_and_request_is_waited_for_b
     async with httpx.AsyncClient(trust_env=False) as http:
         sender = CloudSender(CloudClients(channels, http))
         sending = Sending(
-            house.db, house.clock, house.channels, {"whatsapp_cloud": sender}, house.rules.of, house.outbox
-        )
+            house.db, house.clock, house.channels, {"whatsapp_cloud": sender}, house.rules.of, house.outbox,
+            house.outcomes, house.settling,
+        )  # fmt: skip
         chat = await house.chat()
         row = await house.put(chat, "espera")
         await sending.run(house.tenant_id, chat)
@@ -167,7 +168,7 @@ async def test_a_status_that_is_faster_than_the_answer_is_kept_and_joined(house:
     await until(lambda: bool(thread()))
     seen = Seen(thread()[0]["id"], "delivered", house.clock.now())
     async with house.db.tenant(house.tenant_id) as conn:  # without our callback data: nobody knows it yet
-        assert await house.outbox.settle(conn, house.tenant_id, house.channel.id, seen) is None
+        assert await house.settling.settle(conn, house.tenant_id, house.channel.id, seen) is None
     await running
     row = await house.row(early)
     assert (row["state"], row["status"], row["external_id"]) == ("sent", "delivered", seen.id)

@@ -11,10 +11,13 @@ from typing import Any
 import httpx
 
 from business.messaging.channels import Channel, Channels
+from business.messaging.ledger import Ledger
 from business.messaging.outbox import Outbox
+from business.messaging.outcomes import Outcomes
 from business.messaging.retention import LINE_KEPT, InboxRetention
 from business.messaging.sender_cloud import CloudClients, CloudSender
 from business.messaging.sending import UNKNOWN_TOLD, Sending
+from business.messaging.settling import Settling
 from core.db import Database
 from core.files import Files
 from core.permissions import Permissions
@@ -68,9 +71,12 @@ async def two(house: House, permissions: Permissions, folder: Path) -> AsyncIter
             clients = CloudClients(channels, http)
             dozing = Dozing(clients)
             outbox = Outbox(db, house.clock, house.jobs, permissions)
+            outcomes = Outcomes(outbox, house.clock, Ledger(house.jobs))
+            settling = Settling(outbox, outcomes, house.clock)
             sleeper = Sending(
-                db, house.clock, channels, {"whatsapp_cloud": dozing}, house.rules.of, outbox, files=Files(db)
-            )
+                db, house.clock, channels, {"whatsapp_cloud": dozing}, house.rules.of, outbox, outcomes, settling,
+                files=Files(db),
+            )  # fmt: skip
             stored = await Files(house.db).store(
                 house.tenants.one[Role.ADMIN], PNG, name="planta.png", mime="image/png"
             )
