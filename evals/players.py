@@ -92,12 +92,13 @@ class Product:
     async def _answer_contact(self, world: World, step: Say) -> Answered:
         lead = await world.talk()
         await lead.wrote(world, step.say)
+        if lead.silent:
+            lead.history.append(("user", step.say))
+            return Answered(language=step.expect.language or world.scenario.language, ended="silent")
         turn = lead.turn(world, step.say)
         began = time.monotonic()
         reply = await world.services.messaging.answer(turn, lead.history)
-        lead.session = {name: value for name, value in turn.session.items() if name != "chat"}
-        lead.history += [("user", step.say), ("assistant", reply.text)]
-        lead.handed = turn.hand_over.reason if turn.hand_over else lead.handed
+        lead.answered(turn, reply.text)
         return Answered(
             text=reply.text,
             language=reply.language,
@@ -154,7 +155,7 @@ class Reference:
         for call in step.reference:
             ((name, arguments),) = call.items()
             await world.services.runner.call(turn, name, arguments)
-        lead.handed = turn.hand_over.reason if turn.hand_over else lead.handed
+        lead.answered(turn, "")
         return Answered(
             language=step.expect.language or world.scenario.language,
             tools=[{"name": r.name, "arguments": r.arguments, "effect": r.effect} for r in turn.results],

@@ -102,7 +102,8 @@ def block(played: Played) -> str:
     for name, verdict in played.verdicts.items():
         out += [f"  {name:<10}{difference}" for difference in verdict.differences]
     for heard in played.heard:
-        out.append(f"  {heard.number}. {heard.step.say!r} → {', '.join(heard.answer.route)}")
+        where = heard.answer.route if heard.answer.ended == "done" else [*heard.answer.route, heard.answer.ended]
+        out.append(f"  {heard.number}. {heard.step.say!r} → {', '.join(where)}")
         out += [f"       {call['name']} {_plain(call['arguments'])}" for call in heard.answer.tools]
         out += [f"     | {line}" for line in heard.answer.text.splitlines() if line.strip()]
     return "\n".join(out)

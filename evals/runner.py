@@ -14,7 +14,7 @@ from core.errors import MutiraoError
 from core.money import Money
 from evals.formula import Formula
 from evals.players import Answered, Player
-from evals.scenario import Click, Faults, Figure, Found, Say, Wait, Which, Write
+from evals.scenario import Click, Faults, Figure, Found, Person, Say, Wait, Which, Write
 from evals.scorers import Verdict, judge
 from evals.world import Stage, World
 
@@ -112,6 +112,8 @@ async def play_once(stage: Stage, found: Found, player: Player) -> Played:
                 played.heard.append(await _say(world, player, step, number))
             case Click():
                 played.clicked.append(await _click(world, player, step, number))
+            case Person():
+                (await world.talk()).person(step.person, world.clock.now())
             case Faults():
                 await world.fail(step)
             case Write():

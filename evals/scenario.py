@@ -120,7 +120,8 @@ class Said(_Part):
     cards: int | None = None
     """How many proposals are shown under the reply."""
     ended: str = "done"
-    """How the turn ends: done, stopped, limit:…, or error:… with the code of what was wrong with the message."""
+    """How the turn ends: done, stopped, limit:…, error:… with the code of what was wrong with the message; or silent:
+    there is none, for a person of ours has the conversation."""
     table: bool = False
     chart: bool = False
 
@@ -186,6 +187,13 @@ class Click(_Part):
 _BUTTONS = ("approve", "reject", "undo", "edit")
 
 
+class Person(_Part):
+    """A person of ours takes the conversation with the lead by writing to it, or hands it back to the bot."""
+
+    person: str
+    """What they write; "" for the button that hands it back."""
+
+
 class Faults(_Part):
     """What goes wrong next at the Graph API (integrations/meta_ads/simulator/server.py, `Fault`); [] heals it."""
 
@@ -217,7 +225,7 @@ class Wait(_Part):
 
 
 def _kind_of_step(raw: Any) -> str | None:
-    for kind in ("say", "faults", "write", "wait"):
+    for kind in ("say", "person", "faults", "write", "wait"):
         if isinstance(raw, dict) and kind in raw:
             return kind
     return "click" if isinstance(raw, dict) and set(_BUTTONS) & set(raw) else None
@@ -226,13 +234,14 @@ def _kind_of_step(raw: Any) -> str | None:
 Step = Annotated[
     Annotated[Say, Tag("say")]
     | Annotated[Click, Tag("click")]
+    | Annotated[Person, Tag("person")]
     | Annotated[Faults, Tag("faults")]
     | Annotated[Write, Tag("write")]
     | Annotated[Wait, Tag("wait")],
     Discriminator(
         _kind_of_step,
         custom_error_type="step_unknown",
-        custom_error_message="a step has one of: say, approve, reject, undo, edit, faults, write, wait",
+        custom_error_message="a step has one of: say, approve, reject, undo, edit, person, faults, write, wait",
     ),
 ]
 
@@ -348,7 +357,7 @@ def load(path: Path) -> Scenario:
 
 
 def _place(place: tuple[int | str, ...]) -> Iterator[str]:
-    tags = {"say", "click", "faults", "write", "wait", "Faults", "Write"}
+    tags = {"say", "click", "person", "faults", "write", "wait", "Faults", "Write"}
     for before, part in zip((None, *place), place, strict=False):
         if not (part in tags and isinstance(before, int)):  # the kind of the step, which pydantic puts into the place
             yield str(part)

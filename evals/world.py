@@ -19,6 +19,7 @@ import httpx
 from app import open_services
 from business.approvals.model import Proposal
 from business.crm.model import ContactData, Source
+from business.messaging.attention import Attention, Effect, Event, Held, step
 from business.people.sample import CLIENT_ACCOUNT
 from business.sales.files import SAMPLE
 from channels.services import Services
@@ -167,9 +168,34 @@ class Lead:
     history: list[tuple[str, str]] = field(default_factory=list)
     session: dict[str, Any] = field(default_factory=dict)
     handed: str = ""
+    attention: Attention = field(default_factory=Attention)
+    """In whose hand it is, by the product's own rules."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether a person of ours has it: what the lead writes begins no turn."""
+        return self.attention.held is Held.PERSON
+
+    def person(self, text: str, at: datetime) -> None:
+        """A person of ours writes to the lead; with no text they hand the conversation back, which begins anew."""
+        if text:
+            self.history.append(("assistant", text))
+        event = Event.PERSON_WROTE if text else Event.HANDED_BACK
+        done = step(self.attention, event, at)
+        self.attention = done.after
+        if Effect.CLEAN_START in done.effects:
+            self.session = {}
+
+    def answered(self, turn: Turn, text: str) -> None:
+        """Keep what the conversation keeps of a turn and its answer."""
+        self.session = {name: value for name, value in turn.session.items() if name != "chat"}
+        self.history += [("user", turn.text), ("assistant", text)]
+        if turn.hand_over is not None:
+            self.handed = turn.hand_over.reason
+            self.attention = step(self.attention, Event.ASKED_FOR_PERSON, turn.now).after
 
     def turn(self, world: World, text: str) -> Turn:
-        session = {**self.session, "chat": {"open": True}}
+        session = {**self.session, "chat": {"open": True, "held": str(self.attention.held)}}
         now, language = world.clock.now(), world.scenario.language
         chat = self.contact.chat_id
         return Turn(

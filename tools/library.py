@@ -7,7 +7,7 @@ forgets files that are gone; what was added by command stays until it is removed
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -33,10 +33,13 @@ _COMMON = frozenset(
     ja so eu tu ele ela eles elas the an of for to in on at is are does you your i we it how what when where which
     who there have has can el la los las un una y en con sin es son su sus cual cuando donde hay tiene tienen oi
     ola bom dia boa tarde noite favor gostaria queria saber pode podem fazem faz sobre ta ah ai entao tipo assim
-    mesmo ne blz ok sim nao nossa hum and please alguem ninguem gente coisa preciso precisa quero aqui
+    mesmo ne blz ok sim nao nossa hum and please alguem ninguem gente coisa preciso precisa quero aqui posso poderia
+    consigo quiser quanto quantos quantas aceita aceitam existe possivel trabalha trabalham
     """.split()
 )
-_LEAST_SHARE = 0.6
+_HALF = 0.5
+"""More than this share of what is asked has to stand in a passage that answers, or this where its heading says it."""
+_TELLING = 2  # passages, of those found, that a word may stand in and still say which one is meant
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Document:
 
 @dataclass(frozen=True)
 class Passage:
-    """`source`: the file; `heading`: where in it. `answers`: most of the words asked for stand in it."""
+    """`source`: the file; `heading`: where in it. `answers`: the key words asked for stand in it, as far as rules can
+    tell; who can read judges by the text."""
 
     text: str
     title: str
@@ -87,15 +91,19 @@ class Library:
         """The passages that say most of what is asked, the best first. Raises nothing for a memory that is away."""
         recall = await self._memory.search(tenant_id, COLLECTION, query, limit=most * 5)
         wanted = _content(query)
+        held = [_stems(f"{one.item.payload['heading']} {one.item.payload['text']}") for one in recall.found]
+        standing = {word: sum(word in stems for stems in held) for word in wanted}
         passages = []
-        for found in recall.found:
+        for found, stems in zip(recall.found, held, strict=True):
             payload = found.item.payload
-            where = payload["heading"] if len(wanted) == 1 else f"{payload['heading']} {payload['text']}"
-            share = _share(wanted, where)  # one word alone has to be what the passage is about
+            share = _share(standing, stems)
+            telling = {word for word in wanted if word in stems and standing[word] <= _TELLING}
+            about = telling & _stems(payload["heading"])
+            answers = bool(telling) and (share > _HALF or (share == _HALF and bool(about)))
             near = tuple(-round(found.why[kind][1], 3) if kind in found.why else 0.0 for kind in KINDS)
             key = (-share, *near, found.item.reference, payload["heading"])  # ties in one order, whoever asks again
             passages.append((key, Passage(payload["text"], payload["title"], payload["heading"], found.item.reference,
-                                            share >= _LEAST_SHARE)))  # fmt: skip
+                                            answers)))  # fmt: skip
         passages.sort(key=lambda one: one[0])
         return Search([passage for _, passage in passages[:most]], recall.available)
 
@@ -251,12 +259,15 @@ def _content(text: str) -> list[str]:
     return list(dict.fromkeys(_stem(word) for word in folded(text).split() if word not in _COMMON and len(word) > 1))
 
 
-def _share(wanted: Sequence[str], text: str) -> float:
-    """Which part of the words asked for stands in the text."""
-    if not wanted:
-        return 0.0
-    stems = {_stem(word) for word in folded(text).split()}
-    return sum(word in stems for word in wanted) / len(wanted)
+def _stems(text: str) -> set[str]:
+    return {_stem(word) for word in folded(text).split()}
+
+
+def _share(standing: Mapping[str, int], stems: set[str]) -> float:
+    """Which part of the words asked for stands in a passage, where a word counts the less the more passages it stands
+    in: "anúncio" says little in the documents of an agency. `standing`: word → in how many of those found."""
+    weights = {word: 1 / max(1, count) for word, count in standing.items()}
+    return sum(weight for word, weight in weights.items() if word in stems) / sum(weights.values()) if weights else 0.0
 
 
 def _stem(word: str) -> str:

@@ -25,7 +25,8 @@ READINGS: dict[Slot, tuple[str, ...]] = {
     Slot.NEED: ("clear", "vague", "none"),  # a problem that we solve is named; something vague; none
     Slot.TIMELINE: ("now", "soon", "later", "none"),  # within a month, within three, after that, no wish to
     Slot.AUTHORITY: ("decides", "shares", "other"),  # decides alone, together with others, somebody else does
-    Slot.BUDGET: ("fits", "open", "below", "none"),  # covers our prices, willing but no figure, too little, none
+    Slot.BUDGET: ("fits", "fee_only", "open", "below", "none"),
+    # pays for our prices; for our fee, but not what the ads cost on top; willing but no figure; too little; none
 }
 MOST_QUOTE = 500  # letters
 _LEAST_QUOTE = 2

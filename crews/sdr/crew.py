@@ -50,10 +50,11 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         so_far=playbook.text,
     )
     fetched = False
-    if by_model and turn.hand_over is None and (asks_for := playbook.person_due()):
+    if by_model and turn.hand_over is None and (due := playbook.person_due()):
         # Whoever asks for a person, or is angry, gets one, whatever a model makes of it; and is told so by the house's
         # own sentence, for nobody of ours would hear the answer to a question of the model's.
-        await deps.runner.call(turn, *asks_for)
+        for call in due:
+            await deps.runner.call(turn, *call)
         fetched = turn.hand_over is not None
     if by_model and (quote := playbook.heard.opt_out):
         await deps.runner.call(turn, "opt_out", {"quote": quote[:300]})
@@ -108,6 +109,7 @@ def _opening(turn: Turn, deps: CrewDeps, brief: dict[str, Any], playbook: SdrPla
         offered=before.get("offered") or [],
         done=chat.get("done") or [],
         late=bool(chat.get("late")),
+        fetching=chat.get("held") == "fetching",
         open_now=bool(chat.get("open", True)),
         unheard=playbook.heard.unheard,
         message=turn.text,

@@ -76,12 +76,11 @@ class SdrPlaybook:
             ("note_fact", {"slot": slot, "reading": reading, "quote": quote}) for slot, reading, quote in heard.evidence
         ]
         if reason := self._hand_reason():
-            calls.append(("hand_to_person", {"reason": reason, "summary": self._summary(reason)}))
-            return calls
+            return [*calls, *self._fetching(reason)]
         if heard.attack:
             return calls
         if heard.price or heard.listing or heard.discount or heard.cheapest or self._named_items():
-            calls.append(("catalogue_search", {"query": heard.price_asked or heard.text[:200]}))
+            calls.append(self._catalogue())
         if heard.question and not (self._picks() and "?" not in heard.question):
             calls.append(("search_documents", {"query": heard.question[:300]}))
         if heard.cancel:
@@ -142,10 +141,18 @@ class SdrPlaybook:
             return "angry"
         return ""
 
-    def person_due(self) -> tuple[str, dict[str, Any]] | None:
-        """The call that fetches a person, when the contact asks for one or is angry; None when nobody is due."""
-        reason = "" if self.heard.opt_out else self._hand_reason()
-        return ("hand_to_person", {"reason": reason, "summary": self._summary(reason)}) if reason else None
+    def person_due(self) -> list[tuple[str, dict[str, Any]]]:
+        """The calls that fetch a person, when the contact asks for one or is angry; none when nobody is due."""
+        reason = self._hand_reason()
+        return self._fetching(reason) if reason else []
+
+    def _fetching(self, reason: str) -> list[tuple[str, dict[str, Any]]]:
+        """Who asks a price as well is told it first, however angry: they asked, and we know."""
+        priced = [self._catalogue()] if self.heard.price or self.heard.cheapest else []
+        return [*priced, ("hand_to_person", {"reason": reason, "summary": self._summary(reason)})]
+
+    def _catalogue(self) -> tuple[str, dict[str, Any]]:
+        return "catalogue_search", {"query": self.heard.price_asked or self.heard.text[:200]}
 
     @property
     def opted_out(self) -> bool:
@@ -346,6 +353,8 @@ class SdrPlaybook:
         done = self._result("hand_to_person") or {}
         if done.get("reason") == "angry" and not self._before.get("handed"):
             out.add(self._words.say("sdr.sorry"))
+        if self.heard.price or self.heard.cheapest:
+            out.add(self._price(short=True))
         if self._before.get("handed"):
             out.add(self._words.say("sdr.hand.again"))
             return
@@ -372,18 +381,11 @@ class SdrPlaybook:
         if heard.robot:
             found.append(words.say("sdr.robot", name=persona["name"], company=persona["company"]))
             out.asks = True  # it offers a person: nothing is asked on top of that
-        catalogue = self._result("catalogue_search")
         if heard.discount:
             found.append(words.say("sdr.discount.still") if self._before.get("discounts") else words.discount(brief))
             out.keep["discounts"] = int(self._before.get("discounts", 0)) + 1
-        elif heard.cheapest:
-            found.append(words.cheapest(brief))
-        elif catalogue is not None:
-            named = bool(self._named_items())
-            if heard.product and not named and not catalogue["matched"] and not self._ours(heard.product):
-                found.append(words.not_ours(catalogue["items"]))
-            else:
-                found.append(words.prices(catalogue["items"], named=named))
+        elif price := self._price():
+            found.append(price)
         if heard.hours:
             found.append(words.known("sdr.hours", persona.get("hours")))
         if heard.address:
@@ -409,6 +411,18 @@ class SdrPlaybook:
                 out.keep["offered_person"] = True
                 out.asks = True
         out.add(*[one for one in found if one][:2])
+
+    def _price(self, *, short: bool = False) -> str:
+        """The prices that were asked for; of one item, unless it is to be `short`, with what is in it."""
+        heard, words, catalogue = self.heard, self._words, self._result("catalogue_search")
+        if heard.cheapest:
+            return words.cheapest(self._brief)
+        if catalogue is None:
+            return ""
+        named = bool(self._named_items())
+        if heard.product and not named and not catalogue["matched"] and not self._ours(heard.product):
+            return words.not_ours(catalogue["items"])
+        return words.prices(catalogue["items"], named=named, short=short)
 
     def _unknown(self) -> bool:
         documents = self._result("search_documents")

@@ -51,14 +51,14 @@ class Words(Wording):
             return self.say("sdr.price.none")
         return self.say("sdr.price.not_ours", items=[one["name"] for one in items[:4]])
 
-    def prices(self, items: list[dict[str, Any]], *, named: bool) -> str:
-        """One item with what is in it, or the list with prices."""
+    def prices(self, items: list[dict[str, Any]], *, named: bool, short: bool = False) -> str:
+        """One item with what is in it (unless it is to be `short`), or the list with prices."""
         if not items:
             return self.say("sdr.price.none")
         if named or len(items) == 1:
             one = items[0]
             told = self.price(one)
-            return self.say("sdr.price.one", told=told, description=one["description"]) if one["description"] else told
+            return self.say("sdr.price.one", told=told, description="" if short else one["description"])
         listed = [one for one in items if one["price"] is not None][:3] or items[:3]
         return self.say("sdr.price.list", items=[self.price(one) for one in listed])
 

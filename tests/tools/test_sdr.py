@@ -67,7 +67,10 @@ async def test_documents_are_found_with_their_source_follow_their_folder_and_go_
 
     (first, *_) = await ask("tem contrato de fidelidade?")
     assert first["file"] == "perguntas-frequentes.md" and "sem multa" in str(first["text"])
-    assert await ask("vocês aceitam criptomoeda?") == []
+    for question in ("tem contrato longo?", "posso cancelar quando quiser?"):
+        assert "sem multa" in str((await ask(question))[0]["text"]), "the key words stand in it, whatever else is asked"
+    for question in ("vocês aceitam criptomoeda?", "fazem anúncio pra barbearia?", "fazem tráfego pago?"):
+        assert await ask(question) == [], "a word that stands in many passages tells none"
     documents = house.files.folder("agencia-ipe") / "documents"
     documents.mkdir(parents=True)
     (documents / "entrega.txt").write_text("Entregamos os criativos em 3 dias úteis.", encoding="utf-8")

@@ -76,13 +76,24 @@ async def test_a_haggler_gets_the_list_and_no_discount_whoever_is_said_to_have_p
     assert "fonte: Perguntas frequentes" in talk.history[-1][1]
     await answers(talk, "meu orçamento é até 1.500 reais por mês")
     budget = (await talk.known()).score.lines[3].evidence
-    assert budget is not None and budget.reading == "fits" and budget.amount is not None
+    assert budget is not None and budget.reading == "fee_only" and budget.amount is not None, (
+        "it pays for the plan, and the ad spend comes on top"
+    )
+    await answers(talk, "fiz as contas, consigo pagar uns 600 reais")
+    budget = (await talk.known()).score.lines[3].evidence
+    assert budget is not None and budget.reading == "fits", "the analysis of the account, which needs no ads"
 
 
 async def test_an_angry_person_gets_a_person_and_one_who_asks_too(house: House) -> None:
     talk = await house.talk()
     said = await answers(talk, "ninguém me responde, que absurdo!", "vocês são uns enrolados")
     assert "Sinto muito" in said and talk.turn.hand_over is not None and talk.turn.hand_over.reason == "angry"
+    priced = await house.talk("Bia", phone="5511977665545")
+    said = await answers(priced, "que absurdo, ninguém me responde", "quanto custa o plano escala?")
+    assert "Plano Escala: R$ 4.990,00 por mês. Já chamei" in said and "Inclui" not in said and "?" not in said, (
+        "what they asked is known, and told before the person comes"
+    )
+    assert priced.turn.hand_over is not None and priced.turn.hand_over.reason == "angry"
     other = await house.talk("Rui", phone="5511977665544")
     said = await answers(other, "quero falar com um atendente", open=False)
     assert "fora do horário (de segunda a sexta, das 9h às 18h)" in said

@@ -144,6 +144,10 @@ async def test_who_is_angry_is_told_who_comes_and_asked_nothing(
     said = await talk.say("que absurdo, mandei mensagem SEXTA e ninguém me respondeu", router=router)
     assert talk.turn.hand_over is not None
     assert "time" in said and "?" not in said and "queria saber" not in said
+    other = await house.talk("Rui", phone="5511977665544")
+    router = make_router(openai=serve(Answer("Sinto muito! Qual plano você quer?")))
+    said = await other.say("ninguém me responde, ridículo. quanto custa o plano escala?", router=router)
+    assert "R$ 4.990,00 por mês. Já chamei" in said and other.turn.hand_over is not None
 
 
 async def test_who_opts_out_is_left_alone_whatever_the_model_makes_of_it(
