@@ -104,6 +104,7 @@ from core.errors import MutiraoError, SetupError
 from core.files import Files
 from core.http import QueuedClient, mend_idle_checks
 from core.jobs import Jobs
+from core.loop import run as run_loop
 from core.migrate import migrate
 from core.notices import Notices
 from core.observe import Onlookers
@@ -855,7 +856,7 @@ def serve(settings: Settings) -> None:
                     task.cancel()
                 await asyncio.gather(worker, *aside, return_exceptions=True)
 
-    asyncio.run(run())
+    run_loop(run())
 
 
 def _starters(permissions: Permissions, role: Role) -> list[str]:

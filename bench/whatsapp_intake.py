@@ -1,14 +1,14 @@
 """How fast webhooks are taken in, beside the usual way. In `make bench`, or alone: `python -m bench.whatsapp_intake`.
 
 Both servers check the signature, read the body, write each item under a unique key and answer 200 after the commit, on
-the same PostgreSQL (written to disk as in production), under uvicorn with the same loop, one process each, by turns.
-"The usual way" is what one writes first: starlette, a pool of psycopg connections, one INSERT a request. Ours is the
-door of the product with its inbox and its numbers. The load comes from a process of its own: bodies are signed before,
-and each connection sends the next one when it has its answer.
+the same PostgreSQL (written to disk as in production), one process each, by turns. Both run under uvicorn on uvloop:
+uvicorn takes it by itself where it is installed, and `mutirao serve` does. "The usual way" is what one writes first:
+starlette, a pool of psycopg connections, one INSERT a request. Ours is the door of the product with its inbox and its
+numbers. The load comes from a process of its own: bodies are signed before, and each connection sends the next one when
+it has its answer.
 """
 
 import argparse
-import asyncio
 import hashlib
 import hmac
 import json
@@ -28,6 +28,7 @@ import psycopg
 
 from bench.machine import ForeignLoad, Machine
 from bench.report import Figure, median, table, write_json
+from core.loop import run as run_loop
 from core.migrate import migrate
 from core.postgres import Postgres
 
@@ -166,7 +167,7 @@ def serve(kind: str, dsn: str) -> None:
         config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", http="httptools")
         await uvicorn.Server(config).serve(sockets=[listener])
 
-    asyncio.run(run())  # as `mutirao serve` does
+    run_loop(run())  # as `mutirao serve` does
 
 
 async def _ours(dsn: str) -> Any:

@@ -7,7 +7,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from functools import partial
@@ -28,6 +28,7 @@ from core.doctor import Finding, examine, floor_checks, healthy
 from core.door import IncomingMessage, ProposalCard, Reply, Table
 from core.errors import ArgumentsWrong, MutiraoError
 from core.ids import new_id
+from core.loop import run as run_loop
 from core.settings import Settings, load_settings
 from core.tenancy import Identity, Role
 from core.turn import Event, StepFinished, StepLine, StepStarted, silent
@@ -44,12 +45,16 @@ def commands(
 ) -> click.Group:
     """The command line, over what app.py has built."""
 
-    def run(settings: Settings, work: Callable[[Services], Awaitable[int | None]]) -> None:
+    def run(
+        settings: Settings,
+        work: Callable[[Services], Awaitable[int | None]],
+        loop: Callable[[Coroutine[Any, Any, int]], int] = asyncio.run,
+    ) -> None:
         async def inside() -> int:
             async with open_services(settings) as services:
                 return await work(services) or 0
 
-        sys.exit(asyncio.run(inside()))
+        sys.exit(loop(inside()))
 
     @click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
     @click.version_option(package_name="mutirao")
@@ -334,7 +339,7 @@ def commands(
                 await services.warm()  # before it takes anybody's question, not while they wait
                 await services.work(stop)
 
-        run(_settings(), work)
+        run(_settings(), work, run_loop)
 
     @cli.command("mcp")
     @click.option("--as", "role", type=click.Choice([r.value for r in Role]), default=Role.COMERCIAL.value)
