@@ -292,6 +292,6 @@ def page(language: str, theme: dict[str, dict[str, str]]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content">'
         '<link rel="icon" href="/chat/public/favicon.svg"><link rel="stylesheet" href="/chat/public/inbox.css">'
         f"<style>{rule(':root', 'light')}{rule('.dark', 'dark')}</style>"
-        '<script nonce="{{nonce}}" src="/chat/public/inbox.js" defer></script></head>'
+        '<script type="module" nonce="{{nonce}}" src="/chat/public/inbox.js"></script></head>'
         '<body><main class="inbox" data-at="list"></main></body></html>'
     )

@@ -338,7 +338,8 @@ def page(language: str) -> str:
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>Mutirão</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content">'
         '<link rel="icon" href="/chat/public/favicon.svg"><link rel="stylesheet" href="/chat/public/phone.css">'
-        '<script nonce="{{nonce}}" src="/chat/public/phone.js" defer></script></head><body><main></main></body></html>'
+        '<script type="module" nonce="{{nonce}}" src="/chat/public/phone.js"></script></head>'
+        "<body><main></main></body></html>"
     )
 
 

@@ -92,6 +92,6 @@ def page(language: str, theme: dict[str, dict[str, str]]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="/chat/public/favicon.svg"><link rel="stylesheet" href="/chat/public/views.css">'
         f"<style>{rule(':root', 'light')}{rule('.dark', 'dark')}</style>"
-        '<script nonce="{{nonce}}" src="/chat/public/views.js" defer></script></head>'
+        '<script type="module" nonce="{{nonce}}" src="/chat/public/views.js"></script></head>'
         '<body class="view-alone"><main></main></body></html>'
     )

@@ -443,7 +443,7 @@ def _page(language: str) -> str:
     page: str = server.get_html_template(_ROOT)  # type: ignore[no-untyped-call]
     page = re.sub(r"<link[^>]*https?://[^>]*>", "", page)
     page = re.sub(r'<meta property="og:(image|url)"[^>]*>', "", page)
-    page = page.replace("</head>", '<script src="/chat/public/inbox_link.js" defer></script></head>', 1)
+    page = page.replace("</head>", '<script type="module" src="/chat/public/inbox_link.js"></script></head>', 1)
     page = page.replace("<script", '<script nonce="{{nonce}}"').replace('<html lang="en">', f'<html lang="{language}">')
     if re.search(r"""(src|href)=["']?(https?:)?//""", page):
         raise RuntimeError("Chainlit's page asks an outside host for something new: look at channels/web.py")
