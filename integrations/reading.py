@@ -2,16 +2,16 @@
 
 The clients of the registry, of places and of searches ask through a `Reader`. It never writes, so a read may be tried
 again; it keeps a pause between requests, since most of these services are free and run by volunteers, and says who
-asks.
+asks. What does something outside is asked once, by `sent`, and its answer is read there.
 
-Errors, all `Unavailable`, with the params `source`, `detail` and `wait` (minutes, 0 when not told):
+Errors of a `Reader`, all `Unavailable`, with the params `source`, `detail` and `wait` (minutes, 0 when not told):
 source_unavailable (no answer, or a 5xx), source_throttled (429), source_answer_broken (an answer that cannot be read).
 """
 
 import asyncio
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,9 @@ USER_AGENT = "mutirao/0.1 (open-source CRM for small businesses; reads public co
 """Who asks. A service that minds can stop us by this name."""
 MOST_BYTES = 20_000_000
 """Of one answer; a thousand companies take about four million."""
+
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+"""Failures after which it is certain that no byte of the request has left."""
 
 Params = Sequence[tuple[str, str]]
 
@@ -159,6 +162,29 @@ class Reader:
         )
         failure.retry_after = seconds
         return failure
+
+
+async def sent(
+    request: Awaitable[httpx.Response],
+    service: str,
+    unavailable: Callable[[str], MutiraoError],
+    unknown: Callable[[str], MutiraoError],
+) -> tuple[httpx.Response, dict[str, Any]]:
+    """The answer to a request that does something outside, with its JSON object; {} where it is none.
+
+    `unavailable(why)` is raised where nothing left, `unknown(why)` where the answer was lost.
+    """
+    try:
+        response = await request
+    except NEVER_SENT as error:
+        raise unavailable(f"no connection to {service} ({type(error).__name__})") from None
+    except httpx.HTTPError as error:
+        raise unknown(f"the answer was lost ({type(error).__name__})") from None
+    try:
+        found = json.loads(response.content)
+    except (ValueError, RecursionError):
+        found = None
+    return response, found if isinstance(found, dict) else {}
 
 
 def text(value: Any) -> str | None:

@@ -5,17 +5,16 @@ second is the same mail. Never run against the real service; the simulator is wr
 """
 
 import asyncio
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from core.errors import MutiraoError, OutcomeUnknown, Unavailable
-from integrations.resend.errors import of_answer
+from integrations.reading import sent
+from integrations.resend.errors import of_answer, outcome_unknown, unavailable
 
 RESEND_URL = "https://api.resend.com"
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Resend:
             body["reply_to"] = mail.reply_to
         if mail.headers:
             body["headers"] = dict(mail.headers)
-        failure: MutiraoError = OutcomeUnknown("mail_outcome_unknown", "not asked")
+        failure: MutiraoError = outcome_unknown("not asked")
         for attempt in range(self._retries + 1):
             if attempt:
                 await asyncio.sleep(self._pause * 2 ** (attempt - 1))
@@ -85,22 +84,13 @@ class Resend:
 
     async def _once(self, body: dict[str, Any], key: str) -> str:
         headers = {"authorization": f"Bearer {self._key}", "idempotency-key": key}
-        try:
-            response = await self._http.post(
-                f"{self._url}/emails", json=body, headers=headers, timeout=self._timeout, follow_redirects=False
-            )
-        except _NEVER_SENT as error:
-            raise Unavailable("mail_unavailable", f"no connection to Resend ({type(error).__name__})") from None
-        except httpx.HTTPError as error:
-            raise OutcomeUnknown("mail_outcome_unknown", f"the answer was lost ({type(error).__name__})") from None
-        try:
-            answer = json.loads(response.content)
-        except (ValueError, RecursionError):
-            answer = None
-        found = answer if isinstance(answer, dict) else {}
+        request = self._http.post(
+            f"{self._url}/emails", json=body, headers=headers, timeout=self._timeout, follow_redirects=False
+        )
+        response, found = await sent(request, "Resend", unavailable, outcome_unknown)
         if response.is_success:
             if isinstance(found.get("id"), str) and found["id"]:
                 return str(found["id"])
-            raise OutcomeUnknown("mail_outcome_unknown", "the answer names no mail")
+            raise outcome_unknown("the answer names no mail")
         name, message = str(found.get("name") or ""), str(found.get("message") or "")
         raise of_answer(response.status_code, name, message.replace(self._key, "[…]"))

@@ -11,6 +11,15 @@ _OURS = frozenset({"missing_required_field", "invalid_parameter", "invalid_attac
 _SENDER = frozenset({"invalid_from_address", "not_found"})
 
 
+def unavailable(why: str) -> Unavailable:
+    """Resend was not reached; nothing was sent."""
+    return Unavailable("mail_unavailable", why)
+
+
+def outcome_unknown(why: str) -> OutcomeUnknown:
+    return OutcomeUnknown("mail_outcome_unknown", why)
+
+
 def of_answer(status: int, name: str, message: str) -> MutiraoError:
     """The failure of an answer that is no success. 5xx and 409: the mail may be on its way."""
     detail = f"{status} {name}: {message[:200]}"
@@ -27,5 +36,5 @@ def of_answer(status: int, name: str, message: str) -> MutiraoError:
     if status in (403, 451):
         return Refused("mail_refused", detail, detail=message[:200])
     if status >= 500 or status == 409:
-        return OutcomeUnknown("mail_outcome_unknown", detail)
+        return outcome_unknown(detail)
     return Refused("mail_refused", detail, detail=message[:200])

@@ -2,19 +2,18 @@
 read 2026-11. Sent once: Twilio has no idempotency key for messages, so a lost answer is unknown. Never run against the
 real service; the simulator is written after the same pages."""
 
-import json
 import re
 
 import httpx
 
-from core.errors import ArgumentsWrong, OutcomeUnknown, Unavailable
-from integrations.twilio.errors import of_answer
+from core.errors import ArgumentsWrong
+from integrations.reading import sent
+from integrations.twilio.errors import of_answer, outcome_unknown, unavailable
 
 TWILIO_URL = "https://api.twilio.com"
 MOST_LETTERS = 1_600
 """Of one message (error 21617)."""
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
 class Twilio:
@@ -40,27 +39,18 @@ class Twilio:
             raise ArgumentsWrong("sms_malformed", "number or text", detail=f"+55…, 1–{MOST_LETTERS}")
         source = {"MessagingServiceSid": sender} if sender.startswith("MG") else {"From": sender}
         url = f"{self._url}/2010-04-01/Accounts/{self._sid}/Messages.json"
-        try:
-            response = await self._http.post(
-                url,
-                data={"To": to, "Body": text, **source},
-                auth=(self._sid, self._token),
-                timeout=self._timeout,
-                follow_redirects=False,
-            )
-        except _NEVER_SENT as error:
-            raise Unavailable("sms_unavailable", f"no connection to Twilio ({type(error).__name__})") from None
-        except httpx.HTTPError as error:
-            raise OutcomeUnknown("sms_outcome_unknown", f"the answer was lost ({type(error).__name__})") from None
-        try:
-            answer = json.loads(response.content)
-        except (ValueError, RecursionError):
-            answer = None
-        found = answer if isinstance(answer, dict) else {}
+        request = self._http.post(
+            url,
+            data={"To": to, "Body": text, **source},
+            auth=(self._sid, self._token),
+            timeout=self._timeout,
+            follow_redirects=False,
+        )
+        response, found = await sent(request, "Twilio", unavailable, outcome_unknown)
         if response.is_success:
             if isinstance(found.get("sid"), str) and found["sid"]:
                 return str(found["sid"])
-            raise OutcomeUnknown("sms_outcome_unknown", "the answer names no message")
+            raise outcome_unknown("the answer names no message")
         code = found.get("code")
         message = str(found.get("message") or "").replace(self._token, "[…]")
         raise of_answer(response.status_code, code if isinstance(code, int) else 0, message)

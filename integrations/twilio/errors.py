@@ -37,6 +37,15 @@ RULES: dict[int, Rule] = {
 }
 
 
+def unavailable(why: str) -> Unavailable:
+    """Twilio was not reached; nothing was sent."""
+    return Unavailable("sms_unavailable", why)
+
+
+def outcome_unknown(why: str) -> OutcomeUnknown:
+    return OutcomeUnknown("sms_outcome_unknown", why)
+
+
 def of_answer(status: int, code: int, message: str) -> MutiraoError:
     """The failure of an answer that is no success. A 5xx may have been taken: Twilio knows no idempotency key here."""
     detail = f"{status} {code}: {message[:200]}"
@@ -46,7 +55,7 @@ def of_answer(status: int, code: int, message: str) -> MutiraoError:
     elif status == 429:
         error = Unavailable("sms_busy", detail)
     elif status >= 500:
-        return OutcomeUnknown("sms_outcome_unknown", detail)
+        return outcome_unknown(detail)
     else:
         error = Refused("sms_refused", detail, number=code, detail=message[:200])
     if isinstance(error, Unavailable):
