@@ -7,19 +7,20 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from integrations.evolution.simulator.state import INSTANCE, OWNER, State
+from integrations.sandbox_chats import Behaviour
 
 _FINAL = (400, 401, 403, 404, 422)
 _MOST_TRIES = 10
 
 
 @dataclass
-class Config:
+class Config(Behaviour):
     """How this server behaves; POST /__config sets any of it."""
 
     statuses: str = "delivered"
@@ -37,14 +38,6 @@ class Config:
     """straight or reverse, of waiting webhooks."""
     gap: float = 0.1
     """Seconds before the second try; doubled each time, up to 5."""
-
-    def change(self, wishes: dict[str, Any]) -> None:
-        """ValueError for a name or a kind of value that there is not."""
-        known = asdict(self)
-        for name, value in wishes.items():
-            if name not in known or not isinstance(value, int | float | str):
-                raise ValueError(f"no such setting: {name}")
-            setattr(self, name, type(known[name])(value))
 
 
 @dataclass

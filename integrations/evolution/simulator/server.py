@@ -36,7 +36,7 @@ from starlette.responses import JSONResponse, Response
 from integrations.evolution.simulator import view
 from integrations.evolution.simulator.courier import Config, Courier
 from integrations.evolution.simulator.state import INSTANCE, OWNER, STATUSES, Message, State, new_id
-from integrations.whatsapp_cloud.simulator.state import wa_id_of
+from integrations.sandbox_chats import shown_file, wa_id_of
 
 _NEEDED = {
     "sendText": ("number", "text"),
@@ -326,10 +326,9 @@ class Evolution:
         if path == "/__phone/media":
             found = self.state.messages.get(request.query_params.get("id", ""))
             content = self.state.file(found) if found else None
-            safe = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox"}
-            return Response(content, 200 if content else 404, safe, media_type=found.mime if found else None)
+            return shown_file(content, found.mime if found else None)
         ways: dict[str, Callable[[], Any]] = {
-            "/__witness": lambda: self._witness(request),
+            "/__witness": lambda: self.state.journal.since(request),
             "/__config": lambda: self._configure(asked),
             "/__hooks": self._hooks,
             "/__state": lambda: self._state(str(asked["state"])),
@@ -347,11 +346,6 @@ class Evolution:
             return JSONResponse(ways[path]())
         except (KeyError, ValueError, TypeError) as wrong:
             return JSONResponse({"error": f"{type(wrong).__name__}: {wrong}"}, 400)
-
-    def _witness(self, request: Request) -> Any:
-        told = request.query_params.get("since", "0")
-        since = int(told) if told.isdecimal() else 0
-        return {"requests": self.state.witnessed[since:], "count": len(self.state.witnessed)}
 
     def _configure(self, asked: dict[str, Any]) -> Any:
         self.config.change(asked)

@@ -1,13 +1,12 @@
 """What the simulated Evolution server remembers: its instance, messages, files, and every request, on disk."""
 
 import hashlib
-import json
-import os
 import secrets
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from integrations.sandbox_chats import Journal
 
 INSTANCE = "vendas"
 """The one instance of the sandbox's server."""
@@ -36,8 +35,7 @@ class Message:
 
 @dataclass
 class State:
-    """In `folder`: `api_key`, `journal.jsonl` (what happened), `witness.jsonl` (requests, synced before anything is
-    done about them), `files/`."""
+    """In `folder`: `api_key`, `files/`, and the two files of a Journal."""
 
     folder: Path
     instance_state: str = "open"
@@ -45,7 +43,6 @@ class State:
     messages: dict[str, Message] = field(default_factory=dict)
     lids: dict[str, str] = field(default_factory=dict)
     absent: set[str] = field(default_factory=set)
-    witnessed: list[dict[str, Any]] = field(default_factory=list)
     presences: list[dict[str, Any]] = field(default_factory=list)
     presences_at: list[float] = field(default_factory=list)
     """When each of them came, in seconds since 1970."""
@@ -63,26 +60,16 @@ class State:
             key.touch(mode=0o600)
             key.write_text(KEY_PREFIX + secrets.token_hex(20).upper())
         self.api_key = key.read_text().strip()
-        for line in _lines(self.folder / "journal.jsonl"):
-            self._apply(line)
-        self.witnessed = list(_lines(self.folder / "witness.jsonl"))
-        self._journal = (self.folder / "journal.jsonl").open("a", encoding="utf-8")
-        self._witness = (self.folder / "witness.jsonl").open("a", encoding="utf-8")
+        self.journal = Journal(self.folder, self._apply)
 
     def witness(self, method: str, path: str, body: Any, known: bool) -> None:
         """Write a request down, synced, before anything is done about it."""
-        line = {"n": len(self.witnessed), "method": method, "path": path, "body": body, "key_known": known}
-        self._witness.write(json.dumps(line, ensure_ascii=True) + "\n")
-        self._witness.flush()
-        os.fsync(self._witness.fileno())
-        self.witnessed.append(line)
+        number = len(self.journal.witnessed)
+        self.journal.witness({"n": number, "method": method, "path": path, "body": body, "key_known": known})
 
     def note(self, do: str, **more: Any) -> None:
         """Let something have happened, now and after a restart."""
-        line = {"do": do, **more}
-        self._journal.write(json.dumps(line, ensure_ascii=True) + "\n")
-        self._journal.flush()
-        self._apply(line)
+        self.journal.note({"do": do, **more})
 
     def keep(self, message: Message, content: bytes | None = None) -> Message:
         if content is not None:
@@ -128,15 +115,3 @@ class State:
 def new_id() -> str:
     """As WhatsApp Web names a message."""
     return "3EB0" + secrets.token_hex(9).upper()
-
-
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    if not file.exists():
-        return
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue  # torn by a kill
-        if isinstance(found, dict):
-            yield found

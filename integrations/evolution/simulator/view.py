@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from integrations.evolution.simulator.state import OWNER, Message, State, new_id
-from integrations.whatsapp_cloud.simulator.state import wa_id_of
+from integrations.sandbox_chats import wa_id_of
 
 _KINDS = {
     "imageMessage": "image",

@@ -11,11 +11,12 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from integrations.sandbox_chats import Behaviour
 from integrations.whatsapp_cloud.signature import HEADER, sign
 from integrations.whatsapp_cloud.simulator.state import State
 
@@ -23,7 +24,7 @@ _FIRST_GAP = 0.1
 
 
 @dataclass
-class Config:
+class Config(Behaviour):
     """How this WhatsApp behaves; POST /__config sets any of it."""
 
     statuses: str = "delivered"
@@ -52,14 +53,6 @@ class Config:
     """Seconds by which this WhatsApp's clock is ahead."""
     lead_pace: float = 1.0
     """Multiplies the waits of the leads that play themselves."""
-
-    def change(self, wishes: dict[str, Any]) -> None:
-        """ValueError for a name or a kind of value that there is not."""
-        known = asdict(self)
-        for name, value in wishes.items():
-            if name not in known or not isinstance(value, int | float | str):
-                raise ValueError(f"no such setting: {name}")
-            setattr(self, name, type(known[name])(value))
 
 
 @dataclass

@@ -20,9 +20,10 @@ from typing import Any
 
 import yaml
 
+from integrations.sandbox_chats import wa_id_of
 from integrations.whatsapp_cloud.simulator.courier import Config
 from integrations.whatsapp_cloud.simulator.phone import Phones
-from integrations.whatsapp_cloud.simulator.state import Chat, State, wa_id_of
+from integrations.whatsapp_cloud.simulator.state import Chat, State
 
 _FOLDER = Path(__file__).with_name("leads")
 _QUIET = 4.0

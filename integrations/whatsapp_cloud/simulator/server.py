@@ -37,6 +37,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from integrations.sandbox_chats import shown_file
 from integrations.sandbox_http import Cut, Lost, faults_wanted
 from integrations.whatsapp_cloud.simulator.courier import Config, Courier, whole
 from integrations.whatsapp_cloud.simulator.graph import Answer, Call, Graph, error, form
@@ -180,9 +181,7 @@ class Simulator:
         return _json({"ready": True, "pid": os.getpid(), "accounts": accounts} | files)
 
     async def _witness(self, request: Request) -> Response:
-        told = request.query_params.get("since", "0")
-        since = int(told) if told.isdecimal() else 0
-        return _json({"requests": self.state.witnessed[since:], "count": len(self.state.witnessed)})
+        return _json(self.state.journal.since(request))
 
     async def _faults(self, request: Request) -> Response:
         return await faults_wanted(request, self.faults, Fault, KINDS)
@@ -316,9 +315,8 @@ class Simulator:
         found = self.state.media.get(request.query_params.get("id", ""))
         number_id = request.query_params.get("number_id")
         if found is None or number_id not in (None, found["number_id"]):
-            return Response(status_code=404)
-        safe = {"x-content-type-options": "nosniff", "content-security-policy": "sandbox"}
-        return Response(self.state.media_content(found["id"]), 200, safe, media_type=found["mime_type"])
+            return shown_file(None, None)
+        return shown_file(self.state.media_content(found["id"]), found["mime_type"])
 
     def _shown(self, chat: Chat) -> dict[str, Any]:
         return asdict(chat) | {"status": chat.status, "seen": self.phones.seen(chat)}

@@ -1,20 +1,18 @@
 """What the simulated WhatsApp remembers, on disk: accounts, templates, media, conversations; and the witness.
 
-`witness.jsonl` has one line for every request to the API, synced to disk before anything is done about it: the oracle
-of tests that kill processes. `journal.jsonl` has what came of it, and is read again at a start; a line torn by a kill
-never happened.
+Requests and what came of them: `witness.jsonl` and `journal.jsonl` (integrations/sandbox_chats.py).
 """
 
 import asyncio
 import hashlib
-import json
 import os
 import secrets
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from integrations.sandbox_chats import Journal, wa_id_of
 
 TOKEN_PREFIX = "EAASANDBOX"
 """How every token of the simulators begins, so that neither it nor a real one is ever sent to the wrong address."""
@@ -178,37 +176,29 @@ class State:
         for account in ACCOUNTS:
             keys = {_number(account.waba_id, one["name"], one["language"]): one for one in TEMPLATES}
             self.templates[account.waba_id] = {key: {"id": key} | one for key, one in keys.items()}
-        self.witnessed = list(_lines(folder / "witness.jsonl"))
-        self._witness_file = _appending(folder / "witness.jsonl")
-        for line in _lines(folder / "journal.jsonl"):
-            self._apply(line)
-        self._journal_file = _appending(folder / "journal.jsonl")
+        self.journal = Journal(folder, self._apply)
 
     def close(self) -> None:
-        self._witness_file.close()
-        self._journal_file.close()
+        self.journal.close()
 
     # --- writing ------------------------------------------------------------------------------
 
     def witness(self, method: str, path: str, body: Any, authorized: bool) -> None:
         """Note a request, on disk before this returns."""
-        line = {
-            "n": len(self.witnessed) + 1,
-            "at": datetime.now(UTC).isoformat(),
-            "method": method,
-            "path": path,
-            "authorized": authorized,
-            "body": body,
-        }
-        self.witnessed.append(line)
-        _append(self._witness_file, line)
-        os.fsync(self._witness_file.fileno())
+        self.journal.witness(
+            {
+                "n": len(self.journal.witnessed) + 1,
+                "at": datetime.now(UTC).isoformat(),
+                "method": method,
+                "path": path,
+                "authorized": authorized,
+                "body": body,
+            }
+        )
 
     def note(self, kind: str, **what: Any) -> None:
         """Change the state, and remember it for the next start."""
-        line = {"kind": kind, **what}
-        self._apply(line)
-        _append(self._journal_file, line)
+        self.journal.note({"kind": kind, **what})
         self.touch()
 
     def touch(self) -> None:
@@ -328,13 +318,6 @@ def _secret(folder: Path, name: str, prefix: str) -> str:
     return file.read_text().strip()
 
 
-def wa_id_of(phone: str) -> str:
-    """What WhatsApp registered for a Brazilian mobile: above area code 28 often without the ninth digit."""
-    if len(phone) == 13 and phone.isdecimal() and phone[:2] == "55" and phone[4] == "9" and int(phone[2:4]) > 28:
-        return phone[:4] + phone[5:]
-    return phone
-
-
 def new_wamid() -> str:
     return "wamid." + secrets.token_urlsafe(30).replace("-", "A").replace("_", "B") + "="
 
@@ -342,28 +325,3 @@ def new_wamid() -> str:
 def _number(*parts: str) -> str:
     """A stable id of 16 digits."""
     return f"1{int(hashlib.sha256('/'.join(parts).encode()).hexdigest(), 16) % 10**15:015d}"
-
-
-def _appending(path: Path) -> IO[str]:
-    file = path.open("a+", encoding="utf-8")
-    file.seek(max(0, file.tell() - 1))
-    if file.read() not in ("", "\n"):
-        file.write("\n")  # after a torn line
-    return file
-
-
-def _append(file: IO[str], line: dict[str, Any]) -> None:
-    file.write(json.dumps(line, ensure_ascii=True, separators=(",", ":")) + "\n")
-    file.flush()
-
-
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    if not file.exists():
-        return
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue  # torn by a kill
-        if isinstance(found, dict):
-            yield found

@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
+from integrations.sandbox_chats import wa_id_of
 from integrations.whatsapp_cloud import messages as say
 from integrations.whatsapp_cloud.client import WhatsAppCloud
 from integrations.whatsapp_cloud.simulator import launch
-from integrations.whatsapp_cloud.simulator.state import ACCOUNTS, State, wa_id_of
+from integrations.whatsapp_cloud.simulator.state import ACCOUNTS, State
 from integrations.whatsapp_cloud.webhooks import (
     Choice,
     Echo,
