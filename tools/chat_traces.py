@@ -30,7 +30,8 @@ _FORGET = (
            (SELECT external_id FROM chat_messages WHERE chat_id = ANY(%(chats)s) AND external_id IS NOT NULL)
        OR key IN (SELECT external_id FROM chat_messages WHERE chat_id = ANY(%(chats)s) AND external_id IS NOT NULL)""",
     "DELETE FROM conversations WHERE id = ANY(%(chats)s)",
-    """UPDATE appointments SET guest_name = '', guest_email = NULL, title = id, link = '', reason = ''
+    """UPDATE appointments SET guest_name = '', guest_email = NULL, title = id, link = '', place = '', about = '',
+           reason = ''
        WHERE chat_id = ANY(%(chats)s) OR contact_id = ANY(%(people)s)""",
     """UPDATE consent_entries SET detail = '' WHERE chat_id = ANY(%(chats)s) OR contact_id = ANY(%(people)s)
        OR address = ANY(%(addresses)s)""",

@@ -47,10 +47,10 @@ async def test_an_erased_person_is_in_no_table_any_more_and_stays_opted_out(
             await conn.execute("UPDATE turns SET record = %s", [Jsonb({"said": CANARY})])
             await conn.execute(
                 """INSERT INTO appointments (tenant_id, id, key, title, starts_at, ends_at, guest_name, zone,
-                       contact_id, chat_id, state, created_at, changed_at)
-                   VALUES (%s, 'app_1', 'k', %s, now(), now() + interval '1 hour', %s, 'UTC', %s, %s, 'booked', now(),
-                       now())""",
-                [house.id, f"Reunião com {CANARY}", CANARY, contact_id, chat["id"]],
+                       contact_id, chat_id, about, place, state, created_at, changed_at)
+                   VALUES (%s, 'app_1', 'k', %s, now(), now() + interval '1 hour', %s, 'UTC', %s, %s, %s, %s, 'booked',
+                       now(), now())""",
+                [house.id, f"Reunião com {CANARY}", CANARY, contact_id, chat["id"], CANARY, CANARY],
             )
         export = await traces.export(who, contact_id)
         assert {name: len(rows) for name, rows in export.items()} == {
