@@ -78,6 +78,7 @@ from business.messaging.sorter import Sorter
 from business.messaging.sorting import Sorting
 from business.messaging.templates_store import TemplateStore
 from business.messaging.waking import CHAT_TURN, Waking
+from business.outreach.rounds import Rounds
 from business.outreach.runs import Cadences
 from business.people.sample import demo_logins, ensure_sample_company
 from business.people.service import People
@@ -250,15 +251,12 @@ async def open_services(
         outcomes = Outcomes(outbox, clock, ledger, fallback=Fallback(clock, channels, outbox))
         settling = Settling(outbox, outcomes, clock)
         do_not_contact = DoNotContact(db, crm, people)
-        begin = BeginAfter()
+        reach = Reach(db, clock, channels, outbox, rules, crm, people, texts)
+        cadences = Cadences(db, clock, permissions, reach)
+        begin = BeginAfter(cadences)
         first_contacts = FirstContacts(
             db, clock, channels, outbox, rules, blocked=do_not_contact.blocked, started=begin, stopped=begin.stop
         )
-        propose, step_handler = ProposeStep(people, notify.tell), StepHandler(db)
-        reach = Reach(db, clock, channels, outbox, rules, crm, people, texts)
-        cadences = Cadences(db, clock, permissions, reach, propose=propose, ended=TellEnded(notify))
-        begin.use(cadences)
-        step_handler.use(cadences)
         leads = Leads(db, crm, searches, texts, first_contacts)
 
         # What may act: tools, under policy and approvals.
@@ -268,7 +266,7 @@ async def open_services(
             FirstContactHandler(db, leads.blocked, first_contacts),
             FirstContactBatch(db, leads.blocked, first_contacts),
             KeepFirstContact(first_contacts),
-            step_handler,
+            StepHandler(db, cadences),
             CrmErasure(crm, people.identity, searches.forget, traces.forget),
         ]
         approvals = Approvals(
@@ -279,8 +277,9 @@ async def open_services(
             check=policies.check,
             hours=settings.proposal_hours,
         )
-        propose.use(approvals)
         stack.push_async_callback(approvals.close)  # a write that is on its way is seen to its end
+        propose = ProposeStep(people, approvals, notify.tell)
+        rounds = Rounds(db, clock, cadences, propose=propose, ended=TellEnded(notify))
         make_runner = partial(ToolRunner, permissions=permissions, approvals=approvals, policies=policies, texts=texts)
 
         # Who looks for companies in the background. Scouts read strangers' words: their runner reaches nothing else.
@@ -476,7 +475,7 @@ async def open_services(
         keep_promises = _declare_jobs(
             jobs, db, people, approvals, imports, crm_imports, hunts, conversations, turns, texts, settings,
             [
-                answering.revive, answering.remind, channels.of, channels.bring_home, cadences.round,
+                answering.revive, answering.remind, channels.of, channels.bring_home, rounds.run,
                 reminders.run, calendar.mend, meetings.run, partial(media_work.again, jobs),
                 ContactNotes(db, clock, people, texts).run,
             ],

@@ -26,7 +26,7 @@ from business.outreach.cadence import Cadence, Step, cadence_from, said, templat
 from business.outreach.runs import AREA, Cadences, Lead, Run, Situation
 from business.people.service import People
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.tenancy import Role
 from integrations.whatsapp_cloud import messages
@@ -69,54 +69,63 @@ class Reach:
 
     async def situation(self, conn: Connection, run: Run) -> Situation:
         """Why it must not go on, or when the message before left."""
-        chats = await _rows(
+        chats = await fetch_all(
             conn,
             """SELECT id, address, held, last_received_at, closed_at FROM chats WHERE id = %(chat)s
                OR (%(company)s::text IS NOT NULL AND company_id = %(company)s)
                OR (%(contact)s::text IS NOT NULL AND contact_id = %(contact)s)""",
-            chat=run.chat_id, company=run.company_id, contact=run.contact_id,
-        )  # fmt: skip
+            {"chat": run.chat_id, "company": run.company_id, "contact": run.contact_id},
+        )
         if run.chat_id and not any(one["id"] == run.chat_id for one in chats):
             return Situation("gone")
         if any(one["last_received_at"] and one["last_received_at"] > run.started_at for one in chats):
             return Situation("replied")
         if any(one["held"] != "bot" for one in chats):
             return Situation("person")
-        stopped = await _rows(
+        stopped = await fetch_all(
             conn,
             """SELECT 1 FROM consent_entries WHERE act = 'stopped' AND at > %(since)s AND (contact_id = %(contact)s
                  OR chat_id = ANY(%(chats)s) OR address = ANY(%(addresses)s)) LIMIT 1""",
-            since=run.started_at, contact=run.contact_id, chats=[one["id"] for one in chats],
-            addresses=[one["address"] for one in chats],
-        )  # fmt: skip
+            {
+                "since": run.started_at,
+                "contact": run.contact_id,
+                "chats": [one["id"] for one in chats],
+                "addresses": [one["address"] for one in chats],
+            },
+        )
         if stopped:  # by whatever channel, and whether or not it is told as a contact of the CRM
             return Situation("opted_out")
-        deals = await _rows(
+        deals = await fetch_all(
             conn,
             """SELECT s.kind, d.closed_at FROM crm_deals d JOIN crm_stages s
                  ON s.tenant_id = d.tenant_id AND s.id = d.stage_id
                WHERE d.id = %(deal)s OR (%(company)s::text IS NOT NULL AND d.company_id = %(company)s)
                ORDER BY d.created_at DESC LIMIT 1""",
-            deal=run.deal_id, company=run.company_id,
-        )  # fmt: skip
+            {"deal": run.deal_id, "company": run.company_id},
+        )
         if deals and deals[0]["kind"] in ("won", "lost"):
             return Situation(str(deals[0]["kind"]))
-        meetings = await _rows(
+        meetings = await fetch_all(
             conn,
             """SELECT 1 FROM appointments WHERE state <> 'cancelled' AND ends_at > %(now)s
                  AND (chat_id = ANY(%(chats)s) OR company_id = %(company)s OR contact_id = %(contact)s) LIMIT 1""",
-            now=self._clock.now(), chats=[one["id"] for one in chats], company=run.company_id, contact=run.contact_id,
-        )  # fmt: skip
+            {
+                "now": self._clock.now(),
+                "chats": [one["id"] for one in chats],
+                "company": run.company_id,
+                "contact": run.contact_id,
+            },
+        )
         if meetings:
             return Situation("meeting")
-        last = await _rows(
+        last = await fetch_all(
             conn,
             """SELECT t.step, o.state, o.reason, o.claimed_at, o.decision, EXISTS (SELECT 1 FROM outbox f
                    WHERE f.key = 'fallback:' || o.id AND f.state NOT IN ('failed', 'dropped')) AS instead
                FROM outreach_touches t JOIN outbox o ON o.tenant_id = t.tenant_id AND o.id = t.ref
                WHERE t.run_id = %(run)s AND t.what = 'message' ORDER BY t.step DESC LIMIT 1""",
-            run=run.id,
-        )  # fmt: skip
+            {"run": run.id},
+        )
         if not last:
             return Situation()
         verdict = (last[0]["decision"] or {}).get("rule")
@@ -132,14 +141,14 @@ class Reach:
         """By the calendar of where the lead lives. Hours that end at night are the message rules' to move."""
         if hours:
             return start + timedelta(hours=hours)
-        chat = await _row(conn, "SELECT * FROM chats WHERE id = %(chat)s", chat=run.chat_id)
+        chat = await fetch_one(conn, "SELECT * FROM chats WHERE id = %(chat)s", {"chat": run.chat_id})
         settings, zone = await self._rules.of(conn, run.tenant_id), await zone_of(conn, run.tenant_id)
         where = place_of(chat or {"place": "", "address": ""}, zone)
         return after_business_days(settings.calendar(where), start, days)
 
     async def words(self, conn: Connection, run: Run) -> Mapping[str, str]:
         """What the tables know of the conversation, or of the company where there is none yet."""
-        chat = await _row(conn, "SELECT * FROM chats WHERE id = %(chat)s", chat=run.chat_id)
+        chat = await fetch_one(conn, "SELECT * FROM chats WHERE id = %(chat)s", {"chat": run.chat_id})
         row = chat or {
             "tenant_id": run.tenant_id, "owner_id": run.owner_id, "contact_id": run.contact_id, "name": run.name,
             "company_id": run.company_id,
@@ -156,7 +165,7 @@ class Reach:
         if found is None:
             return None
         outlet, chat_id = found
-        chat = await _row(conn, "SELECT * FROM chats WHERE id = %(chat)s FOR UPDATE", chat=chat_id)
+        chat = await fetch_one(conn, "SELECT * FROM chats WHERE id = %(chat)s FOR UPDATE", {"chat": chat_id})
         assert chat is not None
         if outlet.provider == "email":
             text = f"{_SUBJECT.get(run.language, 'Assunto')}: {subject or run.name}\n\n{text}"
@@ -185,11 +194,11 @@ class Reach:
         if not has_window(outlet) or is_open(chat["last_from_contact"], self._clock.now()):
             return None
         found = {one.template.name: one for one in fitting(await templates_of(conn, outlet.id), run.language, values)}
-        told = await _rows(
+        told = await fetch_all(
             conn,
             "SELECT DISTINCT template FROM outbox WHERE chat_id = %(chat)s AND purpose = %(purpose)s AND attempts > 0",
-            chat=chat["id"], purpose=str(Purpose.FOLLOW_UP),
-        )  # fmt: skip
+            {"chat": chat["id"], "purpose": str(Purpose.FOLLOW_UP)},
+        )
         step = run.cadence.steps[run.step]
         name = template_of(step, list(found), run.language, {row["template"] for row in told})
         return found[name] if name is not None else None
@@ -217,20 +226,20 @@ class Reach:
 
     async def drop(self, conn: Connection, run: Run, why: str) -> None:
         """Follow-ups of its conversations that wait. What a first message waits for is not the cadence's to take."""
-        chats = await _rows(
+        chats = await fetch_all(
             conn,
             """SELECT DISTINCT o.chat_id FROM outreach_touches t
                JOIN outbox o ON o.tenant_id = t.tenant_id AND o.id = t.ref
                WHERE t.run_id = %(run)s AND t.what = 'message' AND o.state IN ('waiting', 'ask')""",
-            run=run.id,
-        )  # fmt: skip
+            {"run": run.id},
+        )
         for one in sorted(row["chat_id"] for row in chats):
-            await _row(conn, "SELECT id FROM chats WHERE id = %(chat)s FOR UPDATE", chat=one)
+            await fetch_one(conn, "SELECT id FROM chats WHERE id = %(chat)s FOR UPDATE", {"chat": one})
             await self._outbox.drop(conn, one, f"cadence:{why}", purposes=[Purpose.FOLLOW_UP])
 
     async def answered(self, conn: Connection) -> Sequence[str]:
         """Runs whose people wrote since they began, on any channel."""
-        rows = await _rows(
+        rows = await fetch_all(
             conn,
             """SELECT r.id FROM outreach_runs r WHERE r.state IN ('running', 'waiting') AND EXISTS (
                    SELECT FROM chats c WHERE c.tenant_id = r.tenant_id AND c.last_received_at > r.started_at
@@ -240,7 +249,7 @@ class Reach:
 
     async def declined(self, conn: Connection) -> Sequence[str]:
         """Runs that wait for a yes that will not come."""
-        rows = await _rows(
+        rows = await fetch_all(
             conn,
             """SELECT r.id FROM outreach_runs r JOIN outreach_touches t
                  ON t.tenant_id = r.tenant_id AND t.run_id = r.id AND t.step = r.step AND t.what = 'proposal'
@@ -255,7 +264,7 @@ class Reach:
     async def quiet(self, conn: Connection, hours: int, most: int) -> Sequence[Lead]:
         """The bot had the last word, nothing waits, no meeting is ahead, and nobody was asked for."""
         now = self._clock.now()
-        rows = await _rows(
+        rows = await fetch_all(
             conn,
             """SELECT c.* FROM chats c JOIN channels n ON n.tenant_id = c.tenant_id AND n.id = c.channel_id
                WHERE c.held = 'bot' AND c.closed_at IS NULL AND c.messages_in > 0 AND c.answered_in >= c.messages_in
@@ -272,8 +281,8 @@ class Reach:
                      ON s.tenant_id = d.tenant_id AND s.id = d.stage_id
                      WHERE d.tenant_id = c.tenant_id AND d.id = c.deal_id AND s.kind <> 'open')
                ORDER BY c.last_received_at LIMIT %(most)s""",
-            before=now - timedelta(hours=hours), oldest=now - _NOT_BEFORE, now=now, most=most,
-        )  # fmt: skip
+            {"before": now - timedelta(hours=hours), "oldest": now - _NOT_BEFORE, "now": now, "most": most},
+        )
         return [
             Lead(
                 row["name"] or row["address"], row["company_id"], row["contact_id"], row["deal_id"], row["id"],
@@ -290,13 +299,18 @@ class Reach:
         ]
         if not outlets:
             return None
-        rows = await _rows(
+        rows = await fetch_all(
             conn,
             """SELECT id, channel_id FROM chats WHERE channel_id = ANY(%(channels)s)
                  AND (id = %(chat)s OR company_id = %(company)s OR contact_id = %(contact)s)
                ORDER BY id = %(chat)s DESC NULLS LAST, last_at DESC LIMIT 1""",
-            channels=[one.id for one in outlets], chat=run.chat_id, company=run.company_id, contact=run.contact_id,
-        )  # fmt: skip
+            {
+                "channels": [one.id for one in outlets],
+                "chat": run.chat_id,
+                "company": run.company_id,
+                "contact": run.contact_id,
+            },
+        )
         if rows:
             return next(one for one in outlets if one.id == rows[0]["channel_id"]), str(rows[0]["id"])
         mails, mobiles = await known_ways(conn, run.contact_id, run.company_id)
@@ -312,11 +326,11 @@ class Reach:
         return outlets[0], chat.id
 
     async def _same_world(self, conn: Connection, run: Run, outlet: Outlet) -> bool:
-        row = await _row(
+        row = await fetch_one(
             conn,
             """SELECT n.environment FROM chats c JOIN channels n ON n.tenant_id = c.tenant_id AND n.id = c.channel_id
                WHERE c.id = %(chat)s""",
-            chat=run.chat_id,
+            {"chat": run.chat_id},
         )
         return row is None or row["environment"] == outlet.environment
 
@@ -358,18 +372,13 @@ def frozen(
 class BeginAfter:
     """Begins the cadence of a first message: `started` of tools/first_contact.py."""
 
-    def __init__(self) -> None:
-        self._cadences: Cadences | None = None
-
-    def use(self, cadences: Cadences) -> None:
+    def __init__(self, cadences: Cadences) -> None:
         self._cadences = cadences
 
     async def __call__(
         self, conn: Connection, tenant_id: str, data: Mapping[str, Any], chat_id: str, outbox_id: str
     ) -> None:
-        if self._cadences is None:
-            return
-        chat = await _row(conn, "SELECT * FROM chats WHERE id = %(chat)s", chat=chat_id)
+        chat = await fetch_one(conn, "SELECT * FROM chats WHERE id = %(chat)s", {"chat": chat_id})
         assert chat is not None
         values = (data["way"] or {}).get("values") or {}
         words = {name: str(values[name]) for name in ("name", "sender", "house") if values.get(name)}
@@ -382,8 +391,7 @@ class BeginAfter:
 
     async def stop(self, conn: Connection, tenant_id: str, chat_id: str) -> None:
         """The message that it began with is not sent: `stopped` of tools/first_contact.py."""
-        if self._cadences is not None:
-            await self._cadences.end_of_chat(conn, chat_id, "by_person")
+        await self._cadences.end_of_chat(conn, chat_id, "by_person")
 
 
 class _Approvals(Protocol):
@@ -397,11 +405,8 @@ class StepHandler:
     area = AREA
     outcome = "first_contact_queued"
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, cadences: Cadences) -> None:
         self._db = db
-        self._cadences: Cadences | None = None
-
-    def use(self, cadences: Cadences) -> None:
         self._cadences = cadences
 
     def effect(self, change: Change) -> str:
@@ -426,7 +431,6 @@ class StepHandler:
             raise Refused("run_moved_on", "the run does not wait for this step")
 
     async def apply(self, tenant_id: str, change: Change) -> None:
-        assert self._cadences is not None
         data = change.data
         async with self._db.tenant(tenant_id) as conn:
             sent = await self._cadences.approved(conn, data["run"], data["step"], data["text"], data["subject"])
@@ -436,7 +440,7 @@ class StepHandler:
     async def read_back(self, tenant_id: str, change: Change) -> ReadBack:
         key = f"cadence:{change.data['run']}:{change.data['step']}"
         async with self._db.tenant(tenant_id) as conn:
-            row = await _row(conn, "SELECT 1 FROM outbox WHERE key = %(key)s", key=key)
+            row = await fetch_one(conn, "SELECT 1 FROM outbox WHERE key = %(key)s", {"key": key})
         return ReadBack.APPLIED if row else ReadBack.NOT_APPLIED
 
     def inverse(self, change: Change) -> Change | None:
@@ -452,7 +456,6 @@ class StepHandler:
         return Change(change.kind, change.target, {**change.data, "text": text})
 
     async def _waiting(self, tenant_id: str, change: Change) -> Run | None:
-        assert self._cadences is not None
         async with self._db.tenant(tenant_id) as conn:
             run = await self._cadences.get(conn, change.data["run"])
         ok = run is not None and run.state == "waiting" and run.step == change.data["step"]
@@ -469,18 +472,14 @@ def step_change(run: Run, step: Step, text: str, subject: str) -> Change:
 
 
 class ProposeStep:
-    """`propose` of Cadences: a proposal of the lead's owner, told to them."""
+    """`propose` of Rounds: a proposal of the lead's owner, told to them."""
 
-    def __init__(self, people: People, tell: Any = None) -> None:
+    def __init__(self, people: People, approvals: _Approvals, tell: Any = None) -> None:
         self._people = people
-        self._tell = tell
-        self._approvals: _Approvals | None = None
-
-    def use(self, approvals: _Approvals) -> None:
         self._approvals = approvals
+        self._tell = tell
 
     async def __call__(self, run: Run, step: Step, text: str, subject: str, key: str) -> str:
-        assert self._approvals is not None
         try:
             who = await self._people.identity(run.tenant_id, run.owner_id or run.started_by)
         except (Refused, ArgumentsWrong):
@@ -493,7 +492,7 @@ class ProposeStep:
 
 
 class TellEnded:
-    """`ended` of Cadences: the lead's owner hears that nobody answered."""
+    """`ended` of Rounds: the lead's owner hears that nobody answered."""
 
     def __init__(self, notify: Notify) -> None:
         self._notify = notify
@@ -509,11 +508,3 @@ class TellEnded:
 def _one_of(about: Mapping[str, str | None]) -> dict[str, Any]:
     """The first of company, contact and deal that there is."""
     return dict(next([(name, value)] for name, value in about.items() if value))
-
-
-async def _rows(conn: Connection, query: str, **values: object) -> list[dict[str, Any]]:
-    return await (await conn.execute(query.encode(), values)).fetchall()
-
-
-async def _row(conn: Connection, query: str, **values: object) -> dict[str, Any] | None:
-    return await (await conn.execute(query.encode(), values)).fetchone()

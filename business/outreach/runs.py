@@ -4,25 +4,23 @@ A run's step is one transaction: the message is put where it waits to leave, and
 leaves either both or neither. Whoever answers stops it at once; what the message rules say (hours, holidays, too many)
 they say when a message leaves, and the next step counts from the day on which it really left.
 
-How messages leave, when a business day is and who is whom stands elsewhere: a `Reach` is handed in (tools/reach.py).
+What the clock does with them stands in rounds.py. How messages leave, when a business day is and who is whom, others
+know: a `Reach` is handed in (tools/reach.py).
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
-import psycopg
 import structlog
 from psycopg.types.json import Jsonb
 
-from business.outreach.cadence import DEFAULT, QUIET, Cadence, Step, cadence_from, parse_cadence, said, shipped
+from business.outreach.cadence import DEFAULT, QUIET, Cadence, Step, cadence_from, parse_cadence, shipped
 from core.audit import audit
 from core.clock import Clock
-from core.db import Connection, Database
-from core.errors import ArgumentsWrong, MutiraoError, Refused
-from core.failpoints import reach as failpoint
+from core.db import Connection, Database, fetch_all, fetch_one
+from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.permissions import Permissions, Rights
 from core.tenancy import Identity
@@ -31,15 +29,9 @@ log = structlog.get_logger(__name__)
 
 AREA = "sdr"
 State = Literal["running", "waiting", "stopped", "done"]
-_ALIVE = ("running", "waiting")
-_LOOK_AGAIN = timedelta(minutes=30)
-"""Between looks at a message that has not left yet."""
-_AFTER_ERROR = timedelta(hours=1)
-"""Until a run is tried again that could not be done."""
+ALIVE = ("running", "waiting")
 _AFTER_LAST = 3
 """Business days after the last step until a run counts as unanswered."""
-_MOST_AT_ONCE = 200
-"""Steps of one tenant in one round, so that others have their turn."""
 
 
 @dataclass(frozen=True)
@@ -131,41 +123,26 @@ class Reach(Protocol):
         ...
 
 
-Propose = Callable[[Run, Step, str, str, str], Awaitable[str]]
-"""(run, step, text, subject, key): ask a person about one message; the proposal's id."""
-Ended = Callable[[Connection, Run], Awaitable[None]]
-"""Somebody is told that a run ended unanswered."""
-
-
 class Cadences:
-    def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        permissions: Permissions,
-        reach: Reach,
-        *,
-        propose: Propose | None = None,
-        ended: Ended | None = None,
-    ) -> None:
+    """An account's cadences, and the runs of them."""
+
+    def __init__(self, db: Database, clock: Clock, permissions: Permissions, reach: Reach) -> None:
         self._db = db
         self._clock = clock
         self._rights = Rights(permissions, AREA, "outreach_not_allowed")
-        self._reach = reach
-        self._propose = propose
-        self._ended = ended
+        self.reach = reach
 
     # --- files --------------------------------------------------------------------------------
 
     async def cadence(self, tenant_id: str, name: str = DEFAULT, within: Connection | None = None) -> Cadence:
         """The account's own of this name, else ours. ArgumentsWrong("cadence_unknown", name, known)."""
         async with self._db.tenant(tenant_id, within) as conn:
-            row = await _one(conn, "SELECT text FROM cadences WHERE name = %s", name)
+            row = await fetch_one(conn, "SELECT text FROM cadences WHERE name = %s", [name])
             if row is not None:
                 return parse_cadence(row["text"])
             if name in (DEFAULT, QUIET):
                 return shipped(name)
-            rows = await (await conn.execute("SELECT name FROM cadences ORDER BY name")).fetchall()
+            rows = await fetch_all(conn, "SELECT name FROM cadences ORDER BY name")
         known = ", ".join(dict.fromkeys([DEFAULT, *(one["name"] for one in rows)]))
         raise ArgumentsWrong("cadence_unknown", f"no cadence {name!r}", name=name[:60], known=known)
 
@@ -173,7 +150,7 @@ class Cadences:
         """Names of all that can be begun."""
         self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
-            rows = await (await conn.execute("SELECT name FROM cadences ORDER BY name")).fetchall()
+            rows = await fetch_all(conn, "SELECT name FROM cadences ORDER BY name")
         return list(dict.fromkeys([DEFAULT, QUIET, *(row["name"] for row in rows)]))
 
     async def save(self, who: Identity, text: str) -> Cadence:
@@ -201,22 +178,24 @@ class Cadences:
         if not cadence.steps:
             return None
         now = self._clock.now()
-        row = await _one(
+        row = await fetch_one(
             conn,
             """INSERT INTO outreach_runs (tenant_id, id, cadence, plan, name, company_id, contact_id, deal_id, chat_id,
                    owner_id, started_by, words, state, step, touches, last_touch_at, next_at, started_at)
                VALUES (current_tenant(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'running', 0, %s, %s, %s, %s)
                ON CONFLICT DO NOTHING RETURNING *""",
-            new_id("run"), cadence.name, Jsonb(cadence.record()), lead.name[:200], lead.company_id, lead.contact_id,
-            lead.deal_id, lead.chat_id, lead.owner_id, by, Jsonb(dict(lead.words)), 1 if first else 0,
-            now if first else None, now, now,
+            [
+                new_id("run"), cadence.name, Jsonb(cadence.record()), lead.name[:200], lead.company_id,
+                lead.contact_id, lead.deal_id, lead.chat_id, lead.owner_id, by, Jsonb(dict(lead.words)),
+                1 if first else 0, now if first else None, now, now,
+            ],
         )  # fmt: skip
         if row is None:
             return None
         run = run_of(row)
         if first:
-            await self._touch(conn, run, -1, cadence.steps[0].channel, "message", first, "")
-        await self._schedule(conn, run, now)
+            await self.touch(conn, run, -1, cadence.steps[0].channel, "message", first, "")
+        await self.schedule(conn, run, now)
         return run.id
 
     async def list(self, who: Identity, *, alive: bool = False, limit: int = 50) -> Sequence[Run]:
@@ -228,7 +207,7 @@ class Cadences:
                    WHERE (%(own)s::text IS NULL OR owner_id = %(own)s OR started_by = %(own)s)
                      AND (NOT %(alive)s OR state = ANY(%(states)s))
                    ORDER BY started_at DESC, id DESC LIMIT %(limit)s""",
-                {"own": own, "alive": alive, "states": list(_ALIVE), "limit": max(1, min(limit, 200))},
+                {"own": own, "alive": alive, "states": list(ALIVE), "limit": max(1, min(limit, 200))},
             )
             return [run_of(row) for row in await rows.fetchall()]
 
@@ -236,205 +215,94 @@ class Cadences:
         """End a run; what has not left stays here. Refused: outreach_not_allowed, run_unknown."""
         own = self._rights.writes(who)
         async with self._db.tenant(who.tenant_id) as conn:
-            row = await _one(conn, "SELECT * FROM outreach_runs WHERE id = %s FOR UPDATE", run_id)
+            row = await fetch_one(conn, "SELECT * FROM outreach_runs WHERE id = %s FOR UPDATE", [run_id])
             if row is None or (own is not None and own not in (row["owner_id"], row["started_by"])):
                 raise Refused("run_unknown", f"no run {run_id[:60]!r}")
             run = run_of(row)
-            if run.state in _ALIVE:
-                await self._end(conn, run, "stopped", reason)
+            if run.state in ALIVE:
+                await self.end(conn, run, "stopped", reason)
                 await audit(conn, who, "outreach.stopped", run.id, {"reason": reason})
-            row = await _one(conn, "SELECT * FROM outreach_runs WHERE id = %s", run_id)
+            row = await fetch_one(conn, "SELECT * FROM outreach_runs WHERE id = %s", [run_id])
         assert row is not None
         return run_of(row)
 
-    # --- the clock's round --------------------------------------------------------------------
-
-    async def round(self, tenant_id: str) -> int:
-        """Stop what was answered, begin what went quiet, do the steps that are due. How many steps were done. Called by
-        the clock; two at once do each step once."""
-        async with self._db.tenant(tenant_id) as conn:
-            over = [(run_id, "replied") for run_id in await self._reach.answered(conn)]
-            over += [(run_id, "by_person") for run_id in await self._reach.declined(conn)]
-        for run_id, why in over:
-            with _aside(run_id):
-                async with self._db.tenant(tenant_id) as conn:
-                    if (run := await self._locked(conn, run_id)) and run.state in _ALIVE:
-                        await self._end(conn, run, "stopped", why)
-        with _aside(QUIET):
-            await self._begin_quiet(tenant_id)
-        done = 0
-        while done < _MOST_AT_ONCE and await self._one_step(tenant_id):
-            done += 1
-        return done
-
-    async def _begin_quiet(self, tenant_id: str) -> None:
-        async with self._db.tenant(tenant_id) as conn:
-            cadence = await self.cadence(tenant_id, QUIET, conn)
-            if not cadence.steps:
-                return
-            first = cadence.steps[0]
-            for lead in await self._reach.quiet(conn, first.after_hours or first.after_days * 24, 100):
-                await self.start(conn, tenant_id, cadence, lead, by="system")
-
-    async def _one_step(self, tenant_id: str) -> bool:
-        """Do the step that is due longest, in one transaction. False when none is due. One that cannot be done is left
-        for an hour, and is in nobody's way."""
-        now = self._clock.now()
-        async with self._db.tenant(tenant_id) as conn:
-            row = await _one(
-                conn,
-                """SELECT * FROM outreach_runs WHERE state = 'running' AND next_at <= %s
-                   ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED""",
-                now,
-            )
-            if row is None:
-                return False
-            asked = None
-            try:
-                async with conn.transaction():
-                    asked = await self._due(conn, run_of(row), now)
-            except psycopg.OperationalError:  # the database's own trouble, not this run's
-                raise
-            except Exception:
-                log.exception("cadence_run_broken", run=row["id"], step=row["step"])
-                await conn.execute(
-                    "UPDATE outreach_runs SET next_at = %s WHERE id = %s", [now + _AFTER_ERROR, row["id"]]
-                )
-        if asked is not None:
-            with _aside(row["id"]):
-                await self._ask(*asked)
-        return True
-
-    async def _due(self, conn: Connection, run: Run, now: datetime) -> tuple[Run, Step, str, str, str] | None:
-        """The step of one run, in the caller's transaction; what a person has to be asked once that is committed."""
-        situation = await self._reach.situation(conn, run)
-        if situation.stop:
-            await self._end(conn, run, "stopped", situation.stop)
-            return None
-        if situation.open:  # it waits for its hour, or for a person: the next one counts from when it left
-            await self._wait(conn, run, now + _LOOK_AGAIN)
-            return None
-        last = situation.left_at
-        if last is not None and run.last_touch_at is not None and last > run.last_touch_at:
-            await conn.execute("UPDATE outreach_runs SET last_touch_at = %s WHERE id = %s", [last, run.id])
-            await self._schedule(conn, run, last)
-            fresh = await self._locked(conn, run.id)
-            if fresh is None or fresh.next_at is None or fresh.next_at > now:
-                return None
-            run = fresh
-        if run.step >= len(run.cadence.steps):
-            await self._end(conn, run, "done", "unanswered")
-            if self._ended is not None:
-                await self._ended(conn, run)
-            return None
-        step = run.cadence.steps[run.step]
-        words = await self._reach.words(conn, run)
-        text, subject = said(step.text, run.language, words), said(step.subject, run.language, words)
-        key = f"cadence:{run.id}:{run.step}"
-        if step.sent and (run.cadence.approval == "once" or self._propose is None):
-            sent = await self._reach.send(conn, run, step, text, subject, key)
-            what = "message" if sent else "skipped"
-            await self._touch(conn, run, run.step, step.channel, what, sent, "" if sent else "no_way")
-            await self._move_on(conn, run, touched=bool(sent))
-            failpoint("cadence.before_commit")
-            return None
-        await self._wait(conn, run, now + _LOOK_AGAIN)  # whoever dies before it is asked leaves it to be asked again
-        return run, step, text, subject, key
-
-    async def _ask(self, run: Run, step: Step, text: str, subject: str, key: str) -> None:
-        """A step that a person does or says yes to: task and proposal are made outside of our transaction, once by
-        their key; then the run moves on, or waits."""
-        what: str
-        ref: str | None
-        try:
-            if step.sent:
-                assert self._propose is not None
-                what, ref = "proposal", await self._propose(run, step, text, subject, key)
-            else:
-                what, ref = "task", await self._reach.task(run, step, text, key)
-        except MutiraoError as error:
-            log.warning("cadence_step_failed", run=run.id, step=run.step, reason=error.code)
-            what, ref = "skipped", None
-        async with self._db.tenant(run.tenant_id) as conn:
-            current = await self._locked(conn, run.id)
-            if current is None or current.state != "running" or current.step != run.step:
-                return
-            await self._touch(
-                conn, run, run.step, step.channel, what if ref else "skipped", ref, "" if ref else "no_way"
-            )
-            if what == "proposal" and ref:
-                await conn.execute("UPDATE outreach_runs SET state = 'waiting', next_at = NULL WHERE id = %s", [run.id])
-            else:
-                await self._move_on(conn, current, touched=False)
+    # --- what a person's word does ----------------------------------------------------------------
 
     async def approved(self, conn: Connection, run_id: str, step: int, text: str, subject: str) -> str | None:
         """A person said yes to a step that waited: put its message, and go on. The outbox id; None when the run is not
         waiting for it any more, or there is no way to them. In the caller's transaction."""
-        run = await self._locked(conn, run_id)
+        run = await self.locked(conn, run_id)
         if run is None or run.state != "waiting" or run.step != step:
             return None
         what = run.cadence.steps[step]
-        sent = await self._reach.send(conn, run, what, text, subject, f"cadence:{run.id}:{step}")
+        sent = await self.reach.send(conn, run, what, text, subject, f"cadence:{run.id}:{step}")
         await conn.execute("UPDATE outreach_runs SET state = 'running' WHERE id = %s", [run_id])
         if sent:
             await conn.execute(
                 "UPDATE outreach_touches SET what = 'message', ref = %s WHERE run_id = %s AND step = %s",
                 [sent, run_id, step],
             )
-        await self._move_on(conn, run, touched=bool(sent))
+        await self.move_on(conn, run, touched=bool(sent))
         return sent
 
     async def end_of_chat(self, conn: Connection, chat_id: str, reason: str) -> None:
         """Stop the run that began in this conversation, in the caller's transaction."""
-        row = await _one(
-            conn, "SELECT * FROM outreach_runs WHERE chat_id = %s AND state = ANY(%s) FOR UPDATE", chat_id, list(_ALIVE)
+        row = await fetch_one(
+            conn,
+            "SELECT * FROM outreach_runs WHERE chat_id = %s AND state = ANY(%s) FOR UPDATE",
+            [chat_id, list(ALIVE)],
         )
         if row is not None:
-            await self._end(conn, run_of(row), "stopped", reason)
+            await self.end(conn, run_of(row), "stopped", reason)
 
     async def get(self, conn: Connection, run_id: str) -> Run | None:
-        row = await _one(conn, "SELECT * FROM outreach_runs WHERE id = %s", run_id)
+        row = await fetch_one(conn, "SELECT * FROM outreach_runs WHERE id = %s", [run_id])
         return run_of(row) if row else None
 
     # --- rows ---------------------------------------------------------------------------------
 
-    async def _locked(self, conn: Connection, run_id: str) -> Run | None:
-        row = await _one(conn, "SELECT * FROM outreach_runs WHERE id = %s FOR UPDATE", run_id)
+    async def locked(self, conn: Connection, run_id: str) -> Run | None:
+        """A run, locked until the end of the caller's transaction."""
+        row = await fetch_one(conn, "SELECT * FROM outreach_runs WHERE id = %s FOR UPDATE", [run_id])
         return run_of(row) if row else None
 
-    async def _move_on(self, conn: Connection, run: Run, *, touched: bool) -> None:
+    async def move_on(self, conn: Connection, run: Run, *, touched: bool) -> None:
+        """The step is done: on to the next. `touched`: a message was put."""
         now = self._clock.now()
-        row = await _one(
+        row = await fetch_one(
             conn,
             """UPDATE outreach_runs SET step = step + 1, touches = touches + %s,
-                   last_touch_at = CASE WHEN %s THEN %s ELSE last_touch_at END WHERE id = %s RETURNING *""",
-            int(touched), touched, now, run.id,
-        )  # fmt: skip
+               last_touch_at = CASE WHEN %s THEN %s ELSE last_touch_at END WHERE id = %s RETURNING *""",
+            [int(touched), touched, now, run.id],
+        )
         assert row is not None
-        await self._schedule(conn, run_of(row), now)
+        await self.schedule(conn, run_of(row), now)
 
-    async def _schedule(self, conn: Connection, run: Run, start: datetime) -> None:
+    async def schedule(self, conn: Connection, run: Run, start: datetime) -> None:
         """When the step that is next is due, counted from `start`."""
         over = run.step >= len(run.cadence.steps)
         days = _AFTER_LAST if over else run.cadence.steps[run.step].after_days
         hours = 0 if over else run.cadence.steps[run.step].after_hours
-        at = await self._reach.moment(conn, run, start, days=days, hours=hours)
-        await self._wait(conn, run, at)
+        at = await self.reach.moment(conn, run, start, days=days, hours=hours)
+        await self.wait(conn, run, at)
 
-    async def _wait(self, conn: Connection, run: Run, at: datetime) -> None:
+    async def wait(self, conn: Connection, run: Run, at: datetime) -> None:
+        """Look at it again at a moment."""
         await conn.execute("UPDATE outreach_runs SET next_at = %s WHERE id = %s", [at, run.id])
 
-    async def _end(self, conn: Connection, run: Run, state: State, reason: str) -> None:
+    async def end(self, conn: Connection, run: Run, state: State, reason: str) -> None:
+        """It is over; when it was stopped, what has not left never will."""
         await conn.execute(
             "UPDATE outreach_runs SET state = %s, reason = %s, next_at = NULL, ended_at = %s WHERE id = %s",
             [state, reason, self._clock.now(), run.id],
         )
         if state == "stopped":
-            await self._reach.drop(conn, run, reason)
+            await self.reach.drop(conn, run, reason)
 
-    async def _touch(
+    async def touch(
         self, conn: Connection, run: Run, step: int, channel: str, what: str, ref: str | None, reason: str
     ) -> None:
+        """Write down once what a step did."""
         await conn.execute(
             """INSERT INTO outreach_touches (tenant_id, run_id, step, channel, what, ref, reason, at)
                VALUES (current_tenant(), %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
@@ -448,18 +316,3 @@ def run_of(row: Mapping[str, Any]) -> Run:
         row["deal_id"], row["chat_id"], row["owner_id"], row["started_by"], row["words"], row["state"], row["reason"],
         row["step"], row["touches"], row["last_touch_at"], row["next_at"], row["started_at"], row["ended_at"],
     )  # fmt: skip
-
-
-@contextmanager
-def _aside(run_id: str) -> Iterator[None]:
-    """Whatever goes wrong with one run is logged, and the others go on."""
-    try:
-        yield
-    except psycopg.OperationalError:
-        raise
-    except Exception:
-        log.exception("cadence_run_broken", run=run_id)
-
-
-async def _one(conn: Connection, query: str, *values: object) -> dict[str, Any] | None:
-    return await (await conn.execute(query.encode(), values)).fetchone()

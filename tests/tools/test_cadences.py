@@ -20,6 +20,7 @@ from business.messaging.sender_sms import SmsSender
 from business.messaging.senders import Sender
 from business.messaging.templates import Purpose
 from business.outreach.cadence import DEFAULT, cadence_from, parse_cadence, said, shipped, shipped_text
+from business.outreach.rounds import Rounds
 from business.outreach.runs import Cadences, Lead
 from business.people.service import People
 from core.db import Database
@@ -57,18 +58,14 @@ class Outreach:
         reach = Reach(
             house.db, house.clock, house.channels, house.outbox, house.rules, self.crm, people, self.texts
         )  # fmt: skip
-        propose, self.begin = ProposeStep(people, self.notify.tell), BeginAfter()
-        self.cadences = Cadences(
-            house.db, house.clock, permissions, reach, propose=propose, ended=TellEnded(self.notify)
-        )
-        self.begin.use(self.cadences)
-        self.steps = StepHandler(house.db)
-        self.steps.use(self.cadences)
+        self.cadences = Cadences(house.db, house.clock, permissions, reach)
+        self.begin, self.steps = BeginAfter(self.cadences), StepHandler(house.db, self.cadences)
         desk.contacts._started = self.begin
         handlers: list[ChangeHandler] = [*desk.handlers, self.steps]
         by_kind = {one.kind: one for one in handlers}
         self.approvals = Approvals(house.db, permissions, house.clock, by_kind, check=desk._allowed)
-        propose.use(self.approvals)
+        propose = ProposeStep(people, self.approvals, self.notify.tell)
+        self.rounds = Rounds(house.db, house.clock, self.cadences, propose=propose, ended=TellEnded(self.notify))
 
     async def first(self, number: int, name: str, cadence: str = DEFAULT) -> str:
         """A lead whose first message was approved with a cadence, and left; its run."""
@@ -99,7 +96,7 @@ class Outreach:
             await self.round()
 
     async def round(self) -> int:
-        done = await self.cadences.round(self.house.tenant_id)
+        done = await self.rounds.run(self.house.tenant_id)
         for row in await self.house.rows("SELECT DISTINCT chat_id FROM outbox WHERE state = 'waiting'"):
             await self.house.run(row["chat_id"])
         return done
@@ -191,7 +188,7 @@ async def test_two_rounds_at_once_and_a_crash_do_each_step_once_and_an_answer_en
             await outreach.cadences.start(conn, house.tenant_id, shipped(DEFAULT), Lead("Ipê", "com_1"), by="x") is None
         )
     house.clock.at = datetime(2026, 11, 23, 15, 1, tzinfo=UTC)  # Monday: due
-    counts = await asyncio.gather(*(outreach.cadences.round(house.tenant_id) for _ in range(3)))
+    counts = await asyncio.gather(*(outreach.rounds.run(house.tenant_id) for _ in range(3)))
     assert sum(counts) == 1
     rows = await house.rows("SELECT key, state FROM outbox ORDER BY seq")
     assert [row["key"].split(":")[0] for row in rows] == ["first", "cadence"]

@@ -25,6 +25,7 @@ from business.messaging.settling import Settling
 from business.messaging.templates import Purpose
 from business.messaging.templates_store import TemplateStore, templates_of
 from business.outreach.cadence import shipped, shipped_text
+from business.outreach.rounds import Rounds
 from business.outreach.runs import Cadences, Lead
 from business.sales.calendar import Guest
 from business.sales.evidence import Evidence, Slot
@@ -134,12 +135,14 @@ CADENCES: dict[str, tuple[str, Try]] = {
     "get": (EMPTY, within(lambda c, conn, t, s: c.get(conn, t["run"]))),
     "approved": (EMPTY, within(lambda c, conn, t, s: c.approved(conn, t["run"], 0, "x", ""))),
     "end_of_chat": (EMPTY, within(lambda c, conn, t, s: c.end_of_chat(conn, t["chat"], "answered"))),
-    "round": (EMPTY, lambda c, w, t, s: c.round(w.tenant_id)),
+    "locked": (EMPTY, within(lambda c, conn, t, s: c.locked(conn, t["run"]))),
     "start": (REFUSED, within(lambda c, conn, t, s: c.start(
         conn, s.other.tenant_id, shipped("padrao"), Lead("x", contact_id=t["contact"], chat_id=t["chat"]), by="x"
     ))),
     "save": (OWN, lambda c, w, t, s: c.save(w, s.things["cadence"])),
 }  # fmt: skip
+
+ROUNDS: dict[str, tuple[str, Try]] = {"run": (EMPTY, lambda c, w, t, s: c.run(w.tenant_id))}
 
 LIBRARY: dict[str, tuple[str, Try]] = {
     "search": (EMPTY, lambda c, w, t, s: _passages(c, w)),
@@ -204,7 +207,8 @@ TRIED: dict[type, tuple[dict[str, tuple[str, Try]], set[str]]] = {
     Settling: (SETTLING, {"early"}),
     TemplateStore: (TEMPLATES, {"sync_all"}),
     Channels: (CHANNELS, {"environment"}),
-    Cadences: (CADENCES, set()),
+    Cadences: (CADENCES, {"end", "move_on", "schedule", "touch", "wait"}),
+    Rounds: (ROUNDS, set()),
     Library: (LIBRARY, {"add", "catch_up", "run", "sync"}),
     HouseCalendar: (CALENDAR, set()),
     LinkedCalendar: (LINKED, set()),
@@ -341,12 +345,13 @@ def _pages(scene: Talks) -> tuple[InboxViews, InboxActs]:
 
 async def _try_services(scene: Talks, *, own: bool) -> None:
     messaging = scene.house.services.messaging
-    calendar, clock = scene.things["calendar"], scene.house.services.clock
+    calendar, db, clock = scene.things["calendar"], scene.house.services.db, scene.house.services.clock
     outcomes = Outcomes(messaging.outbox, clock, Ledger(scene.house.services.jobs))
     services: dict[type, Any] = {
         Chats: messaging.chats, Outbox: messaging.outbox, Outcomes: outcomes,
         Settling: Settling(messaging.outbox, outcomes, clock), TemplateStore: messaging.templates,
-        Channels: messaging.channels, Cadences: messaging.cadences, Library: messaging.library,
+        Channels: messaging.channels, Cadences: messaging.cadences, Rounds: Rounds(db, clock, messaging.cadences),
+        Library: messaging.library,
         HouseCalendar: calendar, LinkedCalendar: LinkedCalendar(calendar, messaging.links.of),
         SalesRecords: messaging.sales_records,
     }  # fmt: skip
