@@ -250,7 +250,7 @@ async def open_services(
         outbox = Outbox(db, clock, jobs, permissions, tell=notify.alert)
         outcomes = Outcomes(outbox, clock, ledger, fallback=Fallback(clock, channels, outbox))
         settling = Settling(outbox, outcomes, clock)
-        do_not_contact = DoNotContact(db, crm, people)
+        do_not_contact = DoNotContact(db, crm, people, ledger)
         reach = Reach(db, clock, channels, outbox, rules, crm, people, texts)
         cadences = Cadences(db, clock, permissions, reach)
         begin = BeginAfter(cadences)
@@ -319,6 +319,7 @@ async def open_services(
                 AdsService: ads,
                 Crm: crm,
                 CrmImports: crm_imports,
+                DoNotContact: do_not_contact,
                 Searches: searches,
                 LazySources: sources,
                 Hunting: hunts,
@@ -401,7 +402,7 @@ async def open_services(
             return [QuickReply(one.name, one.text.of(who.language)) for one in found]
 
         receipts = Receipts(db, jobs, channels, senders)
-        chats = Chats(db, clock, permissions, hands, notices, outbox, quick_replies, receipts.ask)
+        chats = Chats(db, clock, permissions, hands, notices, outbox, ledger, quick_replies, receipts.ask)
         inbox = Inbox(app_dsn, clock)
 
         def door() -> WhatsAppDoor:

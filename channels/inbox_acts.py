@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from business.messaging import consent
 from business.messaging.chats import Chats
 from business.messaging.outbox import Outbox
 from business.messaging.templates import Filled, Template, usable, value_for
@@ -24,6 +25,7 @@ Act = Callable[[Identity, str, Did], Awaitable[str]]
 TemplatesOf = Callable[[Connection, str], Awaitable[Sequence[Template]]]
 """(transaction, channel id) → its templates, with names in their holes."""
 
+_HEARD = {"gave": consent.Act.CONSENTED, "stopped": consent.Act.STOPPED, "resumed": consent.Act.RESUMED}
 _ONCE = re.compile(r"[\w.-]{8,80}")
 
 
@@ -49,6 +51,7 @@ class InboxActs:
             "close": self._close,
             "assign": self._assign,
             "tag": self._tag,
+            "consent": self._consent,
             "resolve": self._resolve,
         }
 
@@ -152,6 +155,14 @@ class InboxActs:
             raise ArgumentsWrong("inbox_act_wrong", "tags are a list of texts")
         await self._chats.tag(who, chat_id, tags)
         return self._say(who, "inbox.said.tagged")
+
+    async def _consent(self, who: Identity, chat_id: str, did: Did) -> str:
+        """What the contact said to one of ours, in their words."""
+        heard = _HEARD.get(_text(did, "what"))
+        if heard is None:
+            raise ArgumentsWrong("inbox_act_wrong", "no such consent")
+        await self._chats.consent(who, chat_id, heard, _text(did, "words"))
+        return self._say(who, "inbox.said.consent")
 
     async def _resolve(self, who: Identity, chat_id: str, did: Did) -> str:
         """A message that waits for somebody's word: it goes, or it never does."""

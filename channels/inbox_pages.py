@@ -240,7 +240,7 @@ def add_inbox(app: FastAPI, services: Services) -> None:
     messaging = services.messaging
     most_bytes = min(services.settings.upload_max_mb, _MOST_MB) * 1_048_576
 
-    crms_list = DoNotContact(services.db, services.crm, services.people)
+    crms_list = DoNotContact(services.db, services.crm, services.people, messaging.chats.ledger)
 
     async def stands(tenant_id: str, chat: Chat) -> Standing:
         """As the policy sees it (business/messaging/known.py): our ledger, and the CRM's list."""

@@ -344,7 +344,7 @@ class InboxViews:
             "summary": chat.summary,
             "tags": list(chat.tags),
             "window": window,
-            "consent": _consent(look, standing),
+            "consent": _consent(look, standing) | {"acts": _may_be_heard(standing) if may_write else []},
             "stopped_writing": "" if window is None or window["open"] else window["stopped"],
             "composer_hint": _hint(look, chat, standing) if may_write else "",
             "may_attach": channel is not None and channel.provider != "sms",
@@ -511,6 +511,13 @@ def _consent(look: _Look, standing: Standing) -> Data:
         label = look.say("inbox.consent.given", day=day, how=look.say(f"inbox.consent.how.{given.how}"))
         return {"stopped": False, "label": label, "detail": _quoted(given.wording)}
     return {"stopped": False, "label": look.say("inbox.consent.none"), "detail": look.say("inbox.consent.none_hint")}
+
+
+def _may_be_heard(standing: Standing) -> Sequence[str]:
+    """What a person of ours may write down that the contact said to them (inbox_acts.py)."""
+    if standing.stopped or standing.marketing_stopped:
+        return ["resumed"] if standing.stopped else ["resumed", "stopped"]
+    return ["stopped"] if standing.consent else ["gave", "stopped"]
 
 
 def _quoted(words: str) -> str:

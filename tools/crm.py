@@ -85,6 +85,7 @@ from tools.crm_targets import (
     member_meant,
     stage_meant,
 )
+from tools.do_not_contact import DoNotContact
 from tools.spec import Effect, ProposedChange, ToolArgs, ToolContext, tool
 
 PENDING_IMPORT = "pending_crm_import"
@@ -634,6 +635,10 @@ async def crm_do_not_contact(ctx: ToolContext, args: DoNotContactArgs) -> CrmDon
     """Nobody here may write to or call this contact, company, phone or e-mail any more (opt-out), at once; or, with
     `undo`, may again."""
     crm, who = crm_of(ctx), ctx.turn.identity
+    words = (args.words or ctx.turn.text).strip()
+    if args.undo and not words:
+        raise ArgumentsWrong("crm_undo_words", "what did they say? It is kept with their opt-out")
+    books = ctx.service(DoNotContact)
     try:
         target = await meant(ctx, args.record)
     except ArgumentsWrong as error:
@@ -645,6 +650,8 @@ async def crm_do_not_contact(ctx: ToolContext, args: DoNotContactArgs) -> CrmDon
                 await crm.unblock(who, kind, given)
             else:
                 await crm.block(who, kind, given, reason=BlockReason.ASKED)
+        if args.undo:
+            await books.resume(who.tenant_id, keys, None, words, ctx.turn.now)
         did = "unblocked" if args.undo else "blocked"
         return CrmDoneResult(did=did, id="", kind="contact", name=args.record)
     record = await _record(ctx, target)
@@ -652,8 +659,10 @@ async def crm_do_not_contact(ctx: ToolContext, args: DoNotContactArgs) -> CrmDon
     if args.undo:
         for kind, given in reachable:
             await crm.unblock(who, kind, given)
+        contact_id = target.id if isinstance(record, Contact) else None
+        await books.resume(who.tenant_id, reachable, contact_id, words, ctx.turn.now)
     elif isinstance(record, Contact):
-        await crm.opt_out(who, target.id, words=args.words or ctx.turn.text)
+        await crm.opt_out(who, target.id, words=words)
     else:
         for kind, given in reachable:
             await crm.block(who, kind, given, reason=BlockReason.ASKED)

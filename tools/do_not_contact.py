@@ -1,16 +1,16 @@
 """Two books of who wants no messages, which must agree: the CRM's list, by key, and the ledger of conversations, by
 what was said. Before anything leaves both are asked; what is said in a conversation is written into the CRM."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from business.crm.identity import KeyKind
+from business.crm.identity import KeyKind, key
 from business.crm.privacy import BlockReason
 from business.crm.service import Crm
 from business.crm.upsert import stored_keys
-from business.messaging.consent import Act, Scope
-from business.messaging.ledger import standing_of
+from business.messaging.consent import Act, Entry, How, Scope
+from business.messaging.ledger import Ledger, standing_of
 from business.people.service import People
 from core.db import Connection, Database
 from core.errors import ArgumentsWrong, Refused
@@ -20,10 +20,11 @@ from core.tenancy import Role
 class DoNotContact:
     """`blocked` is for Sending and whoever plans a message; `told` is the job CONSENT_TOLD."""
 
-    def __init__(self, db: Database, crm: Crm, people: People) -> None:
+    def __init__(self, db: Database, crm: Crm, people: People, ledger: Ledger) -> None:
         self._db = db
         self._crm = crm
         self._people = people
+        self._ledger = ledger
 
     async def blocked(self, conn: Connection, chat: Mapping[str, Any]) -> datetime | None:
         """Since when the CRM knows that the person of this chat wants nothing: by the address, or by any other key of
@@ -38,6 +39,25 @@ class DoNotContact:
             more = await self._crm.blocked(chat["tenant_id"], others, conn)
             found += [one for one in more if one.reason is not BlockReason.BOUNCED]
         return min((one.since for one in found), default=None)
+
+    async def resume(
+        self, tenant_id: str, keys: Sequence[tuple[KeyKind, str]], contact_id: str | None, words: str, at: datetime
+    ) -> None:
+        """Lift what stops somebody in the ledger, by what one of ours wrote down (`words`); the CRM's list is the
+        caller's. `keys`: by which the person is reached; the addresses of the contact's conversations join them."""
+        entry = Entry(at, Act.RESUMED, Scope.ALL, How.PERSON, words)
+        known = {made.value.lstrip("+") for kind, given in keys if (made := key(kind, given)) is not None}
+        async with self._db.tenant(tenant_id) as conn:
+            query = "SELECT address FROM chats WHERE contact_id = %s"
+            rows = await (await conn.execute(query, [contact_id])).fetchall()
+            stopped = []
+            for address in sorted(known | {row["address"] for row in rows}):
+                held = await standing_of(conn, address=address, contact_id=contact_id, more=())
+                if held.stopped is not None or held.marketing_stopped is not None:
+                    stopped.append(address)
+            for address in stopped:
+                await self._ledger.write(conn, tenant_id, entry, address=address, contact_id=contact_id, tell=False)
+            await conn.execute("UPDATE chats SET goodbye_sent = false WHERE address = ANY(%s)", [stopped])
 
     async def told(self, tenant_id: str, entry_id: str) -> None:
         """A line of the ledger that stops or resumes everything, brought to the CRM. May be called again."""

@@ -14,10 +14,14 @@ from psycopg.types.json import Jsonb
 from business.messaging.attention import Attention, Event, Held
 from business.messaging.changes import TOPIC, changed
 from business.messaging.channels import Channel
+from business.messaging.consent import Act, Entry, How
+from business.messaging.consent import Scope as Wide
 from business.messaging.hands import Hands
+from business.messaging.ledger import Ledger, standing_of
 from business.messaging.opening import open_row
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.templates import Filled, Purpose
+from core.audit import audit
 from core.clock import Clock
 from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
@@ -190,6 +194,7 @@ class Chats:
     hands: Hands
     notices: Notices
     outbox: Outbox
+    ledger: Ledger
     quick: Callable[[Identity], Awaitable[list[QuickReply]]]
     read: Callable[[Connection, str, str], Awaitable[None]] | None = None
     """Has the contact be told that we read what they wrote: (transaction, tenant id, chat id)."""
@@ -380,6 +385,32 @@ class Chats:
             await conn.execute("UPDATE chats SET tags = %s WHERE id = %s", [kept, chat_id])
             await changed(conn, who.tenant_id, chat_id)
             return await chat_of(conn, chat_id)
+
+    async def consent(self, who: Identity, chat_id: str, act: Act, words: str) -> None:
+        """Write down what the contact said to one of ours about being written to, on whatever channel: they agree, they
+        want nothing more, or they may be written to again. `words`: theirs; ArgumentsWrong("consent_words") without."""
+        own = self._rights.writes(who)
+        words = _storable(words).strip()
+        if not words:
+            raise ArgumentsWrong("consent_words", "what did the contact say?")
+        async with self.db.tenant(who.tenant_id) as conn:
+            chat = _seen(await chat_of(conn, chat_id, lock=True), own)
+            address, contact_id = chat.address, chat.contact_id
+            held = await standing_of(conn, address=address, contact_id=contact_id, user_id=chat.user_id, more=())
+            acts = [Act.RESUMED, act] if act is Act.CONSENTED and held.stopped is not None else [act]
+            for one in acts:
+                entry = Entry(self.clock.now(), one, Wide.ALL, How.PERSON, words)
+                await self.ledger.write(
+                    conn, who.tenant_id, entry, address=address, contact_id=contact_id, chat_id=chat_id
+                )
+            if act is Act.STOPPED:
+                await self.outbox.drop(conn, chat_id, "opted_out")
+                query = "UPDATE chats SET waiting_since = NULL, answered_in = messages_in WHERE id = %s"
+            else:
+                query = "UPDATE chats SET goodbye_sent = false WHERE id = %s"
+            await conn.execute(query, [chat_id])
+            await changed(conn, who.tenant_id, chat_id)
+            await audit(conn, who, f"consent.{act}", chat_id, {"how": str(How.PERSON)})
 
     async def reply(
         self,

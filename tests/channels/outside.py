@@ -12,6 +12,7 @@ from business.messaging.changes import changed
 from business.messaging.channels import Channel, Channels
 from business.messaging.chats import Chats, QuickReply, open_chat
 from business.messaging.hands import Hands
+from business.messaging.ledger import Ledger
 from business.messaging.outbox import Outbox
 from business.messaging.rules import MessageRules
 from business.messaging.waking import Waking
@@ -68,7 +69,7 @@ class Outside:
             ]
 
         hands = Hands(drop=outbox.drop, wake=waking.wake)
-        chats = Chats(db, clock, permissions, hands, notices, outbox, quick)
+        chats = Chats(db, clock, permissions, hands, notices, outbox, Ledger(jobs), quick)
         channels = Channels(db, vault, clock, "sandbox", permissions)
         calendar = HouseCalendar(db, clock, Opening(db, MessageRules(db, permissions)))
         return cls(db, clock, channels, chats, outbox, jobs, notices, SalesRecords(db, clock), calendar)

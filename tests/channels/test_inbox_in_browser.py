@@ -129,6 +129,12 @@ async def test_two_attendants_see_each_other_and_the_contact_live_and_nothing_is
             "Atendemos de segunda a sexta, das 9h às 18h."
         )
 
+        await diego.page.get_by_role("button", name="Pediu para parar").click()
+        await diego.page.get_by_label("O que o contato disse").fill("Pediu por telefone que parem")
+        await diego.page.get_by_role("button", name="Anotar").click()
+        await expect(ana.page.locator(".side")).to_contain_text("“Pediu por telefone que parem”")
+        await expect(ana.page.get_by_role("button", name="Pode voltar a escrever")).to_be_visible()
+
         await ana.page.get_by_role("button", name="Ouvir").click()
         await expect(ana.page.get_by_role("button", name="Pausar")).to_be_visible()
         await expect(ana.page.locator(".player .time")).to_contain_text("/")

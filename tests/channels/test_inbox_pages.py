@@ -230,6 +230,42 @@ async def test_a_conversation_tells_fates_reasons_quotes_and_what_is_known(
     assert shown["consent"]["stopped"] and shown["consent"]["detail"] == "“não quero mais”"
 
 
+async def test_what_a_contact_said_to_one_of_us_about_being_written_to_is_written_down_and_holds(
+    web: Web, talking: Talking, clock: FixedClock
+) -> None:
+    out, tenant, chat = web.outside, talking.number.tenant_id, talking.helena
+
+    async def heard(browser: httpx.AsyncClient, what: str, words: str) -> Any:
+        clock.advance(timedelta(minutes=1))
+        answer = await act(browser, chat, do="consent", what=what, words=words)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["chat"]["consent"]
+
+    async with web.db.tenant(tenant) as conn:
+        stop = Entry(clock.now(), Act.STOPPED, Scope.ALL, How.WORDS, "sair")
+        await Ledger(out.jobs).write(conn, tenant, stop, address="5519991204507")
+    async with web.logged_in(web.admin) as browser:
+        assert (await look(browser, "/chat", id=chat))["chat"]["consent"]["acts"] == ["resumed"]
+        assert (await act(browser, chat, do="consent", what="resumed", words=" ")).status_code == 400
+        assert (await act(browser, chat, do="consent", what="maybe", words="sim")).status_code == 400
+        back = await heard(browser, "resumed", "era sair da sala, não da lista")
+        assert not back["stopped"] and back["acts"] == ["gave", "stopped"]
+        given = await heard(browser, "gave", "pode me mandar as novidades")
+        assert given["label"].startswith("Aceitou receber mensagens") and "dito a alguém da equipe" in given["label"]
+        assert given["detail"] == "“pode me mandar as novidades”"
+        await out.waits(tenant, chat, "Do robô", "waiting")
+        assert (await heard(browser, "stopped", "pediu por telefone"))["stopped"]
+        assert [
+            one["state"] for one in (await look(browser, "/chat", id=chat))["messages"] if one["text"] == "Do robô"
+        ] == ["dropped"]
+    async with web.logged_in(web.tenants.one[Role.CLIENTE]) as browser:
+        assert (await act(browser, chat, do="consent", what="resumed", words="pode")).status_code in (403, 404)
+    async with web.db.tenant(tenant) as conn:
+        query = "SELECT action FROM audit_log WHERE action LIKE 'consent.%%' ORDER BY id"
+        told = [row["action"] for row in await (await conn.execute(query)).fetchall()]
+    assert told == ["consent.resumed", "consent.consented", "consent.stopped"]
+
+
 async def test_earlier_messages_come_page_by_page_and_hostile_text_stays_text(web: Web, talking: Talking) -> None:
     tenant = talking.number.tenant_id
     for number in range(60):

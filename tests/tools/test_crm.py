@@ -1,5 +1,6 @@
 """The CRM's tools through the runner: who is meant, what was said, whose rights count, what is only proposed."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,16 +11,20 @@ from business.crm.identity import KeyKind
 from business.crm.imports import CrmImports
 from business.crm.model import ContactData, Source
 from business.crm.service import Crm
+from business.messaging.consent import Act, Entry, How, Scope
+from business.messaging.ledger import Ledger, entries, standing_of
 from business.people.service import People
 from core.clock import FixedClock
 from core.db import Database
 from core.files import Files
+from core.jobs import Jobs
 from core.permissions import Permissions
 from core.tenancy import Role
 from prompts.texts import Texts
 from tests.conftest import Tenants
 from tests.tools.conftest import MakeTurn
 from tools.crm import CRM_TOOLS, PENDING_IMPORT
+from tools.do_not_contact import DoNotContact
 from tools.policy import Policies
 from tools.runner import ToolOutcome, ToolRunner
 
@@ -74,7 +79,7 @@ def desk(
         policies=policies,
         texts=texts,
         tools=CRM_TOOLS,
-        services={Crm: crm, CrmImports: lists},
+        services={Crm: crm, CrmImports: lists, DoNotContact: DoNotContact(database, crm, people, Ledger(Jobs("")))},
     )
     return Desk(runner, make_turn, crm, approvals)
 
@@ -260,7 +265,9 @@ async def test_an_erasure_is_proposed_and_forgets_what_others_know(
     assert (await desk.do("x", "crm_record", record=back["id"]))["blocked"] == ["(19) 3232-1010"]
 
 
-async def test_who_wants_to_be_left_alone_is(desk: Desk, tenants: Tenants) -> None:
+async def test_who_wants_to_be_left_alone_is(
+    desk: Desk, tenants: Tenants, database: Database, clock: FixedClock
+) -> None:
     await desk.do("cadastra Ana ana@um.example", "crm_save", name="Ana", reach=["ana@um.example"])
     stopped = await desk.do("a Ana não quer mais", "crm_do_not_contact", record="Ana")
     assert (stopped["did"], stopped["data"]["keys"]) == ("blocked", ["ana@um.example"])
@@ -269,8 +276,19 @@ async def test_who_wants_to_be_left_alone_is(desk: Desk, tenants: Tenants) -> No
     assert (stranger["did"], stranger["id"]) == ("blocked", "")
     new = await desk.do("cadastra Eva (21) 99888-7711", "crm_save", name="Eva", reach=["(21) 99888-7711"])
     assert (await desk.do("x", "crm_record", record=new["id"]))["blocked"] == ["(21) 99888-7711"]
-    assert (await desk.do("x", "crm_do_not_contact", record="Ana", undo=True))["did"] == "unblocked"
+
+    # She had said so in a conversation, too: what was a mistake there holds no longer either, by what she said since.
+    tenant = tenants.one.id
+    async with database.tenant(tenant) as conn:
+        stop = Entry(clock.now() - timedelta(days=1), Act.STOPPED, Scope.ALL, How.WORDS, "sair")
+        await Ledger(Jobs("")).write(conn, tenant, stop, address="ana@um.example", tell=False)
+    words = "falei sair da sala, não da lista"
+    assert (await desk.do("x", "crm_do_not_contact", record="Ana", undo=True, words=words))["did"] == "unblocked"
     assert (await desk.do("x", "crm_record", record="Ana"))["blocked"] == []
+    async with database.tenant(tenant) as conn:
+        assert (await standing_of(conn, address="ana@um.example", more=())).stopped is None
+        (*_, last) = await entries(conn, address="ana@um.example")
+    assert (last.act, last.how, last.wording) == (Act.RESUMED, How.PERSON, words)
 
 
 async def test_stages_fields_and_files_are_the_houses_own(desk: Desk, tenants: Tenants, database: Database) -> None:

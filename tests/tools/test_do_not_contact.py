@@ -43,7 +43,7 @@ async def test_what_is_said_in_one_book_holds_in_the_other_and_on_every_channel_
 ) -> None:
     who, tenant_id = tenants.one[Role.ADMIN], tenants.one.id
     crm, ledger = Crm(database, clock, permissions), Ledger(jobs)
-    books = DoNotContact(database, crm, people)
+    books = DoNotContact(database, crm, people, ledger)
     keys = ((KeyKind.PHONE, "+55 34 99999-0001"), (KeyKind.EMAIL, "ana@lojadois.com.br"))
     contact = await crm.upsert_contact(who, ContactData(Source("import", "lista"), name="Ana Lima", keys=keys))
     by_phone = new_chat(tenant_id, "553499990001", contact_id=contact.id)

@@ -1117,13 +1117,28 @@ class Inbox {
       if (chat.records.length) parts.push(part(words.records, el("ul", { class: "records" }, chat.records.map((one) => el("li", {}, el("span", { class: "small" }, one.label), el("a", { href: `/chat/view/crm_record/${one.id}`, target: "_blank" }, one.name))))));
       if (chat.meeting) parts.push(part(words.meeting, el("p", {}, chat.meeting)));
       if (chat.ad) parts.push(part(words.came_from, el("p", {}, el("strong", {}, chat.ad.title)), chat.ad.text && el("p", { class: "small" }, chat.ad.text), chat.ad.note && el("p", { class: "small" }, chat.ad.note)));
-      parts.push(part(words.consent, el("p", { class: chat.consent.stopped ? "bad-text" : null }, chat.consent.label), chat.consent.detail && el("p", { class: "small" }, chat.consent.detail)));
+      parts.push(part(words.consent, el("p", { class: chat.consent.stopped ? "bad-text" : null }, chat.consent.label), chat.consent.detail && el("p", { class: "small" }, chat.consent.detail), this.heardConsent(chat.consent.acts)));
       if (chat.window) parts.push(part(words.window, el("p", {}, chat.window.label), chat.window.hint && el("p", { class: "small" }, chat.window.hint), chat.window.free && el("p", { class: "small" }, chat.window.free)));
       if (chat.tags.length || this.may.write) parts.push(part(words.tags, this.tags(chat)));
       return el("div", {},
         el("div", { class: "side-head" }, el("h2", { tabindex: "-1" }, words.known), el("button", { type: "button", class: "quiet round side-close", "aria-label": words.dismiss, onclick: () => this.showSide(false) }, icon("close"))),
         parts.map((one) => el("section", {}, el("h3", {}, one.title), one.content)));
     });
+  }
+
+  // What the contact said to one of us about being written to, in their own words.
+  heardConsent(acts) {
+    const words = this.words;
+    const open = (what) => {
+      const said = el("textarea", { id: "consent-said", class: "input", rows: "3", maxlength: "500", required: true });
+      const dialog = el("dialog", { class: "dialog", "aria-label": words[`consent_${what}`] }, el("form", { onsubmit: (event) => { event.preventDefault(); dialog.close(); this.act({ do: "consent", what, words: said.value }); } },
+        el("div", { class: "dialog-head" }, el("h3", {}, words[`consent_${what}`]), el("button", { type: "button", class: "quiet round", "aria-label": words.dismiss, onclick: () => dialog.close() }, icon("close"))),
+        el("label", { for: "consent-said", class: "small" }, words.consent_said), said,
+        el("div", { class: "buttons" }, el("button", { type: "submit", class: "button first" }, words.consent_keep))));
+      this.modal(dialog);
+      said.focus();
+    };
+    return acts.length > 0 && el("div", { class: "buttons" }, acts.map((what) => el("button", { type: "button", class: "button", "data-focus": `consent-${what}`, onclick: () => open(what) }, words[`consent_${what}`])));
   }
 
   tags(chat) {

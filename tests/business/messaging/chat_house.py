@@ -175,7 +175,7 @@ async def chat_house(
     sorting = Sorting(outbox, settling, opting, hands, waking, templates, warn)
     sorter = Sorter(db, clock, jobs, channels, rules, notices, sorting)
     receipts = Receipts(db, jobs, channels, {})
-    chats = Chats(db, clock, permissions, hands, notices, outbox, quick, receipts.ask)
+    chats = Chats(db, clock, permissions, hands, notices, outbox, ledger, quick, receipts.ask)
     house = ChatHouse(
         db, clock, jobs, channels, channel, rules, outbox, outcomes, settling, waking, hands, ledger, notices, inbox,
         sorter, chats, tenants, texts, warned,

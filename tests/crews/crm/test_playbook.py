@@ -8,11 +8,13 @@ from business.approvals.service import Approvals
 from business.crm.changes import CrmErasure
 from business.crm.imports import CrmImports
 from business.crm.service import Crm
+from business.messaging.ledger import Ledger
 from business.people.service import People
 from core.clock import FixedClock
 from core.db import Database
 from core.files import Files
 from core.ids import new_id
+from core.jobs import Jobs
 from core.permissions import Permissions
 from core.tenancy import Role
 from core.turn import Limits, Turn
@@ -24,6 +26,7 @@ from crews.crm.words import Words
 from prompts.texts import Texts
 from tests.conftest import Tenants
 from tools.crm import CRM_TOOLS
+from tools.do_not_contact import DoNotContact
 from tools.policy import Policies, load_policy
 from tools.runner import ToolRunner
 
@@ -70,7 +73,7 @@ def talk(
     approvals = Approvals(database, permissions, clock, {erasure.kind: erasure}, check=policies.check)
     runner = ToolRunner(
         permissions=permissions, approvals=approvals, policies=policies, texts=texts, tools=CRM_TOOLS,
-        services={Crm: crm, CrmImports: lists},
+        services={Crm: crm, CrmImports: lists, DoNotContact: DoNotContact(database, crm, people, Ledger(Jobs("")))},
     )  # fmt: skip
     return Talk(runner, tenants, clock, texts)
 
