@@ -191,11 +191,14 @@ class Conversations:
         text: str,
         extra: dict[str, Any] | None = None,
         *,
+        keeps: dict[str, Any] | None = None,
         within: Connection | None = None,
     ) -> str:
         """Say something in a conversation outside a turn: the result of a job that ran in the background.
 
-        `within`: the caller's transaction, so that what is said and the note that it was said are one.
+        `keeps`: what the conversation refers to from then on (its session, memory/session.py), beside what it has;
+        whoever gives it holds the lock of the conversation, so that no turn writes over it. `within`: the caller's
+        transaction, so that what is said and the note that it was said are one.
         """
         message_id = new_id("msg")
         async with self._db.tenant(tenant_id, within) as conn:
@@ -204,6 +207,12 @@ class Conversations:
                    values (%s, %s, %s, null, 'assistant', %s, %s, %s)""",
                 (message_id, tenant_id, conversation_id, text, json.dumps(extra or {}), self._clock.now()),
             )
+            if keeps:
+                await conn.execute(
+                    """update conversations set session = session || %s::jsonb, session_version = session_version + 1
+                       where id = %s""",
+                    (json.dumps(keeps), conversation_id),
+                )
         return message_id
 
     async def close_interrupted(self, tenant_id: str, older_than: timedelta, notice: str) -> int:

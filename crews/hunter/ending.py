@@ -34,6 +34,11 @@ def ending(texts: Texts, search: Search, candidates: Sequence[Candidate], month:
     )
 
 
+def listed(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that stand in the table, in its order."""
+    return [one for one in candidates if one.state is not CandidateState.DUPLICATE and one.name][:_BEST]
+
+
 def cost_told(texts: Texts, search: Search, month: MonthUse) -> str:
     """What a search has used so far, and of which month's quota. The registry is free."""
     say = partial(texts.say, search.language)
@@ -104,7 +109,7 @@ def _counts(texts: Texts, search: Search, candidates: Sequence[Candidate]) -> li
 def _table(texts: Texts, search: Search, candidates: Sequence[Candidate]) -> str:
     """The best, as a Markdown table."""
     say = partial(texts.say, search.language)
-    best = [one for one in candidates if one.state is not CandidateState.DUPLICATE and one.name][:_BEST]
+    best = listed(candidates)
     if not best:
         return ""
     head = [say("hunts.table.name"), say("hunts.table.score"), say("hunts.table.verdict"), say("hunts.table.why")]

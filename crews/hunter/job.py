@@ -35,11 +35,12 @@ from business.prospecting.sources import OpenSources
 from business.prospecting.work import Work
 from core.clock import Clock
 from core.db import Connection, Database
-from core.errors import MutiraoError, Refused
+from core.errors import MutiraoError, Refused, Unavailable
 from core.ids import new_id
 from core.jobs import Jobs
 from core.tenancy import Identity
-from crews.hunter.ending import ending
+from crews.hunter.ending import ending, listed
+from crews.hunter.playbook import entity
 from integrations.minha_receita.payloads import Company, from_record
 from prompts.texts import Texts
 from tools.leads import AMBIGUOUS, Leads
@@ -55,6 +56,7 @@ GIVE_UP = timedelta(hours=24)
 """A search that came no further for so long (the registry is away) ends as failed."""
 _POLL = 0.3  # seconds between looks at the rows of a search that is followed
 _PATIENCE = 1.0  # seconds in which a worker would have taken a search
+_TURN_PATIENCE = 10.0  # seconds for a turn of the conversation to end, before the end is told in the next round
 
 Decision = Literal["save", "reject", "won", "lost", "not_this_kind"]
 
@@ -389,9 +391,44 @@ class Hunts:
                     await self._queue(conn, tenant_id, search.id)
 
     async def _announce(self, tenant_id: str, search_id: str) -> None:
-        """Say in its conversation that a search has ended: in one transaction with the note that it was said."""
+        """Say in its conversation that a search has ended: in one transaction with the note that it was said, and with
+        what "a terceira" means there from then on."""
+        if not await self._untold(tenant_id, search_id):
+            return
         search = await self._work.look(tenant_id, search_id)
-        text = await self._ending(tenant_id, search) if search.conversation_id else ""
+        try:
+            async with self._db.lock(f"conversation:{search.conversation_id}", timeout=_TURN_PATIENCE, brief=True):
+                await self._tell_end(tenant_id, search)
+        except Unavailable as error:  # a turn that takes long would write over it: `revive` has it told afterwards
+            if error.code != "busy":
+                raise
+
+    async def _untold(self, tenant_id: str, search_id: str) -> bool:
+        """Whether its end is to be told: nobody has, and no turn follows it."""
+        async with self._db.tenant(tenant_id) as conn:
+            row = await (
+                await conn.execute(
+                    """SELECT 1 FROM prospect_searches WHERE id = %s AND announced_at IS NULL
+                       AND conversation_id IS NOT NULL AND (followed_until IS NULL OR followed_until <= %s)""",
+                    [search_id, self._clock.now()],
+                )
+            ).fetchone()
+        return row is not None
+
+    async def _tell_end(self, tenant_id: str, search: Search) -> None:
+        candidates = await self._work.found(tenant_id, search.id)
+        text = ending(self._texts, search, candidates, await self._web.used(tenant_id))
+        rows = [
+            entity({"n": n, "id": one.id, "name": one.name, "score": one.score, "verdict": one.verdict.value})
+            for n, one in enumerate(listed(candidates), 1)
+        ]
+        keeps = {
+            "entities": rows,
+            "focus": None,
+            "spoken_of": [],
+            "last_crew": "hunter",
+            "last_intent": "hunter.status",
+        }
         now = self._clock.now()
         async with self._db.tenant(tenant_id) as conn:
             told = await (
@@ -399,12 +436,10 @@ class Hunts:
                     """UPDATE prospect_searches s SET announced_at = %s
                        WHERE id = %s AND announced_at IS NULL AND (followed_until IS NULL OR followed_until <= %s)
                        RETURNING (SELECT c.id FROM conversations c WHERE c.id = s.conversation_id) AS conversation""",
-                    [now, search_id, now],
+                    [now, search.id, now],
                 )
             ).fetchone()
             if told is not None and told["conversation"] is not None:
-                await self._conversations.announce(tenant_id, told["conversation"], text, within=conn)
-
-    async def _ending(self, tenant_id: str, search: Search) -> str:
-        candidates = await self._work.found(tenant_id, search.id)
-        return ending(self._texts, search, candidates, await self._web.used(tenant_id))
+                await self._conversations.announce(
+                    tenant_id, told["conversation"], text, keeps=keeps if rows else None, within=conn
+                )

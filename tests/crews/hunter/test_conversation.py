@@ -18,6 +18,7 @@ from crews.hunter.crew import _session
 from crews.hunter.playbook import HunterPlaybook
 from crews.hunter.words import HunterWords
 from integrations.sandbox_companies import by_cnpj
+from memory.session import SessionStore
 from prompts.texts import Texts
 from tests.crews.hunter.conftest import Desk
 from tools.leads import Leads
@@ -237,6 +238,28 @@ async def test_a_search_that_runs_on_is_halted_resumed_and_followed_to_its_end_a
     assert done["search"]["id"] == found["search"]["id"], "the one under way is followed, no other is begun"
     assert done["state"] == "done" and "Preparei 2 primeiras mensagens" in said and len(talk.turn.proposals) == 1
     assert await desk.said_in(talk.id) == [], "an end that was seen is not announced, too"
+
+
+async def test_once_the_end_of_a_search_was_told_its_table_is_what_the_third_means(
+    talk: Conversation, desk: Desk
+) -> None:
+    await talk.say("dentistas em Sorocaba com site", "hunter.search")
+    await talk.say("explica a nota da terceira", "hunter.explain")
+    before = talk.result("explain_score")["company"]["id"]
+    await talk.say("ache 5 escritórios de arquitetura em Campinas com mais de 3 anos", "hunter.search", limits=_NO_TIME)
+    running = talk.result("find_companies")["search"]["id"]
+    sessions = SessionStore(desk.db)
+    async with desk.db.tenant(talk.who.tenant_id) as conn:
+        await sessions.save(conn, talk.who.tenant_id, talk.id, talk.session | {"metric": "spend"})
+
+    await desk.hunts.run(talk.who.tenant_id, running)
+    (table,) = await desk.said_in(talk.id)
+    third = [line.split(" | ")[0].strip("| ") for line in table.splitlines() if line.startswith("| ")][4]
+    talk.session = await sessions.load(talk.who.tenant_id, talk.id)
+    assert talk.session["metric"] == "spend", "what else it knows stays"
+    assert third in await talk.say("explica a nota da terceira", "hunter.explain")
+    company = talk.result("explain_score")["company"]
+    assert (company["name"], company["id"] != before) == (third, True)
 
 
 async def test_a_question_a_no_a_condition_and_an_exception_decide_nothing_and_write_to_nobody(
