@@ -41,7 +41,7 @@ _YES = re.compile(
     r"|esse|essa|serve|confirmo"
     r"|confirmado|topo|bora|vamos|marca|marque|agenda|agende|yes|yep|sure|works|perfect|great"
     r"|that one|book it|si|dale"
-    r"|vale|perfecto|de acuerdo|me sirve|ese|esa)\b"
+    r"|vale|perfecto|de acuerdo|me sirve|ese|esa)\b|[👍👌✅]"
 )
 _OTHER_TIME = re.compile(
     r"\b(?:remarc\w+|reagend\w+|mudar|muda|trocar|adiar|instead|rather|reschedul\w+|move"

@@ -48,6 +48,15 @@ TemplateNews = Callable[[Connection, str, str, TemplateTold], Awaitable[Any]]
 Warn = Callable[[Connection, str, Channel, Told], Awaitable[None]]
 """A gateway said something about a whole number that a person has to know."""
 
+_ASKED_LAST = """SELECT 1 FROM chat_messages m WHERE m.chat_id = %s AND m.id = %s AND m.author = 'bot'
+    AND NOT EXISTS (SELECT FROM chat_messages o WHERE o.chat_id = m.chat_id AND o.seq > m.seq
+                    AND (o.direction = 'in' OR o.author = 'person') AND o.direction <> 'note')
+    AND EXISTS (SELECT FROM chat_messages q WHERE q.chat_id = m.chat_id AND q.author = 'bot' AND q.direction = 'out'
+                AND q.status IS DISTINCT FROM 'dropped' AND (q.text LIKE '%%?%%' OR q.kind = 'interactive')
+                AND q.seq > coalesce((SELECT max(i.seq) FROM chat_messages i
+                                      WHERE i.chat_id = m.chat_id AND i.direction = 'in' AND i.seq < m.seq), 0))"""
+"""Whether a message is of the bot's last answer, nothing was said since, and that answer asked something."""
+
 
 @dataclass(frozen=True)
 class Sorting:
@@ -77,7 +86,7 @@ class Sorting:
             case Edited():
                 return await self._edited(batch, channel, arrival, received)
             case Reacted():
-                return await self._reacted(batch, channel, arrival)
+                return await self._reacted(batch, channel, arrival, received)
             case Wished():
                 return await self.opting.wish(batch, channel, arrival, received)
             case Moved():
@@ -209,18 +218,30 @@ class Sorting:
             await self._turn(batch, chat, "text", received)
         return "sorted"
 
-    async def _reacted(self, batch: Batch, channel: Channel, one: Reacted) -> str:
+    async def _reacted(self, batch: Batch, channel: Channel, one: Reacted, received: datetime) -> str:
+        """It stands at the message, and marks the conversation as unread when the message is ours. To what the bot
+        asked last it is an answer like any other. One that is taken back is none any more."""
         await batch.write()
         chat = batch.find(channel, one.who)
         query = """UPDATE chat_messages m SET reaction = %s FROM chats c
                    WHERE m.external_id = %s AND c.tenant_id = m.tenant_id AND c.id = m.chat_id AND c.channel_id = %s
-                         AND (%s::text IS NULL OR c.id = %s) RETURNING m.chat_id"""
-        of = chat.id if chat else None
-        asked = [plain_text(one.emoji)[:40], one.of, channel.id, of, of]
-        row = await fetch_one(batch.conn, query, asked)
+                         AND (%s::text IS NULL OR c.id = %s) RETURNING m.id, m.chat_id, m.direction"""
+        of, emoji = chat.id if chat else None, plain_text(one.emoji)[:40]
+        row = await fetch_one(batch.conn, query, [emoji, one.of, channel.id, of, of])
         if row is None:
             return "ignored"
         batch.touched.add(row["chat_id"])
+        if not emoji:
+            query = """UPDATE chat_messages SET revoked_at = %s
+                       WHERE chat_id = %s AND kind = 'reaction' AND direction = 'in' AND reply_to = %s"""
+            await batch.conn.execute(query, [received, row["chat_id"], one.of])
+        elif row["direction"] == "out":
+            bots = chat is not None and chat.row["held"] != Held.PERSON
+            if bots and await fetch_one(batch.conn, _ASKED_LAST, [row["chat_id"], row["id"]]):
+                answer = Incoming(one.id, one.who, one.at, "reaction", emoji, reply_to=one.of)
+                return await self._incoming(batch, channel, answer, received)
+            chat = await batch.by_id(row["chat_id"], channel)
+            chat.set(unread=chat.row["unread"] + 1)
         return "sorted"
 
     async def _moved(self, batch: Batch, channel: Channel, one: Moved, received: datetime) -> str:

@@ -412,11 +412,11 @@ _YES = re.compile(
     r"^\W*(?:sim|s|ss|claro|pode(?: ser| sim)?|quero(?: sim)?|aham|uhum|com certeza|ok|okay"
     r"|blz|beleza|bora|vamos|perfeito|otimo|isso(?: mesmo| ai| sim)?(?=\W*$)"
     r"|fechado|combinado|serve|topo|por favor|yes|yep|sure|ok(?:ay)?|please|of course|si|dale"
-    r"|vale|claro|por favor|me sirve)\b"
+    r"|vale|claro|por favor|me sirve)\b|^\s*[👍👌✅]"
 )
 _NO = re.compile(
     r"^\W*(?:nao|n|nn|agora nao|nao quero|nao precisa|deixa|nope|no(?=\W*$|[,.!])|not now|no thanks"
-    r"|no gracias|nada)\b"
+    r"|no gracias|nada)\b|^\s*👎"
 )
 _NOT_NOW = _any(
     r"esquece(?:\w| isso| entao)*",
@@ -516,7 +516,7 @@ _NAME = re.compile(
     r"|my name is|me llamo|mi nombre es)\s*"
     r"(?P<name>[A-Za-zÀ-ÿ]{2,20}(?: [A-ZÀ-Ý][A-Za-zÀ-ÿ]{1,20})?)",
 )
-_NO_WORDS = frozenset({"location", "contacts", "sticker", "reaction"})
+_NO_WORDS = frozenset({"location", "contacts", "sticker"})
 """Kinds of messages that hold no words of the contact's own."""
 _FILES = frozenset({"audio", "voice", "image", "video", "document"})
 _UNHEARD_KINDS = frozenset({"audio", "voice"})

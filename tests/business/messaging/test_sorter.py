@@ -223,6 +223,33 @@ async def test_nobody_changes_or_takes_back_what_others_wrote_and_an_edit_may_be
     assert (line["act"], line["detail"]) == ("stopped", "SAIR")
 
 
+async def test_a_reaction_to_what_the_bot_asked_is_an_answer_and_any_other_to_us_is_unread(house: ChatHouse) -> None:
+    async def asks(wamid: str, text: str) -> None:
+        """The bot's answer has left, and somebody has looked at the conversation."""
+        await sent(house, await put(house, wamid, text), wamid)
+        async with house.db.tenant(house.id) as conn:
+            await conn.execute("UPDATE chats SET waiting_since = NULL, due_at = NULL, unread = 0")
+
+    def reaction(of: str, emoji: str = "") -> dict[str, Any]:
+        return {"type": "reaction", "reaction": {"message_id": of} | ({"emoji": emoji} if emoji else {})}
+
+    await house.sort(webhook(wrote("1", "quero marcar")))
+    await asks("wamid.b1", "Pode ser quinta, 26/11, às 15h?")
+    await house.sort(webhook(wrote("2", **reaction("wamid.b1", "👍"))))
+    last, chat = (await house.messages())[-1], await house.chat()
+    assert (last.direction, last.kind, last.text, last.reply_to) == ("in", "reaction", "👍", "wamid.b1")
+    assert chat["waiting_since"] is not None and chat["due_at"] is not None and chat["unread"] == 1
+    await house.sort(webhook(wrote("3", **reaction("wamid.b1"))))
+    assert (await house.messages())[-1].revoked_at is not None, "taken back before it was answered"
+
+    await asks("wamid.b2", "Marcado!")
+    for id, emoji in (("4", "❤"), ("5", "")):
+        await house.sort(webhook(wrote(id, **reaction("wamid.b2", emoji))))
+    chat = await house.chat()
+    assert (chat["unread"], chat["waiting_since"]) == (1, None), "thanks are seen, and nobody is answered"
+    assert [one.text for one in await house.messages() if one.direction == "in"] == ["quero marcar", "👍"]
+
+
 async def test_edits_revocations_reactions_media_places_and_new_numbers_find_their_place(house: ChatHouse) -> None:
     image: dict[str, Any] = {
         "type": "image",

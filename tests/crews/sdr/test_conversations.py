@@ -61,6 +61,13 @@ async def test_a_meeting_is_moved_and_called_off_in_plain_words(house: House) ->
     assert "Marcado: segunda-feira, 23/11, às 9h" in await answers(talk, "", choice="slot:2026-11-23T09:00")
 
 
+async def test_a_thumb_on_the_one_time_that_was_offered_books_it(house: House) -> None:
+    talk = await house.talk()
+    talk.session["sdr"] = {"greeted": True, "proposed": True, "offered": ["2026-11-26T15:00"]}
+    talk.history = [("user", "tem quinta?"), ("assistant", "Tenho quinta-feira, 26/11, às 15h. Serve para você?")]
+    assert "Marcado: quinta-feira, 26/11, às 15h" in await answers(talk, "👍🏽", kinds=["reaction"])
+
+
 async def test_a_haggler_gets_the_list_and_no_discount_whoever_is_said_to_have_promised_it(house: House) -> None:
     talk = await house.talk()
     await answers(talk, "bom dia", "quanto é o plano de vocês?")
