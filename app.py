@@ -145,6 +145,7 @@ from memory.session import SessionStore
 from prompts.prompt import Prompts
 from prompts.texts import Texts
 from tools.acquaint import Acquaintance
+from tools.call_off import CallOff
 from tools.chat_traces import ChatTraces
 from tools.contact_notes import ContactNotes
 from tools.do_not_contact import DoNotContact
@@ -442,6 +443,7 @@ async def open_services(
             desk=desk,
             links=links,
             cadences=cadences,
+            call_off=CallOff(db, permissions, chats, calendar, meetings),
             door=door,
             sandbox=sandbox,
             answer=supervisor.answer_contact,

@@ -18,6 +18,7 @@ from core.tenancy import Identity
 from integrations.whatsapp_cloud import media, messages
 from integrations.whatsapp_cloud.messages import Content, MediaRef
 from prompts.texts import Texts
+from tools.call_off import CallOff
 
 Did = Mapping[str, Any]
 """What came from the page: {"do": name of the act, "once": an id of the click, …}. Nothing of it is trusted."""
@@ -33,13 +34,23 @@ class InboxActs:
     """Acts on the conversation `chat_id`. Refused and ArgumentsWrong as business/messaging raises them: what is not
     theirs is not there."""
 
-    def __init__(self, chats: Chats, outbox: Outbox, db: Database, files: Files, texts: Texts, templates: TemplatesOf):
+    def __init__(
+        self,
+        chats: Chats,
+        outbox: Outbox,
+        db: Database,
+        files: Files,
+        texts: Texts,
+        templates: TemplatesOf,
+        call_off: CallOff,
+    ):
         self._chats = chats
         self._outbox = outbox
         self._db = db
         self._files = files
         self._texts = texts
         self._templates = templates
+        self._call_off = call_off
         self._clicks = Clicks()
         self._acts: dict[str, Act] = {
             "reply": self._reply,
@@ -52,6 +63,7 @@ class InboxActs:
             "assign": self._assign,
             "tag": self._tag,
             "consent": self._consent,
+            "cancel_meeting": self._cancel_meeting,
             "resolve": self._resolve,
         }
 
@@ -163,6 +175,11 @@ class InboxActs:
             raise ArgumentsWrong("inbox_act_wrong", "no such consent")
         await self._chats.consent(who, chat_id, heard, _text(did, "words"))
         return self._say(who, "inbox.said.consent")
+
+    async def _cancel_meeting(self, who: Identity, chat_id: str, did: Did) -> str:
+        """Its guest is told in the conversation; the reason is for the house."""
+        await self._call_off(who, _text(did, "meeting"), _text(did, "reason")[:500], chat_id=chat_id)
+        return self._say(who, "inbox.said.meeting_cancelled")
 
     async def _resolve(self, who: Identity, chat_id: str, did: Did) -> str:
         """A message that waits for somebody's word: it goes, or it never does."""

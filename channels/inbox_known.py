@@ -28,9 +28,9 @@ def known_of_leads(of_chat: OfChat, coming: Coming, texts: Texts) -> Knows:
     async def knows(who: Identity, chat: Chat) -> KnownOfLead:
         known = await of_chat(who.tenant_id, chat.id)
         meetings = await coming(who.tenant_id, chat.id)
-        starts = meetings[0].starts_at if meetings else None
+        starts, meeting_id = (meetings[0].starts_at, meetings[0].id) if meetings else (None, "")
         if not known.evidence and not known.steps:
-            return KnownOfLead(meets_at=starts)
+            return KnownOfLead(meets_at=starts, meeting_id=meeting_id)
         language = who.language
 
         def say(key: str) -> str:
@@ -57,6 +57,7 @@ def known_of_leads(of_chat: OfChat, coming: Coming, texts: Texts) -> Knows:
             score=(str(known.score.total), [say(f"sdr.verdict.{known.score.verdict}"), *reasons]),
             evidence=evidence,
             meets_at=starts,
+            meeting_id=meeting_id,
         )
 
     return knows

@@ -260,7 +260,10 @@ def add_inbox(app: FastAPI, services: Services) -> None:
         messaging.chats, messaging.channels, services.db, services.people, services.crm, services.permissions,
         services.texts, services.clock, knows, stands, most_bytes,
     )  # fmt: skip
-    acts = InboxActs(messaging.chats, messaging.outbox, services.db, services.files, services.texts, templates_of)
+    acts = InboxActs(
+        messaging.chats, messaging.outbox, services.db, services.files, services.texts, templates_of,
+        messaging.call_off,
+    )  # fmt: skip
     InboxPages(views, acts, messaging.chats, services.files, services.texts, most_bytes).add(app)
 
 

@@ -94,6 +94,7 @@ class KnownOfLead:
     score: tuple[str, Sequence[str]] | None = None
     evidence: Sequence[tuple[str, str, Sequence[tuple[str, str]]]] = ()
     meets_at: datetime | None = None
+    meeting_id: str = ""
 
 
 Knows = Callable[[Identity, Chat], Awaitable[KnownOfLead]]
@@ -352,6 +353,7 @@ class InboxViews:
             "quick": True,
             "records": await self._records(look, chat),
             "meeting": look.moment(known.meets_at) if known.meets_at else "",
+            "meeting_id": known.meeting_id if may_write else "",
             "ad": _ad(look, chat),
             "known": {
                 "stage": known.stage,

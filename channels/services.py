@@ -43,6 +43,7 @@ from core.vault import Vault
 from crews.hunter.job import Hunts
 from llm.budget import Budgets
 from prompts.texts import Texts
+from tools.call_off import CallOff
 from tools.library import Library
 from tools.runner import ToolRunner
 from tools.sdr_desk import SdrDesk
@@ -65,6 +66,8 @@ class Messaging:
     desk: SdrDesk
     links: Links
     cadences: Cadences
+    call_off: CallOff
+    """Meetings that are to come, and calling one off, for people of the house."""
     answer: Callable[[Turn, Sequence[tuple[str, str]]], Awaitable[Reply]]
     """What a person outside would be told (agents/supervisor.py, answer_contact). Sends nothing."""
     door: Callable[[], WhatsAppDoor]

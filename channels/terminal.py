@@ -19,7 +19,7 @@ import click
 from business.ads.importer import Hints
 from business.approvals.model import ProposalState
 from business.people.service import People
-from channels.commands import budgets, documents, outreach, table_lines, turns, whatsapp
+from channels.commands import budgets, calendar, documents, outreach, table_lines, turns, whatsapp
 from channels.commands import connect as connecting
 from channels.crm_views import CrmViews
 from channels.services import Services
@@ -282,6 +282,7 @@ def commands(
 
     connecting.add_to(connect, disconnect, lambda work: run(_settings(), work))
     outreach.add_to(cli, connect, lambda work: run(_settings(), work))
+    calendar.add_to(cli, lambda work: run(_settings(), work))
 
     @cli.group("import")
     def imports() -> None:

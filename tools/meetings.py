@@ -95,6 +95,10 @@ class Meetings:
             await self._say(conn, meeting, "sdr.to_guest.link", link=meeting.link)
             return
         asked = news == "lost" and await self._ask_for_another(conn, meeting)
+        if news == "called_off":
+            if guest.chat_id is not None:
+                await self._records.go(meeting.tenant_id, guest.chat_id, Stage.SCHEDULING, "cancelled", None)
+            asked = await self._say(conn, meeting, "sdr.to_guest.called_off")
         if news != "alone":
             about = f"\n{meeting.about}" if news == "booked" and meeting.about else ""
             await self._note(owner, meeting, f"{self._say_to(owner, f'sdr.crm.meeting_{news}', meeting)}{about}")
@@ -103,6 +107,8 @@ class Meetings:
         detail, say = meeting.title, partial(self._texts.say, owner.language)
         if news == "lost":
             detail = say("notice.meeting_lost.asked" if asked else "notice.meeting_lost.tell")
+        elif news == "called_off":
+            detail = say("notice.meeting_called_off.told" if asked else "notice.meeting_lost.tell")
         elif news != "cancelled":
             place = meeting.place or meeting.link
             detail = f"{meeting.title}. {say(f'notice.meeting_how.{meeting.met_by}', place=place)}"

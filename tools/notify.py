@@ -36,7 +36,7 @@ MAIL_JOB = "notice_mail"
 """(tenant_id, user_id, key): a notice as an e-mail."""
 KINDS = (
     "hot_lead", "person_wanted", "person_waited", "meeting_booked", "meeting_moved", "meeting_cancelled",
-    "meeting_lost", "meeting_alone", "calendar_away", "number_stopped", "number_trouble", "ask",
+    "meeting_called_off", "meeting_lost", "meeting_alone", "calendar_away", "number_stopped", "number_trouble", "ask",
     "refused", "unknown", "template_refused", "template_stopped", "cadence_ended",
 )  # fmt: skip
 """Each has its sentence, notice.<kind>; its parameters: name (whom it is about), detail, chat (its id), when."""

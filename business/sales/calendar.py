@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 
 State = Literal["booked", "cancelled"]
 How = Literal["", "link", "call", "visit"]
-News = Literal["booked", "moved", "cancelled", "lost", "link", "alone"]
-"""What happened to a meeting and has to be told. `lost`: its time turned out to be taken, so that it was called off by
-ourselves; `link`: it has one now that its guest was not told; `alone`: the outside calendar refuses it, it stands here.
+News = Literal["booked", "moved", "cancelled", "called_off", "lost", "link", "alone"]
+"""What happened to a meeting and has to be told. `cancelled`: by its guest; `called_off`: by one of the house; `lost`:
+its time turned out to be taken, so that it was called off by ourselves; `link`: it has one now that its guest was not
+told; `alone`: the outside calendar refuses it, it stands here.
 """
 
 STEP_MINUTES = 5
@@ -149,8 +150,11 @@ class Calendar(Protocol):
         """
         ...
 
-    async def cancel(self, tenant_id: str, appointment_id: str, reason: str = "") -> Appointment:
-        """The time is free again; a cancelled one stays cancelled. Refused("calendar_unknown")."""
+    async def cancel(
+        self, tenant_id: str, appointment_id: str, reason: str = "", *, by_house: bool = False
+    ) -> Appointment:
+        """The time is free again; a cancelled one stays cancelled. `by_house`: one of ours did it, so its guest has to
+        be told. Refused("calendar_unknown")."""
         ...
 
     async def coming(

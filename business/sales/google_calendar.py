@@ -124,9 +124,12 @@ class LinkedCalendar:
             raise Refused("calendar_taken", "the host has something there")
         return told
 
-    async def cancel(self, tenant_id: str, appointment_id: str, reason: str = "") -> Appointment:
+    async def cancel(
+        self, tenant_id: str, appointment_id: str, reason: str = "", *, by_house: bool = False
+    ) -> Appointment:
         """See `Calendar`. Google that cannot be told is told again by `mend`."""
-        gone = await self._house.cancel(tenant_id, appointment_id, reason, outside=event_id_of(appointment_id))
+        outside = event_id_of(appointment_id)
+        gone = await self._house.cancel(tenant_id, appointment_id, reason, outside=outside, by_house=by_house)
         await self._take_out(gone)
         return gone
 

@@ -257,7 +257,14 @@ class HouseCalendar:
             raise Refused("calendar_taken", f"{starts_at.isoformat()} is taken") from None
 
     async def cancel(
-        self, tenant_id: str, appointment_id: str, reason: str = "", *, outside: str | None = None, lost: bool = False
+        self,
+        tenant_id: str,
+        appointment_id: str,
+        reason: str = "",
+        *,
+        outside: str | None = None,
+        lost: bool = False,
+        by_house: bool = False,
     ) -> Appointment:
         """See `Calendar`. Its key is free again, so that the same time can be booked anew.
 
@@ -267,7 +274,9 @@ class HouseCalendar:
         async with self._db.tenant(tenant_id) as conn:
             row = await _row(conn, appointment_id, lock=True)
             if row["state"] != "cancelled":
-                news = ["lost"] if lost else [] if "booked" in row["news"] else ["cancelled"]
+                unheard = "booked" in row["news"] and not by_house
+                gone = "lost" if lost else "called_off" if by_house else "cancelled"
+                news = [] if unheard and not lost else [gone]
                 await conn.execute("DELETE FROM appointment_steps WHERE appointment_id = %s", [appointment_id])
                 await conn.execute(
                     """UPDATE appointments SET state = 'cancelled', reason = %s, key = key || ' ' || id,

@@ -251,6 +251,10 @@ async def web(
     files = Files(database, max_mb=1)
     conversations = Conversations(database, clock)
     crm = Crm(database, clock, permissions)
+
+    async def tell(*_: Any) -> None: ...
+
+    outside.attend(permissions, crm, people, texts, tell)
     web = Web(FastAPI(), database, people, approvals, conversations, files, budget, tenants, settings, crm, outside)
     services = SimpleNamespace(
         settings=settings,

@@ -1,13 +1,14 @@
 """Conversations with people outside, for tests of the inbox: the real services, and rows as the sorter leaves them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from business.crm.service import Crm
 from business.messaging.changes import changed
 from business.messaging.channels import Channel, Channels
 from business.messaging.chats import Chats, QuickReply, open_chat
@@ -16,6 +17,7 @@ from business.messaging.ledger import Ledger
 from business.messaging.outbox import Outbox
 from business.messaging.rules import MessageRules
 from business.messaging.waking import Waking
+from business.people.service import People
 from business.sales.house_calendar import HouseCalendar
 from business.sales.records import SalesRecords
 from business.sales.score import default_rules
@@ -27,6 +29,9 @@ from core.notices import Notices
 from core.permissions import Permissions
 from core.tenancy import Identity
 from core.vault import Vault
+from prompts.texts import Texts
+from tools.call_off import CallOff
+from tools.meetings import Meetings, Tell
 from tools.opening import Opening
 
 
@@ -43,6 +48,12 @@ class Outside:
     notices: Notices
     sales: SalesRecords
     calendar: HouseCalendar
+    call_off: CallOff = field(init=False)
+
+    def attend(self, permissions: Permissions, crm: Crm, people: People, texts: Texts, tell: Tell) -> None:
+        """Let people of the house call meetings off."""
+        meetings = Meetings(self.db, self.clock, self.calendar, self.sales, crm, people, texts, tell, self.outbox)
+        self.call_off = CallOff(self.db, permissions, self.chats, self.calendar, meetings)
 
     @property
     def desk(self) -> Any:

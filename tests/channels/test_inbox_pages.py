@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import click
 import httpx
 import pytest
 from psycopg.types.json import Jsonb
@@ -21,9 +23,11 @@ from business.messaging.ledger import Ledger
 from business.sales.evidence import Evidence, Slot
 from business.sales.stages import Stage
 from channels import inbox_pages
+from channels.commands import calendar
 from channels.inbox_pages import InboxPages
 from core.clock import FixedClock
 from core.tenancy import Identity, Role
+from prompts.texts import Texts
 from tests.channels.conftest import Web
 from tests.channels.outside import decided
 from tests.conftest import until
@@ -362,6 +366,43 @@ async def test_a_message_that_waits_for_a_word_is_sent_or_dropped_once(web: Web,
     async with web.db.tenant(tenant) as conn:
         rows = await (await conn.execute("SELECT id, state FROM outbox")).fetchall()
     assert {row["id"]: row["state"] for row in rows} == {first: "waiting", second: "dropped"}
+
+
+async def test_a_meeting_is_called_off_from_the_conversation_or_the_terminal_and_its_guest_is_told(
+    web: Web, talking: Talking, clock: FixedClock, texts: Texts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tenant, begins = talking.number.tenant_id, clock.now() + timedelta(days=3)
+    async with web.db.tenant(tenant) as conn:
+        for chat_id, id in ((talking.helena, "appt_h"), (talking.directors, "appt_d")):
+            await conn.execute(
+                """INSERT INTO appointments (tenant_id, id, key, title, starts_at, ends_at, zone, guest_name, chat_id, state,
+                       created_at, changed_at)
+                   VALUES (current_tenant(), %s, %s, 'Conversa', %s, %s, 'America/Sao_Paulo', 'Ana', %s, 'booked',
+                           now(), now())""",
+                [id, id, begins, begins + timedelta(minutes=30), chat_id],
+            )
+
+    async def terminal(*arguments: str) -> str:
+        asked: list[Any] = []
+        cli = click.Group()
+        calendar.add_to(cli, asked.append)
+        cli.main(["calendar", *arguments, "--tenant", tenant], standalone_mode=False)
+        await asked[0](SimpleNamespace(people=web.people, texts=texts, messaging=web.outside))
+        return capsys.readouterr().out
+
+    listed = await terminal("list")
+    assert "appt_h" in listed and "appt_d" in listed and "Ana" in listed
+    cancel = {"do": "cancel_meeting", "meeting": "appt_h", "reason": "doente"}
+    async with web.logged_in(web.colleague) as browser:
+        other = await act(browser, talking.helena, **{**cancel, "meeting": "appt_d"})
+        assert other.status_code in (403, 404), "a meeting of another conversation"
+        assert (await look(browser, "/chat", id=talking.helena))["chat"]["meeting_id"] == "appt_h"
+        done = await act(browser, talking.helena, **cancel)
+        assert done.status_code == 200 and done.json()["said"].startswith("Reunião desmarcada")
+    shown = done.json()
+    assert shown["chat"]["meeting_id"] == "" and shown["messages"][-1]["text"].startswith("Precisamos desmarcar")
+    assert "avisada na conversa" in await terminal("cancel", "appt_d")
+    assert "Nenhuma reunião" in await terminal("list")
 
 
 async def test_a_template_is_picked_filled_and_put_with_its_values(web: Web, talking: Talking) -> None:

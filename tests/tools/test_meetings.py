@@ -12,13 +12,19 @@ import pytest
 from business.crm.identity import KeyKind
 from business.crm.model import ContactData, Source
 from business.crm.service import Crm
+from business.messaging.chats import Chats, QuickReply
+from business.messaging.hands import Hands
+from business.messaging.ledger import Ledger
+from business.messaging.waking import Waking
 from business.people.service import People
 from business.sales.calendar import Appointment, Guest, Way
 from business.sales.google_calendar import LinkedCalendar, Links, event_id_of
 from business.sales.house_calendar import HouseCalendar
 from business.sales.records import SalesRecords
+from core.errors import Refused
+from core.notices import Notices
 from core.permissions import Permissions
-from core.tenancy import Role
+from core.tenancy import Identity, Role
 from core.vault import Vault
 from integrations.google_calendar.client import GoogleCalendar
 from integrations.google_calendar.simulator import launch
@@ -29,6 +35,7 @@ from prompts.texts import Texts
 from tests.business.messaging.conftest import house, running_wire, wire
 from tests.business.messaging.outbox_house import House
 from tests.integrations.sandbox import Control
+from tools.call_off import CallOff
 from tools.meetings import Meetings
 from tools.opening import Opening
 from tools.reminders import Reminders
@@ -243,3 +250,46 @@ async def test_how_one_meets_stands_in_the_event_and_in_the_reminder_and_nobody_
     await office.reminders.run(tenant)
     (row,) = await office.house.rows("SELECT content FROM outbox WHERE key LIKE 'reminder:%%'")
     assert "Ligamos para você neste número." in str(row["content"])
+
+
+async def test_a_meeting_that_one_of_us_calls_off_is_gone_everywhere_and_its_guest_is_told_once(
+    office: Office, permissions: Permissions
+) -> None:
+    house, tenant = office.house, office.house.tenant_id
+    at = THREE - timedelta(days=1)
+    meeting = await office.book(at)
+    await office.meetings.follow(tenant, meeting.id)
+    hands = Hands(drop=house.outbox.drop, wake=Waking(house.jobs, house.clock).wake)
+    notices = Notices(house.db.app_dsn)
+
+    async def quick(_: Identity) -> list[QuickReply]:
+        return []
+
+    chats = Chats(house.db, house.clock, permissions, hands, notices, house.outbox, Ledger(house.jobs), quick)
+    call_off = CallOff(house.db, permissions, chats, office.calendar, office.meetings)
+    host, other = house.tenants.one[Role.COMERCIAL], house.tenants.other[Role.ADMIN]
+    assert [one.id for one in await call_off.coming(host)] == [meeting.id]
+    assert await call_off.coming(other) == []
+    for stranger, code in ((other, "calendar_unknown"), (house.tenants.one[Role.CLIENTE], "chats_not_allowed")):
+        with pytest.raises(Refused) as refused:
+            await call_off(stranger, meeting.id)
+        assert refused.value.code == code
+    with pytest.raises(Refused):
+        await call_off(host, meeting.id, chat_id="chat_other")
+
+    await call_off(host, meeting.id, "estou doente", chat_id=meeting.guest.chat_id)
+    with pytest.raises(Refused):
+        await call_off(host, meeting.id)
+    await office.meetings.run(tenant)
+    await house.run(str(meeting.guest.chat_id))
+    assert await call_off.coming(host) == []
+    assert (await office.events())[event_id_of(meeting.id)]["status"] == "cancelled"
+    (told,) = house.texts
+    assert (
+        told.startswith("Precisamos desmarcar a nossa conversa de terça-feira, 24/11, às 15h") and "doente" not in told
+    )
+    assert [kind for kind, _ in office.told] == ["meeting_booked", "meeting_called_off"]
+    assert "desmarcada por alguém do time" in (await office.crm_says(meeting))[-1]
+    house.clock.at = at - timedelta(hours=23)
+    assert await office.reminders.run(tenant) == 0
+    await notices.close()

@@ -1099,7 +1099,7 @@ class Inbox {
     const { chat, words } = this, known = chat.known || {};
     const part = (title, ...content) => ({ title, content: content.flat().filter(Boolean) });
     const { owner_id, owner, summary, records, meeting, ad, consent, window, tags } = chat;
-    const item = { key: "side", owner_id, owner, summary, known, records, meeting, ad, consent, window, tags };
+    const item = { key: "side", owner_id, owner, summary, known, records, meeting, meeting_id: chat.meeting_id, ad, consent, window, tags };
     if (!this.side.firstElementChild) this.side.append(el("div", { class: "side-place" }));
     keyed(this.side.firstElementChild, [item], () => {
       const parts = [];
@@ -1115,7 +1115,8 @@ class Inbox {
           ? el("button", { type: "button", class: "said", onclick: () => { if (this.root.dataset.at === "side" && !matchMedia("(min-width: 1180px)").matches) this.showSide(false); this.jump(quote.message); } }, `“${quote.text}”`)
           : el("q", { class: "said" }, quote.text))))))));
       if (chat.records.length) parts.push(part(words.records, el("ul", { class: "records" }, chat.records.map((one) => el("li", {}, el("span", { class: "small" }, one.label), el("a", { href: `/chat/view/crm_record/${one.id}`, target: "_blank" }, one.name))))));
-      if (chat.meeting) parts.push(part(words.meeting, el("p", {}, chat.meeting)));
+      if (chat.meeting) parts.push(part(words.meeting, el("p", {}, chat.meeting), chat.meeting_id && el("div", { class: "buttons" },
+        el("button", { type: "button", class: "button", "data-focus": "call-off", onclick: () => this.callOff(chat.meeting_id, chat.meeting) }, words.cancel_meeting))));
       if (chat.ad) parts.push(part(words.came_from, el("p", {}, el("strong", {}, chat.ad.title)), chat.ad.text && el("p", { class: "small" }, chat.ad.text), chat.ad.note && el("p", { class: "small" }, chat.ad.note)));
       parts.push(part(words.consent, el("p", { class: chat.consent.stopped ? "bad-text" : null }, chat.consent.label), chat.consent.detail && el("p", { class: "small" }, chat.consent.detail), this.heardConsent(chat.consent.acts)));
       if (chat.window) parts.push(part(words.window, el("p", {}, chat.window.label), chat.window.hint && el("p", { class: "small" }, chat.window.hint), chat.window.free && el("p", { class: "small" }, chat.window.free)));
@@ -1124,6 +1125,18 @@ class Inbox {
         el("div", { class: "side-head" }, el("h2", { tabindex: "-1" }, words.known), el("button", { type: "button", class: "quiet round side-close", "aria-label": words.dismiss, onclick: () => this.showSide(false) }, icon("close"))),
         parts.map((one) => el("section", {}, el("h3", {}, one.title), one.content)));
     });
+  }
+
+  // The person is told, so it is asked first.
+  callOff(meeting, when) {
+    const { words } = this, reason = el("input", { id: "call-off-reason", class: "input", maxlength: "500", autocomplete: "off" });
+    const dialog = el("dialog", { class: "dialog", "aria-label": words.cancel_meeting }, el("form", { onsubmit: (event) => { event.preventDefault(); dialog.close(); this.act({ do: "cancel_meeting", meeting, reason: reason.value }); } },
+      el("div", { class: "dialog-head" }, el("h3", {}, words.cancel_meeting), el("button", { type: "button", class: "quiet round", "aria-label": words.dismiss, onclick: () => dialog.close() }, icon("close"))),
+      el("p", {}, when), el("p", { class: "small" }, words.cancel_meeting_tells),
+      el("label", { for: "call-off-reason", class: "small" }, words.cancel_meeting_reason), reason,
+      el("div", { class: "buttons" }, el("button", { type: "submit", class: "button first" }, words.cancel_meeting))));
+    this.modal(dialog);
+    reason.focus();
   }
 
   // What the contact said to one of us about being written to, in their own words.
