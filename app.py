@@ -157,6 +157,7 @@ from tools.library import Library
 from tools.media_words import MediaWords
 from tools.meetings import Meetings
 from tools.message_values import MessageValues
+from tools.messages import MessageDesk
 from tools.notify import MAIL_JOB, Notify
 from tools.number_news import NumberNews
 from tools.opening import Opening
@@ -313,6 +314,21 @@ async def open_services(
             calendar=calendar, followed=meetings, tell=tell, ledger=ledger,
         )  # fmt: skip
 
+        # Conversations with people outside, as people of ours see and lead them.
+        waking = Waking(jobs, clock)
+        hands = Hands(drop=outbox.drop, wake=waking.wake)
+        number_news = NumberNews(notify, texts, clock)
+        templates = TemplateStore(db, clock, channels, clients, permissions, jobs, tell=number_news.template)
+
+        async def quick_replies(who: Identity) -> list[QuickReply]:
+            tenant = await people.tenant(who.tenant_id)
+            found = sales_files.of(tenant.slug, tenant.name).playbook.quick_replies
+            return [QuickReply(one.name, one.text.of(who.language)) for one in found]
+
+        receipts = Receipts(db, jobs, channels, senders)
+        chats = Chats(db, clock, permissions, hands, notices, outbox, ledger, quick_replies, receipts.ask)
+        message_desk = MessageDesk(db, chats, templates, channels, outbox, people, permissions)
+
         runner = make_runner(
             tools=[tool for crew in crews for tool in crew.tools],
             services={
@@ -327,6 +343,7 @@ async def open_services(
                 Leads: leads,
                 SdrDesk: desk,
                 Cadences: cadences,
+                MessageDesk: message_desk,
             },
         )
 
@@ -360,10 +377,6 @@ async def open_services(
         sandbox = None
         if settings.whatsapp != "live":
             sandbox = SandboxWhatsApp(settings.data_dir / "simulators" / "whatsapp")
-        waking = Waking(jobs, clock)
-        hands = Hands(drop=outbox.drop, wake=waking.wake)
-        number_news = NumberNews(notify, texts, clock)
-        templates = TemplateStore(db, clock, channels, clients, permissions, jobs, tell=number_news.template)
         sending = Sending(
             db,
             clock,
@@ -397,13 +410,6 @@ async def open_services(
             senders, acquaint, tell=wanted, media_told=media.told, limits=settings.limits,
         )  # fmt: skip
 
-        async def quick_replies(who: Identity) -> list[QuickReply]:
-            tenant = await people.tenant(who.tenant_id)
-            found = sales_files.of(tenant.slug, tenant.name).playbook.quick_replies
-            return [QuickReply(one.name, one.text.of(who.language)) for one in found]
-
-        receipts = Receipts(db, jobs, channels, senders)
-        chats = Chats(db, clock, permissions, hands, notices, outbox, ledger, quick_replies, receipts.ask)
         inbox = Inbox(app_dsn, clock)
 
         def door() -> WhatsAppDoor:

@@ -9,9 +9,11 @@ from crews.ads.crew import run as run_ads
 from crews.contract import RunCrew
 from crews.crm.crew import run as run_crm
 from crews.hunter.crew import run as run_hunter
+from crews.messages.crew import run as run_messages
 from crews.sdr.crew import run as run_sdr
 from tools.ads import ADS_TOOLS
 from tools.crm import CRM_TOOLS
+from tools.messages import MESSAGE_TOOLS
 from tools.outreach import OUTREACH_TOOLS
 from tools.prospecting import PROSPECTING_TOOLS
 from tools.sdr import SDR_TOOLS
@@ -59,6 +61,14 @@ CREWS = [
         run=run_crm,
         prompts=["crm_agent"],
         starters=["starter.crm_board", "starter.crm_save"],
+    ),
+    CrewEntry(
+        name="messages",
+        area="messaging",
+        tools=MESSAGE_TOOLS,
+        run=run_messages,
+        prompts=["messages"],
+        starters=["starter.messages_waiting"],
     ),
     # For people outside alone: no intent leads here, and its tools run in contacts' turns only.
     CrewEntry(name="sdr", area="sdr", tools=SDR_TOOLS, run=run_sdr, prompts=["sdr"], starters=[]),

@@ -25,7 +25,7 @@ _NAMES = {"ads_analyst": "ads"}
 _SERVES = {
     "ads_analyst": (),  # what the crew's name says
     "prospector": ("hunter.search",),
-    "sdr": ("planned.whatsapp",),
+    "sdr": ("messages.whatsapp",),
     "content_writer": ("planned.content",),
     "report_generator": ("planned.reports",),
     "small_talk": ("smalltalk",),

@@ -149,17 +149,17 @@ def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
 def test_a_crew_takes_over_intents_that_were_planned_and_those_of_a_crew_that_is_not_there_are_nobodys(
     classifier: Classifier,
 ) -> None:
-    served = classifier.serving({"prospector": ("hunter.search",), "sdr": ("planned.whatsapp", "smalltalk")})
+    served = classifier.serving({"prospector": ("hunter.search",), "writer": ("planned.content", "smalltalk")})
     assert served.intents["hunter.search"].crew == "prospector"
-    assert served.intents["smalltalk"].crew == "sdr"
+    assert served.intents["smalltalk"].crew == "writer"
     assert served.intents["ads.overview"].crew is None
     assert served.classify("acha 10 padarias em Recife") == classifier.classify("acha 10 padarias em Recife")
     assert classifier.intents["ads.overview"].crew == "ads", "the one that is shared stays as it was"
     parts = route("acha 10 padarias em Recife", {}, served).parts
     assert [(part.intent, part.crew) for part in parts] == [("hunter.search", "prospector")]
     guess = route("hm", {}, served)
-    asked = parse_route_answer('{"parts": [{"intent": "planned.whatsapp", "text": "hm"}]}', guess, served.intents)
+    asked = parse_route_answer('{"parts": [{"intent": "planned.content", "text": "hm"}]}', guess, served.intents)
     assert asked is not None
-    assert [part.crew for part in asked.parts] == ["sdr"]
+    assert [part.crew for part in asked.parts] == ["writer"]
     with pytest.raises(KeyError, match="no such intents"):
         classifier.serving({"ads": ("planned.nothing",)})

@@ -435,6 +435,11 @@ CASES: dict[str, list[Case]] = {
     ],
     "list_cadences": [Case({}, OWN), Case({"alive": False}, OWN)],
     "stop_cadence": [Case({"company": "{name}"}), Case({"company": "Ipê"})],
+    # conversations; with one to find in test_other_tenants_messages.py
+    "list_conversations": [Case({"search": "{name}"}, EMPTY, True), Case({"search": "{phone}"}, EMPTY), Case({}, OWN)],
+    "show_conversation": [Case({"conversation": "{name}"}), Case({"conversation": "{phone}"})],
+    "list_templates": [Case({}, OWN, True)],
+    "whatsapp_status": [Case({}, OWN, True)],
     "draft_first_messages": [
         Case({"companies": ["{candidate}", "{found}"]}), Case({"companies": ["1", "2"]}, session=ENTITIES),
     ],

@@ -43,6 +43,7 @@ from tests.conftest import PASSWORD, Dsns
 from tests.journeys.conftest import House, houses
 from tests.tools.other_tenants import SAID, Scene, Told, told_by
 from tools.library import Library
+from tools.messages import MESSAGE_TOOLS
 from tools.opening import Opening
 
 Try = Callable[[Any, Identity, Told, Any], Awaitable[Any]]
@@ -196,6 +197,13 @@ VIEWS: dict[str, Callable[[InboxViews, Identity, Told], Awaitable[Any]]] = {
     "templates": lambda v, w, t: v.templates(w, t["chat"]),
     "media": lambda v, w, t: v.media(w, t["media"], t["chat"]),
 }
+TOOLS: dict[str, list[dict[str, Any]]] = {
+    "show_conversation": [{"conversation": "{chat}"}, {"conversation": "{name}"}, {"conversation": "1"}],
+    "list_conversations": [{}, {"search": "{name}"}, {"search": "99731-2468"}, {"show": "waiting"}, {"days": 90}],
+    "list_templates": [{}],
+    "whatsapp_status": [{}],
+}
+"""What the chat may be asked (tools/messages.py); none of it tells of a conversation that is not there for who asks."""
 LISTS = {"list", "counts", "start", "link"}
 """Parts of the page that name no conversation: they must tell nothing of the other's."""
 
@@ -399,6 +407,22 @@ async def _try_page(scene: Talks, who: Identity) -> None:
             assert not scene.leaked(seen) and seen.get("chats", []) == []
 
 
+async def _try_tools(scene: Talks, who: Identity, *, template: bool) -> None:
+    """`template`: whether the company's templates are theirs to see."""
+    assert set(TOOLS) == {spec.name for spec in MESSAGE_TOOLS}
+    shown = {"entities": [{"n": 1, "id": scene.told["chat"], "name": LEAD, "kind": "conversation"}]}
+    for name, cases in TOOLS.items():
+        for args in cases:
+            with scene.untouched(name):
+                turn = scene.turn(who, str(args), **shown)
+                outcome = await scene.house.services.runner.call(turn, name, scene.told.filled(args))
+            assert outcome.ok is (name != "show_conversation"), f"{name} {args}: {outcome.text_for_model}"
+            told = outcome.text_for_model + repr(outcome.error and outcome.error.params)
+            assert WORDS not in told and ANSWER not in told, f"{name} {args}: {told}"
+            assert outcome.data.get("conversations", []) == [], f"{name} {args}: {told}"
+            assert ("convite_do_jardim" in told) is (template and name == "list_templates"), told
+
+
 def _holds(seen: Any) -> bool:
     if isinstance(seen, dict):
         return any(_holds(value) for value in seen.values())
@@ -410,6 +434,7 @@ async def test_nothing_tells_or_changes_anything_of_another_companys_conversatio
     with psycopg.connect(dsns.owner, autocommit=True) as behind:
         async with houses(dsns, clock) as open_house:
             scene = await _set_scene(await open_house(), behind)
+            await _try_tools(scene, scene.other, template=False)
             await _try_services(scene, own=False)
             await _try_page(scene, scene.other)
             await _try_services(scene, own=True)
@@ -418,6 +443,7 @@ async def test_nothing_tells_or_changes_anything_of_another_companys_conversatio
             assert scene.seller is not None
             chats, told = scene.house.services.messaging.chats, scene.told
             await _try_page(scene, scene.seller)
+            await _try_tools(scene, scene.seller, template=True)
             for name, (expected, call) in CHATS.items():
                 if name not in ("watch", "quick_replies"):
                     with scene.untouched(name):
@@ -430,6 +456,10 @@ async def test_nothing_tells_or_changes_anything_of_another_companys_conversatio
             assert refused.startswith("message_unknown")
             await chats.assign(scene.one, told["chat"], None)
             assert (await chats.get(scene.seller, told["chat"])).id == told["chat"], "nobody's is for everybody"
+            seen = await scene.house.services.runner.call(
+                scene.turn(scene.seller, LEAD), "show_conversation", {"conversation": LEAD}
+            )
+            assert WORDS in seen.text_for_model
 
 
 def test_every_method_and_every_button_is_tried() -> None:
