@@ -10,8 +10,8 @@ from business.messaging.chats import Chats
 from business.messaging.outbox import Outbox
 from business.messaging.templates import Filled, Template, usable, value_for
 from channels.clicks import Clicks
-from channels.inbox_views import UPLOADS
-from core.db import Connection, Database
+from channels.inbox_files import UPLOADS
+from core.db import Connection, Database, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.files import Files, clean_name
 from core.tenancy import Identity
@@ -187,7 +187,7 @@ class InboxActs:
         outbox_id, send = _text(did, "outbox"), did.get("send") is True
         async with self._db.tenant(who.tenant_id) as conn:
             query = "SELECT 1 FROM outbox WHERE id = %s AND chat_id = %s"
-            if await (await conn.execute(query, [outbox_id, chat_id])).fetchone() is None:
+            if await fetch_one(conn, query, [outbox_id, chat_id]) is None:
                 raise ArgumentsWrong("inbox_act_wrong", "no such message")
         await self._outbox.resolve(who, outbox_id, "send" if send else "drop")
         return self._say(who, "inbox.said.sends" if send else "inbox.said.dropped")

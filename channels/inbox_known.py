@@ -1,25 +1,40 @@
 """What the bot found out about a lead, in words for the attendants' inbox."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from business.messaging.chats import Chat
 from business.sales.calendar import Appointment
 from business.sales.evidence import Evidence
 from business.sales.records import Known, newest
-from channels.inbox_views import KnownOfLead, Knows
 from core import formats
 from core.tenancy import Identity
 from prompts.texts import Texts
 
+
+@dataclass(frozen=True)
+class KnownOfLead:
+    """What the bot found out in a conversation, in words for people: `evidence` is (label, value, [(quote, message
+    id)]), `score` (points, reasons), `meets_at` the next meeting; empty where nothing is known."""
+
+    stage: str = ""
+    next: str = ""
+    score: tuple[str, Sequence[str]] | None = None
+    evidence: Sequence[tuple[str, str, Sequence[tuple[str, str]]]] = ()
+    meets_at: datetime | None = None
+    meeting_id: str = ""
+
+
+Knows = Callable[[Identity, Chat], Awaitable[KnownOfLead]]
+"""(viewer, conversation) → what the bot found out in it."""
 OfChat = Callable[[str, str], Awaitable[Known]]
 """(tenant id, conversation) → what was written down of its lead."""
-
+Coming = Callable[[str, str], Awaitable[Sequence[Appointment]]]
+"""(tenant id, conversation) → its meetings that are still to come, the next first."""
 
 _REASONS = frozenset({"meeting_booked", "meeting_moved", "cancelled"})
 """tools/sdr.py writes these; else a reason is the contact's own words or a model's sentence."""
-
-Coming = Callable[[str, str], Awaitable[Sequence[Appointment]]]
-"""(tenant id, conversation) → its meetings that are still to come, the next first."""
 
 
 def known_of_leads(of_chat: OfChat, coming: Coming, texts: Texts) -> Knows:

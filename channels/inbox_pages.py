@@ -25,8 +25,9 @@ from business.messaging.templates_store import templates_of
 from business.sales.calendar import Appointment
 from channels.chat_data import NAME, visitor
 from channels.inbox_acts import InboxActs
+from channels.inbox_files import FILMS, PICTURES
 from channels.inbox_known import known_of_leads
-from channels.inbox_views import FILMS, PICTURES, InboxViews
+from channels.inbox_views import InboxViews
 from channels.services import Services
 from channels.view_pages import Count, Id, MaybeId, read_act
 from core.errors import ArgumentsWrong, MutiraoError, Refused
