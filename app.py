@@ -49,7 +49,7 @@ from business.crm.service import Crm
 from business.messaging import media, templates_store
 from business.messaging.channels import Channels
 from business.messaging.chats import Chat, Chats, QuickReply
-from business.messaging.checks import WhatsAppCheck
+from business.messaging.checks import MailAndSmsCheck, WhatsAppCheck
 from business.messaging.connecting import Connecting, verify_token
 from business.messaging.gateway_clients import evolution_opener, mapped_opener
 from business.messaging.gateway_doors import gateway_doors, secrets_of
@@ -87,7 +87,7 @@ from business.prospecting.quota import WebQuota
 from business.prospecting.searches import Searches
 from business.prospecting.sources import LazySources, live_places
 from business.prospecting.work import Work
-from business.sales.checks import SalesFilesCheck
+from business.sales.checks import CalendarCheck, SalesFilesCheck
 from business.sales.files import SalesFiles
 from business.sales.google_calendar import LinkedCalendar, Links
 from business.sales.house_calendar import HouseCalendar
@@ -518,6 +518,14 @@ async def open_services(
                     channels, Connecting(channels, http, settings, vault), tenants, db, clock, settings, say, explain
                 ),
                 OutboxCheck(db, channels, tenants, clock, say),
+                MailAndSmsCheck(
+                    channels,
+                    {"email": EmailSender(channels, http, clock), "sms": SmsSender(channels, http)},
+                    tenants,
+                    say,
+                    explain,
+                ),
+                CalendarCheck(db, clock, links.of, tenants, say, explain),
                 SalesFilesCheck(sales_files, sellers, say, explain),
                 IntakeCheck(inbox, clock, say, secret=bool(_webhook_secrets(settings, vault, sandbox)[0])),
             ]

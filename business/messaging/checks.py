@@ -1,8 +1,8 @@
-"""What `mutirao doctor` says of the numbers by which people outside are talked with."""
+"""What `mutirao doctor` says of the channels by which people outside are talked with."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from business.messaging.channels import LEGACY, WHATSAPP, Channel, Channels
 from business.messaging.connecting import Connecting, Step
@@ -110,6 +110,68 @@ class WhatsAppCheck:
             said = self._say(f"connect.whatsapp.{step.name}.{step.state}", **params)
         text = self._say("doctor.whatsapp_step", tenant=told["tenant"], name=told["name"], said=said)
         return Finding(self.area, _STATES[step.state], text)
+
+    def _found(self, state: State, key: str, **params: object) -> Finding:
+        return Finding(self.area, state, self._say(f"doctor.{key}", **params))
+
+
+class Looks(Protocol):
+    """A sender that can be asked without sending (sender_email.py, sender_sms.py). Errors say what is wrong."""
+
+    async def key(self, channel: Channel) -> str: ...
+
+    async def look(self, channel: Channel) -> None: ...
+
+
+class MailAndSmsCheck:
+    """E-mail and SMS: which channels there are, whether their key is kept, and, when `live`, whether the service lets
+    us in. Nothing is sent. Resend and Twilio were never tried with a real account, which is said, too."""
+
+    area: ClassVar[str] = "mail_sms"
+
+    def __init__(
+        self,
+        channels: Channels,
+        senders: Mapping[str, Looks],
+        tenants: Callable[[], Awaitable[list[tuple[str, str]]]],
+        say: Say,
+        explain: Callable[[MutiraoError], str],
+    ) -> None:
+        """`senders` by provider; `tenants` gives (id, name) of each."""
+        self._channels = channels
+        self._senders = senders
+        self._tenants = tenants
+        self._say = say
+        self._explain = explain
+
+    async def run(self, live: bool) -> list[Finding]:
+        found = []
+        for tenant_id, name in await self._tenants():
+            mine = await self._channels.of(tenant_id)
+            for provider, sender in self._senders.items():
+                channels = [one for one in mine if one.provider == provider]
+                if not channels:
+                    found.append(self._found("note", f"{provider}_none", tenant=name))
+                for one in channels:
+                    found.append(await self._channel(name, one, sender, live))
+        return found
+
+    async def _channel(self, tenant: str, channel: Channel, sender: Looks, live: bool) -> Finding:
+        by = str(channel.settings.get("by") or "resend") if channel.provider == "email" else "twilio"
+        told = {"tenant": tenant, "name": channel.number, "by": by}
+        if channel.state != "active":
+            return self._found("note", "channel_paused", **told)
+        try:
+            await sender.key(channel)
+            if live:
+                await sender.look(channel)
+        except MutiraoError as error:
+            return self._found("broken", "channel_wrong", **told, said=self._explain(error))
+        if live:
+            return self._found("ok", "channel_answers", **told)
+        if channel.environment == "sandbox":
+            return self._found("ok", "channel_sandbox", **told)
+        return self._found("unverified", "channel_not_asked", **told)
 
     def _found(self, state: State, key: str, **params: object) -> Finding:
         return Finding(self.area, state, self._say(f"doctor.{key}", **params))

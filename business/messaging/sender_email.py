@@ -81,6 +81,27 @@ class EmailSender:
         _same_world(channel, channel.base_url or RESEND_URL)
         return Taken(await client.send(ResendMail(sender, to, subject, text, reply), key=callback), address=to)
 
+    async def look(self, channel: Channel) -> None:
+        """For the doctor: whether it would take a mail of ours, asked without sending one. Errors as `send`; Refused
+        ("channel_without_secret") where a key is wanted and none is kept."""
+        told, key = channel.settings, await self.key(channel)
+        if told.get("by") == "smtp":
+            await smtp.look(server_of(channel, key))
+            return
+        url = channel.base_url or RESEND_URL
+        _same_world(channel, url)
+        await Resend(self._http, key, base_url=url).look(channel.number.rpartition("@")[2])
+
+    async def key(self, channel: Channel) -> str:
+        """By what it sends; "" for a mail server without a login. Refused("channel_without_secret")."""
+        by_server = channel.settings.get("by") == "smtp"
+        if by_server and not channel.settings.get("user"):
+            return ""
+        key = (await self._channels.secrets(channel)).get("password" if by_server else "api_key", "")
+        if not key:
+            raise Refused("channel_without_secret", channel.id, channel=channel.name)
+        return key
+
     async def mark_read(self, channel: Channel, message_id: str, *, typing: bool = False) -> None:
         return None
 

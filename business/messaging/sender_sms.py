@@ -33,14 +33,27 @@ class SmsSender:
         text = reads(content).strip()
         if not text:
             raise ArgumentsWrong("sms_no_files", f"no {content.kind} by SMS")
+        client = self._client(channel, (await self._channels.secrets(channel)).get("token", ""))
+        number = to if to.startswith("+") else f"+{to}"
+        return Taken(await client.send(channel.number, number, text), address=to)
+
+    async def look(self, channel: Channel) -> None:
+        """For the doctor: whether it would take an SMS of ours, asked without sending one. Errors as `send`; Refused
+        ("channel_without_secret")."""
+        await self._client(channel, await self.key(channel)).look()
+
+    async def key(self, channel: Channel) -> str:
+        """Refused("channel_without_secret")."""
+        if not (key := (await self._channels.secrets(channel)).get("token", "")):
+            raise Refused("channel_without_secret", channel.id, channel=channel.name)
+        return key
+
+    def _client(self, channel: Channel, token: str) -> Twilio:
         url = channel.base_url or TWILIO_URL
         local = httpx.URL(url).host in ("127.0.0.1", "::1", "localhost")
         if (channel.environment == "sandbox") is not local:
             raise Refused("channel_other_world", url, provider=channel.provider, number=channel.number)
-        secrets = await self._channels.secrets(channel)
-        client = Twilio(self._http, channel.account, secrets.get("token", ""), base_url=url)
-        number = to if to.startswith("+") else f"+{to}"
-        return Taken(await client.send(channel.number, number, text), address=to)
+        return Twilio(self._http, channel.account, token, base_url=url)
 
     async def mark_read(self, channel: Channel, message_id: str, *, typing: bool = False) -> None:
         return None

@@ -82,6 +82,30 @@ class Resend:
                     raise
         raise failure
 
+    async def look(self, domain: str) -> None:
+        """Whether this key would send for `domain`, asked without sending: GET /domains. A key that may send and do
+        nothing else is told so, and is a good one; whether the domain is verified is not known then.
+
+        Refused: mail_key_refused, mail_sender_refused (the domain is not verified); Unavailable: mail_busy,
+        mail_unavailable.
+        """
+        request = self._http.get(
+            f"{self._url}/domains", headers={"authorization": f"Bearer {self._key}"}, timeout=self._timeout,
+            follow_redirects=False,
+        )  # fmt: skip
+        response, found = await sent(request, "Resend", unavailable, unavailable)
+        name, message = str(found.get("name") or ""), str(found.get("message") or "")
+        if name == "restricted_api_key":
+            return
+        if response.status_code >= 500:
+            raise unavailable(f"{response.status_code} {name}")
+        if not response.is_success:
+            raise of_answer(response.status_code, name, message.replace(self._key, "[…]"))
+        listed = found.get("data")
+        known = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        if not any(one.get("name") == domain and one.get("status") == "verified" for one in known):
+            raise of_answer(403, "invalid_from_address", f"{domain} is not verified")
+
     async def _once(self, body: dict[str, Any], key: str) -> str:
         headers = {"authorization": f"Bearer {self._key}", "idempotency-key": key}
         request = self._http.post(

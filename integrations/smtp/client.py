@@ -60,6 +60,11 @@ async def send(server: Server, mail: Mail) -> str:
     return str(message["Message-ID"])
 
 
+async def look(server: Server) -> None:
+    """Whether the server answers and lets us in, asked without sending. Errors as `send`, before anything left."""
+    await asyncio.to_thread(_look, server)
+
+
 def compose(mail: Mail) -> EmailMessage:
     """The message as it goes over the wire. ArgumentsWrong("mail_malformed") for what is no address, or breaks a
     header."""
@@ -109,6 +114,18 @@ def _send(server: Server, message: EmailMessage, sender: str, to: str) -> None:
         _expect(result, "mail_refused")
     finally:
         smtp.close()
+
+
+def _look(server: Server) -> None:
+    try:
+        smtp = _connect(server)
+        try:
+            if server.user:
+                smtp.login(server.user, server.password)
+        finally:
+            smtp.close()
+    except (OSError, smtplib.SMTPException) as error:
+        raise _before(error) from None
 
 
 def _connect(server: Server) -> smtplib.SMTP:

@@ -28,6 +28,26 @@ class Twilio:
         self._url = base_url.rstrip("/")
         self._timeout = httpx.Timeout(timeout, connect=min(5.0, timeout))
 
+    async def look(self) -> None:
+        """Whether the account is there and active, asked without sending: GET /2010-04-01/Accounts/{sid}.json.
+
+        Refused: sms_key_refused, sms_refused (suspended or closed); Unavailable: sms_busy, sms_unavailable.
+        """
+        if not self._sid.isalnum():
+            raise of_answer(401, 20003, "no account")
+        request = self._http.get(
+            f"{self._url}/2010-04-01/Accounts/{self._sid}.json", auth=(self._sid, self._token), timeout=self._timeout,
+            follow_redirects=False,
+        )  # fmt: skip
+        response, found = await sent(request, "Twilio", unavailable, unavailable)
+        if response.status_code >= 500:
+            raise unavailable(str(response.status_code))
+        code, message = found.get("code"), str(found.get("message") or "").replace(self._token, "[…]")
+        if not response.is_success:
+            raise of_answer(response.status_code, code if isinstance(code, int) else 0, message)
+        if found.get("status") != "active":
+            raise of_answer(403, 0, f"the account is {found.get('status')}")
+
     async def send(self, sender: str, to: str, text: str) -> str:
         """Its id (SM…). `sender`: a number in E.164 or a messaging service (MG…); `to` in E.164.
 

@@ -25,13 +25,16 @@ class ResendWire:
     def respond(self, request: Request) -> Response:
         if request.url.path == "/__mails":
             return JSONResponse({"mails": self.mails})
-        if request.url.path != "/emails" or request.method != "POST":
+        asks = request.url.path == "/domains" and request.method == "GET"
+        if not asks and (request.url.path != "/emails" or request.method != "POST"):
             return _error(404, "not_found", "The requested endpoint does not exist")
         given = request.headers.get("authorization", "")
         if not given:
             return _error(401, "missing_api_key", "Missing API key in the authorization header")
         if given != f"Bearer {KEY}":
             return _error(403, "invalid_api_key", "API key is invalid")
+        if asks:
+            return JSONResponse({"object": "list", "data": [{"name": "aurora.example", "status": "verified"}]})
         try:
             body = json.loads(request.state.body)
         except ValueError:

@@ -30,10 +30,14 @@ class TwilioWire:
     def respond(self, request: Request) -> Response:
         if request.url.path == "/__messages":
             return JSONResponse({"messages": self.messages})
-        if request.url.path != f"/2010-04-01/Accounts/{SID}/Messages.json" or request.method != "POST":
+        asks = request.url.path == f"/2010-04-01/Accounts/{SID}.json" and request.method == "GET"
+        sends = request.url.path == f"/2010-04-01/Accounts/{SID}/Messages.json" and request.method == "POST"
+        if not (asks or sends):
             return _error(404, 20404, "The requested resource was not found")
         if request.headers.get("authorization") != "Basic " + base64.b64encode(f"{SID}:{TOKEN}".encode()).decode():
             return _error(401, 20003, "Authenticate")
+        if asks:
+            return JSONResponse({"sid": SID, "status": "active", "friendly_name": "Sandbox"})
         form = {name: values[0] for name, values in parse_qs(request.state.body.decode()).items()}
         to, sender, body = form.get("To", ""), form.get("From", ""), form.get("Body", "")
         if not re.fullmatch(r"\+[1-9]\d{6,14}", to):
