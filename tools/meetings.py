@@ -142,6 +142,7 @@ class Meetings:
         if row is None:
             return False
         when = in_words(meeting.local(), row["language"])
+        when["time"] += await clock_told(conn, meeting, row["language"], self._texts)
         text = self._texts.say(row["language"], key, name=row["name"].split(" ")[0], **when, **values)
         draft = Draft(
             Purpose.NOTICE,
@@ -205,6 +206,14 @@ def in_words(local: datetime, language: str) -> dict[str, str]:
     if language == "pt-BR":
         clock = f"{local.hour}h{local.minute:02d}" if local.minute else f"{local.hour}h"
     return {"day": f"{formats.weekday(local.date(), language)}, {short}", "time": clock}
+
+
+async def clock_told(conn: Connection, meeting: Appointment, language: str, texts: Texts) -> str:
+    """What stands behind an hour that is said to the guest: " (horário de Manaus)", or nothing."""
+    row = await (await conn.execute("SELECT time_zone FROM tenants WHERE id = %s", [meeting.tenant_id])).fetchone()
+    house = row["time_zone"] if row else meeting.guest.zone
+    name = clock_name(meeting.guest.zone, house, meeting.starts_at, language, texts)
+    return f" ({name})" if name else ""
 
 
 def clock_name(zone: str, house: str, at: datetime, language: str, texts: Texts) -> str:

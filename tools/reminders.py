@@ -11,6 +11,7 @@ from core.db import Connection, Database
 from core.formats import day
 from integrations.whatsapp_cloud import messages
 from prompts.texts import Texts
+from tools.meetings import clock_told
 
 _KEY = "reminder:"
 
@@ -53,11 +54,12 @@ class Reminders:
         if row is None:
             return
         language, local = row["language"], meeting.local()
-        when = self._texts.say(language, "outreach.when", day=local.date(), time=f"{local:%H:%M}")
+        at = f"{local:%H:%M}{await clock_told(conn, meeting, language, self._texts)}"
+        when = self._texts.say(language, "outreach.when", day=local.date(), time=at)
         soon = meeting.starts_at - self._clock.now() < timedelta(hours=12)
         text = self._texts.say(
             language, "outreach.reminder", name=row["name"].split(" ")[0], when=when, link=meeting.link, soon=soon,
-            time=f"{local:%H:%M}", title=meeting.title,
+            time=at, title=meeting.title,
         )  # fmt: skip
         how = self._texts.say(language, "meeting.reminder_how", how=meeting.met_by, place=meeting.place)
         draft = Draft(
@@ -67,7 +69,7 @@ class Reminders:
             segment=row["segment"],
             answers=row["messages_in"],
             until=meeting.starts_at,
-            values={"when": f"{day(local.date(), language)} {local:%H:%M}"},
+            values={"when": f"{day(local.date(), language)} {at}"},
             language=language.replace("-", "_"),
         )
         await self._outbox.put(conn, meeting.tenant_id, row["id"], draft)

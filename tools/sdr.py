@@ -140,7 +140,7 @@ async def sdr_brief(ctx: ToolContext, args: BriefArgs) -> Brief:
         objections=[
             {"id": one.id, "words": one.words, "answer": one.answer.of(language)} for one in playbook.objections
         ],
-        meeting=_meeting(meetings[0], turn) if meetings else None,
+        meeting={**_meeting(meetings[0], turn), "clock": await desk.clock_of(turn)} if meetings else None,
         meeting_minutes=playbook.meeting.minutes if playbook.meeting else 30,
         can_book=desk.calendar is not None,
         numbers=_numbers(written),

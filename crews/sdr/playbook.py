@@ -332,7 +332,7 @@ class SdrPlaybook:
         if waits in ("timeline", "authority", "budget") and waits not in noted and "asked" not in out.keep:
             out.keep["asked"] = waits  # they asked something in between; the answer may still come
         if not out.pieces and standing:
-            out.add(self._words.say("sdr.standing", day=standing["day"], time=standing["time"]))
+            out.add(self._words.stands("sdr.standing", standing))
         elif not out.pieces:
             out.add(self._words.say("sdr.help"))
         return out
@@ -534,7 +534,7 @@ class SdrPlaybook:
         ):
             meeting = self._brief["meeting"]
             if meeting:
-                out.add(self._words.say("sdr.thanks_meeting", day=meeting["day"], time=meeting["time"]))
+                out.add(self._words.stands("sdr.thanks_meeting", meeting))
             else:
                 out.add(self._words.say("sdr.thanks"))
             out.asks = True

@@ -95,6 +95,11 @@ class Words(Wording):
         told = ("day", "time", "minutes", "link", "how", "place", "clock")
         return self.say(key, **{name: meeting.get(name, "") for name in told})
 
+    def stands(self, key: str, meeting: dict[str, Any]) -> str:
+        """When the meeting is that was booked before."""
+        clock = f" ({meeting['clock']})" if meeting.get("clock") else ""
+        return self.say(key, day=meeting["day"], time=f"{meeting['time']}{clock}")
+
     def choices(self, slots: list[dict[str, Any]]) -> list[dict[str, str]]:
         """Times to choose from, ten at most: up to three are buttons, more a list, where each says its day in full. A
         title has at most 20 letters."""

@@ -140,7 +140,8 @@ async def test_a_meeting_is_reminded_of_in_its_conversation_by_the_guests_clock(
     await house.run(chat)
     (text,) = house.texts
     assert text == (
-        "Oi, Ana! Lembrete da nossa reunião de hoje: 23/11/2026 às 14:00. Se precisar mudar, é só avisar por aqui."
+        "Oi, Ana! Lembrete da nossa reunião de hoje: 23/11/2026 às 14:00 (horário de Manaus). Se precisar mudar, é só "
+        "avisar por aqui."
     )
 
 

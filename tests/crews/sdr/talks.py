@@ -1,5 +1,6 @@
 """Conversations of a lead with the SDR: a real chat in the database, its tools, calendar and documents, no gateway."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from business.approvals.service import Approvals
 from business.crm.identity import KeyKind
 from business.crm.model import ContactData, Source
 from business.crm.service import Crm
+from business.messaging.brazil import place
 from business.messaging.ledger import Ledger
 from business.people.service import People
 from business.sales.files import SAMPLE_SLUG, SalesFiles
@@ -114,14 +116,14 @@ class House:
                 [self.tenant_id, chat_id, phone, name, contact, deal.id, self.seller.user_id, *[self.clock.now()] * 2],
             )
         who = Contact(chat_id, contact, name, "chan_1", "whatsapp_cloud", None, deal.id, self.seller.user_id)
-        return Talk(self, who, language)
+        return Talk(self, who, language, phone)
 
 
 class Talk:
     """One conversation. `turn` is the last one; `called` the tools that it called."""
 
-    def __init__(self, house: House, who: Contact, language: str) -> None:
-        self.house, self.who, self.language = house, who, language
+    def __init__(self, house: House, who: Contact, language: str, phone: str) -> None:
+        self.house, self.who, self.language, self.phone = house, who, language, phone
         self.session: dict[str, Any] = {}
         self.history: list[tuple[str, str]] = []
         self.turn: Turn
@@ -130,6 +132,7 @@ class Talk:
 
     def _turn(self, identity: Identity, text: str, chat: dict[str, Any]) -> Turn:
         session = {**self.session, "history": list(self.history), "chat": {"open": True, **chat}}
+        identity = replace(identity, time_zone=place(phone=self.phone, account_zone=identity.time_zone).zone)
         return Turn(
             new_id("turn"), identity, self.who.chat_id, "whatsapp", text, self.language, self.house.clock.now(),
             session=session, contact=self.who,

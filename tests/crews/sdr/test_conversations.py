@@ -61,6 +61,21 @@ async def test_a_meeting_is_moved_and_called_off_in_plain_words(house: House) ->
     assert "Marcado: segunda-feira, 23/11, às 9h" in await answers(talk, "", choice="slot:2026-11-23T09:00")
 
 
+async def test_a_lead_in_manaus_meets_by_their_clock_and_is_told_so_and_the_owner_reads_ours(house: House) -> None:
+    talk = await house.talk("Beto", phone="5592988112233")
+    said = await answers(talk, "quero marcar uma conversa, tem quinta de manhã?")
+    assert "quinta-feira, 26/11, às 8h" in said and "(horário de Manaus)" in said, "our 9 o'clock"
+    said = await answers(talk, "quinta às 15h")
+    assert said.startswith("Marcado: quinta-feira, 26/11, às 15h (horário de Manaus)")
+    assert "às 15h (horário de Manaus)" in await answers(talk, "obrigado!")
+    (meeting,) = await house.calendar.coming(house.tenant_id, chat_id=talk.who.chat_id)
+    assert (meeting.starts_at.hour, meeting.guest.zone) == (19, "America/Manaus")
+    timeline = await house.crm.timeline(house.seller, contact_id=talk.who.contact_id)
+    assert any("quinta-feira, 26/11 16h" in one.text for one in timeline if one.kind == "meeting")
+    near = await house.talk("Eva", phone="5511988112244")
+    assert "horário de" not in await answers(near, "quero marcar uma conversa, tem quinta de manhã?")
+
+
 async def test_a_thumb_on_the_one_time_that_was_offered_books_it(house: House) -> None:
     talk = await house.talk()
     talk.session["sdr"] = {"greeted": True, "proposed": True, "offered": ["2026-11-26T15:00"]}
