@@ -36,6 +36,8 @@ class CallOff:
         Refused: calendar_unknown, chats_not_allowed, chat_unknown, and what the calendar says.
         """
         own = self._rights.writes(who)
+        if chat_id is not None:
+            await self._chats.get(who, chat_id)
         found = await self._calendar.coming(who.tenant_id, chat_id=chat_id)
         meeting = next((one for one in found if one.id == appointment_id), None)
         if meeting is None:

@@ -250,8 +250,8 @@ class TemplateStore:
         """Hand a new template in at WhatsApp, which decides about it in minutes or days; a webhook or the next look
         tells. Errors as Definition.check, the client's create_template, `use`; what we could not fill is not made."""
         self._rights.writes_all(who)
-        _check_parts(definition)
         channel = await self._channel(who.tenant_id, channel_id)
+        _check_parts(definition)
         template_id, status = await (await self._clients.of(channel)).create_template(channel.account, definition)
         one = cloud.Template(
             template_id, definition.name, definition.language, status, definition.category, definition.header, None,

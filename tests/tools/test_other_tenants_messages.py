@@ -18,6 +18,7 @@ from business.crm.model import ContactData
 from business.messaging.arrivals import Echoed, Seen, TemplateTold, Who
 from business.messaging.channels import Channels
 from business.messaging.chats import Chats
+from business.messaging.consent import Act
 from business.messaging.ledger import Ledger
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.outcomes import Outcomes
@@ -77,6 +78,7 @@ CHATS: dict[str, tuple[str, Try]] = {
     "note": (REFUSED, lambda c, w, t, s: c.note(w, t["chat"], "x")),
     "mark_read": (REFUSED, lambda c, w, t, s: c.mark_read(w, t["chat"])),
     "tag": (REFUSED, lambda c, w, t, s: c.tag(w, t["chat"], ["x"])),
+    "consent": (REFUSED, lambda c, w, t, s: c.consent(w, t["chat"], Act.STOPPED, "x")),
     "reply": (REFUSED, lambda c, w, t, s: c.reply(w, t["chat"], "oi", key="k", reply_to=t["external"])),
 }
 
@@ -188,7 +190,8 @@ SALES: dict[str, tuple[str, Try]] = {
 ACTS: dict[str, dict[str, Any]] = {
     "reply": {"text": "oi"}, "note": {"text": "x"}, "read": {}, "take_over": {}, "hand_back": {}, "close": {},
     "assign": {"user": ""}, "tag": {"tags": ["x"]}, "resolve": {"outbox": "{outbox}", "send": True},
-    "template": {"name": "{template}", "language": "pt_BR"},
+    "template": {"name": "{template}", "language": "pt_BR"}, "consent": {"what": "stopped", "words": "x"},
+    "cancel_meeting": {"meeting": "{chat}"},
 }  # fmt: skip
 """What the inbox's page may ask for; all of it is refused for a conversation that is not there for who asks."""
 VIEWS: dict[str, Callable[[InboxViews, Identity, Told], Awaitable[Any]]] = {
@@ -347,7 +350,13 @@ def _pages(scene: Talks) -> tuple[InboxViews, InboxActs]:
         services.texts, services.clock, nothing, nothing, 1_000_000,
     )  # fmt: skip
     return views, InboxActs(
-        messaging.chats, messaging.outbox, services.db, services.files, services.texts, templates_of
+        messaging.chats,
+        messaging.outbox,
+        services.db,
+        services.files,
+        services.texts,
+        templates_of,
+        messaging.call_off,
     )
 
 
@@ -466,7 +475,7 @@ def test_every_method_and_every_button_is_tried() -> None:
     for kind, (cases, others) in TRIED.items():
         public = {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
         assert public - others == set(cases), f"say how these of {kind.__name__} are tried"
-    acts = InboxActs(*[None] * 6)  # type: ignore[arg-type]
+    acts = InboxActs(*[None] * 7)  # type: ignore[arg-type]
     assert set(acts._acts) == set(ACTS), "say how these buttons are tried"
     views = {name for name, _ in inspect.getmembers(InboxViews, inspect.isfunction) if not name.startswith("_")}
     assert views - LISTS == set(VIEWS), "say how these parts of the page are tried"
