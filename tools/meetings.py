@@ -184,7 +184,7 @@ class Meetings:
     def _say_to(self, owner: Identity, key: str, meeting: Appointment) -> str:
         """A sentence for one of ours, by the house's clock."""
         local = in_words(meeting.local(owner.time_zone), owner.language)
-        when = f"{local['day']} {local['time']}"
+        when = self._texts.say(owner.language, "sdr.at", **local)
         return self._texts.say(owner.language, key, name=meeting.guest.name or "?", when=when)
 
 
@@ -199,13 +199,24 @@ async def owner_of(people: People, tenant_id: str, owner_id: str | None) -> Iden
 
 
 def in_words(local: datetime, language: str) -> dict[str, str]:
-    """{"day": "quinta-feira, 26/11", "time": "15h"}; in English "Thursday, Nov 26" and "15:00"."""
-    day = formats.day(local.date(), language)
-    short = day.rsplit(",", 1)[0] if language == "en" else day[:5]
-    clock = f"{local:%H:%M}"
-    if language == "pt-BR":
-        clock = f"{local.hour}h{local.minute:02d}" if local.minute else f"{local.hour}h"
-    return {"day": f"{formats.weekday(local.date(), language)}, {short}", "time": clock}
+    """As people write it: {"day": "quinta, 26/11", "time": "15h"}; "Thu, Nov 26" and "3 pm"; "jueves 26/11" and "15",
+    which is said with "a las"."""
+    weekday, day = formats.weekday(local.date(), language), formats.day(local.date(), language)
+    match language:
+        case "en":
+            minutes = f":{local.minute:02d}" if local.minute else ""
+            half = "am" if local.hour < 12 else "pm"
+            return {
+                "day": f"{weekday[:3]}, {day.rsplit(',', 1)[0]}",
+                "time": f"{local.hour % 12 or 12}{minutes} {half}",
+            }
+        case "es":
+            return {
+                "day": f"{weekday} {day[:5]}",
+                "time": f"{local.hour}:{local:%M}" if local.minute else f"{local.hour}",
+            }
+    minutes = f"{local.minute:02d}" if local.minute else ""
+    return {"day": f"{weekday.removesuffix('-feira')}, {day[:5]}", "time": f"{local.hour}h{minutes}"}
 
 
 async def clock_told(conn: Connection, meeting: Appointment, language: str, texts: Texts) -> str:

@@ -15,7 +15,7 @@ from core.turn import HandOver, Turn
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.kickoff import answer_of
 from crews.opening import moment, opened
-from crews.sdr.guard import check, grounds, sentences, without_promises
+from crews.sdr.guard import check, grounds, sentences, times_in, without_promises
 from crews.sdr.playbook import Said, SdrPlaybook, introduced
 from crews.sdr.words import Words
 from llm.messages import OnText
@@ -130,7 +130,8 @@ def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str, wor
     kept = {name: before[name] for name in _COUNTED if name in before}
     keep: dict[str, Any] = {**kept, "greeted": True}
     slots = [slot for r in turn.results if r.name == "free_slots" and r.result for slot in r.result["slots"]]
-    named = [slot for slot in slots if _time_in(slot["time"], text) and _day_in(slot["day"], text)]
+    hours = set(times_in(text))
+    named = [slot for slot in slots if slot["starts"][11:16] in hours and _day_in(slot["day"], text)]
     offered = list({slot["starts"]: slot for slot in named}.values())
     choices: list[dict[str, str]] = []
     booked = next((r.result for r in reversed(turn.results) if r.name == "book_meeting" and r.result), None)
@@ -154,13 +155,10 @@ def _link_of(turn: Turn, brief: dict[str, Any], text: str) -> str:
     return link if link and link in text else ""
 
 
-def _time_in(time: str, text: str) -> bool:
-    return re.search(rf"(?<![\d:]){re.escape(time)}(?![\d:])", text) is not None
-
-
 def _day_in(day: str, text: str) -> bool:
-    weekday, _, short = day.partition(", ")
-    return short in text or weekday.split("-")[0].lower() in text.lower()
+    """Whether the text names the day ("quinta, 26/11") by its weekday or its date."""
+    weekday, *date = day.replace(",", "").split()
+    return " ".join(date) in text or weekday.lower() in text.lower()
 
 
 def tidy(text: str) -> str:

@@ -77,7 +77,7 @@ def grounds(
     known = prices | {amount for amount, _ in amounts(f"{own}\n{documents}\n{before}")}
     items = {item["name"]: item for listed, _ in lists for item in listed}
     item_names = Names(items.values())
-    times = set(_times(own)) | set(_times(documents)) | set(_times(before))
+    times = set(times_in(f"{own}\n{documents}\n{before}"))
     names = {name for name, _ in done}
     for name, result in done:
         if name == "free_slots":
@@ -487,7 +487,8 @@ _HOUR = re.compile(
 _LASTS = re.compile(r"\b(?:em|in|en|ate|por|dura\w*|de|within|leva|toma|takes) (?:\w+ )?$")
 
 
-def _times(text: str) -> Iterator[str]:
+def times_in(text: str) -> Iterator[str]:
+    """The hours of the day that a text names, HH:MM."""
     for found in _HOUR.finditer(plain(text)):
         if told := _clock(found):
             yield told
@@ -504,7 +505,7 @@ def _clock(found: re.Match[str]) -> str:
 
 def _hours(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
     """Hours of the day that nobody offered: not free, not booked, not the house's, not the contact's own."""
-    theirs = set(_times(on.said))
+    theirs = set(times_in(on.said))
     for found in _HOUR.finditer(said):
         told = _clock(found)
         span = (

@@ -85,8 +85,11 @@ class Words(Wording):
 
     def offer(self, slots: list[dict[str, Any]], brief: dict[str, Any], *, own: bool, clock: str = "") -> str:
         """`clock`: what the contact's is called, where it is not the house's."""
-        times = [self.say("sdr.slot", day=slot["day"], time=slot["time"]) for slot in slots]
-        listed = self.say("sdr.or", times=times) + (f" ({clock})" if clock else "")
+        days: dict[str, list[str]] = {}
+        for slot in slots:
+            days.setdefault(slot["day"], []).append(slot["time"])
+        told = [self.say("sdr.at", day=day, time=self.say("sdr.or", times=times)) for day, times in days.items()]
+        listed = self.say("sdr.or_days", days=told) + (f" ({clock})" if clock else "")
         key = "sdr.offer.own" if own else "sdr.offer.asked" if len(slots) > 1 else "sdr.offer.one"
         return self.say(key, times=listed, minutes=brief["meeting_minutes"])
 
@@ -103,15 +106,13 @@ class Words(Wording):
     def choices(self, slots: list[dict[str, Any]]) -> list[dict[str, str]]:
         """Times to choose from, ten at most: up to three are buttons, more a list, where each says its day in full. A
         title has at most 20 letters."""
-        rows = len(slots) > _MOST_BUTTONS
-        return [
-            {
-                "id": f"slot:{slot['starts']}",
-                "title": f"{slot['day'].split(',')[0][:3]} {slot['day'].split(', ')[-1]} {slot['time']}"[:20],
-            }
-            | ({"description": slot["day"]} if rows else {})
-            for slot in slots[:MOST_CHOICES]
-        ]
+        rows, found = len(slots) > _MOST_BUTTONS, []
+        for slot in slots[:MOST_CHOICES]:
+            weekday, *date = slot["day"].replace(",", "").split()
+            title = f"{weekday[:3]} {' '.join(date)} {self.say('sdr.hour', time=slot['time'])}"
+            choice = {"id": f"slot:{slot['starts']}", "title": title[:20]}
+            found.append(choice | ({"description": slot["day"]} if rows else {}))
+        return found
 
 
 def _cheapest(brief: dict[str, Any]) -> dict[str, Any] | None:

@@ -35,8 +35,8 @@ async def booked(talk: Talk, *before: str) -> str:
 @pytest.mark.parametrize(
     ("how", "met", "told"),
     [
-        ("  how: call\n", "call", "Ligamos para você neste número."),
-        ("  how: visit\n", "visit", "O endereço: Rua dos Ipês, 120, sala 4, Cambuí, Campinas (SP)."),
+        ("  how: call\n", "call", "A gente te liga neste número."),
+        ("  how: visit\n", "visit", "O endereço é Rua dos Ipês, 120, sala 4, Cambuí, Campinas (SP)."),
         ("", "later", "O time manda por aqui, antes, como a gente se encontra."),
     ],
 )
@@ -50,7 +50,7 @@ async def test_a_lead_is_told_how_one_meets_as_the_company_says_and_else_the_own
     assert result is not None and result["how"] == met
     tasks = await house.crm.tasks(house.seller)
     assert [one.title for one in tasks] == (
-        ["Dizer a Marina, na conversa, como é a reunião de quinta-feira, 26/11 15h: link, telefone ou endereço"]
+        ["Dizer a Marina, na conversa, como é a reunião de quinta, 26/11, às 15h: link, telefone ou endereço"]
         if met == "later"
         else []
     )
@@ -87,10 +87,10 @@ async def test_a_lead_in_another_zone_is_offered_and_told_times_by_a_clock_that_
     talk = await house.talk("Raí", phone="5568999990000")
     assert "(horário de Rio Branco)" in await talk.say("quero marcar uma conversa")
     said = await talk.say("quinta às 13h")
-    assert "Marcado: quinta-feira, 26/11, às 13h (horário de Rio Branco), 30 minutos." in said
+    assert "Marcado: quinta, 26/11, às 13h (horário de Rio Branco), 30 minutinhos." in said
     timeline = await house.crm.timeline(house.seller, contact_id=talk.who.contact_id)
     (told,) = [one.text for one in timeline if one.kind == "meeting"]
-    assert "quinta-feira, 26/11 15h" in told, "the house reads its own clock"
+    assert "quinta, 26/11, às 15h" in told, "the house reads its own clock"
 
 
 class Away:
@@ -137,6 +137,6 @@ async def test_who_picks_a_time_that_somebody_else_was_faster_with_is_offered_ot
     picked = slow.session["sdr"]["offered"][0]
     assert "Marcado" in await fast.say("", choice=f"slot:{picked}")
     said = await slow.say("", choice=f"slot:{picked}")
-    assert said.startswith("Esse horário não está livre. Tenho ") and picked not in slow.session["sdr"]["offered"]
+    assert said.startswith("Esse horário já não está livre. Tenho ") and picked not in slow.session["sdr"]["offered"]
     soon = await slow.say("hoje às 13h")  # it is noon
     assert "Marcado" not in soon
