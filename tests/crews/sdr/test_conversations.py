@@ -71,7 +71,7 @@ async def test_a_lead_in_manaus_meets_by_their_clock_and_is_told_so_and_the_owne
     (meeting,) = await house.calendar.coming(house.tenant_id, chat_id=talk.who.chat_id)
     assert (meeting.starts_at.hour, meeting.guest.zone) == (19, "America/Manaus")
     timeline = await house.crm.timeline(house.seller, contact_id=talk.who.contact_id)
-    assert any("quinta-feira, 26/11 16h" in one.text for one in timeline if one.kind == "meeting")
+    assert any("quinta, 26/11, às 16h" in one.text for one in timeline if one.kind == "meeting")
     near = await house.talk("Eva", phone="5511988112244")
     assert "horário de" not in await answers(near, "quero marcar uma conversa, tem quinta de manhã?")
 
