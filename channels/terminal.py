@@ -281,7 +281,7 @@ def commands(
         run(_settings(), work)
 
     connecting.add_to(connect, disconnect, lambda work: run(_settings(), work))
-    outreach.add_to(cli, connect, lambda work: run(_settings(), work))
+    outreach.add_to(cli, connect, disconnect, lambda work: run(_settings(), work))
     calendar.add_to(cli, lambda work: run(_settings(), work))
 
     @cli.group("import")

@@ -81,10 +81,10 @@ class EmailSender:
         _same_world(channel, channel.base_url or RESEND_URL)
         return Taken(await client.send(ResendMail(sender, to, subject, text, reply), key=callback), address=to)
 
-    async def look(self, channel: Channel) -> None:
-        """For the doctor: whether it would take a mail of ours, asked without sending one. Errors as `send`; Refused
-        ("channel_without_secret") where a key is wanted and none is kept."""
-        told, key = channel.settings, await self.key(channel)
+    async def look(self, channel: Channel, key: str = "") -> None:
+        """Whether it would take a mail of ours, asked without sending one: with `key`, or the one that is kept. Errors
+        as `send`; Refused("channel_without_secret") where a key is wanted and none is kept."""
+        told, key = channel.settings, key or await self.key(channel)
         if told.get("by") == "smtp":
             await smtp.look(server_of(channel, key))
             return

@@ -37,10 +37,10 @@ class SmsSender:
         number = to if to.startswith("+") else f"+{to}"
         return Taken(await client.send(channel.number, number, text), address=to)
 
-    async def look(self, channel: Channel) -> None:
-        """For the doctor: whether it would take an SMS of ours, asked without sending one. Errors as `send`; Refused
-        ("channel_without_secret")."""
-        await self._client(channel, await self.key(channel)).look()
+    async def look(self, channel: Channel, key: str = "") -> None:
+        """Whether it would take an SMS of ours, asked without sending one: with `key`, or the one that is kept. Errors
+        as `send`; Refused("channel_without_secret")."""
+        await self._client(channel, key or await self.key(channel)).look()
 
     async def key(self, channel: Channel) -> str:
         """Refused("channel_without_secret")."""

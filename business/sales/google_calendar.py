@@ -286,6 +286,20 @@ class Links:
             await audit(conn, who, "calendar.linked", host or who.tenant_id, {"calendar": calendar})
         return Link(client, calendar)
 
+    async def remove(self, who: Identity, *, host_id: str | None = None) -> str:
+        """Forget a link with its credentials; returns which calendar it was. Meetings that stand there stay there.
+        Refused("calendar_not_allowed") as `save`; ArgumentsWrong("calendar_not_linked")."""
+        if who.role is not Role.ADMIN and host_id != who.user_id:
+            raise Refused("calendar_not_allowed", "one's own, or an Admin")
+        async with self._db.tenant(who.tenant_id) as conn:
+            row = await (
+                await conn.execute("DELETE FROM calendar_links WHERE host = %s RETURNING calendar", [host_id or ""])
+            ).fetchone()
+            if row is None:
+                raise ArgumentsWrong("calendar_not_linked", f"no calendar of {host_id or 'the house'}")
+            await audit(conn, who, "calendar.unlinked", host_id or who.tenant_id, {"calendar": row["calendar"]})
+        return str(row["calendar"])
+
 
 def _bound(tenant_id: str, host: str) -> str:
     return f"calendar_links/{tenant_id}/{host}"

@@ -1,5 +1,6 @@
 """`mutirao connect whatsapp | list` and `mutirao disconnect whatsapp`: the numbers by which a company is written to."""
 
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -96,18 +97,19 @@ def add_to(connect: click.Group, disconnect: click.Group, run: Run) -> None:
     @of_tenant
     def _disconnect(number: str, tenant: str | None) -> None:
         """Pausa um número: nada mais sai por ele, e o que chega continua guardado."""
+        run(partial(pause, tenant, number, WHATSAPP))
 
-        async def work(services: Services) -> None:
-            who = await admin_of(services, tenant)
-            channels = services.messaging.channels
-            known = [c for c in await channels.of(who.tenant_id) if number in (c.id, c.number, c.phone)]
-            found = next((c for c in known if c.provider in WHATSAPP), None)
-            if found is None:
-                raise ArgumentsWrong("channel_unknown", f"no channel {number!r}", channel=number)
-            await channels.pause(who, found.id)
-            click.echo(services.texts.say(who.language, "connect.whatsapp.paused", name=found.name))
 
-        run(work)
+async def pause(tenant: str | None, number: str, providers: Collection[str], services: Services) -> None:
+    """Stop a channel of one of these providers, named by number, telephone or id."""
+    who = await admin_of(services, tenant)
+    channels = services.messaging.channels
+    known = [c for c in await channels.of(who.tenant_id) if number in (c.id, c.number, c.phone)]
+    found = next((c for c in known if c.provider in providers), None)
+    if found is None:
+        raise ArgumentsWrong("channel_unknown", f"no channel {number!r}", channel=number)
+    await channels.pause(who, found.id)
+    click.echo(services.texts.say(who.language, "connect.whatsapp.paused", name=found.name))
 
 
 def step_line(services: Services, language: str, step: Step) -> str:

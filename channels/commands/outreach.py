@@ -2,20 +2,28 @@
 follows a first message."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from business.messaging.channels import Channel
+from business.messaging.mail_and_sms import connect_outlet
+from business.messaging.sender_email import EmailSender
+from business.messaging.sender_sms import SmsSender
 from business.outreach.cadence import DEFAULT, QUIET, shipped_text
 from channels.commands import Run, admin_of, table_lines
+from channels.commands.connect import pause
 from channels.services import Services
-from core.errors import ArgumentsWrong
+from core.errors import ArgumentsWrong, Unavailable
+from core.http import QueuedClient
+from core.tenancy import Identity
 from integrations.twilio.simulator.wire import NUMBER
 
 
-def add_to(cli: click.Group, connect: click.Group, run: Run) -> None:
-    """Give `connect` its `email`, `sms` and `calendar`, and the command line its `cadences`."""
+def add_to(cli: click.Group, connect: click.Group, disconnect: click.Group, run: Run) -> None:
+    """Give `connect` and `disconnect` their `email`, `sms` and `calendar`, and the command line its `cadences`."""
 
     def of_tenant(command: Any) -> Any:
         return click.option("--tenant", help="Empresa (slug). Padrão: a única, ou a de exemplo.")(command)
@@ -55,10 +63,12 @@ def add_to(cli: click.Group, connect: click.Group, run: Run) -> None:
             if told["reply_to"]:
                 settings["reply_to"] = told["reply_to"]
             secrets = {"api_key": secret} if by == "resend" else {"password": secret}
-            channel = await services.messaging.channels.save(
-                who, "email", sender, name=name, base_url=told["url"], settings=settings, secrets=secrets
-            )
-            click.echo(say(who.language, "connect.outreach.saved", name=channel.name, number=channel.number))
+            async with QueuedClient() as http:
+                channel, unasked = await connect_outlet(
+                    services.messaging.channels, EmailSender(services.messaging.channels, http, services.clock), who,
+                    "email", sender, name=name, base_url=told["url"], settings=settings, secrets=secrets,
+                )  # fmt: skip
+            _kept(services, who, channel, by, unasked)
             if notices is not None:
                 await services.messaging.rules.mail_notices(who, notices)
                 click.echo(say(who.language, f"connect.outreach.notices.{'on' if notices else 'off'}"))
@@ -79,10 +89,12 @@ def add_to(cli: click.Group, connect: click.Group, run: Run) -> None:
             who = await admin_of(services, tenant)
             say = services.texts.say
             secret = token or click.prompt(say(who.language, "connect.outreach.ask.key"), hide_input=True)
-            channel = await services.messaging.channels.save(
-                who, "sms", number, name=name, account=account, base_url=url, secrets={"token": secret}
-            )
-            click.echo(say(who.language, "connect.outreach.saved", name=channel.name, number=channel.number))
+            async with QueuedClient() as http:
+                channel, unasked = await connect_outlet(
+                    services.messaging.channels, SmsSender(services.messaging.channels, http), who, "sms", number,
+                    name=name, account=account, base_url=url, secrets={"token": secret},
+                )  # fmt: skip
+            _kept(services, who, channel, "twilio", unasked)
 
         run(work)
 
@@ -101,12 +113,7 @@ def add_to(cli: click.Group, connect: click.Group, run: Run) -> None:
 
         async def work(services: Services) -> None:
             who = await admin_of(services, tenant)
-            host = None
-            if user:
-                people = await services.people.users(who.tenant_id)
-                host = next((one.id for one in people if one.email == user.strip().lower()), None)
-                if host is None:
-                    raise ArgumentsWrong("chat_owner_unknown", f"no user {user!r}")
+            host = await _host(services, who, user)
             try:
                 found = json.loads(credentials.read_text(encoding="utf-8"))
             except (ValueError, OSError):
@@ -115,6 +122,33 @@ def add_to(cli: click.Group, connect: click.Group, run: Run) -> None:
                 who, calendar, found if isinstance(found, dict) else {}, host_id=host
             )
             click.echo(services.texts.say(who.language, "connect.outreach.calendar", calendar=link.calendar))
+
+        run(work)
+
+    @disconnect.command("email")
+    @click.argument("address")
+    @of_tenant
+    def _no_email(address: str, tenant: str | None) -> None:
+        """Pausa um remetente de e-mail: nada mais sai por ele. Ligue-o de novo para voltar."""
+        run(partial(pause, tenant, address, ("email",)))
+
+    @disconnect.command("sms")
+    @click.argument("number")
+    @of_tenant
+    def _no_sms(number: str, tenant: str | None) -> None:
+        """Pausa um número de SMS: nada mais sai por ele. Ligue-o de novo para voltar."""
+        run(partial(pause, tenant, number, ("sms",)))
+
+    @disconnect.command("calendar")
+    @click.option("--user", help="E-mail de quem é a agenda; sem ele, a da empresa.")
+    @of_tenant
+    def _no_calendar(user: str | None, tenant: str | None) -> None:
+        """Esquece uma agenda do Google e a sua credencial; o que já está lá fica lá."""
+
+        async def work(services: Services) -> None:
+            who = await admin_of(services, tenant)
+            gone = await services.messaging.links.remove(who, host_id=await _host(services, who, user))
+            click.echo(services.texts.say(who.language, "connect.outreach.calendar_gone", calendar=gone))
 
         run(work)
 
@@ -169,3 +203,25 @@ def add_to(cli: click.Group, connect: click.Group, run: Run) -> None:
             click.echo(said)
 
         run(work)
+
+
+def _kept(services: Services, who: Identity, channel: Channel, by: str, unasked: Unavailable | None) -> None:
+    """That it is kept, what its service said, and what nobody could ask."""
+    say = partial(services.texts.say, who.language)
+    click.echo(say("connect.outreach.saved", name=channel.name, number=channel.number))
+    if unasked is None:
+        click.echo(f"  ✓ {say('connect.outreach.looked', by=by)}")
+    else:
+        why = services.texts.error(who.language, unasked)
+        click.echo(f"  ? {say('connect.outreach.unasked', by=by, why=why)}")
+
+
+async def _host(services: Services, who: Identity, user: str | None) -> str | None:
+    """Whose calendar; None for the house's. ArgumentsWrong("chat_owner_unknown")."""
+    if not user:
+        return None
+    people = await services.people.users(who.tenant_id)
+    host = next((one.id for one in people if one.email == user.strip().lower()), None)
+    if host is None:
+        raise ArgumentsWrong("chat_owner_unknown", f"no user {user!r}")
+    return host
