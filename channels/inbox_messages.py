@@ -153,7 +153,11 @@ def _explained(look: Look, decision: Decision | None) -> Data:
 
 def _why_dropped(look: Look, decision: Decision | None, reason: str) -> Data:
     """What made it out of date; the policy's last word may be older than that."""
-    words = look.word(f"inbox.dropped.{reason}", "") if reason else ""
+    cadence = reason.removeprefix("cadence:") if reason.startswith("cadence:") else ""
+    if cadence:
+        words = look.say("inbox.dropped.cadence", why=look.word(f"outreach.why.{cadence}", cadence))
+    else:
+        words = look.word(f"inbox.dropped.{reason}", "") if reason else ""
     if not words and decision is not None and not decision.may_leave:
         return _explained(look, decision)
     return {"short": look.say("inbox.dropped", why=words).strip(), "long": ""}

@@ -6,6 +6,7 @@ import re
 import pytest
 from jinja2 import Environment, meta
 
+from business.messaging.attention import Event
 from core.turn import LANGUAGES
 from prompts.texts import Texts
 from tests.contracts.source import product, raised_codes
@@ -64,3 +65,44 @@ def test_every_sentence_of_the_doctor_exists() -> None:
     }
     assert len(keys) > 20
     assert {key for key in keys if not TEXTS.has(key)} == set()
+
+
+def reasons(method: str, place: int) -> set[str]:
+    """The words that are handed to a method of this name, as its argument at this place."""
+    return {
+        call.args[place].value
+        for tree in product().values()
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == method
+        and len(call.args) > place
+        and isinstance(call.args[place], ast.Constant) and isinstance(call.args[place].value, str)
+    }  # fmt: skip
+
+
+def test_every_reason_for_which_a_message_never_leaves_has_its_words() -> None:
+    """What the policy decides has its own words (messaging.why.*); these are all others."""
+    dropped = reasons("drop", 2) | reasons("take_back", 2) | reasons("finish", 2) | {str(event) for event in Event}
+    assert {"meeting_changed", "as_template", "kept_by_person", "handed_back", "person"} <= dropped, "they are found"
+    assert {reason for reason in dropped if not TEXTS.has(f"inbox.dropped.{reason}")} == set()
+
+
+def test_every_reason_for_which_a_cadence_stops_has_its_words() -> None:
+    stops = reasons("end", 3) | {
+        one.value
+        for tree in product().values()
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Situation"
+        for arg in call.args
+        for one in (
+            arg,
+            *(arg.func.value.values if _is_dict_get(arg) else ()),
+            *(arg.args if _is_dict_get(arg) else ()),
+        )
+        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    }
+    assert {"meeting", "person", "opted_out", "not_sent", "unanswered"} <= stops, "they are found"
+    assert {reason for reason in stops if not TEXTS.has(f"outreach.why.{reason}")} == set()
+
+
+def _is_dict_get(arg: ast.expr) -> bool:
+    return isinstance(arg, ast.Call) and isinstance(arg.func, ast.Attribute) and isinstance(arg.func.value, ast.Dict)
