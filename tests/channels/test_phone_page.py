@@ -260,6 +260,9 @@ async def test_in_the_browser_a_burst_is_answered_a_row_chosen_and_a_voice_note_
         await page.get_by_label("Ter 10h").check()
         await page.get_by_role("button", name="Enviar", exact=True).last.click()
         await expect(page.locator(".mine").last).to_contain_text("Ter 10h")
+        room = "https://ipe.example/conversa"
+        await ours.send(OURS.number_id, who, say.link_button("Marcado: terça, às 10h.", "Entrar na conversa", room))
+        await expect(page.get_by_role("link", name="Entrar na conversa")).to_have_attribute("href", room)
         await page.get_by_label("Gravar mensagem de voz").click()
         await page.get_by_label("Terminar e enviar a gravação").click()
         await expect(page.locator(".mine audio")).to_have_count(1)
@@ -267,6 +270,6 @@ async def test_in_the_browser_a_burst_is_answered_a_row_chosen_and_a_voice_note_
         server.should_exit = True
         thread = (await http.get(f"{sandbox.url}/__phone/thread", params={"contact": who})).json()["messages"]
     await serving
-    assert [one["status"] for one in thread if one["direction"] == "out"] == ["read"], "it was looked at"
+    assert [one["status"] for one in thread if one["direction"] == "out"] == ["read"] * 2, "it was looked at"
     assert thread[-1]["body"]["audio"]["mime_type"] == "audio/ogg; codecs=opus"
     assert hosts == {f"127.0.0.1:{port}"} and broken == []
