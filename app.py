@@ -326,7 +326,9 @@ async def open_services(
             return [QuickReply(one.name, one.text.of(who.language)) for one in found]
 
         receipts = Receipts(db, jobs, channels, senders)
-        chats = Chats(db, clock, permissions, hands, notices, outbox, ledger, quick_replies, receipts.ask)
+        chats = Chats(
+            db, clock, permissions, hands, notices, outbox, ledger, quick_replies, receipts.ask, notify.assigned
+        )
         message_desk = MessageDesk(db, chats, templates, channels, outbox, people, permissions)
 
         runner = make_runner(

@@ -109,7 +109,12 @@ class InboxActs:
         if stored.created_by != who.user_id:
             raise Refused("file_gone", f"{file_id} is somebody else's")
         ref, caption = MediaRef(id=stored.id), text or None
-        match _kind(stored.name)[0]:
+        kind = _kind(stored.name)[0]
+        if text and kind in ("audio", "sticker"):
+            raise ArgumentsWrong("inbox_file_without_words", "an audio or a sticker carries no text")
+        match kind:
+            case "sticker":
+                return messages.sticker(ref)
             case "image":
                 return messages.image(ref, caption)
             case "video":

@@ -13,6 +13,7 @@ UPLOADS: Mapping[str, tuple[str, str]] = {
     ".jpg": ("image", "image/jpeg"),
     ".jpeg": ("image", "image/jpeg"),
     ".png": ("image", "image/png"),
+    ".webp": ("sticker", "image/webp"),
     ".mp4": ("video", "video/mp4"),
     ".3gp": ("video", "video/3gpp"),
     ".mp3": ("audio", "audio/mpeg"),

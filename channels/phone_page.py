@@ -87,6 +87,7 @@ class PhonePage:
             "edit": self._edit,
             "take_back": self._take_back,
             "place": self._place,
+            "card": self._card,
             "read": self._read,
             "marketing": self._marketing,
             "line": self._line,
@@ -152,7 +153,7 @@ class PhonePage:
         media: dict[str, Any] = {"content": base64.b64encode(content).decode(), "mime_type": mime}
         if kind == "audio":
             media["voice"] = asked.get("voice") == "1"
-        elif asked.get("caption"):
+        elif asked.get("caption") and kind != "sticker":
             media["caption"] = asked["caption"][:1_024]
         if kind == "document":
             media["filename"] = asked.get("name", "")[:240]
@@ -216,6 +217,12 @@ class PhonePage:
         except (KeyError, TypeError, ValueError):
             raise ArgumentsWrong("phone_act_wrong", "no place") from None
         return await self._write(number, contact, "location", place | {"name": str(did.get("name", ""))[:100]})
+
+    async def _card(self, number: PhoneNumber, contact: str, did: Did) -> Any:
+        """Somebody's contact details."""
+        name, phone = _words_of(did, "name", 100), _contact(did.get("phone"))
+        card = {"name": {"formatted_name": name}, "phones": [{"phone": f"+{phone}", "wa_id": phone, "type": "CELL"}]}
+        return await self._write(number, contact, "contacts", [card])
 
     async def _read(self, number: PhoneNumber, contact: str, did: Did) -> Any:
         return await self._tell(number, "read", contact=contact)

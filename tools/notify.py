@@ -16,6 +16,7 @@ import structlog
 
 from business.conversations.service import Conversations
 from business.messaging.channels import Channel, Channels
+from business.messaging.chats import Chat
 from business.messaging.model import Why, said
 from business.messaging.outbox import Alert
 from business.messaging.rules import NOTICES
@@ -37,7 +38,7 @@ MAIL_JOB = "notice_mail"
 KINDS = (
     "hot_lead", "person_wanted", "person_waited", "meeting_booked", "meeting_moved", "meeting_cancelled",
     "meeting_called_off", "meeting_lost", "meeting_alone", "calendar_away", "number_stopped", "number_trouble", "ask",
-    "refused", "unknown", "template_refused", "template_stopped", "cadence_ended",
+    "refused", "unknown", "template_refused", "template_stopped", "cadence_ended", "chat_assigned",
 )  # fmt: skip
 """Each has its sentence, notice.<kind>; its parameters: name (whom it is about), detail, chat (its id), when."""
 _FRESH = timedelta(hours=24)
@@ -115,6 +116,12 @@ class Notify:
         owner = row["owner_id"] if row and alert.kind != "number_stopped" else None
         params = {"name": row["name"] if row else "", "detail": alert.why or "", "chat": alert.chat_id}
         await self.tell(alert.tenant_id, owner, alert.kind, params, key=alert.key, within=conn)
+
+    async def assigned(self, conn: Connection, by: Identity, chat: Chat, user_id: str) -> None:
+        """A conversation was given to a colleague."""
+        params = {"name": chat.name or chat.address, "detail": by.name, "chat": chat.id}
+        key = f"assigned:{chat.id}:{user_id}:{self._clock.now().timestamp():.0f}"
+        await self.tell(by.tenant_id, user_id, "chat_assigned", params, key=key, within=conn)
 
     async def send_mail(self, tenant_id: str, user_id: str, key: str) -> None:
         """The job: mail a notice, at most once. What the mail server refuses is logged and left."""

@@ -198,6 +198,8 @@ class Chats:
     quick: Callable[[Identity], Awaitable[list[QuickReply]]]
     read: Callable[[Connection, str, str], Awaitable[None]] | None = None
     """Has the contact be told that we read what they wrote: (transaction, tenant id, chat id)."""
+    assigned: Callable[[Connection, Identity, Chat, str], Awaitable[None]] | None = None
+    """Tells a colleague that a conversation is theirs now: (transaction, who gave it, the conversation, user id)."""
     _rights: Rights = field(init=False)
 
     def __post_init__(self) -> None:
@@ -353,6 +355,8 @@ class Chats:
             if chat.owner_id != user_id:
                 await conn.execute("UPDATE chats SET owner_id = %s WHERE id = %s", [user_id, chat_id])
                 await changed(conn, who.tenant_id, chat_id)
+                if user_id not in (None, who.user_id) and self.assigned is not None:
+                    await self.assigned(conn, who, chat, user_id)
             return await chat_of(conn, chat_id)
 
     async def note(self, who: Identity, chat_id: str, text: str) -> Message:

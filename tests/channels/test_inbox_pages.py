@@ -34,6 +34,7 @@ from tests.conftest import until
 
 SAMPLES = Path(__file__).parents[2] / "channels" / "chat_assets" / "public" / "phone_samples"
 DATA = "/chat/data/inbox"
+WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\r\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0"
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -375,8 +376,8 @@ async def test_a_meeting_is_called_off_from_the_conversation_or_the_terminal_and
     async with web.db.tenant(tenant) as conn:
         for chat_id, id in ((talking.helena, "appt_h"), (talking.directors, "appt_d")):
             await conn.execute(
-                """INSERT INTO appointments (tenant_id, id, key, title, starts_at, ends_at, zone, guest_name, chat_id, state,
-                       created_at, changed_at)
+                """INSERT INTO appointments (tenant_id, id, key, title, starts_at, ends_at, zone, guest_name, chat_id,
+                       state, created_at, changed_at)
                    VALUES (current_tenant(), %s, %s, 'Conversa', %s, %s, 'America/Sao_Paulo', 'Ana', %s, 'booked',
                            now(), now())""",
                 [id, id, begins, begins + timedelta(minutes=30), chat_id],
@@ -494,6 +495,14 @@ async def test_a_file_is_attached_by_what_it_is_and_only_its_bringer_sends_it(we
         last = sent.json()["messages"][-1]
         assert (last["text"], last["media"]["shows"]) == ("A fachada", "image")
         assert (await browser.get(last["media"]["url"])).content == photo
+        sticker = (await bring(browser, "oi.webp", WEBP)).json()["file"]
+        worded = await act(browser, talking.helena, do="reply", text="oi", file=sticker, once="click-0012")
+        assert worded.status_code == 400 and "sem texto" in worded.json()["error"]
+        sent = await act(browser, talking.helena, do="reply", text="", file=sticker, once="click-0013")
+        assert sent.json()["messages"][-1]["media"]["shows"] == "image"
+        async with web.db.tenant(talking.number.tenant_id) as conn:
+            row = await (await conn.execute("SELECT kind FROM chat_messages ORDER BY seq DESC LIMIT 1")).fetchone()
+        assert row is not None and row["kind"] == "sticker"
     async with web.logged_in(web.tenants.one[Role.DIRETOR]) as browser:
         taken = await act(browser, talking.helena, do="reply", text="", file=kept, once="click-0011")
         assert taken.status_code == 404

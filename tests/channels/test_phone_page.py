@@ -121,6 +121,11 @@ async def test_the_lead_writes_presses_reacts_changes_and_sends_a_voice_note(
     query = {"number": OURS.number_id, "contact": LEAD, "kind": "audio", "mime": "audio/ogg", "voice": "1"}
     sent = await ana.http.post(phone_page.FILE, params=query, content=voice)
     assert sent.status_code == 200
+    webp = b"RIFF\x1a\0\0\0WEBPVP8L\r\0\0\0\x2f\0\0\0\x10\x07\x10\x11\x11\x88\x88\xfe\x07\0"
+    query = {"number": OURS.number_id, "contact": LEAD, "kind": "sticker", "mime": "image/webp", "caption": "oi"}
+    sticker = await ana.http.post(phone_page.FILE, params=query, content=webp)
+    assert sticker.status_code == 200 and "caption" not in sticker.json()["body"]["sticker"]
+    await ana.do("card", name="Bia Nunes", phone="+55 (19) 99888-0007")
     first = (await ana.view())["thread"]["messages"][0]["id"]
     await ana.do("edit", of=first, body="olá")
     await ana.do("take_back", of=first)
@@ -135,10 +140,14 @@ async def test_the_lead_writes_presses_reacts_changes_and_sends_a_voice_note(
         ("in", "interactive"),
         ("in", "reaction"),
         ("in", "audio"),
+        ("in", "sticker"),
+        ("in", "contacts"),
         ("in", "edit"),
         ("in", "revoke"),
     ]
     assert view["thread"]["messages"][3]["body"]["interactive"]["button_reply"] == {"id": "sim", "title": "Sim"}
+    (card,) = view["thread"]["messages"][7]["body"]["contacts"]
+    assert (card["name"]["formatted_name"], card["phones"][0]["wa_id"]) == ("Bia Nunes", "5519998880007")
     assert view["thread"]["contact"]["stopped"] and view["threads"][0]["unread"] == 1
     assert view["words"]["send"] == "Enviar" and len(view["leads"]) == 5 and view["leads"][0]["about"]
 
@@ -207,6 +216,8 @@ async def test_a_number_at_the_evolution_api_is_written_to_from_the_same_phone(t
     assert (await ana.http.get(phone_page.MEDIA, params={"id": media})).content == photo
     thread = (await ana.view())["thread"]
     assert thread["contact"]["name"] == "Rita"
+    card = await ana.do("card", name="Bia", phone="+5519998880007", **on)
+    assert card["body"]["contacts"] == [{"name": {"formatted_name": "Bia"}}]
     shown = [(one["direction"], one["body"]["type"], one["status"]) for one in thread["messages"]]
     assert shown == [
         ("in", "text", "read"),

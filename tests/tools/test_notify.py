@@ -8,14 +8,19 @@ import pytest
 
 from business.conversations.service import Conversations
 from business.messaging.channels import Channels
-from business.messaging.outbox import Alert
+from business.messaging.chats import Chats, QuickReply, open_chat
+from business.messaging.hands import Hands
+from business.messaging.ledger import Ledger
+from business.messaging.outbox import Alert, Outbox
 from business.messaging.sender_email import EmailSender
+from business.messaging.waking import Waking
 from business.people.service import People
 from core.clock import FixedClock
 from core.db import Database
 from core.jobs import Jobs
+from core.notices import Notices
 from core.permissions import Permissions
-from core.tenancy import Role
+from core.tenancy import Identity, Role
 from core.vault import Vault
 from integrations.smtp.simulator.server import MailServer
 from prompts.texts import Texts
@@ -45,9 +50,13 @@ async def test_a_matter_is_told_once_where_the_person_is_and_mailed_where_it_is_
     jobs: Jobs,
     tmp_path: Path,
 ) -> None:
+    async def quick(_: Identity) -> list[QuickReply]:
+        return []
+
     texts, conversations = Texts.load(), Conversations(database, clock)
     channels = Channels(database, Vault.load(tmp_path), clock, "sandbox", permissions)
     house, seller, admin = tenants.one.id, tenants.one[Role.COMERCIAL], tenants.one[Role.ADMIN]
+    desk = await channels.save(admin, "whatsapp_cloud", "100000000000909", name="Vendas", secrets={"token": "t"})
     async with httpx.AsyncClient() as http, MailServer() as server:
         mail = EmailSender(channels, http, clock)
         notify = Notify(database, clock, people, conversations, texts, jobs, channels, mail)
@@ -88,6 +97,22 @@ async def test_a_matter_is_told_once_where_the_person_is_and_mailed_where_it_is_
             await notify.alert(conn, alert)
             await notify.alert(conn, alert)
         assert sum("parado" in text for _, text in await told(admin.user_id)) == 2
+
+        # Who is given a conversation by a colleague is told; who takes one themselves is not.
+        async with database.tenant(house) as conn:
+            chat = await open_chat(conn, house, desk, "5519999990009", name="Bia", at=clock.now())
+        outbox = Outbox(database, clock, jobs, permissions)
+        chats = Chats(
+            database, clock, permissions, Hands(outbox.drop, Waking(jobs, clock).wake), Notices(database.app_dsn),
+            outbox, Ledger(jobs), quick, assigned=notify.assigned,
+        )  # fmt: skip
+        before = len(await told(seller.user_id))
+        await chats.assign(seller, chat.id, seller.user_id)
+        assert len(await told(seller.user_id)) == before
+        await chats.assign(admin, chat.id, None)
+        await chats.assign(admin, chat.id, seller.user_id)
+        (given,) = (await told(seller.user_id))[before:]
+        assert f"{admin.name} passou para você a conversa com Bia." in given[1] and chat.id in given[1]
 
         # By e-mail only where the account wishes it, at most once.
         await channels.save(

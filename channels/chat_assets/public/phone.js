@@ -444,6 +444,7 @@ function clip(from) {
   pop(from, item(w("attach_image"), pick("image/jpeg,image/png,video/mp4")), item(w("attach_document"), pick("")),
     item(w("attach_audio"), pick("audio/*")), item(w("sample_voice"), sample), item(w("sample_image"), () => bundled("foto.jpg", "image/jpeg")),
     item(w("sample_pdf"), () => bundled("proposta.pdf", "application/pdf")),
+    item(w("attach_sticker"), pick("image/webp")), item(w("attach_card"), () => trying(act({ do: "card", name: w("sample_card"), phone: "+55 19 99888-0007" }))),
     item(w("attach_place"), () => trying(act({ do: "place", latitude: -22.9056, longitude: -47.0608, name: w("sample_place") }))));
 }
 
@@ -517,8 +518,8 @@ async function record() {
 
 function attach(file) {
   const type = file.type || "application/octet-stream";
-  const kind = ["image/jpeg", "image/png"].includes(type) ? "image" : type.startsWith("audio/") ? "audio" : type === "video/mp4" ? "video" : "document";
-  const caption = kind === "audio" ? "" : parts.box.value.trim();
+  const kind = ["image/jpeg", "image/png"].includes(type) ? "image" : type === "image/webp" ? "sticker" : type.startsWith("audio/") ? "audio" : type === "video/mp4" ? "video" : "document";
+  const caption = kind === "audio" || kind === "sticker" ? "" : parts.box.value.trim();
   if (caption) { parts.box.value = ""; button(); }
   upload(kind, file, file.name, type, false, caption);
 }

@@ -59,6 +59,10 @@ def write(state: State, asked: dict[str, Any], own_write: Write) -> dict[str, An
     elif kind == "location":
         where = {"degreesLatitude": body["latitude"], "degreesLongitude": body["longitude"], "name": body.get("name")}
         own_write(said | {"message": {"locationMessage": where}})
+    elif kind == "contacts":
+        name, phone = body[0]["name"]["formatted_name"], body[0]["phones"][0]["wa_id"]
+        vcard = f"BEGIN:VCARD\nVERSION:3.0\nFN:{name}\nTEL;type=CELL;waid={phone}:+{phone}\nEND:VCARD"
+        own_write(said | {"message": {"contactMessage": {"displayName": name, "vcard": vcard}}})
     elif kind == "reaction":
         key = state.messages[str(body["message_id"])].raw["key"]
         own_write(said | {"message": {"reactionMessage": {"key": key, "text": body.get("emoji", "")}}})
