@@ -59,8 +59,6 @@ SHORT = timedelta(seconds=1)
 """A wait that is shorter is waited for at once; a job would take as long."""
 CLAIM_OLD = timedelta(seconds=5)
 JOB_LATE = timedelta(seconds=20)
-REVIVE = "*/10 * * * * *"
-"""When `revive` is called, by the clock: every 10 seconds."""
 
 Lane = Literal["talk", "begin"]
 _PROACTIVE = (Purpose.FOLLOW_UP, Purpose.FIRST_CONTACT, Purpose.CAMPAIGN)

@@ -36,8 +36,6 @@ log = structlog.get_logger(__name__)
 
 SYNC_TEMPLATES = "sync_templates"
 """The job that brings a channel's templates: (tenant_id, channel_id)."""
-EVERY = "17 */6 * * *"
-"""When all of them are brought, by the clock."""
 VALUES = ("name", "sender", "house", "opening", "source", "topic", "when")
 """Names by which variables are usually filled: of the person, of who writes, of our company; the free sentence; where
 the contact is from; what the conversation is about; the moment of a meeting, in words."""

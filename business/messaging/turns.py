@@ -49,43 +49,26 @@ def turn_due(waiting: Sequence[Arrival], settings: Settings) -> datetime | None:
 class Stage(StrEnum):
     """How far a running turn is."""
 
-    WAITING = "waiting"  # not begun
     THINKING = "thinking"  # nothing was done that anybody sees
     ACTED = "acted"  # something was done (a meeting booked), the answer has not left
-    SENDING = "sending"  # a part of the answer has left
-    SENT = "sent"
 
 
 class Then(StrEnum):
-    MERGE = "merge"  # the turn takes the new message along, and waits for its quiet
     RESTART = "restart"  # stop it; one new turn answers old and new together
     REWRITE = "rewrite"  # keep what was done, drop the text; the new turn knows what was done
-    STOP_REST = "stop_rest"  # what has left has left; the parts that have not are dropped, a new turn follows
-    NEXT = "next"  # a new turn
     FINISH = "finish"  # let it end and answer the newer one afterwards
 
 
-_ON_NEWER = {
-    Stage.WAITING: Then.MERGE,
-    Stage.THINKING: Then.RESTART,
-    Stage.ACTED: Then.REWRITE,
-    Stage.SENDING: Then.STOP_REST,
-    Stage.SENT: Then.NEXT,
-}
-
-
-def on_newer(stage: Stage, superseded: int, settings: Settings, *, kind: str = "text") -> Then:
-    """What a message that comes while a turn is at `stage` does to it.
+def on_newer(stage: Stage, superseded: int, settings: Settings) -> Then:
+    """What a message that comes while a turn is at `stage` does to it. (Parts of its answer that wait to leave are
+    dropped by the sorter; what has left has left.)
 
     `superseded`: how many turns before it were thrown away in a row. After `settings.most_superseded` of them a turn
-    may finish, so that who writes without pause gets an answer. A reaction interrupts nobody.
+    may finish, so that who writes without pause gets an answer.
     """
-    if kind == "reaction":
-        return Then.NEXT if stage is Stage.SENT else Then.FINISH
-    then = _ON_NEWER[stage]
-    if then in (Then.RESTART, Then.REWRITE) and superseded >= settings.most_superseded:
+    if superseded >= settings.most_superseded:
         return Then.FINISH
-    return then
+    return Then.REWRITE if stage is Stage.ACTED else Then.RESTART
 
 
 TYPING_LASTS = timedelta(seconds=25)

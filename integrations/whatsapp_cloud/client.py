@@ -195,10 +195,6 @@ class WhatsAppCloud:
             raise Refused("whatsapp_media_lies", f"told {info.mime}, is {found}", told=info.mime[:100], found=found)
         return Fetched(content, found)
 
-    async def forget_media(self, media_id: str) -> None:
-        """Delete a media object at Meta."""
-        await self._attempts("DELETE", _id(media_id), {})
-
     async def _download(self, url: str, most: int, told: int | None) -> bytes:
         if told is not None and told > most:
             raise _too_big(most, told)

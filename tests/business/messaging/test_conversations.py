@@ -99,23 +99,16 @@ def test_a_turn_begins_after_a_short_quiet_or_the_longest_wait(
 
 
 @pytest.mark.parametrize(
-    ("stage", "superseded", "kind", "then"),
+    ("stage", "superseded", "then"),
     [
-        (Stage.WAITING, 0, "text", Then.MERGE),
-        (Stage.THINKING, 0, "text", Then.RESTART),
-        (Stage.THINKING, 3, "text", Then.FINISH),
-        (Stage.ACTED, 0, "text", Then.REWRITE),
-        (Stage.ACTED, 3, "text", Then.FINISH),
-        (Stage.SENDING, 9, "text", Then.STOP_REST),
-        (Stage.SENT, 0, "text", Then.NEXT),
-        (Stage.THINKING, 0, "reaction", Then.FINISH),
-        (Stage.SENDING, 0, "reaction", Then.FINISH),
+        (Stage.THINKING, 0, Then.RESTART),
+        (Stage.THINKING, 3, Then.FINISH),
+        (Stage.ACTED, 0, Then.REWRITE),
+        (Stage.ACTED, 3, Then.FINISH),
     ],
 )
-def test_a_newer_message_does_to_a_turn_what_its_stage_allows(
-    stage: Stage, superseded: int, kind: str, then: Then
-) -> None:
-    assert on_newer(stage, superseded, RULES, kind=kind) is then
+def test_a_newer_message_does_to_a_turn_what_its_stage_allows(stage: Stage, superseded: int, then: Then) -> None:
+    assert on_newer(stage, superseded, RULES) is then
 
 
 @settings(max_examples=60)
