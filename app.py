@@ -147,6 +147,7 @@ from prompts.texts import Texts
 from tools.acquaint import Acquaintance
 from tools.call_off import CallOff
 from tools.chat_traces import ChatTraces
+from tools.contact_message import ContactMessage
 from tools.contact_notes import ContactNotes
 from tools.do_not_contact import DoNotContact
 from tools.fallback import Fallback
@@ -267,6 +268,7 @@ async def open_services(
             AdsChangeHandler(connections.client_for),
             FirstContactHandler(db, leads.blocked, first_contacts),
             FirstContactBatch(db, leads.blocked, first_contacts),
+            ContactMessage(db, leads.blocked, first_contacts),
             KeepFirstContact(first_contacts),
             StepHandler(db, cadences),
             CrmErasure(crm, people.identity, searches.forget, traces.forget),
@@ -346,6 +348,7 @@ async def open_services(
                 SdrDesk: desk,
                 Cadences: cadences,
                 MessageDesk: message_desk,
+                FirstContacts: first_contacts,
             },
         )
 

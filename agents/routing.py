@@ -69,6 +69,12 @@ _SENTENCE_END = re.compile(r"(?<=[?!;…])\s*|(?<=\.)\s+|\s*\n+\s*")
 _ABBREVIATION = re.compile(r"(?:^|\s)(?:dra?|sra?|srta|ex|vs|st|ltda|inc|n|no|aprox|approx|p)\.$", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-*•–]|\d{1,2}[.)])\s+")
 _QUOTED = re.compile(r'["“«][^"”»\n]{1,80}["”»]')
+_DICTATED = re.compile(
+    r"\b(?:mand|envi|escrev|escrib|send|writ)\w*\b[^.!?\n:]{0,60}\b(?:mensage[mn]|msg|mensaje|message|zap|whats\w*|wpp)\b"
+    r"[^.!?\n:]{0,60}:\s",
+    re.I,
+)
+"""What somebody shall read follows: "manda uma mensagem pra Ana: …"."""
 
 How = Literal["classifier", "model", "rule", "session"]
 
@@ -226,9 +232,18 @@ def _pieces(text: str, classifier: Classifier) -> list[_Piece]:
     return pieces
 
 
+def _spoken(text: str) -> list[tuple[int, int]]:
+    """What is somebody's words, quoted or dictated: no request begins in it."""
+    dictated = _DICTATED.search(text)
+    return [
+        *(match.span() for match in _QUOTED.finditer(text)),
+        *([(dictated.end() - 2, len(text))] if dictated else []),
+    ]
+
+
 def _sentences(text: str) -> list[str]:
     """Sentences and lines that hold at least one letter or digit, in order. Quotes are left whole."""
-    quoted = [match.span() for match in _QUOTED.finditer(text)]
+    quoted = _spoken(text)
     sentences: list[str] = []
     start = 0
     for match in _SENTENCE_END.finditer(text):
@@ -247,7 +262,7 @@ def _cut(sentence: str, classifier: Classifier) -> list[_Piece]:
     lexicon = classifier.lexicon
     joints = _joints(sentence, lexicon)
     if not joints:
-        return [_Piece.of(sentence, classifier.classify(sentence), classifier.intents)]
+        return _classified([sentence], classifier)
     starts = [0, *(right for _, right in joints)]
     ends = [*(left for left, _ in joints), len(sentence)]
     texts = [sentence[a:b].strip(" ,") for a, b in zip(starts, ends, strict=True)]
@@ -267,7 +282,9 @@ def _cut(sentence: str, classifier: Classifier) -> list[_Piece]:
 
 
 def _classified(texts: list[str], classifier: Classifier) -> list[_Piece]:
-    ranked = classifier.classify_all(texts)
+    # What is dictated to somebody else does not tell what is wanted of us.
+    asked = [text[: found.end()] if (found := _DICTATED.search(text)) else text for text in texts]
+    ranked = classifier.classify_all(asked)
     return [_Piece.of(text, r, classifier.intents) for text, r in zip(texts, ranked, strict=True)]
 
 
@@ -276,7 +293,7 @@ def _joints(sentence: str, lexicon: Lexicon) -> list[tuple[int, int]]:
     words = list(re.finditer(r"[\w$%]+(?:-\w+)*", sentence))
     if not words or plain(words[0].group()) in lexicon.conditions:
         return []
-    quoted = [match.span() for match in _QUOTED.finditer(sentence)]
+    quoted = _spoken(sentence)
     found: list[tuple[int, int]] = []
     for i in range(1, len(words)):
         first = plain(words[i].group())

@@ -12,8 +12,8 @@ from crews.hunter.crew import run as run_hunter
 from crews.messages.crew import run as run_messages
 from crews.sdr.crew import run as run_sdr
 from tools.ads import ADS_TOOLS
+from tools.contact_message import MESSAGING_TOOLS
 from tools.crm import CRM_TOOLS
-from tools.messages import MESSAGE_TOOLS
 from tools.outreach import OUTREACH_TOOLS
 from tools.prospecting import PROSPECTING_TOOLS
 from tools.sdr import SDR_TOOLS
@@ -65,7 +65,7 @@ CREWS = [
     CrewEntry(
         name="messages",
         area="messaging",
-        tools=MESSAGE_TOOLS,
+        tools=MESSAGING_TOOLS,
         run=run_messages,
         prompts=["messages"],
         starters=["starter.messages_waiting"],

@@ -13,7 +13,7 @@ from business.messaging.channels import Channel as Outlet
 from business.messaging.chats import open_chat
 from business.messaging.known import Blocked, has_window, known, new_chat
 from business.messaging.ledger import same_addresses
-from business.messaging.model import Outgoing, Verdict, Why
+from business.messaging.model import Author, Outgoing, Verdict, Why
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.policy import decide
 from business.messaging.rules import MessageRules
@@ -111,7 +111,9 @@ class FirstContacts:
             filled = _filled(way, what.templates)
         except Refused as refused:
             return Outlook(("first_contact.leaves_never", {}), (), refused)
-        message = Outgoing(Purpose.FIRST_CONTACT, template=filled, approved=True, language=_underscored(way))
+        message = Outgoing(
+            Purpose.FIRST_CONTACT, _author(data), template=filled, approved=True, language=_underscored(way)
+        )
         decision = decide(message, what, settings, now)
         cautions = tuple(_line(one, what.place) for one in decision.cautions)
         if decision.verdict is Verdict.WAIT:
@@ -156,13 +158,15 @@ class FirstContacts:
                     conn, tenant_id, outlet, way["address"], name=data["name"], at=now,
                     owner_id=data.get("owner") or company.get("owner_id"), language=way["language"],
                     place=company.get("uf"), company_id=data["company"] if company else None,
-                    deal_id=company.get("deal_id"),
+                    deal_id=company.get("deal_id"), contact_id=data.get("contact"),
                 )  # fmt: skip
                 draft = Draft(
                     Purpose.FIRST_CONTACT,
                     await self._fresh(conn, base),
                     content=None if filled else messages.text(text_for(outlet, data)),
                     template=filled,
+                    author=_author(data),
+                    author_id=data.get("by"),
                     segment=chat.segment,
                     answers=chat.messages_in,
                     planned_at=now,
@@ -192,16 +196,17 @@ class FirstContacts:
         """Take back what waits, and end the cadences that would have followed. How many messages."""
         async with self._db.tenant(tenant_id) as conn:
             rows = await conn.execute(
-                "SELECT DISTINCT chat_id FROM outbox WHERE key = ANY(%s) AND state IN ('waiting', 'ask')",
+                """SELECT id, chat_id FROM outbox WHERE key = ANY(%s) AND state IN ('waiting', 'ask')
+                   ORDER BY chat_id, id""",
                 [[one for key in keys for one in _tries(key)]],
             )
             kept = 0
-            for chat in sorted(row["chat_id"] for row in await rows.fetchall()):
+            for row in await rows.fetchall():
                 # The run before the conversation, in the order in which a cadence's own step locks them.
                 if self._stopped is not None:
-                    await self._stopped(conn, tenant_id, chat)
-                await conn.execute("SELECT id FROM chats WHERE id = %s FOR UPDATE", [chat])
-                kept += await self._outbox.drop(conn, chat, "kept_by_person", purposes=[Purpose.FIRST_CONTACT])
+                    await self._stopped(conn, tenant_id, row["chat_id"])
+                await conn.execute("SELECT id FROM chats WHERE id = %s FOR UPDATE", [row["chat_id"]])
+                kept += await self._outbox.take_back(conn, row["id"], "kept_by_person")
         return kept
 
     async def _alive(self, conn: Connection, keys: Sequence[str]) -> set[str]:
@@ -251,6 +256,11 @@ def _filled(way: Mapping[str, Any], templates: Sequence[Template]) -> Filled | N
     if current is None or current.body != shown["body"] or not usable(current):
         raise Refused("first_contact_template_gone", "the template has changed", template=shown["name"])
     return Filled(current, tuple((name, way["values"].get(name, "")) for name in current.variables))
+
+
+def _author(data: Mapping[str, Any]) -> Author:
+    """Who speaks: somebody of ours who dictated it (`by`), else the bot."""
+    return "person" if data.get("by") else "bot"
 
 
 def _underscored(way: Mapping[str, Any]) -> str:

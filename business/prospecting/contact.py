@@ -157,7 +157,7 @@ def reads(data: Mapping[str, Any]) -> str:
     way = data["way"]
     if way and way.get("template"):
         return _HOLE.sub(lambda hole: str(way["values"][hole[1]]), way["template"]["body"])
-    return f"{data['text']}\n\n{data['notice']}"
+    return f"{data['text']}\n\n{data['notice']}".strip()
 
 
 def message_key(data: Mapping[str, Any]) -> str:
@@ -244,7 +244,7 @@ class FirstContactHandler:
                 *_cadence_lines(data.get("cadence")),
             ],
             warnings=warnings,
-            editable=_editable(data),
+            editable=editable_of(data),
         )
 
     async def ready(self, tenant_id: str, change: Change) -> None:
@@ -279,7 +279,7 @@ class FirstContactHandler:
 
     def edit(self, change: Change, edits: dict[str, str]) -> Change:
         """Other words. ArgumentsWrong: edit_not_possible (field), first_contact_text (most)."""
-        if wrong := set(edits) - set(_editable(change.data)):
+        if wrong := set(edits) - set(editable_of(change.data)):
             raise ArgumentsWrong("edit_not_possible", f"cannot edit {sorted(wrong)}", field=min(wrong))
         return replace(change, data=_edited(change.data, edits)) if edits else change
 
@@ -518,15 +518,16 @@ def _numbered(text: str, most: int) -> list[tuple[int, str]]:
 
 def _main(data: Mapping[str, Any]) -> str:
     """What of a message is edited first."""
-    editable = _editable(data)
+    editable = editable_of(data)
     return "opening" if "opening" in editable else "text" if "text" in editable else next(iter(editable), "text")
 
 
 def _words(data: Mapping[str, Any]) -> str:
-    return _editable(data).get(_main(data), "")
+    return editable_of(data).get(_main(data), "")
 
 
-def _editable(data: Mapping[str, Any]) -> dict[str, str]:
+def editable_of(data: Mapping[str, Any]) -> dict[str, str]:
+    """What of a message may be edited: what fills its template, else its text."""
     way = data["way"]
     if way and way.get("template"):
         used = _HOLE.findall(way["template"]["body"])

@@ -10,7 +10,8 @@ from crews.messages.playbook import MessagesPlaybook, question_of
 from crews.messages.words import Words
 from crews.opening import moment, opened
 from llm.messages import OnText
-from tools.messages import KIND, MESSAGE_TOOLS
+from tools.contact_message import MESSAGING_TOOLS
+from tools.messages import KIND
 
 ROLE = "crm"  # the same trade for a model: short questions about records, answered from tools
 
@@ -24,7 +25,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         deps,
         ROLE,
         opening=_opening(turn, tasks, deps),
-        tools=MESSAGE_TOOLS,
+        tools=MESSAGING_TOOLS,
         playbook=playbook,
         on_text=on_text,
         so_far=lambda: playbook.text() if turn.results else "",

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.turn import ToolRecord, Turn
+from core.words import folded
 from crews.contract import CrewTask
-from crews.messages.request import SHOW, Asked, understand
+from crews.messages.request import WRITE, Asked, understand
 from crews.messages.words import Words
 from llm.messages import ToolCall
 from tools.crm_targets import place_named
-from tools.messages import KIND
 
 _MOST_WORDS = 6  # of an answer to "which of these?"
+_SMALL = frozenset("a o as os da do de la el una uma um com con with em en na no the to pra para".split())
 
 
 @dataclass(frozen=True)
@@ -53,17 +54,19 @@ class MessagesPlaybook:
         return "\n\n".join(dict.fromkeys(one for one in said if one))
 
     def _asked(self, task: CrewTask) -> Asked:
-        """A short message that answers "which of these?" names a conversation."""
-        waiting = (self._turn.session.get("open") or {}).get("candidates") or []
+        """A short message that answers "which of these?" completes what waited for it."""
+        waiting = self._turn.session.get("open") or {}
         text = task.text.strip(" .!?")
-        if any(one.get("kind") == KIND for one in waiting) and len(text.split()) <= _MOST_WORDS:
-            place = place_named(text)
-            wanted = set(text.casefold().split())
-            for one in waiting:
-                words = set(f"{one['name']} {one.get('detail') or ''}".casefold().split())
+        if "slot" in waiting and len(text.split()) <= _MOST_WORDS:
+            place, wanted = place_named(text), set(folded(text).split()) - _SMALL
+            for one in waiting["candidates"]:
+                words = set(folded(f"{one['name']} {one.get('detail') or ''}").split())
                 if one.get("n") == place or (place is None and wanted and wanted <= words):
-                    return Asked(SHOW, {"conversation": one["id"]})
-        return understand(task.text)
+                    return Asked(waiting["call"], {**waiting["arguments"], waiting["slot"]: one["id"]})
+        asked = understand(task.text)
+        # What is dictated may have sentences of its own: it is taken from the message as it was written.
+        whole = understand(self._turn.text) if asked.tool == WRITE else asked
+        return whole if whole.tool == WRITE else asked
 
     def _record(self, part: _Part) -> ToolRecord | None:
         made = (r for r in self._turn.results if r.name == part.asked.tool)
@@ -76,10 +79,17 @@ class MessagesPlaybook:
 
 
 def question_of(record: ToolRecord) -> dict[str, Any] | None:
-    """What a call that met several conversations asks back."""
-    if record.error != "chat_which":
+    """What a call that met several conversations or contacts asks back."""
+    slot = {"chat_which": "conversation", "crm_ambiguous": "contact"}.get(record.error or "")
+    if slot is None:
         return None
-    return {"intent": "messages.whatsapp", "call": record.name, "candidates": record.error_params["candidates"]}
+    return {
+        "intent": "messages.whatsapp",
+        "call": record.name,
+        "arguments": record.arguments,
+        "slot": slot,
+        "candidates": record.error_params["candidates"],
+    }
 
 
 def _same(made: dict[str, Any], wanted: dict[str, Any]) -> bool:

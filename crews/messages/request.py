@@ -10,6 +10,7 @@ from tools.crm_targets import place_named
 from tools.messages import CHAT
 
 LIST, SHOW, TEMPLATES, STATUS = "list_conversations", "show_conversation", "list_templates", "whatsapp_status"
+WRITE = "message_contact"
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,32 @@ _OPENING = re.compile(
     r"^\W*(?:(?:e|and|y)\s+)?(?:(?:mostr[ae]|abr[ae]|abrir|ver|veja|show|open|see|mu[eé]str\w+)\s+)?(?:me\s+)?", re.I
 )
 
+_VERB = re.compile(
+    r"\b(?:mand[ae]\w*|envi[ae]\w*|envía\w*|escrev[ea]\w*|escr[ií]b\w*|avis[ae]\w*|avísa\w*|diz|diga|dile|fal[ae]"
+    r"|send|write|text|tell|message)\b",
+    re.I,
+)
+_SAYING = re.compile(
+    r":\s+|:(?=[\"“«'])|\s+(?:dizendo|falando|saying|diciendo)\s+(?:que\s+|that\s+)?|\s+(?=[\"“«])|\s+(?:com|con)\s+o?\s*texto\s+",
+    re.I,
+)
+"""Between to whom and what is said."""
+_THAT = re.compile(r"\s+(?:que|that)\s+", re.I)
+_INDIRECT = re.compile(r"^(?:avis|avís|diz|diga|dile|fal|tell)", re.I)
+_A_MESSAGE = r"(?:(?:uma?|un|an?)\s+)?(?:(?:mensage[mn]\w*|msg|mensaje|message|zap|whats\w*|wpp|recado|texto)\b\s*)"
+_BY = r"(?:\b(?:de|no|pelo|por|on|by|via)\s+(?:whats\w*|zap|wpp)\b\s*)"
+_BEFORE_NAME = re.compile(rf"^\s*{_A_MESSAGE}?{_BY}?(?:(?:pra|para|pro|ao|à|a|o|to|com|con|for)\s+)?{_ARTICLE}", re.I)
+_AFTER_NAME = re.compile(
+    rf"\s*{_BY}$|\s+(?:(?:uma?|un|an?)\s+)?(?:whats\w*|zap|wpp)?\s*(?:mensage[mn]\w*|mensaje|message|msg)?\s*$", re.I
+)
+_MOST_NAME = 6  # words
+
 
 def understand(text: str) -> Asked:
     """Always something: where nothing is recognised, the newest conversations."""
     said = plain(text)
+    if (message := dictated(text)) is not None:
+        return Asked(WRITE, {"contact": message[0], "text": message[1]})
     if _TEMPLATES.search(said):
         return Asked(TEMPLATES, topic="template_new" if _NEW.search(said) else "")
     shows = next((show for words, show in _SHOWS if words.search(said)), "")
@@ -180,3 +203,19 @@ def named(text: str) -> str:
             return found["name"].strip()[:120]
     bare = CHAT.sub("", _OPENING.sub("", text, count=1).strip(" .!?"))
     return bare if len(bare.split()) <= 3 and place_named(bare) is not None else ""
+
+
+def dictated(text: str) -> tuple[str, str] | None:
+    """(to whom, what) of "manda uma mensagem pra Ana Souza: sua proposta está pronta"; None where one of both is not
+    said, or where it is no single person."""
+    cut = _SAYING.search(text)
+    verb = _VERB.search(text)
+    if cut is None and verb and _INDIRECT.match(verb[0]):
+        cut = _THAT.search(text, verb.end())
+    if cut is None or verb is None or verb.end() > cut.start():
+        return None
+    name = _AFTER_NAME.sub("", _BEFORE_NAME.sub("", text[verb.end() : cut.start()], count=1)).strip(" ,")
+    body = text[cut.end() :].strip().strip("\"“”«»'").strip()
+    if not name or not body or len(name.split()) > _MOST_NAME or _NOBODY.fullmatch(name):
+        return None
+    return name, body

@@ -73,6 +73,10 @@ class Words(Wording):
         lines.append(self.say("messages.open_one", link=result["link"]))
         return "\n\n".join([lines[0], " ".join(lines[1:])])
 
+    def _message_contact(self, result: dict[str, Any]) -> str:
+        told = result["change"]
+        return self.say("messages.proposed", name=formats.plain(told["name"]), template=told.get("template") or "")
+
     def _list_templates(self, result: dict[str, Any]) -> str:
         ready = sum(one["status"] in ("APPROVED", "ACTIVE") for one in result["templates"])
         return self.say(

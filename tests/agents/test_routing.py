@@ -194,3 +194,15 @@ def test_a_model_may_not_make_more_parts_than_the_most(classifier: Classifier) -
     plan = parse_route_answer(answer, guess)
     assert plan is not None
     assert len(plan.parts) == MAX_PARTS
+
+
+def test_what_is_dictated_to_somebody_is_one_request_whatever_it_says(classifier: Classifier) -> None:
+    for text in (
+        "manda uma mensagem pra Ana Souza: Oi, Ana! Sua proposta está pronta. Posso mandar? Pausa a campanha.",
+        "send a whatsapp to Ana Souza: hi Ana. How did my campaigns do yesterday?",
+    ):
+        assert [(part.intent, part.text) for part in route(text, {}, classifier).parts] == [("messages.whatsapp", text)]
+    both = route(
+        "pausa a campanha Verão e manda um zap pra Ana Souza: como foram as vendas ontem?", {}, classifier
+    ).parts
+    assert [part.intent for part in both] == ["ads.pause", "messages.whatsapp"]

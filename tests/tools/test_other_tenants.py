@@ -439,6 +439,10 @@ CASES: dict[str, list[Case]] = {
     "list_conversations": [Case({"search": "{name}"}, EMPTY, True), Case({"search": "{phone}"}, EMPTY), Case({}, OWN)],
     "show_conversation": [Case({"conversation": "{name}"}), Case({"conversation": "{phone}"})],
     "list_templates": [Case({}, OWN, True)],
+    "message_contact": [
+        Case({"contact": "{contact}", "text": "oi"}), Case({"contact": "{name}", "text": "oi"}),
+        Case({"contact": "{phone}", "text": "oi"}), Case({"contact": "2", "text": "oi"}, session=ENTITIES),
+    ],
     "whatsapp_status": [Case({}, OWN, True)],
     "draft_first_messages": [
         Case({"companies": ["{candidate}", "{found}"]}), Case({"companies": ["1", "2"]}, session=ENTITIES),

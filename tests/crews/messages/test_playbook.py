@@ -7,10 +7,19 @@ from typing import Any
 
 import pytest
 
+from agents.approvals import proposal_card
+from business.approvals.model import Proposal, ProposalState
 from business.approvals.service import Approvals
+from business.crm.identity import KeyKind
+from business.crm.model import ContactData, Source
+from business.crm.privacy import BlockReason
+from business.crm.service import Crm
 from business.messaging.channels import Channel
+from business.messaging.rules import MessageRules
 from business.messaging.templates_store import TemplateStore
 from business.people.service import People
+from business.prospecting.contact import KeepFirstContact
+from business.prospecting.searches import Searches
 from core.clock import FixedClock
 from core.db import Database
 from core.ids import new_id
@@ -25,7 +34,10 @@ from crews.messages.words import Words
 from prompts.texts import Texts
 from tests.channels.outside import Outside
 from tests.conftest import Tenants
-from tools.messages import MESSAGE_TOOLS, MessageDesk
+from tools.contact_message import MESSAGING_TOOLS, ContactMessage
+from tools.first_contact import FirstContacts
+from tools.leads import Leads
+from tools.messages import MessageDesk
 from tools.policy import Policies, load_policy
 from tools.runner import ToolRunner
 
@@ -70,6 +82,8 @@ class House:
     texts: Texts
     clock: FixedClock
     tenants: Tenants
+    crm: Crm
+    approvals: Approvals
 
     def asks(self, role: Role = Role.ADMIN) -> Asking:
         return Asking(self.runner, self.texts, self.clock, self.tenants.one[role])
@@ -88,11 +102,18 @@ async def house(
     templates = TemplateStore(database, clock, out.channels, None, permissions, out.jobs)  # type: ignore[arg-type]
     desk = MessageDesk(database, out.chats, templates, out.channels, out.outbox, people, permissions)
     policies, texts = Policies(database, load_policy()), Texts.load()
-    runner = ToolRunner(
-        permissions=permissions, approvals=Approvals(database, permissions, clock, {}, check=policies.check),
-        policies=policies, texts=texts, tools=MESSAGE_TOOLS, services={MessageDesk: desk},
+    crm = Crm(database, clock, permissions)
+    first = FirstContacts(database, clock, out.channels, out.outbox, MessageRules(database, permissions))
+    leads = Leads(database, crm, Searches(database, clock, permissions), texts, first)
+    handlers = (ContactMessage(database, leads.blocked, first), KeepFirstContact(first))
+    approvals = Approvals(
+        database, permissions, clock, {one.kind: one for one in handlers}, check=policies.check
     )  # fmt: skip
-    yield House(out, number, runner, texts, clock, tenants)
+    runner = ToolRunner(
+        permissions=permissions, approvals=approvals, policies=policies, texts=texts, tools=MESSAGING_TOOLS,
+        services={MessageDesk: desk, Crm: crm, Leads: leads, FirstContacts: first, Texts: texts},
+    )  # fmt: skip
+    yield House(out, number, runner, texts, clock, tenants, crm, approvals)
     await out.close()
 
 
@@ -181,3 +202,95 @@ async def test_numbers_templates_and_where_things_are_done(house: House, databas
     ):  # fmt: skip
         said = await asks.say(text, language)
         assert "/chat/inbox" in said or "mutirao" in said or "cadência" in said, said
+
+
+BY_HAND = Source("person", by_person=True)
+ROWS = """SELECT o.id, o.state, o.purpose, o.author, o.template, m.text, c.address, c.contact_id, c.owner_id
+          FROM outbox o JOIN chat_messages m ON m.id = o.message_id JOIN chats c ON c.id = o.chat_id ORDER BY o.seq"""
+
+
+async def _contact(house: House, name: str, phone: str = "") -> str:
+    keys = ((KeyKind.PHONE, phone),) if phone else ()
+    made = await house.crm.upsert_contact(house.tenants.one[Role.ADMIN], ContactData(BY_HAND, name=name, keys=keys))
+    assert made.id
+    return made.id
+
+
+async def _rows(house: House) -> list[dict[str, Any]]:
+    async with house.out.db.tenant(house.number.tenant_id) as conn:
+        return [dict(row) for row in await (await conn.execute(ROWS)).fetchall()]
+
+
+async def test_who_is_in_the_crm_is_written_to_as_was_dictated_once_somebody_approved_it(
+    house: House, database: Database
+) -> None:
+    tenant, admin = house.number.tenant_id, house.tenants.one[Role.ADMIN]
+    ana = await _contact(house, "Ana Souza", "19 99120-4507")
+    chat = await house.out.chat(house.number, "5519991204507", "Ana Souza", of={"contact_id": ana})
+    await house.out.says(tenant, chat, "Quanto custa?", ago=timedelta(hours=2))
+
+    asks = house.asks()
+    said = await asks.say("manda uma mensagem pra Ana Souza: Oi, Ana! Sua proposta está pronta.")
+    assert "Preparei a mensagem para Ana Souza. Nada sai sem a sua aprovação" in said
+    assert await _rows(house) == []
+
+    async def card(asked: Asking) -> tuple[Proposal, str]:
+        assert asked.turn is not None
+        made = await house.approvals.get(admin, asked.turn.proposals[-1])
+        shown = proposal_card(made, house.texts, "pt-BR", "America/Sao_Paulo")
+        return made, "\n".join([shown.title, *(f"{label}: {value}" for label, value in shown.lines), *shown.warnings])
+
+    made, shown = await card(asks)
+    assert "Mensagem para Ana Souza" in shown and "Para: (19) 99120-4507" in shown
+    assert "A pessoa vai ler: Oi, Ana! Sua proposta está pronta." in shown and "Modelo" not in shown
+    edited = await house.approvals.edit(admin, made.id, {"text": "Oi, Ana! Está pronta."}, "chat")
+    done = await house.approvals.approve(admin, edited.id, "chat")
+    assert (done.state, done.outcome) == (ProposalState.EXECUTED, "first_contact_queued")
+    (row,) = await _rows(house)
+    assert (row["text"], row["template"], row["author"]) == ("Oi, Ana! Está pronta.", "", "person")
+    assert (row["address"], row["contact_id"]) == ("5519991204507", ana)
+
+    # It waits: taken back, it does not leave.
+    back = await house.approvals.undo(admin, done.id, door="chat")
+    await house.approvals.approve(admin, back.id, "chat")
+    assert [row["state"] for row in await _rows(house)] == ["dropped"]
+
+    # Who never wrote is only written to by an approved template, which the card shows filled.
+    await _contact(house, "Rui Prado", "11 98811-2233")
+    assert "só deixa começar uma conversa com um modelo aprovado" in await asks.say(
+        "escreve pro Rui Prado: Vi seu site."
+    )
+    async with database.tenant(tenant) as conn:
+        await conn.execute(
+            """INSERT INTO message_templates (tenant_id, channel_id, name, language, category, status, body, purposes,
+                   holes, synced_at) VALUES (%s, %s, 'primeiro_oi', 'pt_BR', 'MARKETING', 'APPROVED',
+                   'Oi, {{1}}! {{2}}', '{first_contact}', '{"1": "name", "2": "opening"}', %s)""",
+            [tenant, house.number.id, house.clock.now()],
+        )
+    said = await asks.say("escreve pro Rui Prado: Vi seu site.")
+    assert "vai no modelo aprovado `primeiro_oi`" in said
+    made, shown = await card(asks)
+    assert "A pessoa vai ler: Oi, Rui! Vi seu site." in shown
+    await house.approvals.approve(admin, made.id, "chat")
+    assert ((await _rows(house))[-1]["text"], (await _rows(house))[-1]["address"]) == (
+        "Oi, Rui! Vi seu site.", "5511988112233",
+    )  # fmt: skip
+
+
+async def test_nobody_is_guessed_at_and_who_wants_nothing_is_not_written_to(house: House) -> None:
+    first, second = (
+        await _contact(house, "Ana Lima", "19 99120-0001"),
+        await _contact(house, "Ana Reis", "19 99120-0002"),
+    )
+    await _contact(house, "Sem Fone")
+    asks = house.asks()
+    said = await asks.say("manda uma mensagem pra Ana: oi")
+    assert "Ana Lima" in said and "Ana Reis" in said and asks.session["open"]["slot"] == "contact"
+    chat = await house.out.chat(house.number, "5519991200002", "Ana Reis", of={"contact_id": second})
+    await house.out.says(house.number.tenant_id, chat, "oi", ago=timedelta(minutes=5))
+    assert "Preparei a mensagem para Ana Reis" in await asks.say("a Ana Reis", intent="followup")
+    assert "Não encontrei" in await asks.say("manda uma mensagem pra Zuleica: oi")
+    assert "Não sei o telefone" in await asks.say("manda uma mensagem pro Sem Fone: oi")
+    await house.crm.block(asks.who, KeyKind.PHONE, "19 99120-0001", reason=BlockReason.ASKED)
+    assert "lista de não contatar" in await asks.say("manda uma mensagem pra Ana Lima: oi")
+    assert await _rows(house) == [] and first
