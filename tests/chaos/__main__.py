@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -93,6 +93,8 @@ def _parts(folder: Path) -> tuple[list[Story], dict[str, list[float]]]:
     for file in folder.glob("*.json"):
         if file.name != "recovery.json":
             told = json.loads(file.read_text())
+            if uncounted := {one.name for one in fields(Findings)} - told["findings"].keys():
+                raise SystemExit(f"{file}: of an older count, without {sorted(uncounted)}: run it again")
             stories.append(Story(**{**told, "findings": Findings(**told["findings"])}))
     known = list(PATHS)
     stories.sort(key=lambda one: (known.index(one.name) if one.name in known else len(known), one.name))
