@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from core.db import Connection
+from core.db import Connection, fetch_one
 from core.tenancy import Identity
 
 
@@ -47,6 +47,6 @@ async def verify_chain(conn: Connection) -> Chain:
         " coalesce((array_agg(hash ORDER BY id DESC))[1], '') AS last"
         " FROM audit_log WHERE tenant_id = current_tenant()"
     )
-    row = await (await conn.execute(query)).fetchone()
+    row = await fetch_one(conn, query)
     assert row is not None
     return Chain(row["rows"], row["last"], row["broken_at"])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from core.db import Connection
+from core.db import Connection, fetch_all
 from core.errors import Refused
 from core.tenancy import Identity, Role
 
@@ -47,7 +47,7 @@ class Permissions:
     @classmethod
     async def load(cls, conn: Connection) -> "Permissions":
         """Read the matrix; any connection will do, it is the same for all tenants."""
-        rows = await (await conn.execute("SELECT role, area, access FROM role_permissions")).fetchall()
+        rows = await fetch_all(conn, "SELECT role, area, access FROM role_permissions")
         return cls({(row["role"], row["area"]): row["access"] for row in rows})
 
     @property

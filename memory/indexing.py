@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from core.clock import Clock
-from core.db import Database
+from core.db import Database, fetch_all, fetch_one
 from core.errors import Unavailable
 from core.ids import new_id
 from memory import words
@@ -111,7 +111,7 @@ class Index:
     async def rebuild(self, collection: str | None) -> Progress:
         async with self._db.system() as conn:
             query = "SELECT name FROM memory_shelves WHERE %s::text IS NULL OR collection = %s"
-            names = [row["name"] for row in await (await conn.execute(query, [collection, collection])).fetchall()]
+            names = [row["name"] for row in await fetch_all(conn, query, [collection, collection])]
         for name in names:
             async with self._db.lock(f"memory shelf {name}"):
                 try:
@@ -131,7 +131,7 @@ class Index:
             collections.update(mine)
             async with self._db.tenant(tenant_id) as conn:
                 query = "SELECT count(*) AS items FROM memory_items WHERE tenant_id = %s"
-                row = await (await conn.execute(query, [tenant_id])).fetchone()
+                row = await fetch_one(conn, query, [tenant_id])
             items += row["items"] if row else 0
             for collection in mine:
                 waiting += await self._waiting(tenant_id, collection)
@@ -210,7 +210,7 @@ class Index:
             FROM memory_items WHERE tenant_id = %s AND collection = %s AND {kind}_version < version AND id > %s
             ORDER BY id LIMIT %s"""
         async with self._db.tenant(tenant_id) as conn:
-            return await (await conn.execute(query.encode(), [tenant_id, collection, after, _BATCH])).fetchall()
+            return await fetch_all(conn, query, [tenant_id, collection, after, _BATCH])
 
     async def _tell(self, tenant_id: str, collection: str, kind: Kind, told: dict[str, int]) -> None:
         query = f"""
@@ -227,7 +227,7 @@ class Index:
         removed = 0
         while True:
             async with self._db.tenant(tenant_id) as conn:
-                found = await (await conn.execute(select, [tenant_id, collection, _BATCH])).fetchall()
+                found = await fetch_all(conn, select, [tenant_id, collection, _BATCH])
             if not found:
                 return Progress(removed=removed)
             points = [row["point"] for row in found]
@@ -250,7 +250,7 @@ class Index:
         """Shelves of this collection that are there and not used any more."""
         async with self._db.system() as conn:
             query = "SELECT name FROM memory_shelves WHERE collection = %s AND place = %s AND NOT name = ANY(%s)"
-            rows = await (await conn.execute(query, [collection, self._shelves.place, present])).fetchall()
+            rows = await fetch_all(conn, query, [collection, self._shelves.place, present])
         return [row["name"] for row in rows if await self._work(self._shelves.look(row["name"])) is not None]
 
     def _to_be_counted(self, tenant_id: str, shelf: Shelf, indexed: int) -> bool:
@@ -269,9 +269,9 @@ class Index:
             SELECT count(*) AS items FROM memory_items
             WHERE tenant_id = %s AND collection = %s AND {shelf.kind}_version > 0"""
         async with self._db.tenant(tenant_id) as conn:
-            row = await (await conn.execute(query.encode(), [tenant_id, collection])).fetchone()
+            row = await fetch_one(conn, query, [tenant_id, collection])
             query = "SELECT count(*) AS removals FROM memory_removals WHERE tenant_id = %s AND collection = %s"
-            deleted = await (await conn.execute(query, [tenant_id, collection])).fetchone()
+            deleted = await fetch_one(conn, query, [tenant_id, collection])
         assert row is not None and deleted is not None
         if deleted["removals"]:  # deleted since: the next round takes them out
             return True
@@ -286,7 +286,7 @@ class Index:
         async with self._db.tenant(tenant_id) as conn:
             missing = (await conn.execute(query.encode(), [tenant_id, collection, list(there)])).rowcount
             select = "SELECT point::text AS point FROM memory_items WHERE tenant_id = %s AND collection = %s"
-            rows = await (await conn.execute(select, [tenant_id, collection])).fetchall()
+            rows = await fetch_all(conn, select, [tenant_id, collection])
         orphans = sorted(there - {row["point"] for row in rows})
         for start in range(0, len(orphans), _BATCH):
             await self._work(self._shelves.remove(shelf.name, tenant_id, orphans[start : start + _BATCH]))
@@ -321,7 +321,7 @@ class Index:
         shape = await self._work(self._shelves.look(name))
         async with self._db.system() as conn:
             query = "SELECT place, born, used_at FROM memory_shelves WHERE name = %s"
-            row = await (await conn.execute(query, [name])).fetchone()
+            row = await fetch_one(conn, query, [name])
             if row is None or row["place"] != self._shelves.place or shape != Shape(size):
                 return None
             if self._clock.now() - row["used_at"] > _UNUSED / 24:
@@ -346,7 +346,7 @@ class Index:
         async with self._db.system() as conn:
             query = "SELECT name, collection, kind FROM memory_shelves WHERE place = %s AND used_at < %s"
             before = self._clock.now() - _UNUSED
-            rows = await (await conn.execute(query, [self._shelves.place, before])).fetchall()
+            rows = await fetch_all(conn, query, [self._shelves.place, before])
         for row in rows:
             if row["name"] == self.name(row["collection"], row["kind"]):
                 continue
@@ -369,12 +369,12 @@ class Index:
 
     async def _tenants(self) -> Iterable[str]:
         async with self._db.system() as conn:
-            return [row["id"] for row in await (await conn.execute("SELECT id FROM list_tenants()")).fetchall()]
+            return [row["id"] for row in await fetch_all(conn, "SELECT id FROM list_tenants()")]
 
     async def _collections(self, tenant_id: str) -> list[str]:
         query = "SELECT collection FROM memory_collections WHERE tenant_id = %s ORDER BY collection"
         async with self._db.tenant(tenant_id) as conn:
-            return [row["collection"] for row in await (await conn.execute(query, [tenant_id])).fetchall()]
+            return [row["collection"] for row in await fetch_all(conn, query, [tenant_id])]
 
     async def _waiting(self, tenant_id: str, collection: str) -> int:
         query = """
@@ -382,5 +382,5 @@ class Index:
                         AND (words_version < version OR meaning_version < version))
                  + (SELECT count(*) FROM memory_removals WHERE tenant_id = %s AND collection = %s) AS waiting"""
         async with self._db.tenant(tenant_id) as conn:
-            row = await (await conn.execute(query, [tenant_id, collection, tenant_id, collection])).fetchone()
+            row = await fetch_one(conn, query, [tenant_id, collection, tenant_id, collection])
         return int(row["waiting"]) if row else 0

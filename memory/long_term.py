@@ -22,7 +22,7 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all
 from core.errors import Unavailable
 from core.jobs import Jobs
 from core.settings import Settings
@@ -220,7 +220,8 @@ class LongTermMemory:
             [tenant_id, collection],
         )
         # What the index holds of an item is its text, subject and tags: only a change of those is one for the index.
-        found = await conn.execute(
+        changed = await fetch_all(
+            conn,
             """
             WITH given AS (
                 SELECT g.*, ARRAY(SELECT jsonb_array_elements_text(g.tags_given)) AS tags
@@ -244,7 +245,6 @@ class LongTermMemory:
             """,
             {"rows": Jsonb(_storable(rows)), "tenant": tenant_id, "collection": collection, "now": self._clock.now()},
         )
-        changed = await found.fetchall()
         if any(row["waits"] for row in changed):
             await self._follow(conn, tenant_id)
         created = sum(row["created"] for row in changed)
@@ -264,7 +264,7 @@ class LongTermMemory:
             WITH gone AS (DELETE FROM memory_items WHERE tenant_id = %s AND {which} RETURNING collection, point)
             INSERT INTO memory_removals (tenant_id, collection, point) SELECT %s, collection, point FROM gone
             ON CONFLICT DO NOTHING RETURNING point"""
-        gone = len(await (await conn.execute(query.encode(), [tenant_id, *values, tenant_id])).fetchall())
+        gone = len(await fetch_all(conn, query, [tenant_id, *values, tenant_id]))
         if gone:
             await self._follow(conn, tenant_id)
         return gone
@@ -340,7 +340,7 @@ class LongTermMemory:
                 WHERE tenant_id = %s AND collection = %s AND (id = ANY(%s) OR (subject_kind, subject_id) IN
                       (SELECT * FROM unnest(%s::text[], %s::text[]))) ORDER BY updated_at DESC, id"""
             values = [tenant_id, collection, ids, [one.kind for one in subjects], [one.id for one in subjects]]
-            rows = await (await connection.execute(query, values)).fetchall()
+            rows = await fetch_all(connection, query, values)
         shelves = await self._known(tenant_id, collection, conn)
         if shelves is None or not rows:
             return Recall([], KINDS)
@@ -451,7 +451,7 @@ class LongTermMemory:
             WHERE c.tenant_id = %s AND c.collection = %s"""
         values = [names, self.shelves.place, tenant_id, collection]
         async with self._db.tenant(tenant_id, conn) as connection:
-            rows = await (await connection.execute(query, values)).fetchall()
+            rows = await fetch_all(connection, query, values)
         if not rows:
             return None
         known: dict[Kind, Shelf] = {}
@@ -481,7 +481,7 @@ class LongTermMemory:
         about, tags = list(where.about), list(where.tags)
         values = [tenant_id, collection, [point for point, *_ in ranked], about, about, tags]
         async with self._db.tenant(tenant_id, conn) as connection:
-            rows = {row["point"]: row for row in await (await connection.execute(query, values)).fetchall()}
+            rows = {row["point"]: row for row in await fetch_all(connection, query, values)}
         found = []
         for point, score, why, like in ranked:
             if (row := rows.get(point)) is None:

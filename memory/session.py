@@ -13,7 +13,7 @@ import structlog
 from psycopg.types.json import Jsonb
 from redis.exceptions import RedisError
 
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_one
 from core.errors import Refused
 
 KEPT = 24 * 3_600  # seconds that a copy lives in Redis
@@ -52,7 +52,7 @@ class SessionStore:
         async with self._db.tenant(tenant_id, conn) as conn:
             # xmin names the transaction that wrote the row: a copy made by one that was rolled back never matches.
             query = "SELECT session_version, xmin::text AS writer FROM conversations WHERE id = %s"
-            row = await (await conn.execute(query, [conversation_id])).fetchone()
+            row = await fetch_one(conn, query, [conversation_id])
             if row is None:
                 raise Refused("conversation_gone", f"no conversation {conversation_id}")
             if row["session_version"] == 0:
@@ -62,7 +62,7 @@ class SessionStore:
             if copied is not None:
                 return copied
             query = "SELECT session, session_version, xmin::text AS writer FROM conversations WHERE id = %s"
-            row = await (await conn.execute(query, [conversation_id])).fetchone()
+            row = await fetch_one(conn, query, [conversation_id])
         if row is None:
             raise Refused("conversation_gone", f"no conversation {conversation_id}")
         session: dict[str, Any] = row["session"]
@@ -78,7 +78,7 @@ class SessionStore:
             "UPDATE conversations SET session = %s, session_version = session_version + 1, updated_at = now()"
             " WHERE id = %s RETURNING session_version, xmin::text AS writer"
         )
-        row = await (await conn.execute(query, [Jsonb(session), conversation_id])).fetchone()
+        row = await fetch_one(conn, query, [Jsonb(session), conversation_id])
         if row is None:
             raise Refused("conversation_gone", f"no conversation {conversation_id}")
         version: int = row["session_version"]

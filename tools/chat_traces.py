@@ -10,7 +10,7 @@ from typing import Any
 
 from business.crm.model import Subject
 from core.audit import audit
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all
 from core.tenancy import Identity
 
 _OF = {
@@ -49,10 +49,7 @@ class ChatTraces:
         """Everything that conversations keep of a contact and of those merged into it, as JSON, by what it is."""
         async with self.db.tenant(who.tenant_id) as conn:
             whose = await _whose(conn, Subject.CONTACT, contact_id)
-            return {
-                name: [row["row"] for row in await (await conn.execute(query.encode(), whose)).fetchall()]
-                for name, query in _OF.items()
-            }
+            return {name: [row["row"] for row in await fetch_all(conn, query, whose)] for name, query in _OF.items()}
 
     async def forget(self, who: Identity, subject: Subject, record_id: str) -> int:
         """Erase it, before the record itself goes. Of a company: conversations that have no person yet. Returns how
@@ -73,12 +70,11 @@ async def _whose(conn: Connection, subject: Subject, record_id: str) -> dict[str
                        SELECT id FROM crm_contacts WHERE id = %s
                        UNION SELECT r.id FROM crm_contacts r JOIN m ON r.merged_into = m.id)
                    SELECT id FROM m"""
-        people = [row["id"] for row in await (await conn.execute(query, [record_id])).fetchall()]
+        people = [row["id"] for row in await fetch_all(conn, query, [record_id])]
         where = "contact_id = ANY(%(people)s)"
     else:
         where = "company_id = ANY(%(people)s) AND contact_id IS NULL"
-    found = await conn.execute(f"SELECT id, address, user_id FROM chats WHERE {where}".encode(), {"people": people})
-    rows = await found.fetchall()
+    rows = await fetch_all(conn, f"SELECT id, address, user_id FROM chats WHERE {where}", {"people": people})
     addresses = [one for row in rows for one in (row["address"], row["user_id"]) if one]
     persons = people if subject is Subject.CONTACT else []
     return {"chats": [row["id"] for row in rows], "addresses": addresses, "people": persons}

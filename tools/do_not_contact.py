@@ -12,7 +12,7 @@ from business.crm.upsert import stored_keys
 from business.messaging.consent import Act, Entry, How, Scope
 from business.messaging.ledger import Ledger, standing_of
 from business.people.service import People
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.tenancy import Role
 
@@ -49,7 +49,7 @@ class DoNotContact:
         known = {made.value.lstrip("+") for kind, given in keys if (made := key(kind, given)) is not None}
         async with self._db.tenant(tenant_id) as conn:
             query = "SELECT address FROM chats WHERE contact_id = %s"
-            rows = await (await conn.execute(query, [contact_id])).fetchall()
+            rows = await fetch_all(conn, query, [contact_id])
             stopped = []
             for address in sorted(known | {row["address"] for row in rows}):
                 held = await standing_of(conn, address=address, contact_id=contact_id, more=())
@@ -63,7 +63,7 @@ class DoNotContact:
         """A line of the ledger that stops or resumes everything, brought to the CRM. May be called again."""
         async with self._db.tenant(tenant_id) as conn:
             query = "SELECT * FROM consent_entries WHERE id = %s"
-            entry = await (await conn.execute(query, [entry_id])).fetchone()
+            entry = await fetch_one(conn, query, [entry_id])
             if entry is None or entry["scope"] != Scope.ALL:
                 return
             chat = {"tenant_id": tenant_id, "user_id": None} | {name: entry[name] for name in ("address", "contact_id")}

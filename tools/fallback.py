@@ -21,7 +21,7 @@ from business.messaging.outbox import Draft, Outbox
 from business.messaging.outcomes import Undelivered
 from business.messaging.templates import Purpose
 from core.clock import Clock
-from core.db import Connection, fetch_one
+from core.db import Connection, fetch_all, fetch_one
 from integrations.whatsapp_cloud import messages
 
 _CARRIED = frozenset({Purpose.ANSWER, Purpose.NOTICE, Purpose.FOLLOW_UP})
@@ -126,14 +126,14 @@ async def _theirs(conn: Connection, outlet: Channel, address: str, chat: Mapping
 
 async def known_ways(conn: Connection, contact_id: str | None, company_id: str | None) -> tuple[list[str], list[str]]:
     """(e-mail addresses, mobiles as +55…) that the CRM knows: the contact's first, then the company's."""
-    rows = await conn.execute(
+    found = await fetch_all(
+        conn,
         """SELECT kind, value, subject FROM crm_keys
            WHERE kind IN ('email', 'phone', 'wa_id')
              AND ((subject = 'contact' AND subject_id = %s) OR (subject = 'company' AND subject_id = %s))
            ORDER BY subject = 'company', value""",
         [contact_id, company_id],
     )
-    found = await rows.fetchall()
     mails = [row["value"] for row in found if row["kind"] == "email"]
     mobiles = [row["value"] for row in found if row["kind"] != "email" and is_mobile(row["value"])]
     return mails, list(dict.fromkeys(mobiles))

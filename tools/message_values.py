@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.db import Connection
+from core.db import Connection, fetch_one
 from prompts.texts import Texts
 
 
@@ -24,23 +24,22 @@ class MessageValues:
 
 async def known_values(conn: Connection, chat: Mapping[str, Any]) -> dict[str, str]:
     """What the tables know: name, sender, house."""
-    row = await (
-        await conn.execute(
-            """SELECT t.name AS house, u.name AS owner, k.name AS contact,
-                      coalesce(m.trade_name, m.legal_name, k.company_name) AS company
-               FROM tenants t
-               LEFT JOIN users u ON u.id = %(owner)s
-               LEFT JOIN crm_contacts k ON k.tenant_id = t.id AND k.id = %(contact)s
-               LEFT JOIN crm_companies m ON m.tenant_id = t.id AND m.id = coalesce(k.company_id, %(company)s)
-               WHERE t.id = %(tenant)s""",
-            {
-                "tenant": chat["tenant_id"],
-                "owner": chat["owner_id"],
-                "contact": chat["contact_id"],
-                "company": chat.get("company_id"),
-            },
-        )
-    ).fetchone()
+    row = await fetch_one(
+        conn,
+        """SELECT t.name AS house, u.name AS owner, k.name AS contact,
+                  coalesce(m.trade_name, m.legal_name, k.company_name) AS company
+           FROM tenants t
+           LEFT JOIN users u ON u.id = %(owner)s
+           LEFT JOIN crm_contacts k ON k.tenant_id = t.id AND k.id = %(contact)s
+           LEFT JOIN crm_companies m ON m.tenant_id = t.id AND m.id = coalesce(k.company_id, %(company)s)
+           WHERE t.id = %(tenant)s""",
+        {
+            "tenant": chat["tenant_id"],
+            "owner": chat["owner_id"],
+            "contact": chat["contact_id"],
+            "company": chat.get("company_id"),
+        },
+    )
     if row is None:
         return {}
     name = first_name(chat["name"]) or first_name(row["contact"] or "") or (row["company"] or "")

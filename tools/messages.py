@@ -22,7 +22,7 @@ from business.messaging.templates_store import TemplateStore
 from business.messaging.window import closes
 from business.people.service import People
 from core import formats
-from core.db import Database
+from core.db import Database, fetch_one
 from core.errors import ArgumentsWrong
 from core.permissions import Permissions, Rights
 from core.tenancy import Identity
@@ -69,16 +69,15 @@ class MessageDesk:
         may see. Refused("chats_not_allowed")."""
         own = Rights(self.permissions, AREA, "chats_not_allowed").reads(who)
         async with self.db.tenant(who.tenant_id) as conn:
-            row = await (
-                await conn.execute(
-                    """SELECT count(*) FILTER (WHERE o.state = 'waiting') AS waiting,
-                              count(*) FILTER (WHERE o.state = 'ask') AS asks
-                       FROM outbox o JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
-                       WHERE o.state IN ('waiting', 'ask')
-                         AND (%(own)s::text IS NULL OR c.owner_id = %(own)s OR c.owner_id IS NULL)""",
-                    {"own": own},
-                )
-            ).fetchone()
+            row = await fetch_one(
+                conn,
+                """SELECT count(*) FILTER (WHERE o.state = 'waiting') AS waiting,
+                          count(*) FILTER (WHERE o.state = 'ask') AS asks
+                   FROM outbox o JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
+                   WHERE o.state IN ('waiting', 'ask')
+                     AND (%(own)s::text IS NULL OR c.owner_id = %(own)s OR c.owner_id IS NULL)""",
+                {"own": own},
+            )
         assert row is not None
         return row["waiting"], row["asks"]
 

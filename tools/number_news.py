@@ -10,7 +10,7 @@ from business.messaging.arrivals import TemplateTold, Told
 from business.messaging.channels import Channel
 from business.messaging.model import Why
 from core.clock import Clock
-from core.db import Connection
+from core.db import Connection, fetch_one
 from prompts.texts import Texts
 from tools.notify import Notify
 
@@ -36,7 +36,7 @@ class NumberNews:
     async def template(self, conn: Connection, tenant_id: str, channel_id: str, told: TemplateTold) -> None:
         """A template was stopped: each state of it once a day, however many numbers its account has."""
         query = "SELECT coalesce(account, id) AS account FROM channels WHERE id = %s"
-        row = await (await conn.execute(query, [channel_id])).fetchone()
+        row = await fetch_one(conn, query, [channel_id])
         about = {
             "name": told.name,
             "language": told.language or "",

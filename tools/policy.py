@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from business.approvals.model import UNDO, Change
-from core.db import Database
+from core.db import Database, fetch_one
 from core.errors import Refused, SetupError
 from core.money import Money
 from tools.spec import Effect
@@ -130,7 +130,7 @@ class Policies:
 
     async def of(self, tenant_id: str) -> Policy:
         async with self._db.tenant(tenant_id) as conn:
-            row = await (await conn.execute("SELECT settings FROM tenants WHERE id = %s", [tenant_id])).fetchone()
+            row = await fetch_one(conn, "SELECT settings FROM tenants WHERE id = %s", [tenant_id])
         own = (row or {}).get("settings", {}).get("policy")
         if not own:
             return self.base

@@ -26,7 +26,7 @@ from business.sales.records import Known, SalesRecords
 from business.sales.score import Score, Verdict
 from business.sales.stages import Stage
 from core.clock import Clock
-from core.db import Database
+from core.db import Database, fetch_one
 from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Refused, Unavailable
 from core.formats import phone
 from core.tenancy import Identity
@@ -212,7 +212,7 @@ class SdrDesk:
         if who.provider == "email":
             return ""
         async with self.db.tenant(turn.identity.tenant_id) as conn:
-            row = await (await conn.execute("SELECT address FROM chats WHERE id = %s", [who.chat_id])).fetchone()
+            row = await fetch_one(conn, "SELECT address FROM chats WHERE id = %s", [who.chat_id])
         address = row["address"] if row else ""
         return f"+{address.lstrip('+')}" if re.fullmatch(r"\+?\d{10,15}", address) else ""
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from core.audit import audit
 from core.clock import Clock
-from core.db import Database
+from core.db import Database, fetch_all
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.tenancy import Identity
@@ -134,12 +134,11 @@ class MetaConnections:
     async def remove(self, identity: Identity) -> list[str]:
         """Forget the tenant's tokens of this environment. Returns whose they were; nothing is asked of Meta."""
         async with self._db.tenant(identity.tenant_id) as conn:
-            rows = await (
-                await conn.execute(
-                    "DELETE FROM connections WHERE vendor = %s AND environment = %s RETURNING label",
-                    (VENDOR, self._environment),
-                )
-            ).fetchall()
+            rows = await fetch_all(
+                conn,
+                "DELETE FROM connections WHERE vendor = %s AND environment = %s RETURNING label",
+                (VENDOR, self._environment),
+            )
             owners = sorted(row["label"] for row in rows)
             if owners:
                 detail = {"environment": self._environment, "owners": owners}
@@ -149,13 +148,12 @@ class MetaConnections:
     async def of(self, tenant_id: str) -> list[Connected]:
         """The tenant's connections of this environment, oldest first."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await (
-                await conn.execute(
-                    """SELECT label, secret, key_id, accounts FROM connections
-                       WHERE vendor = %s AND environment = %s ORDER BY created_at""",
-                    (VENDOR, self._environment),
-                )
-            ).fetchall()
+            rows = await fetch_all(
+                conn,
+                """SELECT label, secret, key_id, accounts FROM connections
+                   WHERE vendor = %s AND environment = %s ORDER BY created_at""",
+                (VENDOR, self._environment),
+            )
         return [Connected(r["label"], frozenset(r["accounts"]), self._client(tenant_id, r)) for r in rows]
 
     async def client_for(self, tenant_id: str, account_id: str) -> MetaAdsClient:

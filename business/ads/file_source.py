@@ -11,7 +11,7 @@ from typing import Any
 from business.ads.importer import result_kind
 from business.ads.metrics import ACTION_TYPES, ResultKind
 from business.ads.model import Account, Entity, Figures, Level, Status, Window
-from core.db import Database
+from core.db import Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong
 from core.money import Money
 
@@ -54,12 +54,11 @@ class FileSource:
 
     async def accounts(self) -> list[Account]:
         async with self._db.tenant(self._tenant_id) as conn:
-            rows = await (
-                await conn.execute(
-                    """SELECT id, account_name, name, currency, time_zone, data_from, data_until FROM ad_imports
-                       WHERE state = 'done' ORDER BY created_at DESC, id DESC"""
-                )
-            ).fetchall()
+            rows = await fetch_all(
+                conn,
+                """SELECT id, account_name, name, currency, time_zone, data_from, data_until FROM ad_imports
+                   WHERE state = 'done' ORDER BY created_at DESC, id DESC""",
+            )
         return [
             Account(
                 id=PREFIX + row["id"],
@@ -78,13 +77,12 @@ class FileSource:
         if level is Level.ACCOUNT:
             return []
         async with self._db.tenant(self._tenant_id) as conn:
-            rows = await (
-                await conn.execute(
-                    """SELECT * FROM ad_import_entities WHERE import_id = %s AND level = %s
-                       ORDER BY campaign, adset, ad""",
-                    (account_id.removeprefix(PREFIX), level.value),
-                )
-            ).fetchall()
+            rows = await fetch_all(
+                conn,
+                """SELECT * FROM ad_import_entities WHERE import_id = %s AND level = %s
+                   ORDER BY campaign, adset, ad""",
+                (account_id.removeprefix(PREFIX), level.value),
+            )
         return [self._entity(account_id, level, row) for row in rows]
 
     def _entity(self, account_id: str, level: Level, row: dict[str, Any]) -> Entity:
@@ -121,14 +119,13 @@ class FileSource:
         selected = "".join(f"{name}, " for name in columns)
         days = "since, until" if daily else "min(since) AS since, max(until) AS until"
         async with self._db.tenant(self._tenant_id) as conn:
-            crossing = await (
-                await conn.execute(
-                    """SELECT min(since) AS since, max(until) AS until FROM ad_import_days
-                       WHERE import_id = %s AND since <> until
-                         AND since <= %s AND until >= %s AND NOT (since >= %s AND until <= %s)""",
-                    (import_id, window.until, window.since, window.since, window.until),
-                )
-            ).fetchone()
+            crossing = await fetch_one(
+                conn,
+                """SELECT min(since) AS since, max(until) AS until FROM ad_import_days
+                   WHERE import_id = %s AND since <> until
+                     AND since <= %s AND until >= %s AND NOT (since >= %s AND until <= %s)""",
+                (import_id, window.until, window.since, window.since, window.until),
+            )
             if crossing is not None and crossing["since"] is not None:
                 raise ArgumentsWrong(
                     "window_not_in_file",
@@ -141,19 +138,18 @@ class FileSource:
             # A fresh import has no statistics: the planner expects two lines, and would fetch a million one by one in
             # the order of their days. In the table's order they take half the time (a bitmap scan, 1,000,000 lines).
             await conn.execute("SET LOCAL enable_indexscan = off")
-            rows = await (
-                await conn.execute(
-                    f"""SELECT {selected} {days}, sum(lines) AS lines,
-                               sum(impressions) AS impressions, sum(clicks) AS clicks, sum(link_clicks) AS link_clicks,
-                               CASE WHEN sum(lines) = 1 THEN max(reach) END AS reach, sum(spend) AS spend,
-                               sum(purchases) AS purchases, sum(purchase_value) AS purchase_value, sum(leads) AS leads,
-                               sum(conversations) AS conversations, sum(results) AS results,
-                               min(first_type) AS first_type, max(last_type) AS last_type
-                        FROM {_DAYS if by_campaign else _LINES} {"WHERE " + " AND ".join(kept) if kept else ""}
-                        {f"GROUP BY {group} ORDER BY {group}" if group else ""}""",
-                    (import_id, window.since, window.until),
-                )
-            ).fetchall()
+            rows = await fetch_all(
+                conn,
+                f"""SELECT {selected} {days}, sum(lines) AS lines,
+                           sum(impressions) AS impressions, sum(clicks) AS clicks, sum(link_clicks) AS link_clicks,
+                           CASE WHEN sum(lines) = 1 THEN max(reach) END AS reach, sum(spend) AS spend,
+                           sum(purchases) AS purchases, sum(purchase_value) AS purchase_value, sum(leads) AS leads,
+                           sum(conversations) AS conversations, sum(results) AS results,
+                           min(first_type) AS first_type, max(last_type) AS last_type
+                    FROM {_DAYS if by_campaign else _LINES} {"WHERE " + " AND ".join(kept) if kept else ""}
+                    {f"GROUP BY {group} ORDER BY {group}" if group else ""}""",
+                (import_id, window.since, window.until),
+            )
         found = [_figures(account, level, window, row, daily) for row in rows if row["lines"]]
         return found if entity_ids is None else [row for row in found if row.entity_id in entity_ids]
 

@@ -23,7 +23,7 @@ from business.ads.file_source import PREFIX
 from business.ads.importer import Bad, Hints, Item, Layout, Row, TotalsLine, inspect, read, result_kind
 from business.ads.windows import today_in
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_one
 from core.errors import ArgumentsWrong, MutiraoError, Refused, Unavailable
 from core.files import Files
 from core.ids import new_id
@@ -169,7 +169,7 @@ class Imports:
         """
         async with self._db.lock(f"import:{import_id}", timeout=3_600):
             async with self._db.tenant(tenant_id) as conn:
-                row = await (await conn.execute("SELECT * FROM ad_imports WHERE id = %s", (import_id,))).fetchone()
+                row = await fetch_one(conn, "SELECT * FROM ad_imports WHERE id = %s", (import_id,))
                 if row is None:
                     raise Refused("import_gone", f"no import {import_id}")
                 if row["state"] in ("done", "failed"):
@@ -192,7 +192,7 @@ class Imports:
     async def get(self, tenant_id: str, import_id: str) -> Imported:
         """Refused("import_gone") when the tenant has no such import."""
         async with self._db.tenant(tenant_id) as conn:
-            row = await (await conn.execute("SELECT * FROM ad_imports WHERE id = %s", (import_id,))).fetchone()
+            row = await fetch_one(conn, "SELECT * FROM ad_imports WHERE id = %s", (import_id,))
         if row is None:
             raise Refused("import_gone", f"no import {import_id}")
         return _imported(row)
@@ -214,14 +214,13 @@ class Imports:
         """The conversation that waits to be told, once: the next caller gets None. `within`: the caller's transaction,
         in which it is told."""
         async with self._db.tenant(tenant_id, within) as conn:
-            row = await (
-                await conn.execute(
-                    """UPDATE ad_imports i SET report = i.report - 'announce_in' FROM ad_imports old
-                       WHERE i.id = %s AND old.id = i.id AND i.state IN ('done', 'failed') AND i.report ? 'announce_in'
-                       RETURNING old.report ->> 'announce_in' AS conversation""",
-                    (import_id,),
-                )
-            ).fetchone()
+            row = await fetch_one(
+                conn,
+                """UPDATE ad_imports i SET report = i.report - 'announce_in' FROM ad_imports old
+                   WHERE i.id = %s AND old.id = i.id AND i.state IN ('done', 'failed') AND i.report ? 'announce_in'
+                   RETURNING old.report ->> 'announce_in' AS conversation""",
+                (import_id,),
+            )
         return None if row is None else str(row["conversation"])
 
     # --- reading ------------------------------------------------------------------------------
@@ -286,7 +285,7 @@ class Imports:
 async def _same_file(conn: Connection, sha256: str) -> dict[str, Any] | None:
     query = """SELECT i.* FROM ad_imports i JOIN files f ON f.id = i.file_id
                WHERE f.sha256 = %s AND i.state <> 'failed' ORDER BY i.created_at DESC LIMIT 1"""
-    return await (await conn.execute(query, [sha256])).fetchone()
+    return await fetch_one(conn, query, [sha256])
 
 
 def _as_before(existing: dict[str, Any], hints: Hints) -> bool:

@@ -7,7 +7,7 @@ Meta's objective ("*" for all others); the kinds are those of `metrics.ResultKin
 from pydantic import TypeAdapter, ValidationError
 
 from business.ads.metrics import ResultKind
-from core.db import Database
+from core.db import Database, fetch_one
 from core.errors import Refused
 
 _RULES = TypeAdapter(dict[str, dict[str, ResultKind]])
@@ -16,9 +16,7 @@ _RULES = TypeAdapter(dict[str, dict[str, ResultKind]])
 async def result_rules(db: Database, tenant_id: str) -> dict[str, dict[str, ResultKind]]:
     """The company's rules, {} when it has none. Refused("result_rules_unreadable"): they must not be taken for none."""
     async with db.tenant(tenant_id) as conn:
-        row = await (
-            await conn.execute("SELECT settings -> 'results' AS rules FROM tenants WHERE id = %s", [tenant_id])
-        ).fetchone()
+        row = await fetch_one(conn, "SELECT settings -> 'results' AS rules FROM tenants WHERE id = %s", [tenant_id])
     try:
         return _RULES.validate_python((row or {}).get("rules") or {})
     except ValidationError as error:

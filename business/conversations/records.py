@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.money import Money
 from core.telemetry import mask_data, mask_secrets, may_hold_secret
@@ -88,16 +88,15 @@ class TurnRecords:
     ) -> list[TurnLine]:
         """The newest turns first. `failed`: only those that ended badly or in which a request to a model failed."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await (
-                await conn.execute(
-                    f"""{_LINES}
+            rows = await fetch_all(
+                conn,
+                f"""{_LINES}
                         where (%(conversation)s::text is null or t.conversation_id = %(conversation)s)
                           and (%(since)s::timestamptz is null or t.started_at >= %(since)s)
                           and (not %(failed)s or t.state in ('failed', 'interrupted') or t.failed_calls > 0)
-                        order by t.started_at desc, t.id desc limit %(limit)s""".encode(),
-                    {"conversation": conversation_id, "since": since, "failed": failed, "limit": limit},
-                )
-            ).fetchall()
+                        order by t.started_at desc, t.id desc limit %(limit)s""",
+                {"conversation": conversation_id, "since": since, "failed": failed, "limit": limit},
+            )
         return [_line(row) for row in rows]
 
     async def find(self, tenant_id: str, turn_id: str) -> TurnRecord:
@@ -109,23 +108,19 @@ class TurnRecords:
         if len(ending) < _LEAST_OF_AN_ID:
             raise ArgumentsWrong("turn_unknown", f"no turn {turn_id!r}", id=turn_id)
         async with self._db.tenant(tenant_id) as conn:
-            rows = await (
-                await conn.execute(
-                    f"{_LINES} where t.id = %s or right(t.id, %s) = %s limit 2".encode(),
-                    (ending, len(ending), ending),
-                )
-            ).fetchall()
+            rows = await fetch_all(
+                conn, f"{_LINES} where t.id = %s or right(t.id, %s) = %s limit 2", (ending, len(ending), ending)
+            )
         if not rows:
             raise ArgumentsWrong("turn_unknown", f"no turn {turn_id!r}", id=turn_id)
         if len(rows) > 1:
             raise ArgumentsWrong("turn_ambiguous", f"several turns end in {turn_id!r}", id=turn_id)
         async with self._db.tenant(tenant_id) as conn:
-            kept = await (
-                await conn.execute(
-                    "select record::text as record, record_version, record_cut from turns where id = %s",
-                    (rows[0]["id"],),
-                )
-            ).fetchone()
+            kept = await fetch_one(
+                conn,
+                "select record::text as record, record_version, record_cut from turns where id = %s",
+                (rows[0]["id"],),
+            )
         if kept is None:
             raise ArgumentsWrong("turn_unknown", f"no turn {turn_id!r}", id=turn_id)
         return TurnRecord(_line(rows[0]), kept["record_version"], kept["record_cut"], decode(kept["record"]))
@@ -134,14 +129,13 @@ class TurnRecords:
         """Cut the records of turns that began longer ago to their figures, `most` at a time. Returns how many."""
         before = self._clock.now() - older_than
         async with self._db.tenant(tenant_id) as conn:
-            rows = await (
-                await conn.execute(
-                    """select id, record::text as record from turns
-                       where not record_cut and started_at < %s and state <> 'running'
-                       order by started_at limit %s for update skip locked""",
-                    (before, most),
-                )
-            ).fetchall()
+            rows = await fetch_all(
+                conn,
+                """select id, record::text as record from turns
+                   where not record_cut and started_at < %s and state <> 'running'
+                   order by started_at limit %s for update skip locked""",
+                (before, most),
+            )
             for row in rows:
                 left = json.dumps(cut_to_figures(decode(row["record"])), ensure_ascii=False, default=_tagged)
                 await conn.execute("update turns set record = %s, record_cut = true where id = %s", (left, row["id"]))

@@ -11,7 +11,7 @@ from typing import Any
 
 from business.conversations.records import Figures, write_record
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.tenancy import Identity
@@ -118,20 +118,16 @@ class Conversations:
 
     async def _check_owner(self, conn: Any, identity: Identity, conversation_id: str) -> None:
         # Row-level security hides another tenant's conversation: the insert above then did nothing and no row is seen.
-        row = await (
-            await conn.execute("select user_id from conversations where id = %s", (conversation_id,))
-        ).fetchone()
+        row = await fetch_one(conn, "select user_id from conversations where id = %s", (conversation_id,))
         if row is None or row["user_id"] != identity.user_id:
             raise Refused("conversation_not_yours", "the conversation belongs to somebody else")
 
     async def state(self, tenant_id: str, conversation_id: str, conn: Connection | None = None) -> ConversationState:
         """What is kept of a conversation beside what was said. `conn`: the caller's transaction, if it has one."""
         async with self._db.tenant(tenant_id, conn) as conn:
-            row = await (
-                await conn.execute(
-                    "select language, session, session_version from conversations where id = %s", (conversation_id,)
-                )
-            ).fetchone()
+            row = await fetch_one(
+                conn, "select language, session, session_version from conversations where id = %s", (conversation_id,)
+            )
         if row is None:
             return ConversationState(None, {}, 0)
         return ConversationState(row["language"] or None, row["session"], row["session_version"])
@@ -147,14 +143,13 @@ class Conversations:
     ) -> list[Said]:
         """The newest `last` messages, oldest first, without those of `before_turn`. `conn`: as in `state`."""
         async with self._db.tenant(tenant_id, conn) as conn:
-            rows = await (
-                await conn.execute(
-                    """select id, role, text, created_at, extra from messages
-                       where conversation_id = %s and (%s::text is null or turn_id is distinct from %s)
-                       order by id desc limit %s""",
-                    (conversation_id, before_turn, before_turn, last),
-                )
-            ).fetchall()
+            rows = await fetch_all(
+                conn,
+                """select id, role, text, created_at, extra from messages
+                   where conversation_id = %s and (%s::text is null or turn_id is distinct from %s)
+                   order by id desc limit %s""",
+                (conversation_id, before_turn, before_turn, last),
+            )
         return [Said(r["id"], r["role"], r["text"], r["created_at"], r["extra"]) for r in reversed(rows)]
 
     async def finish(
@@ -219,13 +214,12 @@ class Conversations:
         """Turns whose process died: marked, and `notice` is said in their conversations, so that nobody waits."""
         limit = self._clock.now() - older_than
         async with self._db.tenant(tenant_id) as conn:
-            rows = await (
-                await conn.execute(
-                    """update turns set state = 'interrupted', finished_at = %s
-                       where state = 'running' and started_at < %s returning id, conversation_id""",
-                    (self._clock.now(), limit),
-                )
-            ).fetchall()
+            rows = await fetch_all(
+                conn,
+                """update turns set state = 'interrupted', finished_at = %s
+                   where state = 'running' and started_at < %s returning id, conversation_id""",
+                (self._clock.now(), limit),
+            )
             for row in rows:
                 await conn.execute(
                     """insert into messages (id, tenant_id, conversation_id, turn_id, role, text, extra, created_at)

@@ -6,7 +6,7 @@ from psycopg.types.json import Jsonb
 
 from business.crm.model import Subject
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_one
 from core.errors import Refused
 from core.ids import new_id
 from core.permissions import Permissions, Rights
@@ -32,7 +32,7 @@ async def row_of(conn: Connection, subject: Subject, record_id: str, own: str | 
                 WHERE id = %s AND merged_into IS NULL AND (%s::text IS NULL OR owner_id = %s)"""
     if lock:
         query += " FOR UPDATE"
-    found = await (await conn.execute(query.encode(), [record_id, own, own])).fetchone()
+    found = await fetch_one(conn, query, [record_id, own, own])
     if found is None:
         raise Refused("crm_unknown", f"no {subject} {record_id[:80]!r}")
     row: Row = found["row"]

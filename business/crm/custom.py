@@ -9,7 +9,7 @@ from typing import Any
 from business.crm.access import CrmPart
 from business.crm.model import CustomField, FieldType
 from business.crm.rows import clean
-from core.db import Connection
+from core.db import Connection, fetch_all
 from core.errors import ArgumentsWrong
 from core.tenancy import Identity
 
@@ -57,7 +57,7 @@ class CustomPart(CrmPart):
 
 async def fields_of(conn: Connection, subject: str) -> dict[str, CustomField]:
     query = "SELECT subject, name, label, type, choices FROM crm_fields WHERE subject = %s ORDER BY name"
-    rows = await (await conn.execute(query, [subject])).fetchall()
+    rows = await fetch_all(conn, query, [subject])
     return {
         row["name"]: CustomField(
             row["subject"], row["name"], row["label"], FieldType(row["type"]), tuple(row["choices"])

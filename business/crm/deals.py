@@ -16,7 +16,7 @@ from business.crm.custom import checked_custom, fields_of
 from business.crm.events import Happened, emit
 from business.crm.model import Activity, Deal, Source, Stage, StageKind, Subject, Task
 from business.crm.rows import clean, clean_tags, fact_row
-from core.db import Connection
+from core.db import Connection, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.money import Money
@@ -68,7 +68,7 @@ class DealsPart(CrmPart):
             if not set(wanted) <= set(known) or len(set(wanted)) < len(wanted):
                 raise ArgumentsWrong("crm_stage_unknown", "no such stage")
             query = "SELECT DISTINCT stage_id FROM crm_deals"
-            used = {row["stage_id"] for row in await (await conn.execute(query)).fetchall()}
+            used = {row["stage_id"] for row in await fetch_all(conn, query)}
             for id_, _, kind in stages:
                 if id_ and id_ in used and known[id_].kind is not kind:
                     raise ArgumentsWrong("crm_stage_kind_stays", "it has deals", name=known[id_].name)
@@ -167,7 +167,7 @@ class DealsPart(CrmPart):
             values.append(own)
         query = f"{_DEALS} WHERE {' AND '.join(where) or 'true'} ORDER BY d.updated_at DESC, d.id LIMIT %s"
         async with self._db.tenant(who.tenant_id) as conn:
-            rows = await (await conn.execute(query.encode(), [*values, max(1, min(limit, 1_000))])).fetchall()
+            rows = await fetch_all(conn, query, [*values, max(1, min(limit, 1_000))])
         return [_as_deal(row) for row in rows]
 
     async def board(self, who: Identity, *, each: int = 20) -> list[Column]:
@@ -177,7 +177,7 @@ class DealsPart(CrmPart):
                    WHERE %s::text IS NULL OR owner_id = %s GROUP BY stage_id, currency ORDER BY currency"""
         async with self._db.tenant(who.tenant_id) as conn:
             stages = await _stages(conn)
-            counted = await (await conn.execute(query, [own, own])).fetchall()
+            counted = await fetch_all(conn, query, [own, own])
         columns = []
         for stage in stages:
             rows = [row for row in counted if row["stage_id"] == stage.id]
@@ -210,7 +210,7 @@ class DealsPart(CrmPart):
                 return before
             await conn.execute(
                 """UPDATE crm_deals SET title = %s, contact_id = %s, company_id = %s, amount = %s, currency = %s,
-                       expected_on = %s, custom = %s, tags = %s, updated_at = %s WHERE id = %s""",
+                   expected_on = %s, custom = %s, tags = %s, updated_at = %s WHERE id = %s""",
                 [
                     after.title, after.contact_id, after.company_id, after.amount.amount if after.amount else None,
                     after.amount.currency if after.amount else None, after.expected_on, Jsonb(after.custom),
@@ -259,7 +259,7 @@ class DealsPart(CrmPart):
         self._reads(who)
         query = "SELECT id, name FROM users WHERE active AND role = ANY(%s) ORDER BY name, id"
         async with self._db.tenant(who.tenant_id) as conn:
-            rows = await (await conn.execute(query, [[Role.ADMIN, Role.DIRETOR, Role.COMERCIAL]])).fetchall()
+            rows = await fetch_all(conn, query, [[Role.ADMIN, Role.DIRETOR, Role.COMERCIAL]])
         return {row["id"]: row["name"] for row in rows}
 
     async def assign(self, who: Identity, kind: str, record_id: str, owner_id: str | None) -> None:
@@ -340,7 +340,7 @@ class DealsPart(CrmPart):
                 contact_id=contact_id, company_id=company_id, deal_id=deal_id,
             )  # fmt: skip
             query = "SELECT * FROM crm_activities WHERE id = %s"
-            row = await (await conn.execute(query, [activity_id])).fetchone()
+            row = await fetch_one(conn, query, [activity_id])
             assert row is not None
             return _as_activity(row)
 
@@ -379,7 +379,7 @@ class DealsPart(CrmPart):
         async with self._db.tenant(who.tenant_id) as conn:
             await _must_see(conn, own, contact_id, company_id, deal_id)
             values = [value, before, before, own, own, max(1, min(limit, 500))]
-            rows = await (await conn.execute(query.encode(), values)).fetchall()
+            rows = await fetch_all(conn, query, values)
         return [_as_activity(row) for row in rows]
 
     # --- tasks --------------------------------------------------------------------------------
@@ -461,7 +461,7 @@ class DealsPart(CrmPart):
             f"SELECT * FROM crm_tasks WHERE {' AND '.join(where) or 'true'} ORDER BY due_at, created_at, id LIMIT %s"
         )
         async with self._db.tenant(who.tenant_id) as conn:
-            rows = await (await conn.execute(query.encode(), [*values, max(1, min(limit, 1_000))])).fetchall()
+            rows = await fetch_all(conn, query, [*values, max(1, min(limit, 1_000))])
         return [task_from(row) for row in rows]
 
 
@@ -470,18 +470,18 @@ class DealsPart(CrmPart):
 
 async def _stages(conn: Connection) -> list[Stage]:
     query = "SELECT id, name, kind, position FROM crm_stages ORDER BY position"
-    rows = await (await conn.execute(query)).fetchall()
+    rows = await fetch_all(conn, query)
     if not rows:
         # Two first looks at once: the second finds what the first made.
         await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('crm stages ' || current_tenant(), 0))")
-        rows = await (await conn.execute(query)).fetchall()
+        rows = await fetch_all(conn, query)
     if not rows:
-        tenant = await (await conn.execute("SELECT language FROM tenants")).fetchone()
+        tenant = await fetch_one(conn, "SELECT language FROM tenants")
         named = first_stages()
         names = named.get(tenant["language"] if tenant else "", named["pt-BR"])
         for position, (name, kind) in enumerate(names):
             await _write_stage(conn, Stage(new_id("stage"), name, StageKind(kind), position))
-        rows = await (await conn.execute(query)).fetchall()
+        rows = await fetch_all(conn, query)
     return [Stage(row["id"], row["name"], StageKind(row["kind"]), row["position"]) for row in rows]
 
 
@@ -503,7 +503,7 @@ async def _write_stage(conn: Connection, stage: Stage) -> None:
 
 async def _deal(conn: Connection, deal_id: str, own: str | None, *, lock: bool = False) -> Deal:
     query = f"{_DEALS} WHERE d.id = %s AND (%s::text IS NULL OR d.owner_id = %s){' FOR UPDATE OF d' if lock else ''}"
-    row = await (await conn.execute(query.encode(), [deal_id, own, own])).fetchone()
+    row = await fetch_one(conn, query, [deal_id, own, own])
     if row is None:
         raise Refused("crm_unknown", f"no deal {deal_id[:80]!r}")
     return _as_deal(row)
@@ -511,7 +511,7 @@ async def _deal(conn: Connection, deal_id: str, own: str | None, *, lock: bool =
 
 async def _task(conn: Connection, task_id: str, own: str | None) -> Task:
     query = "SELECT * FROM crm_tasks WHERE id = %s AND (%s::text IS NULL OR owner_id = %s)"
-    row = await (await conn.execute(query, [task_id, own, own])).fetchone()
+    row = await fetch_one(conn, query, [task_id, own, own])
     if row is None:
         raise Refused("crm_unknown", f"no task {task_id[:80]!r}")
     return task_from(row)

@@ -14,7 +14,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from business.crm.access import CrmPart
-from core.db import Connection
+from core.db import Connection, fetch_all
 
 
 class Happened(StrEnum):
@@ -62,15 +62,14 @@ class EventsPart(CrmPart):
                    ON CONFLICT DO NOTHING""",
                 [reader],
             )
-            rows = await (
-                await conn.execute(
-                    """WITH r AS (SELECT xid, seq FROM crm_event_readers WHERE reader = %s FOR UPDATE)
-                       SELECT e.kind, e.subject_id, e.data, e.at, e.xid::text AS xid, e.seq FROM crm_events e, r
-                       WHERE (e.xid, e.seq) > (r.xid, r.seq) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
-                       ORDER BY e.xid, e.seq LIMIT %s""",
-                    [reader, limit],
-                )
-            ).fetchall()
+            rows = await fetch_all(
+                conn,
+                """WITH r AS (SELECT xid, seq FROM crm_event_readers WHERE reader = %s FOR UPDATE)
+                   SELECT e.kind, e.subject_id, e.data, e.at, e.xid::text AS xid, e.seq FROM crm_events e, r
+                   WHERE (e.xid, e.seq) > (r.xid, r.seq) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+                   ORDER BY e.xid, e.seq LIMIT %s""",
+                [reader, limit],
+            )
             found = [CrmEvent(Happened(row["kind"]), row["subject_id"], row["data"], row["at"]) for row in rows]
             yield conn, found
             if rows:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from business.crm.access import TABLE, CrmPart
 from business.crm.deals import task_from
 from business.crm.model import Deal, Subject, Task
-from core.db import Connection
+from core.db import Connection, fetch_all
 from core.errors import Refused
 from core.tenancy import Identity
 
@@ -34,7 +34,7 @@ class FacesPart(CrmPart):
         async with self._db.tenant(who.tenant_id) as conn:
             people = await _names(conn, Subject.CONTACT, [deal.contact_id for deal in deals], own)
             firms = await _names(conn, Subject.COMPANY, [deal.company_id for deal in deals], own)
-            tasks = await (await conn.execute(query, [ids, own, own])).fetchall()
+            tasks = await fetch_all(conn, query, [ids, own, own])
         first = {row["deal_id"]: task_from(row) for row in tasks}
         return {
             deal.id: Face(people.get(deal.contact_id), firms.get(deal.company_id), first.get(deal.id)) for deal in deals
@@ -55,5 +55,5 @@ async def _names(
     query = f"""SELECT id, {_NAME[subject]} AS name FROM {TABLE[subject]}
                 WHERE id = ANY(%s) AND merged_into IS NULL AND (%s::text IS NULL OR owner_id = %s)"""
     asked = sorted({id_ for id_ in ids if id_})
-    rows = await (await conn.execute(query.encode(), [asked, own, own])).fetchall() if asked else []
+    rows = await fetch_all(conn, query, [asked, own, own]) if asked else []
     return {row["id"]: row["name"] for row in rows}

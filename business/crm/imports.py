@@ -27,7 +27,7 @@ from business.crm.sheets import Layout, Line, TableWriter, as_data, headers, ins
 from business.crm.upsert import Told, UpsertPart, made_ready
 from core.audit import audit
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import MutiraoError, Refused, Unavailable
 from core.files import Files, StoredFile
 from core.ids import new_id
@@ -239,7 +239,7 @@ class CrmImports(CrmPart):
                    WHERE i.id = %s AND old.id = i.id AND i.state IN ('done', 'failed') AND i.report ? 'announce_in'
                    RETURNING old.report ->> 'announce_in' AS conversation"""
         async with self._db.tenant(tenant_id, within) as conn:
-            row = await (await conn.execute(query, [import_id])).fetchone()
+            row = await fetch_one(conn, query, [import_id])
         return None if row is None else str(row["conversation"])
 
     async def get(self, tenant_id: str, import_id: str) -> Imported:
@@ -284,7 +284,7 @@ class CrmImports(CrmPart):
                     done += len(batch)
                     await conn.execute(
                         """UPDATE crm_imports SET rows_done = %s, outcomes = %s,
-                               report = report || jsonb_build_object('problems', %s::jsonb) WHERE id = %s""",
+                           report = report || jsonb_build_object('problems', %s::jsonb) WHERE id = %s""",
                         [done, json.dumps(outcomes), json.dumps(problems), row["id"]],
                     )
                 if progress:
@@ -392,7 +392,7 @@ async def _custom(conn: Connection) -> list[CustomField]:
 
 
 async def _import_row(conn: Connection, import_id: str) -> Row:
-    row = await (await conn.execute("SELECT * FROM crm_imports WHERE id = %s", [import_id])).fetchone()
+    row = await fetch_one(conn, "SELECT * FROM crm_imports WHERE id = %s", [import_id])
     if row is None:
         raise Refused("crm_import_gone", f"no import {import_id[:80]!r}")
     return row
@@ -424,7 +424,7 @@ async def _page(
                 WHERE id > %s AND merged_into IS NULL AND (%s::text IS NULL OR owner_id = %s)
                       AND (%s::text IS NULL OR %s = ANY(tags))
                 ORDER BY id LIMIT {_PAGE}"""
-    rows = await (await conn.execute(query.encode(), [last, own, own, tag, tag])).fetchall()
+    rows = await fetch_all(conn, query, [last, own, own, tag, tag])
     return [(row["row"], [(kind, given) for kind, given in row["keys"] or []]) for row in rows]
 
 

@@ -18,7 +18,7 @@ from business.crm.model import FIELDS, Subject
 from business.crm.search import words_of, write_words
 from business.crm.upsert import stored_keys, write_rows
 from core.audit import audit
-from core.db import Connection
+from core.db import Connection, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.tenancy import Identity
@@ -85,7 +85,7 @@ class MergesPart(CrmPart):
         now = self._clock.now()
         async with self._db.tenant(who.tenant_id) as conn:
             query = "SELECT * FROM crm_merges WHERE id = %s FOR UPDATE"
-            found = await (await conn.execute(query, [merge_id])).fetchone()
+            found = await fetch_one(conn, query, [merge_id])
             if found is None:
                 raise Refused("crm_merge_unknown", f"no merge {merge_id[:80]!r}")
             if found["undone_at"] is not None:
@@ -94,12 +94,12 @@ class MergesPart(CrmPart):
             query = """SELECT id FROM crm_merges WHERE undone_at IS NULL AND seq > %s
                        AND (kept_id IN (%s, %s) OR other_id IN (%s, %s)) ORDER BY seq DESC LIMIT 1"""
             values = [found["seq"], kept_id, other_id, kept_id, other_id]
-            later = await (await conn.execute(query, values)).fetchone()
+            later = await fetch_one(conn, query, values)
             if later is not None:
                 raise Refused("crm_merge_later_first", f"undo {later['id']} before", merge=later["id"])
             current = await row_of(conn, subject, kept_id, own, lock=True)
             query = f"SELECT to_jsonb(r) AS row FROM {TABLE[subject]} r WHERE id = %s FOR UPDATE"
-            other = await (await conn.execute(query.encode(), [other_id])).fetchone()
+            other = await fetch_one(conn, query, [other_id])
             if other is None:
                 raise Refused("crm_merge_unknown", f"the other record of {merge_id} is gone")
             restored = parted(found["kept_before"], found["kept_after"], current, subject, now.isoformat())
@@ -118,7 +118,7 @@ class MergesPart(CrmPart):
             await row_of(conn, subject, record_id, self._reads(who))
             query = """SELECT id, subject, kept_id, other_id, by_user, at, undone_at FROM crm_merges
                        WHERE kept_id = %s OR other_id = %s ORDER BY seq DESC"""
-            rows = await (await conn.execute(query, [record_id, record_id])).fetchall()
+            rows = await fetch_all(conn, query, [record_id, record_id])
         return [Merge(**{**row, "subject": Subject(row["subject"])}) for row in rows]
 
 
@@ -200,11 +200,11 @@ async def _move(conn: Connection, subject: Subject, kept_id: str, other_id: str)
     query = """UPDATE crm_keys k SET subject_id = %s WHERE subject_id = %s AND NOT EXISTS (
                    SELECT FROM crm_keys has WHERE has.subject_id = %s AND has.kind = k.kind AND has.value = k.value)
                RETURNING kind, value"""
-    keys = await (await conn.execute(query, [kept_id, other_id, kept_id])).fetchall()
+    keys = await fetch_all(conn, query, [kept_id, other_id, kept_id])
     moved: dict[str, Any] = {"swapped": swapped, "keys": sorted([row["kind"], row["value"]] for row in keys)}
     for table, column in _HANGS_ON[subject]:
         update = f"UPDATE {table} SET {column} = %s WHERE {column} = %s RETURNING id"
-        rows = await (await conn.execute(update.encode(), [kept_id, other_id])).fetchall()
+        rows = await fetch_all(conn, update, [kept_id, other_id])
         moved[f"{table}.{column}"] = sorted(row["id"] for row in rows)
     return moved
 
@@ -239,7 +239,7 @@ async def _swap(conn: Connection, kept_id: str, other_id: str, only: list[list[s
                    ELSE (a.kind || ' ' || a.value) = ANY(%s) END
         RETURNING a.kind, a.value"""
     names = None if only is None else [f"{kind} {value}" for kind, value in only]
-    rows = await (await conn.execute(query, [kept_id, other_id, names, names])).fetchall()
+    rows = await fetch_all(conn, query, [kept_id, other_id, names, names])
     return [list(pair) for pair in sorted({(row["kind"], row["value"]) for row in rows})]
 
 
@@ -247,7 +247,7 @@ async def _rewrite_words(conn: Connection, subject: Subject, ids: list[str]) -> 
     """Words are of live records only."""
     query = f"SELECT to_jsonb(r) AS row FROM {TABLE[subject]} r WHERE id = ANY(%s)"
     words: dict[str, tuple[str | None, set[str]]] = {}
-    for found in await (await conn.execute(query.encode(), [ids])).fetchall():
+    for found in await fetch_all(conn, query, [ids]):
         row = found["row"]
         keys = [Key(key.kind, key.value, key.given) for key in await stored_keys(conn, row["id"])]
         words[row["id"]] = (row["owner_id"], set() if row["merged_into"] else words_of(row, keys, subject))

@@ -20,7 +20,7 @@ from business.crm.names import words_in_name
 from business.crm.rows import clean
 from business.crm.upsert import stored_keys
 from core.audit import audit
-from core.db import Connection
+from core.db import Connection, fetch_all
 from core.errors import ArgumentsWrong
 from core.tenancy import Identity
 
@@ -112,7 +112,7 @@ class PrivacyPart(CrmPart):
         made = {_hash(tenant_id, key): key for kind, given in keys for key in keys_in(kind, given)}
         query = "SELECT hash, reason, since FROM crm_do_not_contact WHERE hash = ANY(%s)"
         async with self._db.tenant(tenant_id, within) as conn:
-            rows = await (await conn.execute(query, [list(made)])).fetchall()
+            rows = await fetch_all(conn, query, [list(made)])
         return [
             Blocked(made[row["hash"]].kind, made[row["hash"]].given, BlockReason(row["reason"]), row["since"])
             for row in rows
@@ -151,12 +151,10 @@ class PrivacyPart(CrmPart):
             keys = await stored_keys(conn, contact_id)
             everything: dict[str, Any] = {"contact": row}
             for name, (query, values) in _of_person(ids, own).items():
-                everything[name] = [
-                    found["row"] for found in await (await conn.execute(query.encode(), values)).fetchall()
-                ]
+                everything[name] = [found["row"] for found in await fetch_all(conn, query, values)]
             query = "SELECT reason, since::text FROM crm_do_not_contact WHERE hash = ANY(%s)"
             hashes = [_hash(who.tenant_id, key) for key in keys]
-            everything["do_not_contact"] = await (await conn.execute(query, [hashes])).fetchall()
+            everything["do_not_contact"] = await fetch_all(conn, query, [hashes])
             await audit(conn, who, "crm.exported", contact_id, {})
         return everything
 
@@ -234,7 +232,7 @@ async def _members(conn: Connection, subject: Subject, record_id: str) -> list[s
                     SELECT id FROM {TABLE[subject]} WHERE id = %s
                     UNION SELECT r.id FROM {TABLE[subject]} r JOIN m ON r.merged_into = m.id)
                 SELECT id FROM m ORDER BY id"""
-    return [row["id"] for row in await (await conn.execute(query.encode(), [record_id])).fetchall()]
+    return [row["id"] for row in await fetch_all(conn, query, [record_id])]
 
 
 def _of_person(ids: list[str], own: str | None) -> dict[str, tuple[str, list[Any]]]:
@@ -261,7 +259,7 @@ def _of_person(ids: list[str], own: str | None) -> dict[str, tuple[str, list[Any
 async def _names(conn: Connection, subject: Subject, ids: list[str]) -> list[str]:
     columns = "name, NULL" if subject is Subject.CONTACT else "trade_name, legal_name"
     query = f"SELECT array_remove(ARRAY[{columns}], NULL) AS names FROM {TABLE[subject]} WHERE id = ANY(%s)"
-    rows = await (await conn.execute(query.encode(), [ids])).fetchall()
+    rows = await fetch_all(conn, query, [ids])
     return [name for row in rows for name in row["names"]]
 
 
@@ -278,7 +276,7 @@ async def _forget_elsewhere(conn: Connection, traces: list[str]) -> int:
     for table, column in _WRITTEN_IN:
         where = " OR ".join([f"position(lower(%s) IN lower({column})) > 0"] * len(traces)) or "false"
         query = f"SELECT id, {column} AS text FROM {table} WHERE {where}"
-        rows: list[Row] = await (await conn.execute(query.encode(), traces)).fetchall()
+        rows: list[Row] = await fetch_all(conn, query, traces)
         for row in rows:
             text = row["text"]
             for trace in traces:

@@ -12,7 +12,7 @@ from typing import Any
 from business.crm.access import TABLE, CrmPart, Row
 from business.crm.identity import Key, KeyKind, phone
 from business.crm.model import Found, Subject
-from core.db import Connection
+from core.db import Connection, fetch_all, fetch_one
 from core.tenancy import Identity
 from core.words import folded
 
@@ -90,7 +90,7 @@ async def write_words(
     if not fresh:
         await conn.execute(
             """DELETE FROM crm_words d WHERE subject_id = ANY(%s) AND NOT EXISTS (
-                   SELECT FROM unnest(%s::text[], %s::text[]) AS u (w, i) WHERE u.w = d.word AND u.i = d.subject_id)""",
+               SELECT FROM unnest(%s::text[], %s::text[]) AS u (w, i) WHERE u.w = d.word AND u.i = d.subject_id)""",
             [list(words), *columns[:2]],
         )
     await conn.execute(
@@ -160,13 +160,13 @@ async def _look(
     order = f"coalesce(r.{name}, r.{other}), r.id" if words else "r.updated_at DESC, r.id"
     query = f"""SELECT r.id, r.{name} AS name, r.{other} AS other, r.city, r.tags, r.owner_id FROM {TABLE[subject]} r
                 WHERE {" AND ".join(where)} ORDER BY {order} LIMIT {limit}"""
-    return await (await conn.execute(query.encode(), values)).fetchall()
+    return await fetch_all(conn, query, values)
 
 
 async def _is_rare(conn: Connection, subject: Subject, one: tuple[str, str], owner_id: str | None) -> bool:
     query = f"""SELECT count(*) AS n FROM (
                     SELECT FROM crm_words WHERE {_in_range(owner_id)} LIMIT {_MOST_RECORDS}) AS hits"""
-    row = await (await conn.execute(query.encode(), _range_values(subject, one, owner_id))).fetchone()
+    row = await fetch_one(conn, query, _range_values(subject, one, owner_id))
     return row is not None and row["n"] < _MOST_RECORDS
 
 

@@ -43,7 +43,7 @@ from business.crm.rows import (
     subject_of,
 )
 from business.crm.search import whole_name, words_of, write_words
-from core.db import Connection
+from core.db import Connection, fetch_all
 from core.errors import ArgumentsWrong, MutiraoError, Refused
 from core.ids import new_id
 from core.tenancy import Identity
@@ -269,7 +269,7 @@ class UpsertPart(CrmPart):
                    AND (%s::text IS NULL OR owner_id = %s) ORDER BY name, id LIMIT 500"""
         async with self._db.tenant(who.tenant_id) as conn:
             await row_of(conn, Subject.COMPANY, company_id, own)
-            rows = await (await conn.execute(query, [company_id, own, own])).fetchall()
+            rows = await fetch_all(conn, query, [company_id, own, own])
             return [as_contact(found["row"], await stored_keys(conn, found["row"]["id"])) for found in rows]
 
     # --- changing by hand ---------------------------------------------------------------------
@@ -469,7 +469,7 @@ class _Writing:
         if not self._before:
             return True
         query = f"SELECT id, xmin::text AS version FROM {TABLE[self.subject]} WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
-        rows = await (await conn.execute(query.encode(), [list(self._before)])).fetchall()
+        rows = await fetch_all(conn, query, [list(self._before)])
         return {row["id"]: row["version"] for row in rows} == self._before
 
     async def write(self, conn: Connection) -> None:
@@ -541,7 +541,7 @@ async def _known(conn: Connection, subject: Subject, wave: list[Told], into: str
             UNION SELECT %s))
         ORDER BY r.id"""
     asked = [values, names, [name for name, _ in both], [value for _, value in both], into]
-    rows = await (await conn.execute(query.encode(), asked)).fetchall()
+    rows = await fetch_all(conn, query, asked)
     return [
         Known(
             row["row"], [Key(KeyKind(kind), value, given) for kind, value, given in row["keys"] or []], row["version"]
@@ -564,7 +564,7 @@ async def _link_companies(conn: Connection, own: str | None, wave: list[Told]) -
                FROM crm_keys k JOIN crm_companies r ON r.id = k.subject_id
                WHERE k.subject = 'company' AND k.kind = 'cnpj' AND k.value = ANY(%s) AND r.merged_into IS NULL
                      AND (%s::text IS NULL OR r.owner_id = %s)"""
-    rows = await (await conn.execute(query, [sorted(wanted), own, own])).fetchall()
+    rows = await fetch_all(conn, query, [sorted(wanted), own, own])
     companies = {row["value"]: row for row in rows}
     for told in wave:
         company = next((companies[found.value] for found in told.keys if found.value in companies), None)
@@ -581,11 +581,11 @@ async def _with_key(conn: Connection, subject: Subject, made: Key | None, own: s
                 WHERE merged_into IS NULL AND (%s::text IS NULL OR owner_id = %s) AND id = ANY(ARRAY(
                     SELECT subject_id FROM crm_keys WHERE subject = '{subject}' AND value = %s AND kind = ANY(%s)))
                 ORDER BY id LIMIT 100"""
-    rows = await (await conn.execute(query.encode(), [own, own, made.value, kinds])).fetchall()
+    rows = await fetch_all(conn, query, [own, own, made.value, kinds])
     return [row["row"] for row in rows]
 
 
 async def stored_keys(conn: Connection, record_id: str) -> list[StoredKey]:
     query = "SELECT kind, value, given, source, reference, at FROM crm_keys WHERE subject_id = %s"
-    rows: list[dict[str, Any]] = await (await conn.execute(query, [record_id])).fetchall()
+    rows: list[dict[str, Any]] = await fetch_all(conn, query, [record_id])
     return [StoredKey(**{**row, "kind": KeyKind(row["kind"])}) for row in rows]

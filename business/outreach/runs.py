@@ -202,14 +202,15 @@ class Cadences:
         """The newest first; for a role that sees its own, those it owns or began."""
         own = self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 """SELECT * FROM outreach_runs
                    WHERE (%(own)s::text IS NULL OR owner_id = %(own)s OR started_by = %(own)s)
                      AND (NOT %(alive)s OR state = ANY(%(states)s))
                    ORDER BY started_at DESC, id DESC LIMIT %(limit)s""",
                 {"own": own, "alive": alive, "states": list(ALIVE), "limit": max(1, min(limit, 200))},
             )
-            return [run_of(row) for row in await rows.fetchall()]
+            return [run_of(row) for row in rows]
 
     async def stop(self, who: Identity, run_id: str, reason: str = "by_person") -> Run:
         """End a run; what has not left stays here. Refused: outreach_not_allowed, run_unknown."""

@@ -20,7 +20,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from business.people.model import Tenant, User
 from core.audit import audit
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.tenancy import Identity, Role
@@ -76,7 +76,7 @@ class People:
     async def tenants(self) -> list[Tenant]:
         """All tenants, oldest first. For the operator and for jobs that serve them all, never for a user."""
         async with self._db.system() as conn:
-            rows = await (await conn.execute("SELECT id, slug, name FROM list_tenants()")).fetchall()
+            rows = await fetch_all(conn, "SELECT id, slug, name FROM list_tenants()")
         return [Tenant(row["id"], row["slug"], row["name"]) for row in rows]
 
     async def tenant(self, slug_or_id: str | None) -> Tenant:
@@ -162,7 +162,7 @@ class People:
             changed = await conn.execute("UPDATE users SET password_hash = %s WHERE id = %s", [hashed, user_id])
             if changed.rowcount == 0:
                 raise Refused("user_gone", f"no user {user_id}")
-            row = await (await conn.execute("SELECT email FROM users WHERE id = %s", [user_id])).fetchone()
+            row = await fetch_one(conn, "SELECT email FROM users WHERE id = %s", [user_id])
             assert row is not None
             await conn.execute("DELETE FROM login_attempts WHERE email_hash = %s AND NOT ok", [_hash_of(row["email"])])
             await audit(conn, "system", "user.password", user_id, {})
@@ -182,7 +182,7 @@ class People:
             WHERE u.id = %s
         """
         async with self._db.tenant(tenant_id) as conn:
-            row = await (await conn.execute(query, [user_id])).fetchone()
+            row = await fetch_one(conn, query, [user_id])
         if row is None or not row["active"] or (row["demo"] and not self._sandbox):
             raise Refused("user_gone", f"user {user_id} may not act")
         return Identity(
@@ -238,7 +238,7 @@ class People:
         async with self._db.lock(f"login {email_hash}", timeout=20, brief=True):
             async with self._db.system() as conn:
                 await self._refuse_guessing(conn, email_hash, address)
-                found = await (await conn.execute("SELECT * FROM find_login(%s)", [email])).fetchone()
+                found = await fetch_one(conn, "SELECT * FROM find_login(%s)", [email])
             usable = (
                 found is not None
                 and found["password_hash"] is not None
@@ -277,7 +277,7 @@ class People:
             WHERE NOT ok AND at > %(since)s AND (email_hash = %(email)s OR address = %(address)s)
         """
         values = {"email": email_hash, "address": address, "since": now - WINDOW}
-        row = await (await conn.execute(query, values)).fetchone()
+        row = await fetch_one(conn, query, values)
         assert row is not None
         limits = (
             ("here", "first_here", FAILURES_FROM_ONE_PLACE),
@@ -339,5 +339,5 @@ async def _users(conn: Connection, where: str, values: list[str]) -> list[User]:
         " array(SELECT account_id FROM user_accounts a WHERE a.user_id = u.id) AS accounts"
         f" FROM users u WHERE {where} ORDER BY u.created_at, u.id"
     )
-    rows = await (await conn.execute(query.encode(), values)).fetchall()
+    rows = await fetch_all(conn, query, values)
     return [User(**{**row, "role": Role(row["role"]), "accounts": frozenset(row["accounts"])}) for row in rows]

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 from pydantic import TypeAdapter
 
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import MutiraoError, Unavailable
 from integrations.web_search.client import WebSearch
 from integrations.web_search.payloads import Answer, Language, News, Page, Place, PlaceQuery, Query
@@ -89,12 +89,11 @@ class WebQuota:
         """An answer that is still good, and when it was given."""
         good_for = min(self._good_for, _NEWS_GOOD_FOR) if kind == "news" else self._good_for
         async with self._db.tenant(tenant_id) as conn:
-            row = await (
-                await conn.execute(
-                    "SELECT answer, asked_at FROM web_search_answers WHERE question = %s AND asked_at > %s",
-                    [question, self._clock.now() - good_for],
-                )
-            ).fetchone()
+            row = await fetch_one(
+                conn,
+                "SELECT answer, asked_at FROM web_search_answers WHERE question = %s AND asked_at > %s",
+                [question, self._clock.now() - good_for],
+            )
         return None if row is None else (row["answer"], row["asked_at"])
 
     async def keep(
@@ -214,8 +213,8 @@ async def _count(conn: Connection, vendor: str, month: date, units: int) -> None
 
 
 async def _used(conn: Connection, month: date) -> dict[str, int]:
-    rows = await conn.execute("SELECT vendor, used FROM web_search_use WHERE month = %s ORDER BY vendor", [month])
-    return {row["vendor"]: row["used"] for row in await rows.fetchall()}
+    rows = await fetch_all(conn, "SELECT vendor, used FROM web_search_use WHERE month = %s ORDER BY vendor", [month])
+    return {row["vendor"]: row["used"] for row in rows}
 
 
 def _month(at: datetime) -> date:

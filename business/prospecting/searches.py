@@ -35,7 +35,7 @@ from business.prospecting.rules import RuleSet, default_rules, parse_rules
 from business.prospecting.score import Verdict
 from core.audit import audit
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.permissions import Permissions, Rights
@@ -232,12 +232,13 @@ class Searches:
         """The newest searches first."""
         own = self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 """SELECT * FROM prospect_searches WHERE %s::text IS NULL OR owner_id = %s
                    ORDER BY created_at DESC, id DESC LIMIT %s""",
                 [own, own, min(max(most, 1), 100)],
             )
-            return [_search(row) for row in await rows.fetchall()]
+            return [_search(row) for row in rows]
 
     async def pause(self, who: Identity, search_id: str) -> Search:
         """Halt a running search; whoever works on it stops at the next company. Else it stays as it is."""
@@ -292,12 +293,13 @@ class Searches:
         own = self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
             await search_in(conn, search_id, own)
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 """SELECT * FROM prospect_candidates WHERE search_id = %s AND (%s::text IS NULL OR verdict = %s)
                    ORDER BY score DESC, seq LIMIT %s""",
                 [search_id, verdict, verdict, min(max(most, 1), 1_000)],
             )
-            return [candidate_of(row) for row in await rows.fetchall()]
+            return [candidate_of(row) for row in rows]
 
     async def found_after(self, who: Identity, search_id: str, after: int = 0) -> tuple[list[Candidate], int]:
         """What a search found since, in that order: `after` is the number that the last call gave. Duplicates of
@@ -305,13 +307,12 @@ class Searches:
         own = self._rights.reads(who)
         async with self._db.tenant(who.tenant_id) as conn:
             await search_in(conn, search_id, own)
-            rows = await (
-                await conn.execute(
-                    """SELECT * FROM prospect_candidates
-                       WHERE search_id = %s AND seq > %s AND state <> 'duplicate' ORDER BY seq""",
-                    [search_id, after],
-                )
-            ).fetchall()
+            rows = await fetch_all(
+                conn,
+                """SELECT * FROM prospect_candidates
+                   WHERE search_id = %s AND seq > %s AND state <> 'duplicate' ORDER BY seq""",
+                [search_id, after],
+            )
             return [candidate_of(row) for row in rows], rows[-1]["seq"] if rows else after
 
     async def candidate(self, who: Identity, candidate_id: str) -> Candidate:
@@ -340,7 +341,7 @@ class Searches:
                 await _candidate_in(conn, duplicate_of, own)
             await conn.execute(
                 """UPDATE prospect_candidates SET state = %s, duplicate_of = %s, company_id = coalesce(%s, company_id),
-                       outcome = coalesce(%s, outcome), note = %s, updated_at = %s WHERE id = %s""",
+                   outcome = coalesce(%s, outcome), note = %s, updated_at = %s WHERE id = %s""",
                 [
                     state, duplicate_of, company_id, outcome, None if note is None else Jsonb(note.record()),
                     self._clock.now(), candidate_id,
@@ -435,24 +436,23 @@ def told_lessons(taught: "list[Lesson] | tuple[Lesson, ...]", rules: RuleSet) ->
 
 
 async def search_in(conn: Connection, search_id: str, own: str | None) -> Search:
-    found = await (
-        await conn.execute(
-            "SELECT * FROM prospect_searches WHERE id = %s AND (%s::text IS NULL OR owner_id = %s)",
-            [search_id, own, own],
-        )
-    ).fetchone()
+    found = await fetch_one(
+        conn,
+        "SELECT * FROM prospect_searches WHERE id = %s AND (%s::text IS NULL OR owner_id = %s)",
+        [search_id, own, own],
+    )
     if found is None:
         raise Refused("prospect_unknown", f"no search {search_id[:80]!r}")
     return _search(found)
 
 
 async def rules_in(conn: Connection) -> RuleSet:
-    row = await (await conn.execute("SELECT text FROM prospect_rules")).fetchone()
+    row = await fetch_one(conn, "SELECT text FROM prospect_rules")
     return default_rules() if row is None else parse_rules(row["text"])
 
 
 async def lessons_in(conn: Connection) -> tuple[Lesson, ...]:
-    rows = await (await conn.execute("SELECT said, traits FROM prospect_feedback")).fetchall()
+    rows = await fetch_all(conn, "SELECT said, traits FROM prospect_feedback")
     return lessons_from((Said(row["said"]), [Trait(*one) for one in row["traits"]]) for row in rows)
 
 
@@ -475,28 +475,28 @@ async def forgotten_in(
     """Erase what is known of companies; the ids of their candidates, which stay so that they are not found again. What
     the web answered goes as a whole: in which answers a company stands, nobody knows for certain."""
     await conn.execute("DELETE FROM web_search_answers")
-    gone = await conn.execute(
+    gone = await fetch_all(
+        conn,
         f"""WITH gone AS (
                 UPDATE prospect_candidates SET cnpj = NULL, name = NULL, bronze = NULL, evidence = '[]',
                     scored = '{{"explained": [], "reasons": []}}', state = 'rejected', company_id = NULL,
                     note = NULL, released = false, updated_at = %s
                 WHERE {by} = ANY(%s) AND cnpj IS NOT NULL RETURNING tenant_id, id
             ), said AS (DELETE FROM prospect_feedback f USING gone WHERE f.candidate_id = gone.id)
-            SELECT id FROM gone""".encode(),
+            SELECT id FROM gone""",
         [at, list(values)],
     )
-    return [row["id"] for row in await gone.fetchall()]
+    return [row["id"] for row in gone]
 
 
 async def _candidate_in(conn: Connection, candidate_id: str, own: str | None) -> Candidate:
-    found = await (
-        await conn.execute(
-            """SELECT c.* FROM prospect_candidates c
-               JOIN prospect_searches s ON s.tenant_id = c.tenant_id AND s.id = c.search_id
-               WHERE c.id = %s AND (%s::text IS NULL OR s.owner_id = %s)""",
-            [candidate_id, own, own],
-        )
-    ).fetchone()
+    found = await fetch_one(
+        conn,
+        """SELECT c.* FROM prospect_candidates c
+           JOIN prospect_searches s ON s.tenant_id = c.tenant_id AND s.id = c.search_id
+           WHERE c.id = %s AND (%s::text IS NULL OR s.owner_id = %s)""",
+        [candidate_id, own, own],
+    )
     if found is None:
         raise Refused("prospect_unknown", f"no candidate {candidate_id[:80]!r}")
     return candidate_of(found)
