@@ -99,11 +99,6 @@ class Meetings:
             if guest.chat_id is not None:
                 await self._records.go(meeting.tenant_id, guest.chat_id, Stage.SCHEDULING, "cancelled", None)
             asked = await self._say(conn, meeting, "sdr.to_guest.called_off")
-        if news != "alone":
-            about = f"\n{meeting.about}" if news == "booked" and meeting.about else ""
-            await self._note(owner, meeting, f"{self._say_to(owner, f'sdr.crm.meeting_{news}', meeting)}{about}")
-        if meeting.met_by == "later" and meeting.settled and news in ("booked", "alone"):
-            await self._to_do(owner, meeting)
         detail, say = meeting.title, partial(self._texts.say, owner.language)
         if news == "lost":
             detail = say("notice.meeting_lost.asked" if asked else "notice.meeting_lost.tell")
@@ -115,6 +110,12 @@ class Meetings:
         params = {"name": guest.name or "?", "detail": detail, "when": meeting.starts_at, "chat": guest.chat_id or ""}
         key = f"meeting_{news}:{meeting.id}:{meeting.starts_at.timestamp():.0f}"
         await self._tell(meeting.tenant_id, meeting.host_id, f"meeting_{news}", params, key)
+        # The CRM last: what is above has its key and is said once, a line there would stand twice.
+        if news != "alone":
+            about = f"\n{meeting.about}" if news == "booked" and meeting.about else ""
+            await self._note(owner, meeting, f"{self._say_to(owner, f'sdr.crm.meeting_{news}', meeting)}{about}")
+        if meeting.met_by == "later" and meeting.settled and news in ("booked", "alone"):
+            await self._to_do(owner, meeting)
 
     # --- the guest ----------------------------------------------------------------------------
 
