@@ -127,8 +127,9 @@ async def test_whoever_looks_on_hears_of_every_change_and_of_no_other_tenant_s(h
 
     notices = Notices(house.db.app_dsn)  # another process
     elsewhere = Chats(
-        house.db, house.clock, house.chats.permissions, house.hands, notices, house.outbox, house.ledger, house.chats.quick
-    )
+        house.db, house.clock, house.chats.permissions, house.hands, notices, house.outbox, house.ledger,
+        house.chats.quick,
+    )  # fmt: skip
     tasks = [
         asyncio.create_task(watch(elsewhere, house.who(), heard)),
         asyncio.create_task(watch(elsewhere, house.tenants.other[Role.ADMIN], foreign)),
