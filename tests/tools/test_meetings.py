@@ -1,5 +1,6 @@
 """What follows from a meeting: nothing that happens to one is silent, whatever becomes of it at Google."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -285,11 +286,25 @@ async def test_a_meeting_that_one_of_us_calls_off_is_gone_everywhere_and_its_gue
     assert await call_off.coming(host) == []
     assert (await office.events())[event_id_of(meeting.id)]["status"] == "cancelled"
     (told,) = house.texts
-    assert (
-        told.startswith("Precisamos desmarcar a nossa conversa de terça, 24/11, às 15h") and "doente" not in told
-    )
+    assert told.startswith("Precisamos desmarcar a nossa conversa de terça, 24/11, às 15h") and "doente" not in told
     assert [kind for kind, _ in office.told] == ["meeting_booked", "meeting_called_off"]
     assert "desmarcada por alguém do time" in (await office.crm_says(meeting))[-1]
     house.clock.at = at - timedelta(hours=23)
     assert await office.reminders.run(tenant) == 0
     await notices.close()
+
+
+async def test_two_leads_who_want_one_time_at_once_get_one_event_and_a_death_before_telling_is_made_good(
+    office: Office,
+) -> None:
+    at = THREE + timedelta(days=8)
+    answers = await asyncio.gather(*(office.book(at) for _ in range(3)), return_exceptions=True)
+    (meeting,) = [one for one in answers if isinstance(one, Appointment)]
+    assert {one.code for one in answers if isinstance(one, Refused)} == {"calendar_taken"}
+    starts = [one["start"]["dateTime"] for one in (await office.events()).values()]
+    assert starts.count("2026-12-03T18:00:00Z") == 1
+    assert office.told == [], "the process that booked it died here"
+    await asyncio.gather(*(office.meetings.run(office.house.tenant_id) for _ in range(3)))
+    assert [kind for kind, _ in office.told] == ["meeting_booked"]
+    (line,) = await office.crm_says(meeting)
+    assert line.startswith("Conversa marcada pelo WhatsApp")
