@@ -147,12 +147,16 @@ def test_a_lead_is_found_written_to_answered_heard_handed_over_booked_and_all_of
     phone.write("dá pra marcar uma conversa na semana que vem?")
     assert "Qual fica melhor" in phone.answered(6)
     offered = phone.theirs.last.inner_text()
-    phone.theirs.last.locator(".choice").first.click()
+    phone.theirs.last.locator(".choice").click()  # a list: more times than the words name
+    assert phone.page.get_by_role("radio").count() > 3
+    phone.page.get_by_role("radio").first.check()
+    phone.page.get_by_role("button", name="Enviar", exact=True).last.click()
     booked = phone.answered(7)
     assert booked.split("Marcado: ")[1].split(",")[0] in offered, "the time that was chosen"
+    expect(phone.theirs.last.get_by_role("link", name="Entrar na conversa")).to_be_visible()
 
     # Everything left once, in this order, and was read; both parties saw the same.
-    assert [one["type"] for one in whatsapp.sent(lead)] == ["template", *["text"] * 5, "interactive", "text"]
+    assert [one["type"] for one in whatsapp.sent(lead)] == ["template", *["text"] * 5, *["interactive"] * 2]
     keys = [one["biz_opaque_callback_data"] for one in whatsapp.sent()]
     assert len(keys) == len(set(keys))
     wait_until(lambda: [one["status"] for one in whatsapp.ours(lead)] == ["read"] * 8, seconds=20)
