@@ -55,6 +55,7 @@ class InboxActs:
         self._acts: dict[str, Act] = {
             "reply": self._reply,
             "template": self._template,
+            "react": self._react,
             "note": self._note,
             "read": self._read,
             "take_over": self._take_over,
@@ -102,6 +103,10 @@ class InboxActs:
             key=_key(who, did),
             reply_to=quoted,
         )
+        return ""
+
+    async def _react(self, who: Identity, chat_id: str, did: Did) -> str:
+        await self._chats.react(who, chat_id, _text(did, "message"), _text(did, "emoji"), key=_key(who, did))
         return ""
 
     async def _with_file(self, who: Identity, file_id: str, text: str) -> Content:

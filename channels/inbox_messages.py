@@ -50,6 +50,7 @@ def message_of(
         "edited": one.edited_at is not None,
         "revoked": one.revoked_at is not None,
         "reaction": one.reaction,
+        "our_reaction": one.kind == "reaction" and one.direction == "out",
         "big": bool(one.text and one.kind == "text" and _EMOJI_ONLY.fullmatch(one.text)),
         "forwarded": bool(one.content.get("forwarded")),
         "chosen": one.direction == "in" and one.kind in ("interactive", "button") and bool(one.text),

@@ -201,7 +201,7 @@ class InboxViews:
         outbox = {row["message_id"]: row for row in rows}
         known = {key: row for row in quotes for key in (row["id"], row["external_id"]) if key}
         drawn = [message_of(look, chat, one, outbox.get(one.id), known.get(one.reply_to or "")) for one in found]
-        return {"messages": drawn, "earlier": earlier}
+        return {"messages": [one for one in drawn if not _on_its_bubble(one)], "earlier": earlier}
 
     async def _chat(self, look: Look, chat: Chat) -> Data:
         channel = look.channels.get(chat.channel_id)
@@ -276,6 +276,11 @@ class InboxViews:
             stage = f" · {record.stage.name}" if label == "deal" else ""
             found.append({"id": id_, "label": look.say(f"inbox.record.{label}"), "name": f"{name}{stage}"})
         return found
+
+
+def _on_its_bubble(drawn: Data) -> bool:
+    """A reaction of ours is shown on the message that it is to; one that did not leave says so by itself."""
+    return bool(drawn["our_reaction"]) and drawn.get("state") not in ("failed", "dropped", "ask", "unknown")
 
 
 _FILTERS: dict[str, dict[str, Any]] = {

@@ -21,6 +21,7 @@ from business.messaging.ledger import Ledger, standing_of
 from business.messaging.opening import open_row
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.templates import Filled, Purpose
+from business.messaging.window import is_open
 from core.audit import audit
 from core.clock import Clock
 from core.db import Connection, Database, fetch_all, fetch_one
@@ -460,6 +461,40 @@ class Chats:
                 answers=chat.messages_in,
                 reply_to=quoted,
             )
+            return await self.outbox.put(conn, who.tenant_id, chat_id, draft)
+
+    async def react(self, who: Identity, chat_id: str, message_id: str, emoji: str, *, key: str) -> str:
+        """Put an emoji on a message of the contact's, "" takes it back. Nobody takes a conversation over by it. Returns
+        the outbox id; `key` as for `reply`.
+
+        ArgumentsWrong: reaction_to_nothing, and those of the limits; Refused("reaction_too_late") when the 24 hours are
+        over in which WhatsApp takes it.
+        """
+        own = self._rights.writes(who)
+        async with self.db.tenant(who.tenant_id) as conn:
+            chat = _seen(await chat_of(conn, chat_id, lock=True), own)
+            row = await fetch_one(
+                conn,
+                """SELECT m.external_id,
+                          coalesce((n.settings->>'window')::boolean, n.provider = 'whatsapp_cloud') AS windowed
+                   FROM chat_messages m, channels n
+                   WHERE m.id = %s AND m.chat_id = %s AND m.direction = 'in' AND n.id = %s""",
+                [message_id, chat_id, chat.channel_id],
+            )
+            if row is None or not row["external_id"]:
+                raise ArgumentsWrong("reaction_to_nothing", f"no message {message_id[:80]!r} of theirs")
+            if row["windowed"] and not is_open(chat.last_from_contact, self.clock.now()):
+                raise Refused("reaction_too_late", "the window is closed")
+            draft = Draft(
+                purpose=Purpose.ANSWER,
+                key=f"person:{chat_id}:{key}"[:200],
+                content=said.reaction(row["external_id"], emoji.strip() or None),
+                author="person",
+                author_id=who.user_id,
+                answers=chat.messages_in,
+            )
+            await conn.execute("UPDATE chat_messages SET reaction = %s WHERE id = %s", [emoji.strip(), message_id])
+            await changed(conn, who.tenant_id, chat_id)
             return await self.outbox.put(conn, who.tenant_id, chat_id, draft)
 
 

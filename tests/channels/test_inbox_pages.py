@@ -441,6 +441,38 @@ async def test_a_template_is_picked_filled_and_put_with_its_values(web: Web, tal
     assert (last["text"], last["template"]) == ("Oi, Helena! Sobre a fachada.", "retomar")
 
 
+async def test_an_emoji_is_put_on_what_they_wrote_and_taken_back_and_the_bot_goes_on(
+    web: Web, talking: Talking, clock: FixedClock
+) -> None:
+    tenant = talking.number.tenant_id
+
+    async def put() -> list[Any]:
+        async with web.db.tenant(tenant) as conn:
+            query = "SELECT content FROM outbox WHERE chat_id = %s ORDER BY seq"
+            return [row["content"] for row in await (await conn.execute(query, [talking.helena])).fetchall()]
+
+    async with web.db.tenant(tenant) as conn:
+        query = "UPDATE chats SET last_from_contact = %s, held = 'bot' WHERE id = %s"
+        await conn.execute(query, [clock.now(), talking.helena])
+        query = "UPDATE chat_messages SET external_id = 'wamid.HELENA' WHERE chat_id = %s RETURNING id"
+        row = await (await conn.execute(query, [talking.helena])).fetchone()
+    assert row is not None
+    react = {"do": "react", "message": row["id"]}
+    async with web.logged_in(web.admin) as browser:
+        shown = (await act(browser, talking.helena, **react, emoji="👍", once="click-0021")).json()
+        assert [one["reaction"] for one in shown["messages"]] == ["👍"], "on its bubble, not as a message"
+        assert shown["chat"]["held"] == "bot" and not shown["chat"]["mine"]
+        assert (await act(browser, talking.helena, **react, emoji="olá", once="click-0022")).status_code == 400
+        shown = (await act(browser, talking.helena, **react, emoji="", once="click-0023")).json()
+        assert [one["reaction"] for one in shown["messages"]] == [""]
+        clock.advance(timedelta(days=2))
+        late = await act(browser, talking.helena, **react, emoji="👍", once="click-0024")
+        assert late.status_code == 403 and "24 horas" in late.json()["error"]
+    assert [one["reaction"] for one in await put()] == [
+        {"message_id": "wamid.HELENA", "emoji": "👍"}, {"message_id": "wamid.HELENA", "emoji": ""},
+    ]  # fmt: skip
+
+
 # --- files -------------------------------------------------------------------------------------
 
 

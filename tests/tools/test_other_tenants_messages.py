@@ -78,6 +78,7 @@ CHATS: dict[str, tuple[str, Try]] = {
     "note": (REFUSED, lambda c, w, t, s: c.note(w, t["chat"], "x")),
     "mark_read": (REFUSED, lambda c, w, t, s: c.mark_read(w, t["chat"])),
     "tag": (REFUSED, lambda c, w, t, s: c.tag(w, t["chat"], ["x"])),
+    "react": (REFUSED, lambda c, w, t, s: c.react(w, t["chat"], t["external"], "👍", key="k")),
     "consent": (REFUSED, lambda c, w, t, s: c.consent(w, t["chat"], Act.STOPPED, "x")),
     "reply": (REFUSED, lambda c, w, t, s: c.reply(w, t["chat"], "oi", key="k", reply_to=t["external"])),
 }
@@ -192,6 +193,7 @@ ACTS: dict[str, dict[str, Any]] = {
     "assign": {"user": ""}, "tag": {"tags": ["x"]}, "resolve": {"outbox": "{outbox}", "send": True},
     "template": {"name": "{template}", "language": "pt_BR"}, "consent": {"what": "stopped", "words": "x"},
     "cancel_meeting": {"meeting": "{chat}"},
+    "react": {"message": "{external}", "emoji": "👍"},
 }  # fmt: skip
 """What the inbox's page may ask for; all of it is refused for a conversation that is not there for who asks."""
 VIEWS: dict[str, Callable[[InboxViews, Identity, Told], Awaitable[Any]]] = {

@@ -12,7 +12,9 @@ const TOGETHER = 5 * 60_000; // messages of one author within this stand close t
 
 // --- small things ---------------------------------------------------------------------------
 
+const EMOJIS = ["👍", "❤️", "😂", "😮", "🙏", "✅"];
 const SHAPES = {
+  smile: "M12 3a9 9 0 1 1 0 18 9 9 0 0 1 0-18zM8.5 14.5a4.5 4.5 0 0 0 7 0M9 9.5v.5M15 9.5v.5",
   back: "M15 5l-7 7 7 7", close: "M6 6l12 12M18 6L6 18", down: "M6 10l6 6 6-6", plus: "M12 5v14M5 12h14",
   search: "M11 4a7 7 0 1 1 0 14 7 7 0 0 1 0-14zM16 16l4.5 4.5", send: "M4 12l16-8-5 16-3.5-6.5L4 12zM11.5 13.5L20 4",
   clip: "M20 11.5l-8.2 8.2a5 5 0 0 1-7.1-7.1l8.6-8.6a3.4 3.4 0 0 1 4.8 4.8l-8.5 8.5a1.7 1.7 0 0 1-2.4-2.4l7.7-7.7",
@@ -690,8 +692,17 @@ class Inbox {
           item.status && el("span", { class: `ticks ticks-${item.status.code}`, title: item.status.label }, icon(item.status.icon, item.status.label))),
         item.why && this.why(item)),
       item.reaction && el("span", { class: "reaction", role: "img", "aria-label": fill(words.reaction, { emoji: item.reaction }) }, item.reaction),
+      item.side === "in" && this.may.write && !item.revoked && el("button", { type: "button", class: "quiet round quoter", "aria-label": words.react, title: words.react, "data-focus": `react-${item.id}`, onclick: () => this.react(item) }, icon("smile")),
       item.side === "in" && this.may.write && el("button", { type: "button", class: "quiet round quoter", "aria-label": fill(words.reply_to, { text: (item.text || item.kind_label || "").slice(0, 60) }), title: words.quote,
         onclick: () => this.replyTo(item) }, icon("reply")));
+  }
+
+  // An emoji on what they wrote; the same one again takes it back. Nobody takes the conversation over by it.
+  react(item) {
+    const { words } = this;
+    const dialog = el("dialog", { class: "dialog", "aria-label": words.react }, el("div", { class: "dialog-head" }, el("h3", {}, words.react), el("button", { type: "button", class: "quiet round", "aria-label": words.dismiss, onclick: () => dialog.close() }, icon("close"))),
+      el("div", { class: "buttons" }, EMOJIS.map((emoji) => el("button", { type: "button", class: "button", "aria-pressed": String(item.reaction === emoji), onclick: () => { dialog.close(); this.act({ do: "react", message: item.id, emoji: item.reaction === emoji ? "" : emoji }); } }, emoji))));
+    this.modal(dialog);
   }
 
   // Why it waits, needs a decision, was dropped or failed: one sentence, the rule and its source behind it.
