@@ -2,7 +2,7 @@
 first line of the timeline, and the advertisement by which they came.
 
 Done again it finds what it made. Conversations do not wait for it: where the CRM cannot say who somebody is (two people
-share what is known of them), a conversation stays without a contact until a person says which it is.
+share what is known of them), a conversation stays without a contact.
 """
 
 from dataclasses import dataclass, replace

@@ -363,7 +363,7 @@ class KeepFirstContact:
         here = await self._here(tenant_id, change)
         if not here:
             raise Refused("first_contact_left", "nothing of it waits any more")
-        names = [("first_contact.company", one["name"]) for one in change.data["messages"] if one["key"] in here]
+        names = [("first_contact.to", one["name"]) for one in change.data["messages"] if one["key"] in here]
         gone = [one["name"] for one in change.data["messages"] if one["key"] not in here]
         warnings: list[Line] = [("first_contact.keep_gone", {"names": ", ".join(gone)})] if gone else []
         return Preview(title="first_contact.keep", title_params={"count": len(here)}, lines=names, warnings=warnings)
