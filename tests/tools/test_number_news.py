@@ -1,5 +1,6 @@
 """What WhatsApp says of a number or a template is heard by the heads of the house, as what it is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -31,7 +32,7 @@ async def test_the_heads_hear_what_befell_a_number_or_a_template_and_never_that_
         store = TemplateStore(
             database, clock, house.channels, clients, permissions, house.jobs, tell=news.template
         )  # fmt: skip
-        house.sorter.warn, house.sorter.templates = news.number, store.told
+        house.sorter.sorting = replace(house.sorter.sorting, warn=news.number, templates=store.told)
         await house.rows(
             """INSERT INTO message_templates (tenant_id, channel_id, name, language, category, status, body, components,
                                               synced_at)
