@@ -19,7 +19,7 @@ from typing import Any
 
 import uvicorn
 
-import app as house
+from app import open_services
 from business.prospecting.contact import opening_of, plan_first_contact
 from channels.whatsapp.door import in_front
 from core import failpoints
@@ -33,6 +33,7 @@ from crews.registry import CREWS, CrewEntry
 from llm.messages import OnText
 from tests.chaos.world import word
 from tools.first_contact import FirstContacts
+from wiring import floor
 
 
 class ShiftedClock:
@@ -78,8 +79,8 @@ async def live(wish: Mapping[str, Any]) -> None:
     )
     crews = PLAIN if wish["plain"] else CREWS
     if wish["hasty"]:  # a worker's death is noticed after a second instead of twenty
-        house.Jobs = lambda dsn, **more: Jobs(dsn, **{**more, "heartbeat": 0.2, "stalled": 1.0})  # type: ignore[misc,assignment]
-    async with house.open_services(settings, ShiftedClock(wish["shift"]), "http://127.0.0.1:9", crews=crews) as made:
+        floor.Jobs = lambda dsn, **more: Jobs(dsn, **{**more, "heartbeat": 0.2, "stalled": 1.0})  # type: ignore[misc,assignment]
+    async with open_services(settings, ShiftedClock(wish["shift"]), "http://127.0.0.1:9", crews=crews) as made:
         await made.messaging.inbox.open()
 
         async def director() -> Identity:

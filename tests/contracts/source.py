@@ -20,6 +20,7 @@ PACKAGES = (
     "memory",
     "prompts",
     "tools",
+    "wiring",
 )
 FAILURES = {"MutiraoError", "ArgumentsWrong", "Refused", "OutcomeUnknown", "Unavailable", "SetupError"}
 """The kinds of core/errors.py. Their subclasses are found by `failure_kinds`."""
