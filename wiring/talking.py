@@ -73,6 +73,7 @@ def open_talking(
     sandbox = None
     if settings.whatsapp != "live":
         sandbox = SandboxWhatsApp(settings.data_dir / "simulators" / "whatsapp")
+        floor.stack.push_async_callback(sandbox.close)  # whoever opens it: `furnish`, or who tells it our address
     sending = Sending(
         db, clock, channels, senders, rules.of, outbox, outreach.outcomes, outreach.settling,
         files=floor.files, blocked=outreach.do_not_contact.blocked, values_of=MessageValues(texts),
@@ -161,7 +162,6 @@ async def furnish(floor: Floor, messaging: Messaging) -> None:
         return
     tenant = await ensure_sample_company(settings, floor.people, floor.db)
     admin = await floor.people.identity_by_role(tenant.id, Role.ADMIN)
-    floor.stack.push_async_callback(sandbox.close)
     await sandbox.open()
     if await sandbox.connect(messaging.channels, admin):
         await messaging.templates.sync_all()
