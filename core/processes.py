@@ -241,12 +241,13 @@ class Attached:
 
     def __init__(self, server: SharedServer) -> None:
         self._server = server
-        self._acquiring: asyncio.Task[dict[str, Any]] | None = None
+        self._acquiring: asyncio.Future[dict[str, Any]] | None = None
 
     async def details(self) -> dict[str, Any]:
         """How to reach it, when it answers. Errors as SharedServer.acquire; the next one who asks tries again."""
         if self._acquiring is None:
-            self._acquiring = asyncio.create_task(asyncio.to_thread(self._server.acquire))
+            # No task: those are all cancelled when a loop ends, and nobody would know of the server.
+            self._acquiring = asyncio.get_running_loop().run_in_executor(None, self._server.acquire)
         acquiring = self._acquiring
         try:
             return await asyncio.shield(acquiring)

@@ -103,7 +103,14 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> str:
         owner = settings.database_owner_url or settings.database_url
         await asyncio.to_thread(migrate, owner, app_dsn=settings.database_url)
         return settings.database_url
-    postgres = await asyncio.to_thread(Postgres.start, settings.data_dir)
-    stack.push_async_callback(asyncio.to_thread, postgres.stop)
+    starting = asyncio.get_running_loop().run_in_executor(None, Postgres.start, settings.data_dir)
+    stack.push_async_callback(_given_back, starting)  # at once: who is told to stop meanwhile leaves no server behind
+    postgres = await asyncio.shield(starting)
     await asyncio.to_thread(migrate, postgres.owner_dsn, app_dsn=postgres.app_dsn)
     return postgres.app_dsn
+
+
+async def _given_back(starting: asyncio.Future[Postgres]) -> None:
+    await asyncio.wait({starting})
+    if starting.exception() is None:
+        await asyncio.to_thread(starting.result().stop)
