@@ -47,6 +47,7 @@ from core.ids import new_id
 from core.notices import Notices
 from core.tenancy import Identity
 from core.turn import Contact, HandOver, Limits, Turn
+from core.words import folded
 from integrations.whatsapp_cloud import messages as said
 from prompts.texts import Texts
 
@@ -70,6 +71,13 @@ _PROACTIVE = frozenset({Purpose.FIRST_CONTACT, Purpose.FOLLOW_UP, Purpose.CAMPAI
 _COUNTED = "tries"
 _DONE = "done"
 """Keys of a session that are ours: beginnings that came to nothing, and what an interrupted turn did already."""
+_LINK_WORDS = frozenset(
+    "o a e de da do por pelo pela para pra no na nesse neste esse este aqui segue esta entre entra entrar acesse"
+    " acessar clique link endereco reuniao conversa chamada sala voce sua nossa so"
+    " the here is it s at you can join enter by with this our your for meeting call room"
+    " el la es en por tu nuestra enlace puedes unirte reunion llamada con".split()
+)
+"""Of which a sentence is made that only hands a link over."""
 
 
 class Answer(Protocol):
@@ -601,10 +609,14 @@ def _choices(view: View, body: str) -> tuple[said.Content, str]:
 
 
 def _link(view: View, body: str) -> tuple[said.Content, str]:
-    """The words with a button for the address, which no sentence tells any more."""
+    """The words with a button for the address. A sentence that tells nothing else than where the link is goes; every
+    other stays whole, address and all: it may be the one that says day and hour."""
     label, url = str(view.data["label"]), str(view.data["url"])
-    told = rf"(?:(?<=[.!?\n])[ ]?|^)[^.!?\n]*{re.escape(url)}[.!]?"
-    bare = re.sub(told, "", body).strip() or body
+    bare = body
+    for found in re.finditer(rf"(?:(?<=[.!?]\s)|^)[^.!?\n]*{re.escape(url)}[.!]?", body, re.MULTILINE):
+        if _LINK_WORDS.issuperset(folded(found[0].replace(url, " ")).split()):
+            bare = bare.replace(found[0], "")
+    bare = re.sub(r"(?<=\S) {2,}", " ", bare).strip() or body
     return said.link_button(bare, label, url), f"{bare}\n{label}: {url}"
 
 

@@ -352,6 +352,30 @@ async def test_choices_are_buttons_or_a_list_and_long_answers_come_in_parts(desk
     assert "14. Terça, 13h" in texts[-1], "what no list can hold is numbered"
 
 
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("Perfeito! Sua reunião está marcada para quinta, 26/11, às 15h, pelo link {url}", None),
+        ("Nos vemos na quinta, às três da tarde: {url}. Até lá!", None),
+        (
+            "You're booked for Thursday at 3 pm. Join here: {url}. See you!",
+            "You're booked for Thursday at 3 pm. See you!",
+        ),
+    ],
+)
+async def test_a_button_for_the_link_takes_no_word_away_of_when_the_meeting_is(
+    desk: Desk, said: str, left: str | None
+) -> None:
+    url = "https://meet.example/abc-defg"
+    desk.crew.views = [View("link", "", data={"label": "Entrar", "url": url})]
+    desk.crew.said = said.format(url=url)
+    await desk.due(webhook(wrote("1", "quinta às 15h")))
+    await desk.run()
+    (row,) = await desk.house.rows("SELECT content FROM outbox ORDER BY seq DESC LIMIT 1")
+    told = row["content"]["interactive"]
+    assert told["action"]["parameters"]["url"] == url and told["body"]["text"] == (left or desk.crew.said)
+
+
 async def test_no_after_a_first_message_is_asked_about_before_it_is_written_down(desk: Desk) -> None:
     await desk.due(webhook(wrote("0", "oi")))
     await desk.run()
