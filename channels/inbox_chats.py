@@ -7,7 +7,7 @@ from typing import Any
 
 from business.messaging.channels import Channel
 from business.messaging.chats import Chat, ChatLine, Message
-from business.messaging.consent import Standing
+from business.messaging.consent import How, Standing
 from business.messaging.known import has_window
 from business.messaging.templates_store import wants_more
 from business.messaging.window import EntryPoint, closes, free_until
@@ -102,6 +102,10 @@ def window_of(look: Look, chat: Chat, channel: Channel | None) -> Data | None:
 
 def consent_of(look: Look, standing: Standing) -> Data:
     """What the contact has agreed to, or wants no more."""
+    if (listed := standing.stopped) is not None and listed.how is How.HOUSE:
+        day = formats.day(look.local(listed.at).date(), look.who.language)
+        hint = look.say("inbox.consent.listed_hint")
+        return {"stopped": True, "label": look.say("inbox.consent.listed", day=day), "detail": hint}
     for entry, name in ((standing.stopped, "stopped"), (standing.marketing_stopped, "marketing_stopped")):
         if entry is not None:
             label = look.say(f"inbox.consent.{name}", day=formats.day(look.local(entry.at).date(), look.who.language))
@@ -122,7 +126,10 @@ def _quoted(words: str) -> str:
 
 
 def may_be_heard(standing: Standing) -> Sequence[str]:
-    """What a person of ours may write down that the contact said to them (inbox_acts.py)."""
+    """What a person of ours may write down that the contact said to them (inbox_acts.py); nothing where the house's own
+    list says more."""
+    if standing.stopped is not None and standing.stopped.how is How.HOUSE:
+        return []
     if standing.stopped or standing.marketing_stopped:
         return ["resumed"] if standing.stopped else ["resumed", "stopped"]
     return ["stopped"] if standing.consent else ["gave", "stopped"]

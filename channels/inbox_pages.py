@@ -19,7 +19,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from business.messaging.chats import Chat, Chats
-from business.messaging.consent import Act, Entry, How, Scope, Standing
+from business.messaging.consent import Standing
 from business.messaging.ledger import standing_of
 from business.messaging.templates_store import templates_of
 from business.sales.calendar import Appointment
@@ -246,8 +246,7 @@ def add_inbox(app: FastAPI, services: Services) -> None:
     async def stands(tenant_id: str, chat: Chat) -> Standing:
         """As the policy sees it (business/messaging/known.py): our ledger, and the CRM's list."""
         async with services.db.tenant(tenant_id) as conn:
-            since = await crms_list.blocked(conn, asdict(chat))
-            theirs = (Entry(since, Act.STOPPED, Scope.ALL, How.PERSON),) if since is not None else ()
+            theirs = await crms_list.blocked(conn, asdict(chat))
             return await standing_of(
                 conn, address=chat.address, contact_id=chat.contact_id, user_id=chat.user_id, more=theirs
             )

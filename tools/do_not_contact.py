@@ -1,5 +1,7 @@
 """Two books of who wants no messages, which must agree: the CRM's list, by key, and the ledger of conversations, by
-what was said. Before anything leaves both are asked; what is said in a conversation is written into the CRM."""
+what was said. Before anything leaves both are asked; what is said in a conversation is written into the CRM, and what
+is taken back there is taken from the CRM. What the house put on its list for another reason is not a conversation's to
+lift, but by the person's own words."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,7 +15,7 @@ from business.messaging.consent import Act, Entry, How, Scope
 from business.messaging.ledger import Ledger, standing_of
 from business.people.service import People
 from core.db import Connection, Database, fetch_all, fetch_one
-from core.errors import ArgumentsWrong, Refused
+from core.errors import Refused
 from core.tenancy import Role
 
 
@@ -26,10 +28,10 @@ class DoNotContact:
         self._people = people
         self._ledger = ledger
 
-    async def blocked(self, conn: Connection, chat: Mapping[str, Any]) -> datetime | None:
-        """Since when the CRM knows that the person of this chat wants nothing: by the address, or by any other key of
-        the same contact. A bounce of one address says nothing of the others. `chat`: tenant_id, address, user_id,
-        contact_id."""
+    async def blocked(self, conn: Connection, chat: Mapping[str, Any]) -> Sequence[Entry]:
+        """What the CRM's list says of the person of this chat, as lines of the ledger: by the address, or by any other
+        key of the same contact. A bounce of one address says nothing of the others. `chat`: tenant_id, address,
+        user_id, contact_id."""
         own = keys_of(chat["address"], chat["user_id"])
         others: list[tuple[KeyKind, str]] = []
         if chat["contact_id"]:
@@ -38,7 +40,8 @@ class DoNotContact:
         if others:
             more = await self._crm.blocked(chat["tenant_id"], others, conn)
             found += [one for one in more if one.reason is not BlockReason.BOUNCED]
-        return min((one.since for one in found), default=None)
+        how = {BlockReason.SAID: How.PERSON}
+        return [Entry(one.since, Act.STOPPED, Scope.ALL, how.get(one.reason, How.HOUSE)) for one in found]
 
     async def resume(
         self, tenant_id: str, keys: Sequence[tuple[KeyKind, str]], contact_id: str | None, words: str, at: datetime
@@ -68,25 +71,23 @@ class DoNotContact:
                 return
             chat = {"tenant_id": tenant_id, "user_id": None} | {name: entry[name] for name in ("address", "contact_id")}
             holds = await standing_of(conn, address=entry["address"], contact_id=entry["contact_id"], more=())
-            since = await self.blocked(conn, chat)
+            listed = await self.blocked(conn, chat)
             keys = keys_of(entry["address"], None)
             if entry["contact_id"]:
                 keys += [(key.kind, key.given) for key in await stored_keys(conn, entry["contact_id"])]
         admin = await self._people.identity_by_role(tenant_id, Role.ADMIN)
-        if entry["act"] == Act.STOPPED and holds.stopped is not None and since is None:
+        if entry["act"] == Act.STOPPED and holds.stopped is not None and not listed:
             if entry["contact_id"]:
                 try:
-                    await self._crm.opt_out(admin, entry["contact_id"], words=entry["detail"])
+                    await self._crm.opt_out(admin, entry["contact_id"], words=entry["detail"], reason=BlockReason.SAID)
                 except Refused:  # the contact was merged or erased meanwhile
                     pass
             for kind, given in keys_of(entry["address"], None):
-                await self._crm.block(admin, kind, given, reason=BlockReason.OPTED_OUT)
-        elif entry["act"] == Act.RESUMED and holds.stopped is None and since is not None:
-            for kind, given in keys:
-                try:
-                    await self._crm.unblock(admin, kind, given)
-                except ArgumentsWrong:  # a kind of key by which nobody is written to
-                    continue
+                await self._crm.block(admin, kind, given, reason=BlockReason.SAID)
+        elif entry["act"] == Act.RESUMED and holds.stopped is None:
+            for one in await self._crm.blocked(tenant_id, keys):
+                if one.reason is BlockReason.SAID or entry["how"] != How.PERSON:
+                    await self._crm.unblock(admin, one.kind, one.given)
 
 
 def keys_of(address: str, user_id: str | None) -> list[tuple[KeyKind, str]]:

@@ -40,6 +40,7 @@ class BlockReason(StrEnum):
     ERASED = "erased"
     BOUNCED = "bounced"
     ASKED = "asked"  # somebody here was asked to
+    SAID = "said"  # in a conversation, whose ledger has it, and in which it may be taken back (tools/do_not_contact.py)
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,16 @@ class Blocked:
 class PrivacyPart(CrmPart):
     # --- to be left alone ---------------------------------------------------------------------
 
-    async def opt_out(self, who: Identity, contact_id: str, *, words: str) -> None:
+    async def opt_out(
+        self, who: Identity, contact_id: str, *, words: str, reason: BlockReason = BlockReason.OPTED_OUT
+    ) -> None:
         """The person wants no more messages: every key by which they can be reached goes on the list. `words` are what
         they wrote, or how it is known. Refused: crm_not_allowed, crm_unknown."""
         own = self._writes(who)
         now = self._clock.now()
         async with self._db.tenant(who.tenant_id) as conn:
             await row_of(conn, Subject.CONTACT, contact_id, own)
-            await _block(conn, who.tenant_id, await stored_keys(conn, contact_id), BlockReason.OPTED_OUT, now)
+            await _block(conn, who.tenant_id, await stored_keys(conn, contact_id), reason, now)
             await note_activity(conn, who, "opted_out", now, text=clean(words)[:1_000], contact_id=contact_id)
             await emit(conn, Happened.OPTED_OUT, contact_id, now)
             await audit(conn, who, "crm.opted_out", contact_id, {})
@@ -217,11 +220,14 @@ def _hash(tenant_id: str, key: Key | StoredKey) -> str:
 async def _block(
     conn: Connection, tenant_id: str, keys: Iterable[Key | StoredKey], reason: BlockReason, now: datetime
 ) -> None:
+    """What was there stays, but for what was only said in a conversation: the house's own word outlasts that one."""
     for key in keys:
         if key.kind in REACHABLE:
             await conn.execute(
-                """INSERT INTO crm_do_not_contact (tenant_id, hash, kind, reason, since)
-                   VALUES (current_tenant(), %s, %s, %s, %s) ON CONFLICT DO NOTHING""",
+                """INSERT INTO crm_do_not_contact AS l (tenant_id, hash, kind, reason, since)
+                   VALUES (current_tenant(), %s, %s, %s, %s) ON CONFLICT (tenant_id, hash) DO UPDATE
+                   SET reason = excluded.reason, since = excluded.since
+                   WHERE l.reason = 'said' AND excluded.reason NOT IN ('said', 'bounced')""",
                 [_hash(tenant_id, key), key.kind, reason, now],
             )
 

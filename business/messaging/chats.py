@@ -393,7 +393,8 @@ class Chats:
 
     async def consent(self, who: Identity, chat_id: str, act: Act, words: str) -> None:
         """Write down what the contact said to one of ours about being written to, on whatever channel: they agree, they
-        want nothing more, or they may be written to again. `words`: theirs; ArgumentsWrong("consent_words") without."""
+        want nothing more, or they may be written to again. `words`: theirs. ArgumentsWrong: consent_words without any;
+        consent_nothing_stopped, where no conversation stopped what should be resumed: the CRM's list is not theirs."""
         own = self._rights.writes(who)
         words = _storable(words).strip()
         if not words:
@@ -402,6 +403,8 @@ class Chats:
             chat = _seen(await chat_of(conn, chat_id, lock=True), own)
             address, contact_id = chat.address, chat.contact_id
             held = await standing_of(conn, address=address, contact_id=contact_id, user_id=chat.user_id, more=())
+            if act is Act.RESUMED and held.stopped is None and held.marketing_stopped is None:
+                raise ArgumentsWrong("consent_nothing_stopped", "nothing of the ledger is stopped")
             acts = [Act.RESUMED, act] if act is Act.CONSENTED and held.stopped is not None else [act]
             for one in acts:
                 entry = Entry(self.clock.now(), one, Wide.ALL, How.PERSON, words)

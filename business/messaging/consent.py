@@ -50,6 +50,7 @@ class How(StrEnum):
     WHATSAPP = "whatsapp"  # user_preferences, error 131050
     PERSON = "person"  # one of ours wrote down what the contact said
     IMPORT = "import"  # a column of a file
+    HOUSE = "house"  # the house's own list of those not to be contacted; never a line that is written
 
 
 _BY_CONTACT = frozenset({How.WORDS, How.BUTTON, How.FORM, How.WHATSAPP})
@@ -80,14 +81,17 @@ def standing(ledger: Iterable[Entry]) -> Standing:
 
     A stop of everything is lifted only by the contact (words, a button, a form), or by a person of ours who wrote down
     what the contact said; WhatsApp's "resume" lifts only what WhatsApp's "stop" stopped: marketing. A file that is
-    imported lifts nothing. A stop takes the consent with it.
+    imported lifts nothing. What stands on the house's own list only the contact lifts, here: one of ours takes it from
+    that list, who may. A stop takes the consent with it.
     """
     stopped = marketing = consent = None
     for entry in sorted(ledger, key=_order):
-        lifts = entry.how in _BY_CONTACT or (entry.how is How.PERSON and bool(entry.wording.strip()))
+        listed = stopped is not None and stopped.how is How.HOUSE
+        written_down = entry.how is How.PERSON and bool(entry.wording.strip())
+        lifts = entry.how in _BY_CONTACT or (written_down and not listed)
         if entry.act is Act.STOPPED:
             if entry.scope is Scope.ALL:
-                stopped = stopped or entry
+                stopped = entry if stopped is None or (entry.how is How.HOUSE and not listed) else stopped
             else:
                 marketing = marketing or entry
             consent = None

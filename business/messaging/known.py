@@ -5,14 +5,14 @@ Read in the same transaction as what follows from the answer, after the chat's r
 person does and what leaves all lock it first, so nothing of it changes between question and answer.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from business.messaging.attention import Attention, Held
 from business.messaging.brazil import Place, place
 from business.messaging.channels import WHATSAPP, Channel
-from business.messaging.consent import Act, Entry, How, Scope
+from business.messaging.consent import Entry
 from business.messaging.failures import Block, Where
 from business.messaging.ledger import same_addresses, standing_of
 from business.messaging.model import Known
@@ -23,8 +23,8 @@ from business.messaging.templates_store import templates_of
 from business.messaging.window import EntryPoint, is_open
 from core.db import Connection, fetch_all, fetch_one
 
-Blocked = Callable[[Connection, Mapping[str, Any]], Awaitable[datetime | None]]
-"""Since when others (the CRM's list of those not to be contacted) know that the person of this chat wants nothing."""
+Blocked = Callable[[Connection, Mapping[str, Any]], Awaitable[Sequence[Entry]]]
+"""What others (the CRM's list of those not to be contacted) know of the person of this chat, as lines of a ledger."""
 
 DAY = timedelta(hours=24)
 LEFT = ("claimed", "sent", "unknown")
@@ -79,8 +79,7 @@ async def known(
     windowed = has_window(channel)
     if lock and windowed and not is_open(last, now, settings.window_margin):
         await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('portfolio ' || current_tenant(), 0))")
-    since = await blocked(conn, chat) if blocked is not None else None
-    theirs = (Entry(since, Act.STOPPED, Scope.ALL, How.PERSON, "crm"),) if since is not None else ()
+    theirs = await blocked(conn, chat) if blocked is not None else ()
     standing = await standing_of(
         conn, address=chat["address"], contact_id=chat["contact_id"], user_id=chat["user_id"], more=theirs
     )

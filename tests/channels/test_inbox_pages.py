@@ -255,6 +255,8 @@ async def test_what_a_contact_said_to_one_of_us_about_being_written_to_is_writte
         assert (await act(browser, chat, do="consent", what="maybe", words="sim")).status_code == 400
         back = await heard(browser, "resumed", "era sair da sala, não da lista")
         assert not back["stopped"] and back["acts"] == ["gave", "stopped"]
+        again = await act(browser, chat, do="consent", what="resumed", words="pode")
+        assert again.status_code == 400 and "lista de não contatar" in again.json()["error"]
         given = await heard(browser, "gave", "pode me mandar as novidades")
         assert given["label"].startswith("Aceitou receber mensagens") and "dito a alguém da equipe" in given["label"]
         assert given["detail"] == "“pode me mandar as novidades”"

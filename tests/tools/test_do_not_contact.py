@@ -52,12 +52,14 @@ async def test_what_is_said_in_one_book_holds_in_the_other_and_on_every_channel_
 
     async def blocked(chat: dict[str, Any]) -> bool:
         async with database.tenant(tenant_id) as conn:
-            return await books.blocked(conn, chat) is not None
+            mine = {"address": chat["address"], "contact_id": chat["contact_id"]}
+            theirs = await books.blocked(conn, chat)
+            return (await standing_of(conn, **mine, more=theirs)).stopped is not None
 
-    async def said(act: Act, words: str, chat: dict[str, Any]) -> None:
-        """As the sorter writes it, and the job that follows, twice."""
+    async def said(act: Act, words: str, chat: dict[str, Any], how: How = How.WORDS) -> None:
+        """As the sorter or the inbox writes it, and the job that follows, twice."""
         clock.advance(timedelta(minutes=1))
-        entry = Entry(clock.now(), act, Scope.ALL, How.WORDS, words)
+        entry = Entry(clock.now(), act, Scope.ALL, how, words)
         async with database.tenant(tenant_id) as conn:
             named = {"address": chat["address"], "contact_id": chat["contact_id"]}
             assert await ledger.write(conn, tenant_id, entry, **named)
@@ -90,6 +92,33 @@ async def test_what_is_said_in_one_book_holds_in_the_other_and_on_every_channel_
     # A mailbox that is full says nothing of the telephone.
     await crm.block(who, KeyKind.EMAIL, "ana@lojadois.com.br", reason=BlockReason.BOUNCED)
     assert await blocked(by_mail) and not await blocked(by_phone)
+
+    # What one of ours wrote down lifts what was said in the conversation, and nothing that the house decided: not by
+    # first writing down a stop, nor by an agreement, nor where the house decided after the stop.
+    async def reasons() -> set[str]:
+        return {str(one.reason) for one in await crm.blocked(tenant_id, [(KeyKind.PHONE, "+5511977776666")])}
+
+    await said(Act.RESUMED, "voltar", stranger)
+    await said(Act.STOPPED, "por telefone", stranger, How.PERSON)
+    assert await reasons() == {"said"}
+    await said(Act.RESUMED, "era engano", stranger, How.PERSON)
+    assert not await reasons() and not await blocked(stranger)
+    for reason in (BlockReason.ASKED, BlockReason.ERASED):
+        for first in (True, False):
+            clock.advance(timedelta(minutes=1))
+            if first:
+                await crm.block(who, KeyKind.PHONE, "+5511977776666", reason=reason)
+            await said(Act.STOPPED, "sair", stranger)
+            clock.advance(timedelta(minutes=1))
+            if not first:
+                await crm.block(who, KeyKind.PHONE, "+5511977776666", reason=reason)
+            await said(Act.RESUMED, "pode voltar", stranger, How.PERSON)
+            async with database.tenant(tenant_id) as conn:
+                agreed = Entry(clock.now() + timedelta(seconds=1), Act.CONSENTED, Scope.ALL, How.PERSON, "aceita")
+                await ledger.write(conn, tenant_id, agreed, address=stranger["address"])
+            assert await reasons() == {str(reason)} and await blocked(stranger)
+            assert await crm.unblock(who, KeyKind.PHONE, "+5511977776666"), "who may change the list does"
+            assert not await blocked(stranger)
 
 
 async def test_templates_are_filled_with_what_the_house_knows(

@@ -1,7 +1,7 @@
 """A house whose outbox sends to the simulated WhatsApp, for the tests of what leaves."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from business.messaging.arrivals import Seen
 from business.messaging.channels import Channel, Channels
 from business.messaging.chats import open_chat
+from business.messaging.consent import Act, Entry, How, Scope
 from business.messaging.ledger import CONSENT_TOLD, Ledger
 from business.messaging.outbox import SEND_CHAT, Alert, Draft, Outbox
 from business.messaging.outcomes import Outcomes, Undelivered
@@ -233,8 +234,9 @@ async def open_house(
         if alert.code == 131053:
             raise KeyError("nobody knows what to say of this one")
 
-    async def blocked(conn: Connection, chat: Mapping[str, Any]) -> datetime | None:
-        return since.get(chat["address"])
+    async def blocked(conn: Connection, chat: Mapping[str, Any]) -> Sequence[Entry]:
+        at = since.get(chat["address"])
+        return [Entry(at, Act.STOPPED, Scope.ALL, How.HOUSE)] if at is not None else []
 
     async def values(conn: Connection, chat: Mapping[str, Any]) -> Mapping[str, str]:
         return {"name": chat["name"].split(" ")[0], "house": "Aurora", "sender": "Rui"}

@@ -103,6 +103,7 @@ def entry(minutes: int, act: Act, scope: Scope = Scope.ALL, how: How = How.WORDS
 
 
 STOP = entry(0, Act.STOPPED, wording="parar")
+LISTED = entry(1, Act.STOPPED, how=How.HOUSE)
 NO_ADS = entry(0, Act.STOPPED, Scope.MARKETING, How.WHATSAPP)
 
 
@@ -120,6 +121,12 @@ NO_ADS = entry(0, Act.STOPPED, Scope.MARKETING, How.WHATSAPP)
         ([STOP, entry(5, Act.CONSENTED, how=How.IMPORT)], True, False, False),
         ([STOP, entry(5, Act.RESUMED, how=How.PERSON)], True, False, False),
         ([STOP, entry(5, Act.RESUMED, how=How.PERSON, wording="pediu por telefone para voltar")], False, False, False),
+        # nor does a person of ours what stands on the house's list, before or after what the contact said
+        ([LISTED, entry(5, Act.RESUMED, how=How.PERSON, wording="pediu")], True, False, False),
+        ([LISTED, entry(5, Act.CONSENTED, how=How.PERSON, wording="pediu")], True, False, False),
+        ([LISTED, entry(2, Act.STOPPED), entry(5, Act.RESUMED, how=How.PERSON, wording="pediu")], True, False, False),
+        ([STOP, LISTED, entry(5, Act.RESUMED, how=How.PERSON, wording="pediu")], True, False, False),
+        ([LISTED, entry(5, Act.RESUMED)], False, False, False),
         # WhatsApp's own switch is about promotions alone
         ([STOP, entry(5, Act.RESUMED, Scope.MARKETING, How.WHATSAPP)], True, False, False),
         ([NO_ADS, entry(5, Act.RESUMED, Scope.MARKETING, How.WHATSAPP)], False, False, False),
