@@ -4,7 +4,7 @@ A text is a Jinja2 template with strict variables: a missing parameter is an err
 `number`, `percent`, `day` and `window` write values as the language does; `inline` puts a name into a sentence.
 """
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,9 @@ class Texts:
         self._compiled: dict[tuple[str, str], Any] = {}
 
     @classmethod
+    @cache
     def load(cls, folder: Path = _FOLDER) -> "Texts":
-        """Read all files of all languages. A key that stands in two files of one language is an error."""
+        """Read all files of all languages, once in a process. A key that stands in two files of one language is an error."""
         sources: dict[str, dict[str, str]] = {}
         for language in LANGUAGES:
             merged: dict[str, str] = {}

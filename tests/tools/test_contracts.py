@@ -17,7 +17,7 @@ from tools.spec import Effect, ToolSpec
 TOOLS = [tool for crew in CREWS for tool in crew.tools]
 # strands-agents/tools #532: a tenant that a model can name is no tenant.
 NEVER_ARGUMENTS = re.compile(
-    r"tenant|user_?id|contact_?id|role$|door|turn|conversation|approv|token|secret|password|clock|^now$"
+    r"tenant|user_?id|contact_?id|role$|door|turn|conversation_?id|approv|token|secret|password|clock|^now$"
 )
 KNOWN_KEYS = {"type", "enum", "description", "items", "minimum", "maximum", "maxItems", "properties", "required"}
 
