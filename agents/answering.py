@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import psycopg
 import structlog
@@ -306,6 +307,7 @@ class Turns:
             "messages": chat.messages_in,
             "kinds": [one.kind for one in begun.waiting],
             "choice": pressed,
+            "reacted_to": _reacted_to(begun, lives.clock),
             "open": not is_closed,
             "opens_at": opens.isoformat() if opens else None,
             "referral": dict(chat.referral) if chat.referral else None,
@@ -651,6 +653,13 @@ def _split(rows: list[Message], since: datetime) -> tuple[list[Message], list[Me
         new = one.direction == "in" and one.received_at >= since
         (waiting if new else before).append(one)
     return waiting, before
+
+
+def _reacted_to(begun: _Begun, clock: ZoneInfo) -> list[dict[str, str]]:
+    """The messages that reactions of now stand at: their text, and on which day they were said."""
+    said_before = {one.external_id: one for one in begun.before if one.external_id and one.direction == "out"}
+    found = [said_before.get(one.reply_to or "") for one in begun.waiting if one.kind == "reaction"]
+    return [{"text": one.text, "on": one.at.astimezone(clock).date().isoformat()} for one in found if one is not None]
 
 
 def _acted(turn: Turn) -> bool:

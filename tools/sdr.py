@@ -43,6 +43,7 @@ _YES = re.compile(
     r"|that one|book it|si|dale"
     r"|vale|perfecto|de acuerdo|me sirve|ese|esa)\b|[👍👌✅]"
 )
+_SIGNS = re.compile(r"[👍👌✅]")
 _OTHER_TIME = re.compile(
     r"\b(?:remarc\w+|reagend\w+|mudar|muda|trocar|adiar|instead|rather|reschedul\w+|move"
     r"|outr[oa] (?:dia|hora|horario|data)"
@@ -380,7 +381,7 @@ async def book_meeting(ctx: ToolContext, args: BookArgs) -> BookResult:
     desk, turn = ctx.service(SdrDesk), ctx.turn
     if desk.calendar is None:
         raise Refused("sdr_no_calendar", "no calendar is connected: offer that a person arranges it")
-    starts = _local(args.starts, turn.identity.time_zone)
+    starts = local_of(args.starts, turn)
     if _OTHER_NAME.search(plain(turn.text)):
         raise ArgumentsWrong(
             "sdr_other_name", "they want it in somebody else's name: only this contact's own can be booked"
@@ -548,10 +549,12 @@ def agreed(turn: Turn, starts: datetime) -> bool:
     text = plain(turn.text)
     if _names_hour(text, local):
         return True
+    yes = bool(_YES.search(_SIGNS.sub(" ", text) if reacts_elsewhere(turn, local) else text))
     offered = (turn.session.get(SESSION) or {}).get("offered") or []
     last = next((said for role, said in reversed(turn.session.get("history", [])) if role == "assistant"), "")
     if not offered:
-        return bool(_YES.search(text)) and _names_hour(plain(last), local)
+        asked = [plain(one["text"]) for one in chat.get("reacted_to") or []] or [plain(last)]
+        return yes and any(_names_hour(one, local) for one in asked)
     if moment(local) not in offered:
         return False
     place = offered.index(moment(local)) + 1
@@ -561,7 +564,24 @@ def agreed(turn: Turn, starts: datetime) -> bool:
     same_day = [one for one in offered if one[:10] == moment(local)[:10]]
     if len(same_day) == 1 and _names_day(text, local.date(), turn.now.astimezone(local.tzinfo).date()):
         return True
-    return len(offered) == 1 and bool(_YES.search(text))
+    return len(offered) == 1 and yes
+
+
+def reacts_elsewhere(turn: Turn, starts: datetime) -> bool:
+    """Whether they put a sign on messages of which none names the day and hour of this time, by the calendar of the day
+    on which it was said. Such a sign is no yes to it, whatever else was asked."""
+    chat = turn.session.get("chat") or {}
+    if "reaction" not in (chat.get("kinds") or []):
+        return False
+    local = starts.astimezone(ZoneInfo(turn.identity.time_zone))
+    day = local.date()
+    for one in chat.get("reacted_to") or []:
+        text, said_on = plain(one["text"]), date.fromisoformat(one["on"])
+        near = 0 <= (day - said_on).days < 7  # the name of a weekday says no more
+        dated = plain(in_words(local, turn.language)["day"]) in text
+        if _names_hour(text, local) and (dated or (near and _names_day(text, day, said_on))):
+            return False
+    return True
 
 
 def _names_hour(text: str, local: datetime) -> bool:
@@ -639,12 +659,13 @@ def _meeting(one: Appointment, turn: Turn) -> dict[str, Any]:
     return {"id": one.id, "starts": moment(local), **met, **in_words(local, turn.language)}
 
 
-def _local(given: str, zone: str) -> datetime:
+def local_of(given: str, turn: Turn) -> datetime:
+    """A time as `moment` tells it, by the contact's clock. ArgumentsWrong("sdr_time_unreadable")."""
     try:
         found = datetime.fromisoformat(given)
     except ValueError:
         raise ArgumentsWrong("sdr_time_unreadable", f"{given!r} is no 2026-11-26T15:00", given=given[:30]) from None
-    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
+    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(turn.identity.time_zone))
 
 
 _UNITS = {

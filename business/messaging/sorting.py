@@ -49,13 +49,10 @@ Warn = Callable[[Connection, str, Channel, Told], Awaitable[None]]
 """A gateway said something about a whole number that a person has to know."""
 
 _ASKED_LAST = """SELECT 1 FROM chat_messages m WHERE m.chat_id = %s AND m.id = %s AND m.author = 'bot'
+    AND (m.text LIKE '%%?%%' OR m.kind = 'interactive')
     AND NOT EXISTS (SELECT FROM chat_messages o WHERE o.chat_id = m.chat_id AND o.seq > m.seq
-                    AND (o.direction = 'in' OR o.author = 'person') AND o.direction <> 'note')
-    AND EXISTS (SELECT FROM chat_messages q WHERE q.chat_id = m.chat_id AND q.author = 'bot' AND q.direction = 'out'
-                AND q.status IS DISTINCT FROM 'dropped' AND (q.text LIKE '%%?%%' OR q.kind = 'interactive')
-                AND q.seq > coalesce((SELECT max(i.seq) FROM chat_messages i
-                                      WHERE i.chat_id = m.chat_id AND i.direction = 'in' AND i.seq < m.seq), 0))"""
-"""Whether a message is of the bot's last answer, nothing was said since, and that answer asked something."""
+                    AND (o.direction = 'in' OR o.author = 'person') AND o.direction <> 'note')"""
+"""Whether a message of the bot's asks something itself, and nobody but the bot has said anything since."""
 
 
 @dataclass(frozen=True)
@@ -219,8 +216,9 @@ class Sorting:
         return "sorted"
 
     async def _reacted(self, batch: Batch, channel: Channel, one: Reacted, received: datetime) -> str:
-        """It stands at the message, and marks the conversation as unread when the message is ours. To what the bot
-        asked last it is an answer like any other. One that is taken back is none any more."""
+        """It stands at the message, and marks the conversation as unread when the message is ours. To a message
+        in which the bot asked something last it is an answer, to that one alone. One that is taken back is none any
+        more."""
         await batch.write()
         chat = batch.find(channel, one.who)
         query = """UPDATE chat_messages m SET reaction = %s FROM chats c

@@ -14,7 +14,7 @@ from core.words import ORDINALS, folded
 from crews.sdr.asked import Heard, hear
 from crews.sdr.words import MOST_CHOICES, Words
 from llm.messages import ToolCall
-from tools.sdr import SESSION
+from tools.sdr import SESSION, local_of, reacts_elsewhere
 
 _ASKED_MOST = 2  # times that one question is put
 _ANY_PRODUCT = frozenset(
@@ -215,7 +215,9 @@ class SdrPlaybook:
         named = {ORDINALS[word] for word in folded(heard.text).split() if word in ORDINALS}
         if offered and len(named) == 1 and (place := named.pop()) <= len(offered):
             return offered[place - 1]
-        return offered[0] if len(offered) == 1 and heard.yes and not heard.asks else ""
+        if len(offered) != 1 or not heard.yes or heard.asks:
+            return ""
+        return "" if reacts_elsewhere(self._turn, local_of(offered[0], self._turn)) else offered[0]
 
     def _asked_slots(self) -> dict[str, Any]:
         when = self.heard.when

@@ -313,6 +313,21 @@ async def test_a_lead_elsewhere_is_spoken_to_by_the_clock_of_where_they_live(des
     assert [turn.identity.time_zone for turn in desk.crew.turns] == ["America/Manaus", "America/Sao_Paulo"]
 
 
+async def test_the_crew_reads_at_which_message_a_reaction_stands(desk: Desk) -> None:
+    desk.crew.said = "Pode ser quinta, 26/11, às 15h?"
+    await desk.due(webhook(wrote("1", "quero marcar")))
+    await desk.run()
+    await desk.left()
+    async with desk.house.db.tenant(desk.house.id) as conn:
+        await conn.execute("UPDATE chat_messages SET external_id = 'wamid.b1' WHERE direction = 'out'")
+    thumb = {"type": "reaction", "reaction": {"message_id": "wamid.b1", "emoji": "👍"}}
+    await desk.due(webhook(wrote("2", **thumb)))
+    await desk.run()
+    told = desk.crew.turns[1].session["chat"]
+    assert (desk.crew.turns[1].text, told["kinds"]) == ("👍", ["reaction"])
+    assert told["reacted_to"] == [{"text": desk.crew.said, "on": "2026-11-20"}]
+
+
 async def test_choices_are_buttons_or_a_list_and_long_answers_come_in_parts(desk: Desk) -> None:
     def offer(count: int, title: str = "Qual horário?") -> View:
         choices = [{"id": f"slot:{n}", "title": f"Terça, {n}h"} for n in range(count)]

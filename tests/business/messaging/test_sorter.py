@@ -223,7 +223,7 @@ async def test_nobody_changes_or_takes_back_what_others_wrote_and_an_edit_may_be
     assert (line["act"], line["detail"]) == ("stopped", "SAIR")
 
 
-async def test_a_reaction_to_what_the_bot_asked_is_an_answer_and_any_other_to_us_is_unread(house: ChatHouse) -> None:
+async def test_a_reaction_to_a_message_that_asks_is_an_answer_and_any_other_to_us_is_unread(house: ChatHouse) -> None:
     async def asks(wamid: str, text: str) -> None:
         """The bot's answer has left, and somebody has looked at the conversation."""
         await sent(house, await put(house, wamid, text), wamid)
@@ -234,11 +234,15 @@ async def test_a_reaction_to_what_the_bot_asked_is_an_answer_and_any_other_to_us
         return {"type": "reaction", "reaction": {"message_id": of} | ({"emoji": emoji} if emoji else {})}
 
     await house.sort(webhook(wrote("1", "quero marcar")))
+    await asks("wamid.b0", "O Essencial custa R$ 900,00.")
     await asks("wamid.b1", "Pode ser quinta, 26/11, às 15h?")
+    await house.sort(webhook(wrote("1b", **reaction("wamid.b0", "👍"))))
+    chat = await house.chat()
+    assert (chat["unread"], chat["waiting_since"]) == (1, None), "the price asks nothing, whatever is asked beside it"
     await house.sort(webhook(wrote("2", **reaction("wamid.b1", "👍"))))
     last, chat = (await house.messages())[-1], await house.chat()
     assert (last.direction, last.kind, last.text, last.reply_to) == ("in", "reaction", "👍", "wamid.b1")
-    assert chat["waiting_since"] is not None and chat["due_at"] is not None and chat["unread"] == 1
+    assert chat["waiting_since"] is not None and chat["due_at"] is not None and chat["unread"] == 2
     await house.sort(webhook(wrote("3", **reaction("wamid.b1"))))
     assert (await house.messages())[-1].revoked_at is not None, "taken back before it was answered"
 

@@ -76,11 +76,24 @@ async def test_a_lead_in_manaus_meets_by_their_clock_and_is_told_so_and_the_owne
     assert "horário de" not in await answers(near, "quero marcar uma conversa, tem quinta de manhã?")
 
 
-async def test_a_thumb_on_the_one_time_that_was_offered_books_it(house: House) -> None:
+async def test_a_thumb_is_a_yes_to_the_time_in_the_message_it_stands_at_and_to_no_other(house: House) -> None:
     talk = await house.talk()
+    time = "Tenho quinta, 26/11, às 15h. Serve para você?"
     talk.session["sdr"] = {"greeted": True, "proposed": True, "offered": ["2026-11-26T15:00"]}
-    talk.history = [("user", "tem quinta?"), ("assistant", "Tenho quinta, 26/11, às 15h. Serve para você?")]
-    assert "Marcado: quinta, 26/11, às 15h" in await answers(talk, "👍🏽", kinds=["reaction"])
+    talk.history = [("user", "tem quinta?"), ("assistant", "Quer o plano de R$ 900,00?"), ("assistant", time)]
+    for elsewhere, on in (
+        ("Quer o plano de R$ 900,00?", "2026-11-20"),
+        ("Ainda faz sentido conversarmos?", "2026-11-20"),
+        ("Tenho quinta às 15h, serve?", "2026-11-13"),
+    ):
+        talk.session["sdr"]["offered"] = ["2026-11-26T15:00"]
+        await answers(talk, "👍🏽", kinds=["reaction"], reacted_to=[{"text": elsewhere, "on": on}])
+        assert "book_meeting" not in [one.name for one in talk.turn.results], elsewhere
+        booking = await house.runner.call(talk.turn, "book_meeting", {"starts": "2026-11-26T15:00"})
+        assert booking.error_code == "sdr_time_not_agreed", "nor by a model"
+    talk.session["sdr"]["offered"] = ["2026-11-26T15:00"]
+    said = await answers(talk, "👍🏽", kinds=["reaction"], reacted_to=[{"text": time, "on": "2026-11-20"}])
+    assert "Marcado: quinta, 26/11, às 15h" in said
 
 
 async def test_a_haggler_gets_the_list_and_no_discount_whoever_is_said_to_have_promised_it(house: House) -> None:
