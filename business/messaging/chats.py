@@ -467,8 +467,8 @@ class Chats:
             return await self.outbox.put(conn, who.tenant_id, chat_id, draft)
 
     async def react(self, who: Identity, chat_id: str, message_id: str, emoji: str, *, key: str) -> str:
-        """Put an emoji on a message of the contact's, "" takes it back. Nobody takes a conversation over by it. Returns
-        the outbox id; `key` as for `reply`.
+        """Put an emoji on a message of the contact's, "" takes it back. Nobody takes a conversation over by it, and
+        what the contact wrote is as unanswered as before. Returns the outbox id; `key` as for `reply`.
 
         ArgumentsWrong: reaction_to_nothing, and those of the limits; Refused("reaction_too_late") when the 24 hours are
         over in which WhatsApp takes it.
@@ -494,7 +494,6 @@ class Chats:
                 content=said.reaction(row["external_id"], emoji.strip() or None),
                 author="person",
                 author_id=who.user_id,
-                answers=chat.messages_in,
             )
             await conn.execute("UPDATE chat_messages SET reaction = %s WHERE id = %s", [emoji.strip(), message_id])
             await changed(conn, who.tenant_id, chat_id)

@@ -37,10 +37,12 @@ class Waking:
 
 
 async def unanswered_since(conn: Connection, chat_id: str) -> datetime | None:
-    """When we received the first message after the last of ours that left, or will: that is what is unanswered."""
+    """When we received the first message after the last of ours that left, or will: that is what is unanswered. An
+    emoji of ours on one of theirs answers nothing."""
     query = """SELECT min(received_at) AS since FROM chat_messages
                WHERE chat_id = %(chat)s AND direction = 'in' AND revoked_at IS NULL AND seq > coalesce(
                    (SELECT max(seq) FROM chat_messages
-                    WHERE chat_id = %(chat)s AND direction = 'out' AND status IS DISTINCT FROM 'dropped'), 0)"""
+                    WHERE chat_id = %(chat)s AND direction = 'out' AND kind <> 'reaction'
+                      AND status IS DISTINCT FROM 'dropped'), 0)"""
     row = await fetch_one(conn, query, {"chat": chat_id})
     return row["since"] if row else None

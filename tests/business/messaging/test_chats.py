@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from business.messaging.chats import Chats
+from business.messaging.ledger import Ledger
+from business.messaging.outbox import Draft, locked_row
+from business.messaging.outcomes import Outcomes
+from business.messaging.templates import Purpose
 from core.clock import FixedClock
 from core.db import Database
 from core.errors import ArgumentsWrong, Refused
@@ -60,6 +64,27 @@ async def test_conversations_are_listed_filtered_searched_and_counted_the_newest
     await house.sort(webhook(wrote("b", "voltei", who=THIRD)))
     assert await names(house) == [THIRD, OTHER, LEAD]
     assert [q.name for q in await house.chats.quick_replies(me)] == ["oi"]
+
+
+async def test_an_emoji_of_a_colleague_answers_nothing_that_the_bot_was_about_to_answer(house: ChatHouse) -> None:
+    outcomes = Outcomes(house.outbox, house.clock, Ledger(house.jobs))
+    await house.sort(webhook(wrote("a", "quanto custa?")))
+    chat, (asked,) = await house.chat(), await house.messages()
+    draft = Draft(Purpose.ANSWER, "bot", said.text("R$ 900,00."), answers=1, segment=chat["segment"])
+    async with house.db.tenant(house.id) as conn:
+        await house.outbox.put(conn, house.id, chat["id"], draft)
+        await conn.execute("UPDATE chats SET waiting_since = NULL")  # the turn is over, its answer waits for its hour
+    emoji = await house.chats.react(house.who(), chat["id"], asked.id, "👍", key="k")
+    async with house.db.tenant(house.id) as conn:
+        row = await locked_row(conn, "o.id = %s", emoji)
+        assert row is not None
+        await outcomes.left(conn, row, "wamid.emoji")
+    assert (await house.chat())["answered_in"] == 0
+    house.later(60)
+    await house.sort(webhook(wrote("b", "e parcela?")))
+    assert (await house.chat())["waiting_since"] == asked.received_at, (
+        "the bot answers both"
+    )
 
 
 async def test_a_seller_sees_and_leads_their_own_and_nobody_s_and_other_roles_and_tenants_nothing(
