@@ -38,8 +38,8 @@ class CallOff:
         own = self._rights.writes(who)
         if chat_id is not None:
             await self._chats.get(who, chat_id)
-        found = await self._calendar.coming(who.tenant_id, chat_id=chat_id)
-        meeting = next((one for one in found if one.id == appointment_id), None)
+        found = await self._calendar.coming(who.tenant_id, chat_id=chat_id, appointment_id=appointment_id)
+        meeting = found[0] if found else None
         if meeting is None:
             raise Refused("calendar_unknown", f"no meeting {appointment_id[:80]!r}")
         if meeting.guest.chat_id is not None:

@@ -164,6 +164,7 @@ class Calendar(Protocol):
         contact_id: str | None = None,
         chat_id: str | None = None,
         host_id: str | None = None,
+        appointment_id: str | None = None,
     ) -> Sequence[Appointment]:
         """Meetings that are booked and not over, the next first, of all that is asked for together."""
         ...

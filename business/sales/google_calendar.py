@@ -140,9 +140,12 @@ class LinkedCalendar:
         contact_id: str | None = None,
         chat_id: str | None = None,
         host_id: str | None = None,
+        appointment_id: str | None = None,
     ) -> list[Appointment]:
         """See `Calendar`."""
-        return await self._house.coming(tenant_id, contact_id=contact_id, chat_id=chat_id, host_id=host_id)
+        return await self._house.coming(
+            tenant_id, contact_id=contact_id, chat_id=chat_id, host_id=host_id, appointment_id=appointment_id
+        )
 
     async def mend(self, tenant_id: str) -> int:
         """Tell Google of the times that are held and of what was cancelled. For the clock; how many were settled."""

@@ -293,6 +293,7 @@ class HouseCalendar:
         contact_id: str | None = None,
         chat_id: str | None = None,
         host_id: str | None = None,
+        appointment_id: str | None = None,
     ) -> list[Appointment]:
         """See `Calendar`; 100 at most."""
         async with self._db.tenant(tenant_id) as conn:
@@ -301,9 +302,13 @@ class HouseCalendar:
                      AND (%(contact)s::text IS NULL OR contact_id = %(contact)s)
                      AND (%(chat)s::text IS NULL OR chat_id = %(chat)s)
                      AND (%(host)s::text IS NULL OR host_id = %(host)s)
+                     AND (%(id)s::text IS NULL OR id = %(id)s)
                    ORDER BY starts_at LIMIT 100""",
-                {"now": self._clock.now(), "contact": contact_id, "chat": chat_id, "host": host_id},
-            )
+                {
+                    "now": self._clock.now(), "contact": contact_id, "chat": chat_id, "host": host_id,
+                    "id": appointment_id,
+                },
+            )  # fmt: skip
             return [appointment_of(row) for row in await rows.fetchall()]
 
     async def remind(self, tenant_id: str, tell: Tell) -> int:

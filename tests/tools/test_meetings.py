@@ -278,7 +278,16 @@ async def test_a_meeting_that_one_of_us_calls_off_is_gone_everywhere_and_its_gue
     with pytest.raises(Refused):
         await call_off(host, meeting.id, chat_id="chat_other")
 
-    await call_off(host, meeting.id, "estou doente", chat_id=meeting.guest.chat_id)
+    async with house.db.tenant(tenant) as conn:  # a house with many meetings, all of them before this one
+        await conn.execute(
+            """INSERT INTO appointments (tenant_id, id, key, title, starts_at, ends_at, zone, state, created_at,
+                                         changed_at)
+               SELECT tenant_id, 'apt_' || n, 'k' || n, 'x', starts_at - interval '1 hour', ends_at - interval '1 hour',
+                      zone, 'booked', created_at, changed_at
+               FROM appointments, generate_series(1, 100) n WHERE id = %s""",
+            [meeting.id],
+        )
+    await call_off(host, meeting.id, "estou doente")
     with pytest.raises(Refused):
         await call_off(host, meeting.id)
     await office.meetings.run(tenant)
