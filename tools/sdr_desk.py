@@ -207,14 +207,16 @@ class SdrDesk:
         return clock_name(turn.identity.time_zone, house, turn.now, turn.language, self.texts)
 
     async def _number(self, turn: Turn) -> str:
-        """The telephone that the contact writes from, with +; "" for what is none (e-mail, an id of WhatsApp)."""
+        """The telephone that the contact writes from, with + and its ninth digit, without which WhatsApp knows many and
+        no telephone rings; "" for what is none (e-mail, an id of WhatsApp)."""
         who = contact_of(turn)
         if who.provider == "email":
             return ""
         async with self.db.tenant(turn.identity.tenant_id) as conn:
             row = await fetch_one(conn, "SELECT address FROM chats WHERE id = %s", [who.chat_id])
         address = row["address"] if row else ""
-        return f"+{address.lstrip('+')}" if re.fullmatch(r"\+?\d{10,15}", address) else ""
+        number = key(KeyKind.PHONE, f"+{address.lstrip('+')}") if re.fullmatch(r"\+?\d{10,15}", address) else None
+        return number.value if number else ""
 
     async def owner(self, tenant_id: str, owner_id: str | None) -> Identity:
         """With whose rights the CRM is written."""
