@@ -38,9 +38,9 @@ class Started(Protocol):
 
 
 class Stopped(Protocol):
-    """Ends what would have followed a first message that is not sent after all: (conn, tenant id, chat id)."""
+    """Ends what would have followed a first message that is not sent after all: as above, without the message."""
 
-    async def __call__(self, conn: Connection, tenant_id: str, chat_id: str) -> None: ...
+    async def __call__(self, conn: Connection, tenant_id: str, chat_id: str, outbox_id: str) -> None: ...
 
 
 class FirstContacts:
@@ -204,7 +204,7 @@ class FirstContacts:
             for row in await rows.fetchall():
                 # The run before the conversation, in the order in which a cadence's own step locks them.
                 if self._stopped is not None:
-                    await self._stopped(conn, tenant_id, row["chat_id"])
+                    await self._stopped(conn, tenant_id, row["chat_id"], row["id"])
                 await conn.execute("SELECT id FROM chats WHERE id = %s FOR UPDATE", [row["chat_id"]])
                 kept += await self._outbox.take_back(conn, row["id"], "kept_by_person")
         return kept

@@ -389,9 +389,9 @@ class BeginAfter:
         plan = cadence_from(data["cadence"]["plan"])
         await self._cadences.start(conn, tenant_id, plan, lead, by=data.get("owner") or "system", first=outbox_id)
 
-    async def stop(self, conn: Connection, tenant_id: str, chat_id: str) -> None:
+    async def stop(self, conn: Connection, tenant_id: str, chat_id: str, outbox_id: str) -> None:
         """The message that it began with is not sent: `stopped` of tools/first_contact.py."""
-        await self._cadences.end_of_chat(conn, chat_id, "by_person")
+        await self._cadences.end_of_first(conn, chat_id, outbox_id, "by_person")
 
 
 class _Approvals(Protocol):

@@ -246,12 +246,14 @@ class Cadences:
         await self.move_on(conn, run, touched=bool(sent))
         return sent
 
-    async def end_of_chat(self, conn: Connection, chat_id: str, reason: str) -> None:
-        """Stop the run that began in this conversation, in the caller's transaction."""
+    async def end_of_first(self, conn: Connection, chat_id: str, first: str, reason: str) -> None:
+        """Stop the run that the message `first` (its outbox id) began in this conversation, in the caller's
+        transaction. Any other run there has nothing to do with that message."""
         row = await fetch_one(
             conn,
-            "SELECT * FROM outreach_runs WHERE chat_id = %s AND state = ANY(%s) FOR UPDATE",
-            [chat_id, list(ALIVE)],
+            """SELECT * FROM outreach_runs r WHERE chat_id = %s AND state = ANY(%s) AND EXISTS (
+                   SELECT FROM outreach_touches t WHERE t.run_id = r.id AND t.step = -1 AND t.ref = %s) FOR UPDATE""",
+            [chat_id, list(ALIVE), first],
         )
         if row is not None:
             await self.end(conn, run_of(row), "stopped", reason)

@@ -23,6 +23,7 @@ from business.outreach.cadence import DEFAULT, cadence_from, parse_cadence, said
 from business.outreach.rounds import Rounds
 from business.outreach.runs import Cadences, Lead
 from business.people.service import People
+from business.prospecting.contact import message_key
 from core.db import Database
 from core.errors import ArgumentsWrong, Refused
 from core.permissions import Permissions
@@ -200,6 +201,25 @@ async def test_two_rounds_at_once_and_a_crash_do_each_step_once_and_an_answer_en
     assert (ended["id"], ended["state"], ended["reason"]) == (run, "stopped", "replied")
     assert [row["state"] for row in await house.rows("SELECT state FROM outbox ORDER BY seq")] == ["sent", "dropped"]
     assert await outreach.cadences.list(outreach.desk.who, alive=True) == []
+
+
+async def test_a_message_that_is_taken_back_ends_the_cadence_that_it_began_and_no_other(outreach: Outreach) -> None:
+    desk, tenant = outreach.desk, outreach.house.tenant_id
+    desk.contacts._stopped = outreach.begin.stop
+    await outreach.first(1, "Ipê")
+    dictated = (await desk.change(1, "Ipê", text="Ipê, amanhã não abrimos. Pode ser na segunda?")).data
+    await desk.contacts.put(tenant, [dictated])
+    assert await desk.contacts.keep(tenant, [message_key(dictated)]) == 1
+    assert [row["state"] for row in await outreach.runs()] == ["running"]
+
+    await desk.lead(2, "Jatobá")
+    first = (await desk.change(2, "Jatobá")).data
+    plan = frozen(
+        shipped(DEFAULT), outreach.texts, "pt-BR", first["way"]["values"], templates=first["way"]["follow_up"]
+    )
+    await desk.contacts.put(tenant, [{**first, "cadence": plan}])
+    assert await desk.contacts.keep(tenant, [message_key({**first, "cadence": plan})]) == 1
+    assert [(row["name"], row["state"]) for row in await outreach.runs()] == [("Ipê", "running"), ("Jatobá", "stopped")]
 
 
 async def test_it_stops_for_a_person_an_opt_out_a_deal_and_a_word_of_ours(outreach: Outreach) -> None:

@@ -138,7 +138,7 @@ CADENCES: dict[str, tuple[str, Try]] = {
     "stop": (REFUSED, lambda c, w, t, s: c.stop(w, t["run"])),
     "get": (EMPTY, within(lambda c, conn, t, s: c.get(conn, t["run"]))),
     "approved": (EMPTY, within(lambda c, conn, t, s: c.approved(conn, t["run"], 0, "x", ""))),
-    "end_of_chat": (EMPTY, within(lambda c, conn, t, s: c.end_of_chat(conn, t["chat"], "answered"))),
+    "end_of_first": (EMPTY, within(lambda c, conn, t, s: c.end_of_first(conn, t["chat"], "out_1", "by_person"))),
     "locked": (EMPTY, within(lambda c, conn, t, s: c.locked(conn, t["run"]))),
     "start": (REFUSED, within(lambda c, conn, t, s: c.start(
         conn, s.other.tenant_id, shipped("padrao"), Lead("x", contact_id=t["contact"], chat_id=t["chat"]), by="x"
