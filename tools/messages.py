@@ -199,8 +199,8 @@ class ListArgs(ToolArgs):
     show: Annotated[
         Wanted,
         Field(
-            description="waiting: for our answer; quiet: we wrote last; fetching: asked for a person; bot, person: who"
-            " has it."
+            description="waiting: for our answer, the longest first; fetching: asked for a person and has none yet, not"
+            " among waiting; quiet: we wrote last; bot, person: who has it."
         ),
     ] = "all"
     search: Annotated[str | None, Field(max_length=100, description="Name, telephone, or words that were said.")] = None
@@ -274,7 +274,10 @@ async def show_conversation(ctx: ToolContext, args: ShowArgs) -> OneConversation
 @tool(effect=Effect.READ, area=AREA)
 async def list_templates(ctx: ToolContext, args: NoArgs) -> TemplateList:
     """The message templates of the WhatsApp account: status, quality, language, and what each is used for. Only
-    approved ones may leave outside 24 hours after a person's last message."""
+    approved ones may leave outside 24 hours after a person's last message.
+
+    `uses`: first_contact begins a conversation; answer and follow_up take up one that stopped; notice tells what was
+    agreed, such as a meeting; campaign is for many; without a use it is never chosen."""
     desk, who = ctx.service(MessageDesk), ctx.turn.identity
     numbers = await _numbers(desk, who)
     accounts = {one.account: one for one in reversed(numbers) if one.provider == "whatsapp_cloud" and one.account}
@@ -293,7 +296,8 @@ async def list_templates(ctx: ToolContext, args: NoArgs) -> TemplateList:
 @tool(effect=Effect.READ, area=AREA)
 async def whatsapp_status(ctx: ToolContext, args: NoArgs) -> WhatsAppStatus:
     """Which numbers are connected, whether it is the simulator or the real WhatsApp, what is paused or stopped, and how
-    many messages wait."""
+    many messages wait. `people`: to how many different people it may write first in 24 hours, where that is limited;
+    `waiting`: messages for their time, `asks`: for a person's word."""
     desk, who = ctx.service(MessageDesk), ctx.turn.identity
     waiting, asks = await desk.queue(who)
     channels = await desk.channels.of(who.tenant_id)
@@ -374,8 +378,9 @@ async def _meant(ctx: ToolContext, mention: str) -> Chat:
             {"n": n, "id": one.id, "name": _name(one), "kind": KIND, "detail": _address(one)}
             for n, one in enumerate(found[:_MOST_CANDIDATES], 1)
         ]
+        told = "; ".join(f"{one['n']}. {one['name']}, {one['detail']} [{one['id']}]" for one in candidates)
         raise ArgumentsWrong(
-            "chat_which", f"{mention[:60]!r} may be several", mention=mention[:60], candidates=candidates
+            "chat_which", f"{mention[:60]!r} may be: {told}: ask which", mention=mention[:60], candidates=candidates
         )
     if not found:
         raise ArgumentsWrong("chat_nobody", f"no conversation with {mention[:60]!r}", mention=mention[:60])
