@@ -316,6 +316,8 @@ class Outbox:
                 if row["once"] and not self._permissions.may_approve(who.role, "SEND", "messaging"):
                     raise Refused("message_needs_approver", f"{who.role} approves no first contacts")
                 facts = row["facts"] | {"approved": True, "as_template": True}
+                if "planned_at" in facts:  # with what the contact wrote until now
+                    facts["planned_at"] = self._clock.now().isoformat()
                 if "seen" in facts.get("template", {}):  # other words since: those they see now
                     facts["template"] = facts["template"] | {"words": facts["template"]["seen"]}
                 await conn.execute(

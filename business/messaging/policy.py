@@ -251,6 +251,8 @@ def _answered_meanwhile(case: _Case) -> _Found | None:
     planned, received = case.message.planned_at, case.known.last_received_at
     if case.message.purpose not in _PROACTIVE or planned is None or received is None or received <= planned:
         return None
+    if case.message.author == "person":  # who dictated it has not read what came
+        return _ask("wrote_meanwhile", since=received)
     return _drop("answered_meanwhile", since=received)
 
 

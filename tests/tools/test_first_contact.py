@@ -218,6 +218,24 @@ async def test_five_messages_are_one_card_edited_and_left_out_and_approved_as_th
     assert await desk.approvals.forget(desk.who.tenant_id, ["com_5"]) >= 1
 
 
+async def test_what_a_person_dictated_is_not_thrown_away_when_its_reader_writes_first(desk: Desk) -> None:
+    await desk.lead(1, "Ipê")
+    house = desk.house
+    dictated = (await desk.change(1, "Ipê")).data | {"by": desk.who.user_id}
+    await desk.contacts.put(house.tenant_id, [dictated])
+    (row,) = await desk.outbox()
+    house.clock.at += timedelta(minutes=5)
+    now = house.clock.now()
+    await house.change(row["chat"], last_received_at=now, last_from_contact=now, messages_in=1)
+    await house.run(row["chat"])
+    (asks,) = await house.rows("SELECT id, state, reason FROM outbox")
+    assert (asks["state"], asks["reason"], house.sent) == ("ask", "answered_meanwhile", [])
+    assert [alert.kind for alert in house.alerts] == ["ask"], "who dictated it hears of it"
+    await house.outbox.resolve(desk.who, asks["id"], "send")
+    await house.run(row["chat"])
+    assert len(house.sent) == 1
+
+
 async def test_when_it_may_not_leave_the_card_says_so_and_a_yes_waits_or_is_refused(desk: Desk) -> None:
     await desk.lead(1, "Ipê")
     house = desk.house
