@@ -636,8 +636,10 @@ async def crm_do_not_contact(ctx: ToolContext, args: DoNotContactArgs) -> CrmDon
     `undo`, may again."""
     crm, who = crm_of(ctx), ctx.turn.identity
     words = (args.words or ctx.turn.text).strip()
-    if args.undo and not words:
-        raise ArgumentsWrong("crm_undo_words", "what did they say? It is kept with their opt-out")
+    if args.undo:
+        crm.must_be_allowed_to_unblock(who)  # also where the list has no key of theirs, and the ledger alone stops them
+        if not words:
+            raise ArgumentsWrong("crm_undo_words", "what did they say? It is kept with their opt-out")
     books = ctx.service(DoNotContact)
     try:
         target = await meant(ctx, args.record)

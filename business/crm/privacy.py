@@ -97,10 +97,14 @@ class PrivacyPart(CrmPart):
             await _block(conn, who.tenant_id, _keys(kind, given), reason, self._clock.now())
             await audit(conn, who, "crm.blocked", kind, {})
 
+    def must_be_allowed_to_unblock(self, who: Identity) -> None:
+        """Refused("crm_not_allowed") for who may not change everybody's records: the list is the whole house's."""
+        self._writes_all(who)
+
     async def unblock(self, who: Identity, kind: KeyKind, given: str) -> bool:
         """Take a key from the list, because its person asked for it; whether it was there. Refused("crm_not_allowed")
-        for who may change only their own; ArgumentsWrong("crm_key_invalid", value)."""
-        self._writes_all(who)
+        as above; ArgumentsWrong("crm_key_invalid", value)."""
+        self.must_be_allowed_to_unblock(who)
         hashes = [_hash(who.tenant_id, key) for key in _keys(kind, given)]
         async with self._db.tenant(who.tenant_id) as conn:
             gone = await conn.execute("DELETE FROM crm_do_not_contact WHERE hash = ANY(%s)", [hashes])

@@ -290,6 +290,12 @@ async def test_who_wants_to_be_left_alone_is(
         (*_, last) = await entries(conn, address="ana@um.example")
     assert (last.act, last.how, last.wording) == (Act.RESUMED, How.PERSON, words)
 
+    # The list is the house's: a seller takes nobody from it, not even who has no key that could stand on it.
+    await desk.do("cadastra Bruno", "crm_save", Role.COMERCIAL, name="Bruno")
+    for record in ("Bruno", "(21) 99888-7711"):
+        refused = await desk.ask("x", "crm_do_not_contact", Role.COMERCIAL, record=record, undo=True, words=words)
+        assert refused.error_code == "crm_not_allowed"
+
 
 async def test_stages_fields_and_files_are_the_houses_own(desk: Desk, tenants: Tenants, database: Database) -> None:
     stages = ["Novo -> Entrada", "Proposta enviada", "Ganho", "Perdido"]

@@ -82,6 +82,7 @@ CRM: dict[str, tuple[str, Try]] = {
     "blocked": (EMPTY, lambda c, w, t, s: c.blocked(w.tenant_id, [(PHONE, t["phone"])])),
     "events": (EMPTY, _events),
     "team": (OWN, lambda c, w, t, s: c.team(w)),
+    "must_be_allowed_to_unblock": (OWN, lambda c, w, t, s: _now(c.must_be_allowed_to_unblock(w))),
     "must_be_allowed_to_erase": (OWN, lambda c, w, t, s: _now(c.must_be_allowed_to_erase(w))),
     "may_change": (OWN, lambda c, w, t, s: _now(c.may_change(w))),
     "add_task": (REFUSED, lambda c, w, t, s: c.add_task(w, "ligar", contact_id=t["contact"])),
