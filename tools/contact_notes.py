@@ -9,7 +9,6 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from business.messaging.model import said, why_from
-from business.messaging.templates import Purpose
 from business.people.service import People
 from core import formats
 from core.clock import Clock
@@ -20,8 +19,7 @@ from integrations.whatsapp_cloud import errors
 from prompts.texts import Texts
 
 _LOOKED_AT = timedelta(days=14)
-"""How long after a conversation's last message it is looked at: a first message waits days for its hour, and a failure
-is told by WhatsApp within a week."""
+"""How long after its end a first message is looked at: within a week WhatsApp tells that it failed, or did arrive."""
 
 
 class ContactNotes:
@@ -41,16 +39,17 @@ class ContactNotes:
                 """SELECT o.id, o.state, o.claimed_at, o.finished_at, o.external_id, o.error, o.reason, o.decision,
                           m.text, m.status_at, c.id AS chat, c.company_id, c.owner_id, c.address, n.name AS channel,
                           n.provider
-                   FROM chats c
+                   FROM outbox o
+                   JOIN chats c ON c.tenant_id = o.tenant_id AND c.id = o.chat_id
+                   JOIN crm_companies k ON k.tenant_id = c.tenant_id AND k.id = c.company_id
                    JOIN channels n ON n.tenant_id = c.tenant_id AND n.id = c.channel_id
-                   JOIN chat_messages m ON m.tenant_id = c.tenant_id AND m.chat_id = c.id AND m.direction = 'out'
-                   JOIN outbox o ON o.tenant_id = m.tenant_id AND o.message_id = m.id
-                   WHERE c.company_id IS NOT NULL AND c.last_at > %s AND o.purpose = %s AND o.finished_at IS NOT NULL
+                   JOIN chat_messages m ON m.tenant_id = o.tenant_id AND m.id = o.message_id
+                   WHERE o.purpose = 'first_contact' AND o.finished_at > %s
                      AND NOT EXISTS (SELECT FROM crm_activities a WHERE a.tenant_id = o.tenant_id
                                      AND a.id = 'first_' || o.id || '_' ||
                                          CASE o.reason WHEN 'arrived' THEN o.reason ELSE o.state END)
-                   ORDER BY o.seq""",
-                [self._clock.now() - _LOOKED_AT, str(Purpose.FIRST_CONTACT)],
+                   ORDER BY o.seq LIMIT 200""",
+                [self._clock.now() - _LOOKED_AT],
             )
         if not rows:
             return 0
