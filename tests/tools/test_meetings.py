@@ -152,7 +152,7 @@ async def test_a_held_time_that_turns_out_to_be_taken_is_told_to_the_guest_the_o
     told = {params["chat"]: params["detail"] for kind, params in office.told if kind == "meeting_lost"}
     assert len(office.told) == 4, "each once"
     assert told == {
-        lost.guest.chat_id: "Pedi outro horário na conversa.",
+        lost.guest.chat_id: "Pedi outro horário na conversa. Veja lá se a mensagem saiu.",
         persons.guest.chat_id: "A pessoa ainda não sabe: avise por lá.",
     }
     for one in (lost, persons):
