@@ -27,6 +27,7 @@ from business.messaging.brazil import Place
 from business.messaging.changes import TOPIC, changed
 from business.messaging.channels import WHATSAPP, Channel, Channels
 from business.messaging.chats import Chat, Message, chat_of, recent
+from business.messaging.clocks import UNCLEAR_NOW, clock_of
 from business.messaging.hands import Hands
 from business.messaging.hours import closed_because, next_open
 from business.messaging.opting import LEAVES
@@ -295,11 +296,15 @@ class Turns:
 
     def _turn(self, begun: _Begun, agent: Identity) -> Turn:
         chat, now = begun.chat, self.clock.now()
-        lives = brazil.place(state=chat.place or None, phone=chat.address, account_zone=begun.zone)
+        words = "\n".join(_own_words(one) for one in begun.waiting)
+        before = [_own_words(one) for one in begun.before if one.direction == "in"]
+        zone, said_clock = clock_of(chat.session, words, before)
+        lives = brazil.place(zone=zone, state=chat.place or None, phone=chat.address, account_zone=begun.zone)
         calendar = begun.settings.calendar(Place(begun.zone, None, "account"))
         is_closed = closed_because(calendar, begun.settings.business_hours, now) is not None
         opens = next_open(calendar, begun.settings.business_hours, now) if is_closed else None
-        session = {name: value for name, value in chat.session.items() if name not in (_COUNTED, _DONE)}
+        session = {name: value for name, value in chat.session.items() if name not in (_COUNTED, _DONE, UNCLEAR_NOW)}
+        session |= said_clock
         pressed = next((str(one.content["choice"]) for one in reversed(begun.waiting) if "choice" in one.content), "")
         session["chat"] = {
             "name": chat.name,
@@ -653,6 +658,12 @@ def _split(rows: list[Message], since: datetime) -> tuple[list[Message], list[Me
         new = one.direction == "in" and one.received_at >= since
         (waiting if new else before).append(one)
     return waiting, before
+
+
+def _own_words(message: Message) -> str:
+    """What a contact wrote or spoke: not what a picture or a document says."""
+    heard = message.media["words"] if message.media and message.kind in ("audio", "voice") else ""
+    return f"{message.text}\n{heard or ''}"
 
 
 def _reacted_to(begun: _Begun, clock: ZoneInfo) -> list[dict[str, str]]:

@@ -232,5 +232,10 @@ def clock_name(zone: str, house: str, at: datetime, language: str, texts: Texts)
     """What the contact's clock is called where it is another than the house's: "horário de Manaus"; else ""."""
     if at.astimezone(ZoneInfo(zone)).utcoffset() == at.astimezone(ZoneInfo(house)).utcoffset():
         return ""
+    return clock_called(zone, language, texts)
+
+
+def clock_called(zone: str, language: str, texts: Texts) -> str:
+    """What the clock of a zone is called: "horário de Brasília"."""
     place = {"America/Sao_Paulo": "Brasília"}.get(zone, zone.rpartition("/")[2].replace("_", " "))
     return texts.say(language, "sdr.clock", place=place)

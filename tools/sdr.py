@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
+from business.messaging.clocks import UNCLEAR_NOW
 from business.messaging.consent import Act, Entry, How, Scope
 from business.sales.calendar import Appointment, Guest, Slot
 from business.sales.catalogue import Item
@@ -386,22 +387,26 @@ async def book_meeting(ctx: ToolContext, args: BookArgs) -> BookResult:
         raise ArgumentsWrong(
             "sdr_other_name", "they want it in somebody else's name: only this contact's own can be booked"
         )
+    if turn.session.get(UNCLEAR_NOW):
+        raise ArgumentsWrong(
+            "sdr_clock_unclear", "they named a clock that is not known: ask which day and hour it is in Brasília"
+        )
     if not agreed(turn, starts):
         raise ArgumentsWrong("sdr_time_not_agreed", "the contact did not agree to this time: offer it and ask")
     who, tenant_id = contact_of(turn), turn.identity.tenant_id
     sales = await desk.sales(turn)
     minutes = sales.playbook.meeting.minutes if sales.playbook.meeting else 30
     title = sales.playbook.meeting.title.of(turn.language) if sales.playbook.meeting else sales.persona.company
-    standing = await desk.meetings(turn)
+    standing, zone = await desk.meetings(turn), turn.identity.time_zone
     if standing and standing[0].starts_at == starts:
         booked, kind = standing[0], ""
     elif standing:
-        booked, kind = await desk.calendar.move(tenant_id, standing[0].id, starts), "meeting_moved"
+        booked, kind = await desk.calendar.move(tenant_id, standing[0].id, starts, zone=zone), "meeting_moved"
     else:
         written = _EMAIL.findall("\n".join(one.text for one in await _said(ctx)))
         invited, about = await desk.guests(turn, written)
         guest = Guest(
-            name=who.name or sales.persona.company, zone=turn.identity.time_zone, contact_id=who.contact_id,
+            name=who.name or sales.persona.company, zone=zone, contact_id=who.contact_id,
             company_id=who.company_id, deal_id=who.deal_id, chat_id=who.chat_id, email=invited,
         )  # fmt: skip
         key = f"{who.chat_id}:{args.starts}"
@@ -544,13 +549,13 @@ def agreed(turn: Turn, starts: datetime) -> bool:
     those that were offered, or said yes where it was the only one."""
     local = starts.astimezone(ZoneInfo(turn.identity.time_zone))
     chat = turn.session.get("chat") or {}
-    if chat.get("choice") == f"slot:{moment(local)}":
+    if pressed(turn) == moment(local):
         return True
     text = plain(turn.text)
     if _names_hour(text, local):
         return True
     yes = bool(_YES.search(_SIGNS.sub(" ", text) if reacts_elsewhere(turn, local) else text))
-    offered = (turn.session.get(SESSION) or {}).get("offered") or []
+    offered = offered_to(turn)
     last = next((said for role, said in reversed(turn.session.get("history", [])) if role == "assistant"), "")
     if not offered:
         asked = [plain(one["text"]) for one in chat.get("reacted_to") or []] or [plain(last)]
@@ -565,6 +570,28 @@ def agreed(turn: Turn, starts: datetime) -> bool:
     if len(same_day) == 1 and _names_day(text, local.date(), turn.now.astimezone(local.tzinfo).date()):
         return True
     return len(offered) == 1 and yes
+
+
+def offer_of(starts: str, turn: Turn) -> str:
+    """`starts` of a slot as a conversation and its buttons keep it, with its offset: 2026-11-26T15:00-03:00. It stays
+    that moment when the contact says later that their clock is another."""
+    return local_of(starts, turn).isoformat(timespec="minutes")
+
+
+def offered_to(turn: Turn) -> list[str]:
+    """`starts` of the times that were offered last, by the contact's clock of now."""
+    zone = ZoneInfo(turn.identity.time_zone)
+    kept = (turn.session.get(SESSION) or {}).get("offered") or []
+    return [moment(local_of(one, turn).astimezone(zone)) for one in kept]
+
+
+def pressed(turn: Turn) -> str:
+    """`starts` of the time whose button they pressed now, by their clock; "" for no button, or none of a time."""
+    kind, _, given = str((turn.session.get("chat") or {}).get("choice") or "").partition(":")
+    try:
+        return moment(local_of(given, turn).astimezone(ZoneInfo(turn.identity.time_zone))) if kind == "slot" else ""
+    except ArgumentsWrong:
+        return ""
 
 
 def reacts_elsewhere(turn: Turn, starts: datetime) -> bool:

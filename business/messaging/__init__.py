@@ -5,5 +5,6 @@ an answer that names its rule, its source and until when it holds. The sentences
 
 policy.py decides; window.py, pace.py, hours.py, consent.py, attention.py and templates.py hold what it decides by;
 failures.py says what a refusal by WhatsApp forbids from then on; turns.py merges bursts; statuses.py joins statuses;
-writing.py writes as WhatsApp shows it; settings.py reads policy.yaml, brazil.py the calendar and the zones of Brazil.
+writing.py writes as WhatsApp shows it; settings.py reads policy.yaml, brazil.py the calendar and the zones of Brazil;
+clocks.py reads by which clock a contact says an hour.
 """

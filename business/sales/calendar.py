@@ -143,8 +143,11 @@ class Calendar(Protocol):
         """
         ...
 
-    async def move(self, tenant_id: str, appointment_id: str, starts_at: datetime) -> Appointment:
-        """To another time, as long as it was. The old time stays theirs when the new one is not free.
+    async def move(
+        self, tenant_id: str, appointment_id: str, starts_at: datetime, *, zone: str | None = None
+    ) -> Appointment:
+        """To another time, as long as it was. The old time stays theirs when the new one is not free. `zone`: of the
+        guest's clock, where it is another by now.
 
         Refused: calendar_unknown, calendar_cancelled, and those of `book`.
         """

@@ -106,19 +106,21 @@ class LinkedCalendar:
             await self._house.cancel(tenant_id, held.id, "calendar", outside=outside)
             raise
 
-    async def move(self, tenant_id: str, appointment_id: str, starts_at: datetime) -> Appointment:
+    async def move(
+        self, tenant_id: str, appointment_id: str, starts_at: datetime, *, zone: str | None = None
+    ) -> Appointment:
         """See `Calendar`. Once it is moved here it stays moved: when nobody knows whether Google has it at the new
         time, Google is told again; when Google refuses, its owner hears of it."""
         before = await self._house.get(tenant_id, appointment_id)
         link = await self._link_of(tenant_id, before.host_id)
         if link is None or before.starts_at == starts_at:
-            return await self._house.move(tenant_id, appointment_id, starts_at)
+            return await self._house.move(tenant_id, appointment_id, starts_at, zone=zone)
         ends_at = starts_at + (before.ends_at - before.starts_at)
         for busy in await link.client.busy(link.calendar, starts_at, ends_at):
             # Its own event is there, too: where the new time overlaps the old one, it is not in its own way.
             if any(begins < ends_at and starts_at < ends for begins, ends in _beside(busy, before)):
                 raise Refused("calendar_taken", "the host has something there")
-        moved = await self._house.move(tenant_id, appointment_id, starts_at, hold=True)
+        moved = await self._house.move(tenant_id, appointment_id, starts_at, zone=zone, hold=True)
         told = await self._tell_again(link, moved) or moved
         if told.state == "cancelled":
             raise Refused("calendar_taken", "the host has something there")

@@ -230,7 +230,13 @@ class HouseCalendar:
         return appointment_of(row), row["news"]
 
     async def move(
-        self, tenant_id: str, appointment_id: str, starts_at: datetime, *, hold: bool = False
+        self,
+        tenant_id: str,
+        appointment_id: str,
+        starts_at: datetime,
+        *,
+        zone: str | None = None,
+        hold: bool = False,
     ) -> Appointment:
         """See `Calendar`. `hold`: an outside calendar has to be told yet (`settle`)."""
         current = await self.get(tenant_id, appointment_id)
@@ -247,10 +253,11 @@ class HouseCalendar:
                 await conn.execute("DELETE FROM appointment_steps WHERE appointment_id = %s", [appointment_id])
                 await _take(conn, appointment_id, row["host_id"], starts_at, length)
                 await conn.execute(
-                    """UPDATE appointments SET starts_at = %s, ends_at = %s, remind_at = %s, reminded_at = NULL,
+                    """UPDATE appointments SET starts_at = %s, ends_at = %s, zone = coalesce(%s, zone),
+                           remind_at = %s, reminded_at = NULL,
                            state = CASE WHEN %s THEN 'held' ELSE state END,
                            news = array_append(array_remove(news, 'moved'), 'moved'), changed_at = %s WHERE id = %s""",
-                    [starts_at, starts_at + length, remind_at(starts_at, now), hold, now, appointment_id],
+                    [starts_at, starts_at + length, zone, remind_at(starts_at, now), hold, now, appointment_id],
                 )
                 return appointment_of(await _row(conn, appointment_id))
         except psycopg.errors.UniqueViolation:

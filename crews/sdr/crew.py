@@ -19,7 +19,7 @@ from crews.sdr.guard import check, grounds, sentences, times_in, without_promise
 from crews.sdr.playbook import Said, SdrPlaybook, introduced
 from crews.sdr.words import Words
 from llm.messages import OnText
-from tools.sdr import MODEL_TOOLS, SESSION
+from tools.sdr import MODEL_TOOLS, SESSION, offer_of, offered_to
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,8 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         await deps.runner.call(turn, "opt_out", {"quote": quote[:300]})
     turn.results[:] = turn.in_order()
     said = playbook.said()
-    if fetched or playbook.opted_out:  # a word of goodbye or of who comes, and no question
+    if fetched or playbook.opted_out or playbook.asks_clock:
+        # A word of goodbye or of who comes, and no question; or the one whose answer can be read.
         text, by_model = playbook.text(), False
     if by_model:
         text = tidy(text)
@@ -98,7 +99,6 @@ def grounds_of(turn: Turn, brief: dict[str, Any], playbook: SdrPlaybook) -> Any:
 
 
 def _opening(turn: Turn, deps: CrewDeps, brief: dict[str, Any], playbook: SdrPlaybook) -> list[dict[str, Any]]:
-    before = turn.session.get(SESSION) or {}
     chat = turn.session.get("chat") or {}
     request = deps.prompts.fill(
         "sdr_request",
@@ -106,7 +106,7 @@ def _opening(turn: Turn, deps: CrewDeps, brief: dict[str, Any], playbook: SdrPla
         now=moment(turn),
         brief={**brief, "catalogue": brief["catalogue"][:_MOST_PROMPT_ITEMS]},
         greeted=introduced(turn),
-        offered=before.get("offered") or [],
+        offered=offered_to(turn),
         done=chat.get("done") or [],
         late=bool(chat.get("late")),
         fetching=chat.get("held") == "fetching",
@@ -138,9 +138,9 @@ def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str, wor
     if booked:
         keep["told_meeting"] = booked["id"]
     elif offered or before.get("offered"):
-        keep["offered"] = [slot["starts"] for slot in offered] or before["offered"]
+        keep["offered"] = [offer_of(slot["starts"], turn) for slot in offered] or before["offered"]
         keep["proposed"] = True
-        choices = words.choices(offered)
+        choices = words.choices(offered, turn)
     if brief["meeting"]:
         keep["told_meeting"] = brief["meeting"]["id"]
     if text.rstrip().endswith("?") and "asked" in said.keep:

@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from business.messaging.clocks import UNCLEAR_NOW, ZONE
 from core.turn import ToolRecord, Turn
 from core.words import ORDINALS, folded
 from crews.sdr.asked import Heard, hear
 from crews.sdr.words import MOST_CHOICES, Words
 from llm.messages import ToolCall
-from tools.sdr import SESSION, local_of, reacts_elsewhere
+from tools.sdr import SESSION, local_of, offer_of, offered_to, pressed, reacts_elsewhere
 
 _ASKED_MOST = 2  # times that one question is put
 _ANY_PRODUCT = frozenset(
@@ -50,6 +51,7 @@ class SdrPlaybook:
         self._before: dict[str, Any] = dict(turn.session.get(SESSION) or {})
         chat = turn.session.get("chat") or {}
         self._chat = chat
+        self._offered = offered_to(turn)
         self.heard: Heard = hear(
             turn.text,
             brief,
@@ -58,6 +60,8 @@ class SdrPlaybook:
             now=turn.now,
             zone=turn.identity.time_zone,
         )
+        if self._before.get("day") and self.heard.when is None and turn.session.get(ZONE):
+            self.heard.meeting = True  # they say by which clock the hour was, for which we asked
 
     # --- which calls --------------------------------------------------------------------------
 
@@ -85,13 +89,13 @@ class SdrPlaybook:
             calls.append(("search_documents", {"query": heard.question[:300]}))
         if heard.cancel:
             calls.append(("cancel_meeting", {"quote": self._turn.text[:300]}))
-        elif self._picks() and not self._picked():
+        elif self._picks() and not self._picked() and not self.asks_clock:
             calls.append(("free_slots", self._asked_slots()))
         return calls
 
     def _second_calls(self) -> list[tuple[str, dict[str, Any]]]:
         """A time that was chosen is booked; times are looked up when the conversation is ready for them."""
-        if self.heard.opt_out or self._hand_reason() or self.heard.attack:
+        if self.heard.opt_out or self._hand_reason() or self.heard.attack or self.asks_clock:
             return []
         if starts := self._chosen():
             calls: list[tuple[str, dict[str, Any]]] = [("book_meeting", {"starts": starts})]
@@ -155,6 +159,12 @@ class SdrPlaybook:
         return "catalogue_search", {"query": self.heard.price_asked or self.heard.text[:200]}
 
     @property
+    def asks_clock(self) -> bool:
+        """Whether no time can be talked of before they have said by which clock theirs is."""
+        told = bool(self._turn.session.get(UNCLEAR_NOW)) and bool(self._brief["can_book"])
+        return told and not (self.heard.opt_out or self.heard.attack or self._hand_reason())
+
+    @property
     def opted_out(self) -> bool:
         """Whether it was written down that the contact wants no more messages."""
         return self._result("opt_out") is not None
@@ -179,10 +189,10 @@ class SdrPlaybook:
     def _picks(self) -> bool:
         """Whether this is about a time: they want one, name one, or answer our offer of some."""
         heard = self.heard
-        offered = bool(self._before.get("offered"))
+        offered = bool(self._offered)
         if not self._brief["can_book"] or heard.not_now:
             return False
-        if str(self._chat.get("choice") or "").startswith("slot:"):
+        if pressed(self._turn):
             return True
         named = heard.when is not None and (heard.when.day or heard.when.clock or heard.when.part or heard.when.wrong)
         pointed = offered and (bool(self._picked()) or (heard.yes and not heard.asks))
@@ -199,10 +209,9 @@ class SdrPlaybook:
 
     def _picked(self) -> str:
         """`starts` of an offered time that the contact chose by its button, its place or its hour; else empty."""
-        offered: list[str] = self._before.get("offered") or []
-        choice = str(self._chat.get("choice") or "")
-        if choice.startswith("slot:"):
-            return choice.removeprefix("slot:")
+        offered = self._offered
+        if choice := pressed(self._turn):
+            return choice
         heard, when = self.heard, self.heard.when
         if when is not None and (when.day or when.clock):
             fits = [
@@ -222,12 +231,16 @@ class SdrPlaybook:
     def _asked_slots(self) -> dict[str, Any]:
         when = self.heard.when
         asked: dict[str, Any] = {}
+        if when is None and self._before.get("day"):
+            asked["day"] = self._before["day"]
         if when is not None and (when.day or when.clock):
             local = self._turn.now.astimezone(ZoneInfo(self._turn.identity.time_zone)).date()
             if when.day:
                 asked["day"] = when.day.isoformat()
-            elif offered := self._before.get("offered"):
-                asked["day"] = offered[0][:10]
+            elif self._before.get("day"):
+                asked["day"] = self._before["day"]
+            elif self._offered:
+                asked["day"] = self._offered[0][:10]
             else:
                 asked["day"] = (local + timedelta(days=1)).isoformat()
         if when is not None and when.part and not when.clock:
@@ -254,7 +267,7 @@ class SdrPlaybook:
     def _offers(self) -> bool:
         """Whether times are to be proposed by ourselves now."""
         heard, brief = self.heard, self._brief
-        if not brief["can_book"] or brief["meeting"] or self._before.get("offered") or heard.not_now or heard.bye:
+        if not brief["can_book"] or brief["meeting"] or self._offered or heard.not_now or heard.bye:
             return False
         if (
             self._before.get("handed")
@@ -289,7 +302,7 @@ class SdrPlaybook:
     def said(self) -> Said:
         """The reply with what the conversation keeps of it."""
         out = Said(
-            keep={name: value for name, value in self._before.items() if name not in ("asked", "offered_person")}
+            keep={name: value for name, value in self._before.items() if name not in ("asked", "offered_person", "day")}
         )
         if self._result("opt_out"):
             out.add(self._words.say("sdr.goodbye"))
@@ -443,6 +456,13 @@ class SdrPlaybook:
             if not self._last("free_slots"):
                 return
             out.pieces[-1] = words.say("sdr.cancelled_short", day=cancelled["day"], time=cancelled["time"])
+        if self.asks_clock:
+            out.add(words.which_clock(self._turn))
+            out.keep["proposed"] = True
+            if day := self._asked_slots().get("day"):
+                out.keep["day"] = day
+            out.asks = True
+            return
         if self._calendar_away():
             out.add(words.say("sdr.calendar_away"))
             out.keep["offered_person"] = True
@@ -482,9 +502,10 @@ class SdrPlaybook:
         else:
             own = not self._picks()
             out.add(words.offer(slots, brief, own=own, clock=(found.result or {}).get("clock") or ""))
-            out.keep["offered"] = [slot["starts"] for slot in slots]
+            out.keep["offered"] = [offer_of(slot["starts"], self._turn) for slot in slots]
             out.keep["proposed"] = True
-            out.choices = words.choices(slots if own else self._listed(slots, (found.result or {})["slots"]))
+            shown = slots if own else self._listed(slots, (found.result or {})["slots"])
+            out.choices = words.choices(shown, self._turn)
         out.asks = True
 
     def _calendar_away(self) -> bool:

@@ -5,8 +5,11 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from core.turn import Turn
 from core.words import plain
 from crews.wording import Wording
+from tools.meetings import clock_called
+from tools.sdr import offer_of
 
 MOST_CHOICES = 10
 _MOST_BUTTONS = 3
@@ -103,14 +106,18 @@ class Words(Wording):
         clock = f" ({meeting['clock']})" if meeting.get("clock") else ""
         return self.say(key, day=meeting["day"], time=f"{meeting['time']}{clock}")
 
-    def choices(self, slots: list[dict[str, Any]]) -> list[dict[str, str]]:
+    def which_clock(self, turn: Turn) -> str:
+        """A question for the hour by a clock that everybody knows, with what ours is."""
+        return self.say("sdr.which_clock", clock=clock_called(turn.identity.time_zone, self.language, self.texts))
+
+    def choices(self, slots: list[dict[str, Any]], turn: Turn) -> list[dict[str, str]]:
         """Times to choose from, ten at most: up to three are buttons, more a list, where each says its day in full. A
         title has at most 20 letters."""
         rows, found = len(slots) > _MOST_BUTTONS, []
         for slot in slots[:MOST_CHOICES]:
             weekday, *date = slot["day"].replace(",", "").split()
             title = f"{weekday[:3]} {' '.join(date)} {self.say('sdr.hour', time=slot['time'])}"
-            choice = {"id": f"slot:{slot['starts']}", "title": title[:20]}
+            choice = {"id": f"slot:{offer_of(slot['starts'], turn)}", "title": title[:20]}
             found.append(choice | ({"description": slot["day"]} if rows else {}))
         return found
 

@@ -313,6 +313,23 @@ async def test_a_lead_elsewhere_is_spoken_to_by_the_clock_of_where_they_live(des
     assert [turn.identity.time_zone for turn in desk.crew.turns] == ["America/Manaus", "America/Sao_Paulo"]
 
 
+async def test_a_clock_that_a_lead_says_holds_from_then_on_also_after_a_hand_back(desk: Desk) -> None:
+    manaus = "5592999990001"
+    for number, words in enumerate(("tem horário?", "quinta às 15h, horário de Brasília", "ou sexta?")):
+        await desk.due(webhook(wrote(f"z{number}", words, manaus)), who=manaus)
+        await desk.run(manaus)
+        await desk.left()
+    zones = [turn.identity.time_zone for turn in desk.crew.turns]
+    assert zones == ["America/Manaus", "America/Sao_Paulo", "America/Sao_Paulo"]
+    chat_id = (await desk.house.chat(manaus))["id"]
+    await desk.house.chats.take_over(desk.house.who(), chat_id)
+    await desk.house.chats.hand_back(desk.house.who(), chat_id)
+    assert (await desk.house.chat(manaus))["session"] == {}
+    await desk.due(webhook(wrote("z9", "e então?", manaus)), who=manaus)
+    await desk.run(manaus)
+    assert desk.crew.turns[-1].identity.time_zone == "America/Sao_Paulo"
+
+
 async def test_the_crew_reads_at_which_message_a_reaction_stands(desk: Desk) -> None:
     desk.crew.said = "Pode ser quinta, 26/11, às 15h?"
     await desk.due(webhook(wrote("1", "quero marcar")))

@@ -9,6 +9,7 @@ from business.crm.identity import KeyKind
 from business.crm.model import ContactData, Source
 from business.crm.service import Crm
 from business.messaging.brazil import place
+from business.messaging.clocks import UNCLEAR_NOW, clock_of
 from business.messaging.ledger import Ledger
 from business.people.service import People
 from business.sales.files import SAMPLE_SLUG, SalesFiles
@@ -131,8 +132,12 @@ class Talk:
         self.findings: list[str] = []
 
     def _turn(self, identity: Identity, text: str, chat: dict[str, Any]) -> Turn:
+        zone, said_clock = clock_of(self.session, text, [words for role, words in self.history if role == "user"])
+        self.session.pop(UNCLEAR_NOW, None)
+        self.session |= said_clock
         session = {**self.session, "history": list(self.history), "chat": {"open": True, **chat}}
-        identity = replace(identity, time_zone=place(phone=self.phone, account_zone=identity.time_zone).zone)
+        lives = place(zone=zone, phone=self.phone, account_zone=identity.time_zone)
+        identity = replace(identity, time_zone=lives.zone)
         return Turn(
             new_id("turn"), identity, self.who.chat_id, "whatsapp", text, self.language, self.house.clock.now(),
             session=session, contact=self.who,

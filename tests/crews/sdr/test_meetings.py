@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -91,6 +92,55 @@ async def test_a_lead_in_another_zone_is_offered_and_told_times_by_a_clock_that_
     timeline = await house.crm.timeline(house.seller, contact_id=talk.who.contact_id)
     (told,) = [one.text for one in timeline if one.kind == "meeting"]
     assert "quinta, 26/11, às 15h" in told, "the house reads its own clock"
+
+
+@pytest.mark.parametrize(
+    ("language", "first", "then"),
+    [
+        ("pt-BR", "quinta às 15h, horário de Brasília", "muda pra sexta às 10h"),
+        ("en", "Thursday at 3 pm Brasília time works", "can we move it to Friday at 10 am?"),
+        ("es", "el jueves a las 15h, hora de Brasilia", "¿podemos cambiarla al viernes a las 10h?"),
+    ],
+)
+async def test_a_lead_who_says_another_clock_than_their_numbers_meets_by_the_one_they_said(
+    house: House, language: str, first: str, then: str
+) -> None:
+    talk = await house.talk("Beto", language, phone="5592988112233")
+    offer = await talk.say({"pt-BR": "quero marcar uma conversa"}.get(language, "book a call, una reunión"))
+    assert "Manaus" in offer
+    by_manaus = talk.session["sdr"]["offered"][-1]
+    said = await talk.say(first)
+    assert "Manaus" not in said and talk.findings == [] and "book_meeting" in talk.called, said
+    (meeting,) = await house.calendar.coming(house.tenant_id, chat_id=talk.who.chat_id)
+    assert (meeting.local().isoformat()[:16], meeting.guest.zone) == ("2026-11-26T15:00", "America/Sao_Paulo")
+    await talk.say(then)
+    (meeting,) = await house.calendar.coming(house.tenant_id, chat_id=talk.who.chat_id)
+    assert meeting.local().isoformat() == "2026-11-27T10:00:00-03:00", "from then on"
+    await talk.say("", choice=f"slot:{by_manaus}")
+    (meeting,) = await house.calendar.coming(house.tenant_id, chat_id=talk.who.chat_id)
+    assert meeting.starts_at == datetime.fromisoformat(by_manaus), "a button stays the moment that it named"
+
+
+async def test_a_meeting_by_the_numbers_clock_is_moved_and_reminded_by_the_one_that_is_said_later(house: House) -> None:
+    talk = await house.talk("Beto", phone="5592988112233")
+    assert "às 15h (horário de Manaus)" in await booked(talk)
+    said = await talk.say("na verdade era 15h no horário de Brasília, muda por favor pra quinta às 15h")
+    (meeting,) = await house.calendar.coming(house.tenant_id, chat_id=talk.who.chat_id)
+    assert said.startswith("Remarcado: agora é quinta, 26/11, às 15h, 30 minutinhos")
+    assert meeting.local().isoformat() == "2026-11-26T15:00:00-03:00"
+
+
+async def test_a_clock_that_nobody_can_know_is_asked_about_before_anything_is_booked(house: House) -> None:
+    talk = await house.talk()
+    await talk.say("quero marcar uma conversa")
+    said = await talk.say("quinta às 18h, horário de Lisboa")
+    assert said == (
+        "Os horários daqui são pelo horário de Brasília. Para não errar: que dia e hora fica bom para você, "
+        "no horário de Brasília?"
+    )
+    refused = await house.runner.call(talk.turn, "book_meeting", {"starts": "2026-11-26T15:00"})
+    assert refused.error_code == "sdr_clock_unclear" and "book_meeting" not in talk.called
+    assert "Marcado: quinta, 26/11, às 15h" in await talk.say("então 15h")
 
 
 class Away:

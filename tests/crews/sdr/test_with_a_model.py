@@ -55,10 +55,10 @@ async def test_times_that_a_model_names_are_chosen_by_buttons_and_whoever_asks_f
     assert talk.result.by_model
     (view,) = talk.result.views
     assert view.kind == "choices" and view.data["choices"] == [
-        {"id": "slot:2026-11-26T09:00", "title": "qui 26/11 9h"},
-        {"id": "slot:2026-11-26T15:00", "title": "qui 26/11 15h"},
+        {"id": "slot:2026-11-26T09:00-03:00", "title": "qui 26/11 9h"},
+        {"id": "slot:2026-11-26T15:00-03:00", "title": "qui 26/11 15h"},
     ]
-    assert talk.session["sdr"]["offered"] == ["2026-11-26T09:00", "2026-11-26T15:00"]
+    assert talk.session["sdr"]["offered"] == ["2026-11-26T09:00-03:00", "2026-11-26T15:00-03:00"]
     said = await talk.say("e na sexta, o que tem?", router=make_router())
     (view,) = talk.result.views
     rows = view.data["choices"]
