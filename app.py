@@ -286,6 +286,7 @@ def serve(settings: Settings) -> None:
             warming = asyncio.ensure_future(services.warm())
             settling = asyncio.ensure_future(services.keep_promises())  # what a killed server left open
             announcing = asyncio.create_task(_announce(server, services.banner))
+            signal.signal(signal.SIGTERM, _stop)  # raised by uvicorn once it has shut down
             try:
                 await server.serve(sockets=[listener])
             finally:
