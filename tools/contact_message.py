@@ -123,9 +123,10 @@ async def message_contact(ctx: ToolContext, args: MessageArgs) -> ProposedChange
             "language": language,
         }  # fmt: skip
     else:
-        to = _number(contact)
+        to = _number(contact) if talk is None else f"+{talk.address.lstrip('+')}"
         # The simulator reaches nobody: whoever is in the CRM may be played there. Who is made up is never written to.
-        sandbox = desk.channels.environment("whatsapp_cloud") == "sandbox"
+        world = desk.channels.environment("whatsapp_cloud") if talk is None else numbers[talk.channel_id].environment
+        sandbox = world == "sandbox"
         if not sandbox and any(simulated(key.reference) for key in contact.keys):
             raise Refused("sandbox_never_sends", "the contact is of the sandbox")
         way = await ctx.service(FirstContacts).way(
@@ -134,6 +135,7 @@ async def message_contact(ctx: ToolContext, args: MessageArgs) -> ProposedChange
                 "name": name.split()[0], "sender": who.name, "house": ours, "opening": opening_of(args.text),
                 "source": say("contact_message.source"),
             },
+            talk=None if talk is None else (talk.channel_id, talk.address),
         )  # fmt: skip
     if way is None:
         raise Refused("no_door_to_send", "no WhatsApp number is connected")

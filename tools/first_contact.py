@@ -69,11 +69,22 @@ class FirstContacts:
         self._stopped = stopped
 
     async def way(
-        self, tenant_id: str, *, channel: Channel, to: str, sandbox: bool, language: str, values: Mapping[str, str]
+        self,
+        tenant_id: str,
+        *,
+        channel: Channel,
+        to: str,
+        sandbox: bool,
+        language: str,
+        values: Mapping[str, str],
+        talk: tuple[str, str] | None = None,
     ) -> Way | None:
-        """How a message would leave: by the oldest active channel that can, whose world is the company's."""
-        outlet = await self._outlet(tenant_id, channel)
-        address = address_of(channel, to)
+        """How a message would leave: by the oldest active channel that can, whose world is the company's; to whom we
+        talk already, in that conversation (`talk`: its channel's id and its address)."""
+        if talk is None:
+            outlet, address = await self._outlet(tenant_id, channel), address_of(channel, to)
+        else:
+            outlet, address = await self._channels.get(tenant_id, talk[0]), talk[1]
         if outlet is None or not address or sandbox != (outlet.environment == "sandbox"):
             return None
         found: Way = {

@@ -205,7 +205,7 @@ async def test_numbers_templates_and_where_things_are_done(house: House, databas
 
 
 BY_HAND = Source("person", by_person=True)
-ROWS = """SELECT o.id, o.state, o.purpose, o.author, o.template, m.text, c.address, c.contact_id, c.owner_id
+ROWS = """SELECT o.id, o.chat_id, o.state, o.purpose, o.author, o.template, m.text, c.address, c.contact_id, c.owner_id
           FROM outbox o JOIN chat_messages m ON m.id = o.message_id JOIN chats c ON c.id = o.chat_id ORDER BY o.seq"""
 
 
@@ -275,6 +275,27 @@ async def test_who_is_in_the_crm_is_written_to_as_was_dictated_once_somebody_app
     assert ((await _rows(house))[-1]["text"], (await _rows(house))[-1]["address"]) == (
         "Oi, Rui! Vi seu site.", "5511988112233",
     )  # fmt: skip
+
+    # To whom we talk already it goes in that conversation: by its number, to the address that WhatsApp knows.
+    other = await house.out.channels.save(
+        admin, "whatsapp_cloud", "100000000000202", name="Suporte", account="998", phone="+551130001001",
+        secrets={"token": "t"},
+    )  # fmt: skip
+    async with database.tenant(tenant) as conn:
+        await conn.execute(
+            """INSERT INTO message_templates (tenant_id, channel_id, name, language, category, status, body, purposes,
+                   holes, synced_at) SELECT tenant_id, %s, name, language, category, status, body, purposes, holes,
+                   synced_at FROM message_templates""",
+            [other.id],
+        )
+    lia = await _contact(house, "Lia Mota", "31 98888-7777")
+    chat = await house.out.chat(other, "553188887777", "Lia Mota", of={"contact_id": lia})
+    await house.out.says(tenant, chat, "Obrigada!", ago=timedelta(days=3))
+    await asks.say("escreve pra Lia Mota: Saiu o resultado.")
+    made, _ = await card(asks)
+    await house.approvals.approve(admin, made.id, "chat")
+    last = (await _rows(house))[-1]
+    assert (last["text"], last["address"], last["chat_id"]) == ("Oi, Lia! Saiu o resultado.", "553188887777", chat)
 
 
 async def test_nobody_is_guessed_at_and_who_wants_nothing_is_not_written_to(house: House) -> None:
