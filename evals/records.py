@@ -32,7 +32,7 @@ FOLDER = Path(__file__).parent / "records"
 _IDS = re.compile(
     r"\b(call)_(?:[0-9a-f]{12}|\d{1,3})(?![0-9a-z_])"  # a model server's own may be shorter than ours, as a stand-in's
     r"|\b(prop|turn|conv|step|msg|file|user|tenant|call|toolu|import|conn|bug|search|cand|con|com|deal|act|task|stage|merge"
-    r"|crmimp)_[0-9a-z]{20,}(?![0-9a-z_])"
+    r"|crmimp|chat)_[0-9a-z]{20,}(?![0-9a-z_])"
 )
 _PORTS = re.compile(r"(127\.0\.0\.1):\d+")
 _MOST = 12  # differences told of one record

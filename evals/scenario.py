@@ -224,6 +224,44 @@ class Wait(_Part):
         return timedelta(seconds=int(found[1]) * {"h": 3600, "min": 60, "s": 1}[found[2]])
 
 
+class Line(_Part):
+    """Something that was said before the scenario begins; by the contact, the bot or a person of ours."""
+
+    ago: timedelta
+    contact: str | None = None
+    bot: str | None = None
+    person: str | None = None
+
+    @field_validator("ago", mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        return Wait(wait=value).wait
+
+    @model_validator(mode="after")
+    def _one_speaker(self) -> "Line":
+        if sum(said is not None for said in (self.contact, self.bot, self.person)) != 1:
+            raise ValueError("exactly one of contact, bot, person")
+        return self
+
+    @property
+    def said(self) -> tuple[str, str]:
+        """(by whom, what)."""
+        told = {"contact": self.contact, "bot": self.bot, "person": self.person}
+        return next((by, text) for by, text in told.items() if text is not None)
+
+
+class Talk(_Part):
+    """A WhatsApp conversation that is there already, with a contact of the CRM, at the company's number."""
+
+    talk: str
+    """The contact's name."""
+    phone: str
+    """Digits, with country and area code."""
+    held: Literal["bot", "fetching", "person"] = "bot"
+    lines: list[Line] = []
+    """The oldest first."""
+
+
 def _kind_of_step(raw: Any) -> str | None:
     for kind in ("say", "person", "faults", "write", "wait"):
         if isinstance(raw, dict) and kind in raw:
@@ -303,7 +341,7 @@ class Scenario(_Part):
     language: Language = "pt-BR"
     role: Role = Role.ADMIN
     now: datetime
-    before: list[Annotated[Faults | Write, Field(union_mode="left_to_right")]] = []
+    before: list[Annotated[Faults | Write | Talk, Field(union_mode="left_to_right")]] = []
     """What the world is like before the first message, besides the sample world as it begins."""
     steps: list[Step] = Field(min_length=1)
     end: End = End()
@@ -357,7 +395,7 @@ def load(path: Path) -> Scenario:
 
 
 def _place(place: tuple[int | str, ...]) -> Iterator[str]:
-    tags = {"say", "click", "person", "faults", "write", "wait", "Faults", "Write"}
+    tags = {"say", "click", "person", "faults", "write", "wait", "Faults", "Write", "Talk"}
     for before, part in zip((None, *place), place, strict=False):
         if not (part in tags and isinstance(before, int)):  # the kind of the step, which pydantic puts into the place
             yield str(part)

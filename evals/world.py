@@ -15,10 +15,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+import yaml
+from psycopg.types.json import Jsonb
 
 from app import open_services
 from business.approvals.model import Proposal
+from business.crm.identity import KeyKind
 from business.crm.model import ContactData, Source
+from business.messaging import templates_store
 from business.messaging.attention import Attention, Effect, Event, Held, step
 from business.people.sample import CLIENT_ACCOUNT
 from business.sales.files import SAMPLE
@@ -29,11 +33,14 @@ from core.postgres import Postgres
 from core.settings import Settings
 from core.tenancy import Identity, Role
 from core.turn import Contact, Turn
-from evals.scenario import Day, Days, Faults, Scenario, Write
+from evals.scenario import Day, Days, Faults, Scenario, Talk, Write
 from integrations.meta_ads.simulator import launch
 from integrations.meta_ads.simulator.world import ACCOUNTS, TIME_ZONE
+from integrations.whatsapp_cloud.simulator.state import ACCOUNTS as WHATSAPP_ACCOUNTS
+from integrations.whatsapp_cloud.simulator.state import TEMPLATES
 
 _ZONE = ZoneInfo(TIME_ZONE)
+USES = Path(templates_store.__file__).with_name("template_uses.yaml")
 _NAMES = {
     Role.ADMIN: "Ana Prado",
     Role.DIRETOR: "Diego Ramos",
@@ -243,12 +250,8 @@ async def _lead(world: World) -> Lead:
     contact_id = (await services.crm.upsert_contact(owner, data)).id
     deal = await services.crm.create_deal(owner, "Marina", contact_id=contact_id)
     chat_id, now = new_id("chat"), world.clock.now()
+    await _numbered(world)
     async with services.db.tenant(tenant_id) as conn:
-        await conn.execute(
-            """INSERT INTO channels (tenant_id, id, provider, number, name, environment, owner_id, created_at)
-               VALUES (%s, 'channel', 'whatsapp_cloud', %s, 'Vendas', 'sandbox', %s, %s)""",
-            [tenant_id, tenant_id, owner.user_id, now],
-        )
         await conn.execute(
             """INSERT INTO chats (tenant_id, id, channel_id, address, name, contact_id, deal_id, owner_id, last_at,
                    created_at) VALUES (%s, %s, 'channel', '5519988112233', 'Marina', %s, %s, %s, %s, %s)""",
@@ -256,6 +259,72 @@ async def _lead(world: World) -> Lead:
         )
     who = Contact(chat_id, contact_id, "Marina", "channel", "whatsapp_cloud", None, deal.id, owner.user_id)
     return Lead(who, await services.people.agent(tenant_id))
+
+
+async def _numbered(world: World) -> None:
+    """The company's number, connected, with the sample account's templates; once."""
+    owner, now = await world.who(Role.ADMIN), world.clock.now()
+    async with world.services.db.tenant(world.tenant_id) as conn:
+        made = await conn.execute(
+            """INSERT INTO channels (tenant_id, id, provider, number, name, phone, account, environment, owner_id,
+                   created_at)
+               VALUES (%s, 'channel', 'whatsapp_cloud', %s, 'Vendas', '551940000001', %s, 'sandbox', %s, %s)
+               ON CONFLICT DO NOTHING""",
+            [world.tenant_id, world.tenant_id, WHATSAPP_ACCOUNTS[0].waba_id, owner.user_id, now],
+        )
+        if not made.rowcount:
+            return
+        uses = yaml.safe_load(USES.read_text(encoding="utf-8"))
+        for one in TEMPLATES:
+            use = uses[one["name"]]
+            await conn.execute(
+                """INSERT INTO message_templates (tenant_id, channel_id, name, language, category, status, quality,
+                       body, purposes, holes, synced_at)
+                   VALUES (%s, 'channel', %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+                [
+                    world.tenant_id, one["name"], one["language"], one["category"], one["status"],
+                    one["quality_score"]["score"], one["components"][0]["text"], use["for"],
+                    Jsonb({str(n): hole for n, hole in enumerate(use["holes"], 1)}), now,
+                ],
+            )  # fmt: skip
+
+
+async def _talked(world: World, talk: Talk) -> None:
+    """A conversation as it would be kept, had it been had."""
+    services, tenant_id, now = world.services, world.tenant_id, world.clock.now()
+    owner = await world.who(Role.ADMIN)
+    await _numbered(world)
+    keys = ((KeyKind.WA_ID, talk.phone),)
+    data = ContactData(Source("conversation", by_person=True), name=talk.talk, keys=keys, owner_id=owner.user_id)
+    contact_id = (await services.crm.upsert_contact(owner, data)).id
+    said = [(now - line.ago, *line.said) for line in talk.lines]
+    theirs = [at for at, by, _ in said if by == "contact"]
+    answered = max((at for at, by, _ in said if by != "contact"), default=None)
+    waits = [at for at in theirs if answered is None or at > answered]
+    chat_id, person = new_id("chat"), owner.user_id if talk.held == "person" else None
+    async with services.db.tenant(tenant_id) as conn:
+        await conn.execute(
+            """INSERT INTO chats (tenant_id, id, channel_id, address, name, contact_id, owner_id, held, held_since,
+                   held_by, last_at, last_from_contact, last_received_at, messages_in, answered_in, waiting_since,
+                   unread, created_at, language)
+               VALUES (%s, %s, 'channel', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
+            [
+                tenant_id, chat_id, talk.phone, talk.talk, contact_id, owner.user_id, talk.held,
+                max((at for at, _, _ in said), default=now), person,
+                max((at for at, _, _ in said), default=now), max(theirs, default=None), max(theirs, default=None),
+                len(theirs), len(theirs) - len(waits), min(waits, default=None), len(waits),
+                min((at for at, _, _ in said), default=now), world.scenario.language,
+            ],
+        )  # fmt: skip
+        for at, by, text in said:
+            await conn.execute(
+                """INSERT INTO chat_messages (tenant_id, id, chat_id, direction, author, author_id, kind, text, at,
+                       received_at, status, status_at) VALUES (%s, %s, %s, %s, %s, %s, 'text', %s, %s, %s, %s, %s)""",
+                [
+                    tenant_id, new_id("msg"), chat_id, "in" if by == "contact" else "out", by,
+                    owner.user_id if by == "person" else None, text, at, at, None if by == "contact" else "read", at,
+                ],
+            )  # fmt: skip
 
 
 @dataclass
@@ -280,6 +349,8 @@ class Stage:
         for beginning in scenario.before:
             if isinstance(beginning, Write):
                 await world.write(beginning)
+            elif isinstance(beginning, Talk):
+                await _talked(world, beginning)
             else:
                 await world.fail(beginning)
         return world
