@@ -55,6 +55,13 @@ held-out messages need no model, and 0.955 of those go to the right crew or to t
 MAX_PARTS = 4
 """Requests served of one message; the others are named in `left_out`, so that the reply can say so."""
 
+_PREPARED = "message_contact"
+_CHANGES = re.compile(
+    r"(?:(?:nao|no|not|e|mas|but|pero|please|por favor)\W+)?"
+    r"(?:mud[ae]\w*|troc[ae]\w*|troqu\w+|deix[ae]\w* (?:mais|menos)|corrig\w+|encurt\w+|acrescent\w+"
+    r"|change|make it|shorten|replace|cambi[ae]\w*|acort[ae]|agreg[ae])\b"
+)
+"""Of a message that was prepared just now and waits for a yes."""
 _PLACE = 3  # words of an answer that names a place
 _SHORT = 8  # words of an answer to what we asked
 _CUT = 0.45  # each side of a conjunction must be this clear a request before a sentence is cut there
@@ -152,6 +159,11 @@ def route(text: str, session: Mapping[str, Any], classifier: Classifier) -> Rout
         part = _followup(message, SURE, "session", None, continues)
         return RoutePlan([part], True, message=message, continues=continues)
     parts = [_of_what_was_shown(part, session, classifier) for part in parts]
+    unsure = len(parts) == 1 and (parts[0].crew in (None, "hunter") or parts[0].confidence < SURE)
+    if unsure and session.get("last_tool") == _PREPARED and _of_messages(session) and _CHANGES.match(plain(message)):
+        # "Muda o final pra …": the message that waits for a yes is prepared anew.
+        part = _followup(message, SURE, "session", None, continues)
+        return RoutePlan([part], True, message=message, continues=continues)
     if session.get("open") and continues and _may_answer(parts, message, continues[1]):
         part = _followup(message, SURE, "session", None, continues)
         return RoutePlan([part], True, message=message, continues=continues)
@@ -168,6 +180,9 @@ def _of_what_was_shown(part: RoutePart, session: Mapping[str, Any], classifier: 
     """ "Marca a primeira como feita", after a list of the CRM: it is no company of a search that is pointed at."""
     shown = {one.get("kind") for one in session.get("entities") or []}
     points = part.follows or _is_a_place(part.text)
+    asks = part.crew == "hunter" or part.intent == "ads.diagnose"  # a pause is of an advertisement still
+    if points and asks and _of_messages(session):
+        return _followup(part.text, SURE, "session", None, _continues(session))
     others = part.crew == "hunter" or (part.crew == "ads" and session.get("last_crew") == "crm")
     if not (points and others and shown) or not shown <= {"contact", "company", "deal", "task"}:
         return part
@@ -176,6 +191,12 @@ def _of_what_was_shown(part: RoutePart, session: Mapping[str, Any], classifier: 
     return (
         part if crew is None else replace(part, intent=name, crew=crew, why=Why(f"route.why.{name}", {}), how="session")
     )
+
+
+def _of_messages(session: Mapping[str, Any]) -> bool:
+    """Whether a conversation with somebody outside was listed or shown last."""
+    last = [*(session.get("entities") or []), session.get("focus") or {}]
+    return session.get("last_crew") == "messages" and any(one.get("kind") == "conversation" for one in last)
 
 
 def _about_the_list(parts: list[RoutePart], message: str) -> bool:
