@@ -235,6 +235,9 @@ class KnownNumbers:
         for found in _TOKEN.finditer(text):
             if found["digits"]:
                 scale = _scale(found)
+                bare = found["digits"] if len(found["digits"]) <= 2 and found["digits"].isdigit() else ""
+                if bare and _DAY_WORD.search(text[: found.start("digits")][-8:]):
+                    self.said_days.add((int(bare), 0))  # "dia 10", of whatever month
                 for reading in {language, "en", "pt-BR"}:  # the person may have written in another style before
                     for shown in _read(found["digits"], reading):
                         self._add(shown.value * scale, "")

@@ -7,7 +7,7 @@ The graph below is LangGraph's; a turn is one run of it, without a checkpointer 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast
@@ -543,12 +543,25 @@ def _served(state: TurnState, name: str, answer: Answer, session: dict[str, Any]
 def _facts(turn: Turn) -> list[Any]:
     """Everything a number in the reply may come from: results of tools, the person's own words, earlier text."""
     results = [record.result for record in turn.results if record.result is not None]
+    asked_back = [record.error_params.get("candidates", []) for record in turn.results]
     return [
         *results,
+        *asked_back,
+        *(list(_words_of(record.result)) for record in turn.results if record.origin == "contact"),
         turn.text,
         *(turn.session.get(shown, []) for shown in ("entities", "found", "proposals")),
         [text for _, text in turn.session.get("history", [])],
     ]
+
+
+def _words_of(data: Any) -> Iterator[str]:
+    """What contacts and we wrote, in a result about conversations: an answer may repeat it, numbers and all."""
+    if isinstance(data, Mapping):
+        yield from (str(data[key]) for key in ("text", "last_words", "summary") if data.get(key))
+        data = list(data.values())
+    if isinstance(data, list):
+        for inner in data:
+            yield from _words_of(inner)
 
 
 def _usage(turn: Turn) -> UsageTotals:
