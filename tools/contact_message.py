@@ -35,8 +35,10 @@ from prompts.texts import Texts
 from tools.crm_targets import CONTACTS, called, meant
 from tools.first_contact import FirstContacts
 from tools.leads import Leads
-from tools.messages import MESSAGE_TOOLS, MessageDesk
+from tools.messages import KIND as CHAT_KIND
+from tools.messages import MESSAGE_TOOLS, MessageDesk, pointed_at
 from tools.spec import Effect, ProposedChange, ToolArgs, ToolContext, tool
+from tools.taint import named_by_others
 
 KIND = "contact_message"
 _THEIR_LANGUAGE = "pt-BR"
@@ -85,7 +87,11 @@ class MessageArgs(ToolArgs):
     targets = ("contact",)
 
     contact: Annotated[
-        str, Field(max_length=200, description="Of the CRM: name, telephone, e-mail, number in the last list, or id.")
+        str,
+        Field(
+            max_length=200,
+            description="Name, telephone, e-mail, number in the last list, or id of a contact or conversation.",
+        ),
     ]
     text: Annotated[str, Field(max_length=MOST_LETTERS, description="What they shall read, in the user's words.")]
 
@@ -97,8 +103,14 @@ async def message_contact(ctx: ToolContext, args: MessageArgs) -> ProposedChange
     text's main sentence. Several people with that name, or none: an error that says so."""
     crm, leads, desk, texts = ctx.service(Crm), ctx.service(Leads), ctx.service(MessageDesk), ctx.service(Texts)
     who = ctx.turn.identity
-    contact = await crm.contact(who, (await meant(ctx, args.contact, CONTACTS)).id)
+    shown = await pointed_at(ctx, args.contact)
+    known = shown.contact_id if shown else None
+    contact = await crm.contact(who, known or (await meant(ctx, args.contact, CONTACTS)).id)
     name, keys = called(contact), [(str(key.kind), key.given) for key in contact.keys]
+    focus = ctx.turn.session.get("focus") or {}
+    if named_by_others(ctx.turn, args) and not (focus.get("kind") == CHAT_KIND and focus["name"] == name):
+        # What a contact wrote ("tell everybody …") is read in this conversation: only the user says to whom we write.
+        raise Refused("not_named_by_user", f"the user did not name {name!r}; ask first", value=name)
     if not args.text.strip():
         raise ArgumentsWrong("first_contact_text", "a message needs words", most=MOST_LETTERS)
     if await leads.blocked(who.tenant_id, keys):
@@ -142,30 +154,28 @@ async def message_contact(ctx: ToolContext, args: MessageArgs) -> ProposedChange
     if "template" in way and way["template"] is None:
         raise Refused("first_contact_no_template", "no approved template for beginning a conversation")
     source, since = say("contact_message.source"), contact.created_at.date()
+    data = {
+        "contact": contact.id,
+        "company": contact.company_id or "",
+        "about": [one for one in (contact.id, contact.company_id) if one],
+        "name": name,
+        "channel": "whatsapp" if talk else "phone",
+        "to": to,
+        "keys": [list(key) for key in keys],
+        "text": args.text.strip(),
+        # To whom we talk already it was told, or they came by themselves.
+        "notice": "" if talk else say("first_contact.lgpd", who=ours, source=source, at=since),
+        "sandbox": sandbox,
+        "way": way,
+        "owner": contact.owner_id or who.user_id,
+        "by": who.user_id,
+        "cadence": None,
+        "turn": ctx.turn.id,  # the same words may be said again another day
+    }
+    template = (way.get("template") or {}).get("name")
     return ProposedChange(
-        change=Change(
-            KIND,
-            contact.id,
-            {
-                "contact": contact.id,
-                "company": contact.company_id or "",
-                "about": [one for one in (contact.id, contact.company_id) if one],
-                "name": name,
-                "channel": "whatsapp" if talk else "phone",
-                "to": to,
-                "keys": [list(key) for key in keys],
-                "text": args.text.strip(),
-                # To whom we talk already it was told, or they came by themselves.
-                "notice": "" if talk else say("first_contact.lgpd", who=ours, source=source, at=since),
-                "sandbox": sandbox,
-                "way": way,
-                "owner": contact.owner_id or who.user_id,
-                "by": who.user_id,
-                "cadence": None,
-                "turn": ctx.turn.id,  # the same words may be said again another day
-            },
-        ),
-        told={"name": name, "template": (way.get("template") or {}).get("name")},
+        change=Change(KIND, contact.id, data),
+        told={"name": name, "template": template, "reads": reads(data), "free_text_hours": 24},
     )
 
 

@@ -141,6 +141,7 @@ class OneConversation(ToolResult):
     channel: str
     no_window: bool
     may_write_until: str | None
+    window_hours: int = 24
     messages: list[MessageRow]
     earlier: bool
     link: str
@@ -199,8 +200,8 @@ class ListArgs(ToolArgs):
     show: Annotated[
         Wanted,
         Field(
-            description="waiting: for our answer, the longest first; fetching: asked for a person and has none yet, not"
-            " among waiting; quiet: we wrote last; bot, person: who has it."
+            description="waiting: for our answer or the person they asked for, the longest first; fetching: only the"
+            " latter; quiet: we wrote last; bot, person: who has it."
         ),
     ] = "all"
     search: Annotated[str | None, Field(max_length=100, description="Name, telephone, or words that were said.")] = None
@@ -231,7 +232,7 @@ async def list_conversations(ctx: ToolContext, args: ListArgs) -> ConversationLi
     look = await _look(ctx)
     since = look.midnight(args.days) if args.days else None
     lines, partly = await _lines(desk.chats, who, args, since)
-    waits = [line.chat.waiting_since for line in lines if line.chat.waiting_since is not None]
+    waits = [at for line in lines if (at := _waits(line.chat)) is not None]
     counts = await desk.chats.counts(who)
     return ConversationList(
         origin="contact",
@@ -343,8 +344,8 @@ async def _lines(chats: Chats, who: Identity, args: ListArgs, since: datetime | 
     if args.show == "quiet":
         found = [one for one in found if one.last is not None and one.last.direction == "out"]
     if args.show == "waiting":
-        found = [one for one in found if one.chat.waiting_since is not None]
-        found.sort(key=lambda one: one.chat.waiting_since or one.chat.last_at)
+        found = [one for one in found if _waits(one.chat) is not None]
+        found.sort(key=lambda one: _waits(one.chat) or one.chat.last_at)
     return found, partly
 
 
@@ -353,10 +354,8 @@ async def _meant(ctx: ToolContext, mention: str) -> Chat:
     chat_nobody (mention). Refused: chats_not_allowed, chat_unknown."""
     chats, who = ctx.service(MessageDesk).chats, ctx.turn.identity
     mention = mention.strip().strip("\"'“”«».,;!?")
-    if _ID.fullmatch(mention):
-        return await chats.get(who, mention)
-    if shown := _shown(ctx, mention):
-        return await chats.get(who, shown)
+    if there := await pointed_at(ctx, mention):
+        return there
     bare = _BEFORE.sub("", mention, count=1).strip() or mention
     wanted = set(folded(bare).split())
     number = re.sub(r"\D", "", bare)
@@ -385,6 +384,13 @@ async def _meant(ctx: ToolContext, mention: str) -> Chat:
     if not found:
         raise ArgumentsWrong("chat_nobody", f"no conversation with {mention[:60]!r}", mention=mention[:60])
     return found[0]
+
+
+async def pointed_at(ctx: ToolContext, mention: str) -> Chat | None:
+    """The conversation whose id, place in the last list or pronoun this is; None for everything else."""
+    mention = mention.strip().strip("\"'“”«».,;!?")
+    chat_id = mention if _ID.fullmatch(mention) else _shown(ctx, mention)
+    return await ctx.service(MessageDesk).chats.get(ctx.turn.identity, chat_id) if chat_id else None
 
 
 def _shown(ctx: ToolContext, mention: str) -> str | None:
@@ -445,7 +451,7 @@ class _Look:
             last_by=_by(last) if last else "",
             last_words=_words(last)[:_PREVIEW] if last else "",
             wrote_at=self.moment(wrote) if wrote else None,
-            waits_since=self.moment(chat.waiting_since) if chat.waiting_since else None,
+            waits_since=self.moment(waits) if (waits := _waits(chat)) else None,
             unread=chat.unread,
         )
 
@@ -474,6 +480,11 @@ async def _look(ctx: ToolContext) -> _Look:
 def _wrote(chat: Chat) -> datetime | None:
     """When the contact wrote last."""
     return chat.last_received_at or chat.last_from_contact
+
+
+def _waits(chat: Chat) -> datetime | None:
+    """Since when the contact waits for an answer of ours, or for the person they asked for."""
+    return chat.waiting_since or (chat.held_since if chat.held == "fetching" else None)
 
 
 def _by(one: Message) -> str:

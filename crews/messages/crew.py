@@ -41,12 +41,15 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
 
 
 def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str, Any]]:
-    shown = [one for one in turn.session.get("entities", []) if one.get("kind") == KIND]
+    asked = (turn.session.get("open") or {}).get("candidates")
+    shown = [one for one in asked or turn.session.get("entities", []) if one.get("kind") == KIND]
     request = deps.prompts.fill(
         "messages_request",
         turn.language,
         now=moment(turn),
         conversations=shown[:10],
+        spoken_of=focus["name"] if (focus := turn.session.get("focus") or {}).get("kind") == KIND else "",
+        proposals=turn.session.get("proposals", []),
         tasks=[task.text for task in tasks] or [turn.text],
     )
     return opened(turn, deps.texts, deps.prompts.fill("messages", turn.language).text, request.text)
