@@ -53,6 +53,9 @@ _ASKED_LAST = """SELECT 1 FROM chat_messages m WHERE m.chat_id = %s AND m.id = %
     AND NOT EXISTS (SELECT FROM chat_messages o WHERE o.chat_id = m.chat_id AND o.seq > m.seq
                     AND (o.direction = 'in' OR o.author = 'person') AND o.direction <> 'note')"""
 """Whether a message of the bot's asks something itself, and nobody but the bot has said anything since."""
+_ANSWERED_SO = """SELECT id, text, received_at FROM chat_messages WHERE chat_id = %s AND kind = 'reaction'
+    AND direction = 'in' AND reply_to = %s AND revoked_at IS NULL ORDER BY seq DESC LIMIT 1"""
+"""The sign on a message that counts as an answer to it."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,7 @@ class Sorting:
     async def _reacted(self, batch: Batch, channel: Channel, one: Reacted, received: datetime) -> str:
         """It stands at the message, and marks the conversation as unread when the message is ours. To a message
         in which the bot asked something last it is an answer, to that one alone. One that is taken back is none any
-        more."""
+        more, and until it is answered another in its place is what they say."""
         await batch.write()
         chat = batch.find(channel, one.who)
         query = """UPDATE chat_messages m SET reaction = %s FROM chats c
@@ -229,7 +232,17 @@ class Sorting:
         if row is None:
             return "ignored"
         batch.touched.add(row["chat_id"])
-        if not emoji:
+        theirs, before = chat or await batch.by_id(row["chat_id"], channel), None
+        if (since := theirs.row["waiting_since"]) is not None:
+            before = await fetch_one(batch.conn, _ANSWERED_SO, [row["chat_id"], one.of])
+        if before is not None and before["received_at"] >= since and before["text"] != emoji:
+            # Not answered yet: a turn that runs has read it as it was.
+            query = "UPDATE chat_messages SET text = %s, revoked_at = %s WHERE id = %s"
+            now = [emoji, None] if emoji else [before["text"], received]
+            await batch.conn.execute(query, [*now, before["id"]])
+            theirs.set(messages_in=theirs.row["messages_in"] + 1, last_received_at=received)
+            await self._turn(batch, theirs, "reaction", received)
+        elif not emoji:
             query = """UPDATE chat_messages SET revoked_at = %s
                        WHERE chat_id = %s AND kind = 'reaction' AND direction = 'in' AND reply_to = %s"""
             await batch.conn.execute(query, [received, row["chat_id"], one.of])
@@ -238,8 +251,7 @@ class Sorting:
             if bots and await fetch_one(batch.conn, _ASKED_LAST, [row["chat_id"], row["id"]]):
                 answer = Incoming(one.id, one.who, one.at, "reaction", emoji, reply_to=one.of)
                 return await self._incoming(batch, channel, answer, received)
-            chat = await batch.by_id(row["chat_id"], channel)
-            chat.set(unread=chat.row["unread"] + 1)
+            theirs.set(unread=theirs.row["unread"] + 1)
         return "sorted"
 
     async def _moved(self, batch: Batch, channel: Channel, one: Moved, received: datetime) -> str:

@@ -243,7 +243,11 @@ async def test_a_reaction_to_a_message_that_asks_is_an_answer_and_any_other_to_u
     last, chat = (await house.messages())[-1], await house.chat()
     assert (last.direction, last.kind, last.text, last.reply_to) == ("in", "reaction", "👍", "wamid.b1")
     assert chat["waiting_since"] is not None and chat["due_at"] is not None and chat["unread"] == 2
+    await house.sort(webhook(wrote("2b", **reaction("wamid.b1", "👎"))))
+    assert [one.text for one in await house.messages() if one.kind == "reaction"] == ["👎"], "changed: it is no yes"
+    assert (await house.chat())["messages_in"] == chat["messages_in"] + 1, "a turn that runs has read the yes"
     await house.sort(webhook(wrote("3", **reaction("wamid.b1"))))
+    assert (await house.chat())["messages_in"] == chat["messages_in"] + 2
     assert (await house.messages())[-1].revoked_at is not None, "taken back before it was answered"
 
     await asks("wamid.b2", "Marcado!")
@@ -251,7 +255,7 @@ async def test_a_reaction_to_a_message_that_asks_is_an_answer_and_any_other_to_u
         await house.sort(webhook(wrote(id, **reaction("wamid.b2", emoji))))
     chat = await house.chat()
     assert (chat["unread"], chat["waiting_since"]) == (1, None), "thanks are seen, and nobody is answered"
-    assert [one.text for one in await house.messages() if one.direction == "in"] == ["quero marcar", "👍"]
+    assert [one.text for one in await house.messages() if one.direction == "in"] == ["quero marcar", "👎"]
 
 
 async def test_edits_revocations_reactions_media_places_and_new_numbers_find_their_place(house: ChatHouse) -> None:
