@@ -84,21 +84,20 @@ class Meetings:
                     return
                 meeting, news = found
                 owner = await owner_of(self._people, tenant_id, meeting.host_id)
-                for one in news:
-                    await self._one(conn, meeting, one, owner)
+                # The guest first: where that fails nothing is told, and the next round says all of it, once.
+                asked = [await self._tell_guest(conn, meeting, one) for one in news]
+                for one, was_asked in zip(news, asked, strict=True):
+                    await self._tell_house(meeting, one, owner, was_asked)
+                if meeting.met_by == "later" and meeting.settled and {"booked", "alone"} & set(news):
+                    await self._to_do(owner, meeting)
         except Exception:
             log.exception("meeting_not_told", tenant=tenant_id, appointment=appointment_id)
 
-    async def _one(self, conn: Connection, meeting: Appointment, news: News, owner: Identity) -> None:
-        guest = meeting.guest
+    async def _tell_house(self, meeting: Appointment, news: News, owner: Identity, asked: bool) -> None:
+        """`asked`: its guest is asked for another time."""
         if news == "link":
-            await self._say(conn, meeting, "sdr.to_guest.link", link=meeting.link)
             return
-        asked = news == "lost" and await self._ask_for_another(conn, meeting)
-        if news == "called_off":
-            if guest.chat_id is not None:
-                await self._records.go(meeting.tenant_id, guest.chat_id, Stage.SCHEDULING, "cancelled", None)
-            asked = await self._say(conn, meeting, "sdr.to_guest.called_off")
+        guest = meeting.guest
         detail, say = meeting.title, partial(self._texts.say, owner.language)
         if news == "lost":
             detail = say("notice.meeting_lost.asked" if asked else "notice.meeting_lost.tell")
@@ -114,10 +113,22 @@ class Meetings:
         if news != "alone":
             about = f"\n{meeting.about}" if news == "booked" and meeting.about else ""
             await self._note(owner, meeting, f"{self._say_to(owner, f'sdr.crm.meeting_{news}', meeting)}{about}")
-        if meeting.met_by == "later" and meeting.settled and news in ("booked", "alone"):
-            await self._to_do(owner, meeting)
 
     # --- the guest ----------------------------------------------------------------------------
+
+    async def _tell_guest(self, conn: Connection, meeting: Appointment, news: News) -> bool:
+        """Whether the guest is asked for another time."""
+        match news:
+            case "link":
+                await self._say(conn, meeting, "sdr.to_guest.link", link=meeting.link)
+            case "lost":
+                return await self._ask_for_another(conn, meeting)
+            case "called_off":
+                if meeting.guest.chat_id is not None:
+                    chat_id = meeting.guest.chat_id
+                    await self._records.go(meeting.tenant_id, chat_id, Stage.SCHEDULING, "cancelled", None)
+                return await self._say(conn, meeting, "sdr.to_guest.called_off")
+        return False
 
     async def _ask_for_another(self, conn: Connection, meeting: Appointment) -> bool:
         """Whether the guest of a meeting that fell through is asked for another time: not where a person of ours has
