@@ -31,14 +31,14 @@ from business.prospecting.contact import (
 from core import formats
 from core.db import fetch_one
 from core.errors import ArgumentsWrong, Refused
+from core.turn import Turn
 from prompts.texts import Texts
 from tools.crm_targets import CONTACTS, called, meant
 from tools.first_contact import FirstContacts
 from tools.leads import Leads
-from tools.messages import KIND as CHAT_KIND
 from tools.messages import MESSAGE_TOOLS, MessageDesk, pointed_at
 from tools.spec import Effect, ProposedChange, ToolArgs, ToolContext, tool
-from tools.taint import named_by_others
+from tools.taint import OTHERS, named_by_others
 
 KIND = "contact_message"
 _THEIR_LANGUAGE = "pt-BR"
@@ -107,8 +107,8 @@ async def message_contact(ctx: ToolContext, args: MessageArgs) -> ProposedChange
     known = shown.contact_id if shown else None
     contact = await crm.contact(who, known or (await meant(ctx, args.contact, CONTACTS)).id)
     name, keys = called(contact), [(str(key.kind), key.given) for key in contact.keys]
-    focus = ctx.turn.session.get("focus") or {}
-    if named_by_others(ctx.turn, args) and not (focus.get("kind") == CHAT_KIND and focus["name"] == name):
+    theirs = await desk.chats.of_contact(who, contact.id)
+    if named_by_others(ctx.turn, args, each=True) and not _before_us(ctx.turn, {one.id for one in theirs}):
         # What a contact wrote ("tell everybody …") is read in this conversation: only the user says to whom we write.
         raise Refused("not_named_by_user", f"the user did not name {name!r}; ask first", value=name)
     if not args.text.strip():
@@ -120,7 +120,7 @@ async def message_contact(ctx: ToolContext, args: MessageArgs) -> ProposedChange
         for one in await desk.channels.of(who.tenant_id)
         if one.provider in WHATSAPP and one.state == "active"
     }
-    chats = [one for one in await desk.chats.of_contact(who, contact.id) if one.channel_id in numbers]
+    chats = [one for one in theirs if one.channel_id in numbers]
     talk = next((one for one in chats if one.messages_in), None)
     language = (talk.language if talk else "") or _THEIR_LANGUAGE
     say = partial(texts.say, language)
@@ -177,6 +177,13 @@ async def message_contact(ctx: ToolContext, args: MessageArgs) -> ProposedChange
         change=Change(KIND, contact.id, data),
         told={"name": name, "template": template, "reads": reads(data), "free_text_hours": 24},
     )
+
+
+def _before_us(turn: Turn, chat_ids: set[str]) -> bool:
+    """Whether one of these conversations was shown last, and this turn has read nothing else that others wrote."""
+    shown = (turn.session.get("focus") or {}).get("id")
+    read = [record.result for record in turn.results if record.origin in OTHERS and record.result is not None]
+    return shown in chat_ids and all((one.get("conversation") or {}).get("id") == shown for one in read)
 
 
 def _free(chat: Chat, channel: Channel, ctx: ToolContext) -> bool:

@@ -42,10 +42,15 @@ _ONE = re.compile(
 _WHOLE_LIST = re.compile(
     r"\b(?:tod[ao]s|el[ae]s|ess[ae]s|est[ae]s|dess[ae]s|del[ae]s|ambas|ambos|as duas|os dois|all|both|these|those"
     r"|es[ao]s|las dos|los dos)\b"
-    r"|^\W*(?:sim|pode(?: sim| fazer)?|isso|confirmo|confirmado|faz|faca|yes|yep|go ahead|si|dale|confirmed)\W*$"
 )
-"""Words for the whole of the last list, and a bare yes."""
-_OTHERS = frozenset({"file", "web", "contact"})
+"""Words for the whole of the last list."""
+_YES = re.compile(
+    r"^\W*(?:sim|pode(?: sim| fazer)?|isso|confirmo|confirmado|faz|faca|yes|yep|go ahead|si|dale|confirmed)\W*$"
+)
+OTHERS = frozenset({"file", "web", "contact"})
+"""Origins of results in which somebody else may have written what should be done."""
+_WORDS = frozenset({"text", "last_words", "summary"})
+"""Fields of results that hold what was written: whoever is named there is not the row."""
 _BEST_ONE = re.compile(r"\b(?:melhor|pior|mejor|peor|best|worst)\b")
 _LAST_ONE = re.compile(r"\b(?:ultim[ao]|last(?: one)?)\b")
 _COMMON = frozenset(
@@ -80,19 +85,22 @@ def argument_warnings(turn: Turn, args: ToolArgs) -> list[Warning_]:
     return warnings
 
 
-def named_by_others(turn: Turn, args: ToolArgs) -> str | None:
+def named_by_others(turn: Turn, args: ToolArgs, *, each: bool = False) -> str | None:
     """The first thing that a draft would be done to and that was not the user's choice; None when all are.
 
     The user's choice is what they named or pointed at: "a terceira" is the third row of the last list and no other,
     "ela" what was spoken of last, "todas" or a yes the whole list. Whatever else stands in a result is not, for others
     may have written there what should be done.
+
+    `each`: one by one, as for what goes out to people. "The best" and "all" are nobody then, and once something of
+    others was read in this turn only this turn's own words and the places of earlier lists count.
     """
     if turn.door == "mcp" and not turn.text:
         return None
     for name in args.targets:
         given = getattr(args, name)
         for value in given if isinstance(given, list) else [given]:
-            if value is not None and not _chosen(turn, str(value)):
+            if value is not None and not _chosen(turn, str(value), each=each):
                 return _name_of(turn, str(value))
     return None
 
@@ -106,10 +114,11 @@ def said_by_user(turn: Turn, words: str) -> bool:
     return _said_by_user(turn, words) or any(_stands_in(words, text) for text in earlier)
 
 
-def _chosen(turn: Turn, value: str) -> bool:
-    read = any(record.origin in _OTHERS and record.result is not None for record in turn.results)
+def _chosen(turn: Turn, value: str, *, each: bool = False) -> bool:
+    read = any(record.origin in OTHERS and record.result is not None for record in turn.results)
+    now = read and each
     earlier = [] if read else [text for role, text in turn.session.get("history", []) if role == "user"]
-    if _said_by_user(turn, value) or any(_stands_in(value, text) for text in earlier):
+    if _said_by_user(turn, value, now=now) or any(_stands_in(value, text) for text in earlier):
         return True
     text = folded(turn.text)
     if value.isdigit() and int(value) in {ORDINALS[word] for word in text.split() if word in ORDINALS}:
@@ -117,20 +126,23 @@ def _chosen(turn: Turn, value: str) -> bool:
     found = [owner for record in turn.results for owner in _owners(record.result, value)]
     shown = _owners(_shown(turn), value)
     listed = [one for one in [*found, *shown] if "n" in one]
-    if listed and (_BEST.search(text) or _BEST_ONE.search(text)):
+    if listed and not each and (_BEST.search(text) or _BEST_ONE.search(text)):
         return True
     if _LAST_ONE.search(text) and any(one["n"] == _last_number(turn) for one in listed):
         return True
-    if any(_by_place(turn, one) or _named_by_user(turn, str(one.get("name") or "")) for one in [*found, *shown]):
+    if any(_by_place(turn, one) for one in (shown if now else [*found, *shown])):
+        return True
+    if any(_named_by_user(turn, str(one.get("name") or ""), now=now) for one in [*found, *shown]):
         return True
     if any(
-        _named_by_user(turn, str(one.get("detail") or "")) for one in shown
+        _named_by_user(turn, str(one.get("detail") or ""), now=now) for one in shown
     ):  # "a de Campinas", of those to choose from
         return True
     focus = turn.session.get("focus") or {}
     alone = len(turn.session.get("entities") or []) == 1
     spoken_of = [one for one in _owners([focus], value) or (shown if alone else [])]
-    return bool((shown and _WHOLE_LIST.search(text)) or (spoken_of and _ONE.search(text)))
+    whole = _YES.search(text) or (not each and _WHOLE_LIST.search(text))
+    return bool((shown and whole) or (spoken_of and _ONE.search(text)))
 
 
 def _last_number(turn: Turn) -> int:
@@ -177,10 +189,10 @@ def _by_place(turn: Turn, owner: dict[str, Any]) -> bool:
     return re.search(rf"(?<!\w)(?:{'|'.join(ways)})(?!\w)", folded(turn.text)) is not None
 
 
-def _named_by_user(turn: Turn, name: str) -> bool:
+def _named_by_user(turn: Turn, name: str, *, now: bool = False) -> bool:
     """The whole name, or a word of it that is not common to all of them."""
     words = [word for word in folded(name).split() if len(word) >= 4 and word not in _COMMON]
-    return _said_by_user(turn, name) or any(_said_by_user(turn, word) for word in words)
+    return any(_said_by_user(turn, one, now=now) for one in (name, *words))
 
 
 def _name_of(turn: Turn, value: str) -> str:
@@ -192,8 +204,10 @@ def _name_of(turn: Turn, value: str) -> str:
     return value
 
 
-def _said_by_user(turn: Turn, value: str) -> bool:
-    return any(_stands_in(value, text) for text in (turn.text, str(turn.session.get("last_text") or "")))
+def _said_by_user(turn: Turn, value: str, *, now: bool = False) -> bool:
+    """In this message, or (unless `now`) in the one before it."""
+    before = "" if now else str(turn.session.get("last_text") or "")
+    return any(_stands_in(value, text) for text in (turn.text, before))
 
 
 def _stands_in(value: str, text: str) -> bool:
@@ -210,7 +224,8 @@ def _owners(data: Any, value: str) -> list[dict[str, Any]]:
 def _holders(data: Any, wanted: str) -> Iterator[dict[str, Any]]:
     if isinstance(data, dict):
         by_place = wanted.isdigit() and data.get("n") == int(wanted)
-        if by_place or any(isinstance(inner, str) and folded(inner) == wanted for inner in data.values()):
+        own = [inner for name, inner in data.items() if isinstance(inner, str) and name not in _WORDS]
+        if by_place or any(folded(inner) == wanted for inner in own):
             yield data
         for inner in data.values():
             if isinstance(inner, dict | list):
