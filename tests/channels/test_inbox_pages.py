@@ -404,7 +404,7 @@ async def test_a_meeting_is_called_off_from_the_conversation_or_the_terminal_and
         assert done.status_code == 200 and done.json()["said"].startswith("Reunião desmarcada")
     shown = done.json()
     assert shown["chat"]["meeting_id"] == "" and shown["messages"][-1]["text"].startswith("Precisamos desmarcar")
-    assert "avisada na conversa" in await terminal("cancel", "appt_d")
+    assert "aviso à pessoa está na conversa" in await terminal("cancel", "appt_d")
     assert "Nenhuma reunião" in await terminal("list")
 
 
