@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from business.messaging.attention import Event
 from business.messaging.brazil import Place
 from business.messaging.channels import WHATSAPP, Channels
 from business.messaging.channels import Channel as Outlet
 from business.messaging.chats import open_chat
+from business.messaging.hands import Hands
 from business.messaging.known import Blocked, has_window, known, new_chat
 from business.messaging.ledger import same_addresses
 from business.messaging.model import Author, Outgoing, Verdict, Why
@@ -19,6 +21,7 @@ from business.messaging.policy import decide
 from business.messaging.rules import MessageRules
 from business.messaging.templates import Filled, Purpose, Template, choose, usable, value_for
 from business.messaging.templates_store import templates_of
+from business.messaging.waking import unanswered_since
 from business.prospecting.contact import Channel, Line, Outlook, Way, message_key, reads
 from core.clock import Clock
 from core.db import Connection, Database
@@ -54,6 +57,7 @@ class FirstContacts:
         channels: Channels,
         outbox: Outbox,
         rules: MessageRules,
+        hands: Hands,
         *,
         blocked: Blocked | None = None,
         started: Started | None = None,
@@ -64,6 +68,7 @@ class FirstContacts:
         self._channels = channels
         self._outbox = outbox
         self._rules = rules
+        self._hands = hands
         self._blocked = blocked
         self._started = started
         self._stopped = stopped
@@ -151,7 +156,8 @@ class FirstContacts:
 
     async def put(self, tenant_id: str, messages_to_send: Sequence[Mapping[str, Any]]) -> None:
         """Open each conversation and put its message into the outbox, all in one transaction. What is there already
-        stays one. Refused: first_contact_way_gone, first_contact_template_gone (template)."""
+        stays one. What a person dictated to somebody who wrote to us takes the conversation over, as their answer from
+        the inbox does. Refused: first_contact_way_gone, first_contact_template_gone (template)."""
         now = self._clock.now()
         async with self._db.tenant(tenant_id) as conn:
             there = await self._alive(conn, [message_key(one) for one in messages_to_send])
@@ -185,6 +191,8 @@ class FirstContacts:
                     values=dict(way.get("values") or {}),
                     language=_underscored(way),
                 )
+                if draft.author == "person" and chat.messages_in:  # they wrote: it answers them, as from the inbox
+                    await self._hands.step(conn, chat.id, chat.attention, Event.PERSON_WROTE, now, by=data["by"])
                 outbox_id = await self._outbox.put(conn, tenant_id, chat.id, draft)
                 if data.get("cadence") and self._started is not None:
                     await self._started(conn, tenant_id, data, chat.id, outbox_id)
@@ -204,10 +212,11 @@ class FirstContacts:
             return {row["key"].split("/")[0] for row in await rows.fetchall()}
 
     async def keep(self, tenant_id: str, keys: Sequence[str]) -> int:
-        """Take back what waits, and end the cadences that would have followed. How many messages."""
+        """Take back what waits, and end the cadences that would have followed; what such a message would have answered
+        is unanswered again. How many messages."""
         async with self._db.tenant(tenant_id) as conn:
             rows = await conn.execute(
-                """SELECT id, chat_id FROM outbox WHERE key = ANY(%s) AND state IN ('waiting', 'ask')
+                """SELECT id, chat_id, author FROM outbox WHERE key = ANY(%s) AND state IN ('waiting', 'ask')
                    ORDER BY chat_id, id""",
                 [[one for key in keys for one in _tries(key)]],
             )
@@ -217,7 +226,15 @@ class FirstContacts:
                 if self._stopped is not None:
                     await self._stopped(conn, tenant_id, row["chat_id"], row["id"])
                 await conn.execute("SELECT id FROM chats WHERE id = %s FOR UPDATE", [row["chat_id"]])
-                kept += await self._outbox.take_back(conn, row["id"], "kept_by_person")
+                if not await self._outbox.take_back(conn, row["id"], "kept_by_person"):
+                    continue
+                kept += 1
+                if row["author"] == "person":
+                    await conn.execute(
+                        """UPDATE chats SET waiting_since = coalesce(waiting_since, %s)
+                           WHERE id = %s AND closed_at IS NULL""",
+                        [await unanswered_since(conn, row["chat_id"]), row["chat_id"]],
+                    )
         return kept
 
     async def _alive(self, conn: Connection, keys: Sequence[str]) -> set[str]:

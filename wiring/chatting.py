@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 
 from business.messaging.chats import Chats, QuickReply
-from business.messaging.hands import Hands
 from business.messaging.receipts import Receipts
 from business.messaging.templates_store import TemplateStore
-from business.messaging.waking import Waking
 from core.tenancy import Identity
 from tools.messages import MessageDesk
 from tools.number_news import NumberNews
@@ -17,8 +15,6 @@ from wiring.selling import Selling
 
 @dataclass(frozen=True)
 class Chatting:
-    waking: Waking
-    hands: Hands
     number_news: NumberNews
     templates: TemplateStore
     receipts: Receipts
@@ -29,8 +25,6 @@ class Chatting:
 def open_chatting(floor: Floor, outreach: Outreach, selling: Selling) -> Chatting:
     db, clock, people, permissions = floor.db, floor.clock, floor.people, floor.permissions
     channels, outbox = outreach.channels, outreach.outbox
-    waking = Waking(floor.jobs, clock)
-    hands = Hands(drop=outbox.drop, wake=waking.wake)
     number_news = NumberNews(outreach.notify, floor.texts, clock)
     templates = TemplateStore(db, clock, channels, outreach.clients, permissions, floor.jobs, tell=number_news.template)
 
@@ -41,8 +35,8 @@ def open_chatting(floor: Floor, outreach: Outreach, selling: Selling) -> Chattin
 
     receipts = Receipts(db, floor.jobs, channels, outreach.senders)
     chats = Chats(
-        db, clock, permissions, hands, floor.notices, outbox, outreach.ledger, quick_replies, receipts.ask,
+        db, clock, permissions, outreach.hands, floor.notices, outbox, outreach.ledger, quick_replies, receipts.ask,
         outreach.notify.assigned,
     )  # fmt: skip
     desk = MessageDesk(db, chats, templates, channels, outbox, people, permissions)
-    return Chatting(waking, hands, number_news, templates, receipts, chats, desk)
+    return Chatting(number_news, templates, receipts, chats, desk)

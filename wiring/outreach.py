@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from business.messaging.channels import Channels
 from business.messaging.gateway_clients import evolution_opener, mapped_opener
+from business.messaging.hands import Hands
 from business.messaging.ledger import Ledger
 from business.messaging.outbox import Outbox
 from business.messaging.outcomes import Outcomes
@@ -15,6 +16,7 @@ from business.messaging.sender_mapped import MappedSender
 from business.messaging.sender_sms import SmsSender
 from business.messaging.senders import Sender
 from business.messaging.settling import Settling
+from business.messaging.waking import Waking
 from business.outreach.runs import Cadences
 from tools.do_not_contact import DoNotContact
 from tools.fallback import Fallback
@@ -36,6 +38,8 @@ class Outreach:
     notify: Notify
     ledger: Ledger
     outbox: Outbox
+    waking: Waking
+    hands: Hands
     outcomes: Outcomes
     settling: Settling
     do_not_contact: DoNotContact
@@ -53,13 +57,15 @@ def open_outreach(floor: Floor, records: Records) -> Outreach:
     notify = Notify(db, clock, people, floor.conversations, floor.texts, jobs, channels, senders["email"])
     ledger = Ledger(jobs)
     outbox = Outbox(db, clock, jobs, permissions, tell=notify.alert)
+    waking = Waking(jobs, clock)
+    hands = Hands(drop=outbox.drop, wake=waking.wake)
     outcomes = Outcomes(outbox, clock, ledger, fallback=Fallback(clock, channels, outbox))
     do_not_contact = DoNotContact(db, records.crm, people, ledger)
     reach = Reach(db, clock, channels, outbox, rules, records.crm, people, floor.texts)
     cadences = Cadences(db, clock, permissions, reach)
     begin = BeginAfter(cadences)
     first_contacts = FirstContacts(
-        db, clock, channels, outbox, rules, blocked=do_not_contact.blocked, started=begin, stopped=begin.stop
+        db, clock, channels, outbox, rules, hands, blocked=do_not_contact.blocked, started=begin, stopped=begin.stop
     )
     return Outreach(
         channels=channels,
@@ -69,6 +75,8 @@ def open_outreach(floor: Floor, records: Records) -> Outreach:
         notify=notify,
         ledger=ledger,
         outbox=outbox,
+        waking=waking,
+        hands=hands,
         outcomes=outcomes,
         settling=Settling(outbox, outcomes, clock),
         do_not_contact=do_not_contact,

@@ -69,7 +69,7 @@ def open_talking(
         floor.settings, floor.clock, floor.db, floor.jobs, floor.people, floor.texts
     )  # fmt: skip
     channels, rules, senders, outbox = outreach.channels, outreach.rules, outreach.senders, outreach.outbox
-    hands, waking, templates, notify = chatting.hands, chatting.waking, chatting.templates, outreach.notify
+    hands, waking, templates, notify = outreach.hands, outreach.waking, chatting.templates, outreach.notify
     sandbox = None
     if settings.whatsapp != "live":
         sandbox = SandboxWhatsApp(settings.data_dir / "simulators" / "whatsapp")

@@ -91,7 +91,9 @@ async def live(wish: Mapping[str, Any]) -> None:
             """A first message to a lead that a search found, waiting for a yes."""
             who, name, to = await director(), f"Estúdio {word(number).upper()}", f"+551988{number:07d}"
             messaging = made.messaging
-            first = FirstContacts(made.db, made.clock, messaging.channels, messaging.outbox, messaging.rules)
+            first = FirstContacts(
+                made.db, made.clock, messaging.channels, messaging.outbox, messaging.rules, messaging.chats.hands
+            )
             text = f"Olá! Aqui é Rui. Vi que {name} cuida de jardins em Campinas. Posso ligar?"
             values = {"sender": "Rui", "house": "Aurora", "source": "site", "name": name, "opening": opening_of(text)}
             way = await first.way(

@@ -14,7 +14,9 @@ from business.approvals.model import Change, ChangeHandler, Proposal, ProposalSt
 from business.approvals.service import Approvals
 from business.crm.service import Crm
 from business.messaging.consent import Act, Entry, How, Scope
+from business.messaging.hands import Hands
 from business.messaging.ledger import Ledger
+from business.messaging.waking import Waking
 from business.people.service import People
 from business.prospecting.contact import (
     FirstContactBatch,
@@ -57,7 +59,8 @@ class Desk:
 
     def __init__(self, house: House, permissions: Permissions) -> None:
         self.house, self.who = house, house.tenants.one[Role.DIRETOR]
-        self.contacts = FirstContacts(house.db, house.clock, house.channels, house.outbox, house.rules)
+        hands = Hands(drop=house.outbox.drop, wake=Waking(house.jobs, house.clock).wake)
+        self.contacts = FirstContacts(house.db, house.clock, house.channels, house.outbox, house.rules, hands)
         self.handlers: list[ChangeHandler] = [
             *(kind(house.db, self._blocked, self.contacts) for kind in (FirstContactHandler, FirstContactBatch)),
             KeepFirstContact(self.contacts),

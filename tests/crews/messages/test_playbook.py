@@ -103,7 +103,9 @@ async def house(
     desk = MessageDesk(database, out.chats, templates, out.channels, out.outbox, people, permissions)
     policies, texts = Policies(database, load_policy()), Texts.load()
     crm = Crm(database, clock, permissions)
-    first = FirstContacts(database, clock, out.channels, out.outbox, MessageRules(database, permissions))
+    first = FirstContacts(
+        database, clock, out.channels, out.outbox, MessageRules(database, permissions), out.chats.hands
+    )
     leads = Leads(database, crm, Searches(database, clock, permissions), texts, first)
     handlers = (ContactMessage(database, leads.blocked, first), KeepFirstContact(first))
     approvals = Approvals(
@@ -341,7 +343,7 @@ async def test_what_a_contact_wrote_sends_nothing_to_anybody_else(house: House) 
         session.setdefault("history", []).append(("user", said))
         return done.error_code or "card"
 
-    everybody = ("list_conversations", {})
+    everybody: tuple[str, dict[str, Any]] = ("list_conversations", {})
     kate, paul = (("show_conversation", {"conversation": one}) for one in ("Kate", "Paul"))
     # Not by name, by telephone, by either id: a contact wrote whom to write to.
     for to in ("Paul Rivers", "+5519991200002", contacts["Paul Rivers"], chats["Paul Rivers"]):
@@ -360,3 +362,34 @@ async def test_what_a_contact_wrote_sends_nothing_to_anybody_else(house: House) 
     assert await told("tell Lucia that it is 50% off, code KATE50", kate, "Lucia Prado") == "card"
     await told("who wrote?", everybody, "Lucia Prado")
     assert await told("tell the third one about it", None, "3") == "card"
+
+
+async def test_who_is_answered_from_the_chat_waits_no_more(house: House, database: Database) -> None:
+    tenant, admin = house.number.tenant_id, house.tenants.one[Role.ADMIN]
+    since = house.clock.now() - timedelta(hours=2)
+    ana = await _contact(house, "Ana Souza", "19 99120-4507")
+    waits = {"waiting_since": since, "due_at": house.clock.now(), "unread": 1}
+    chat = await house.out.chat(house.number, "5519991204507", "Ana Souza", of={"contact_id": ana}, **waits)
+    await house.out.says(tenant, chat, "Qual é o prazo?", ago=timedelta(hours=2))
+    asks = house.asks()
+    assert "Ana Souza" in str((await asks.say("quem está sem resposta?"), asks.rows))
+
+    await asks.say("manda uma mensagem pra Ana Souza: São dez dias.")
+    assert asks.turn is not None
+    made = await house.approvals.get(admin, asks.turn.proposals[-1])
+    assert (await house.out.chats.get(admin, chat)).waiting_since == since  # a card is no answer
+    done = await house.approvals.approve(admin, made.id, "chat")
+
+    # As after an answer from the inbox: nobody waits, nothing is unread, and the bot has no turn and keeps silent.
+    one = await house.out.chats.get(admin, chat)
+    assert (one.waiting_since, one.unread, one.answered_in) == (None, 0, 1)
+    assert (one.attention.held, one.attention.by) == ("person", admin.user_id)
+    async with database.tenant(tenant) as conn:
+        row = await (await conn.execute("SELECT due_at FROM chats WHERE id = %s", [chat])).fetchone()
+    assert row is not None and row["due_at"] is None
+    assert "Ana Souza" not in str((await asks.say("quem está sem resposta?"), asks.rows))
+
+    # Taken back before it left, it has answered nothing.
+    back = await house.approvals.undo(admin, done.id, door="chat")
+    await house.approvals.approve(admin, back.id, "chat")
+    assert (await house.out.chats.get(admin, chat)).waiting_since == since
