@@ -91,7 +91,7 @@ class Brief(ToolResult):
     numbers: list[Decimal]
     """Every number in the texts above: what is said of them traces to here."""
     sums: list[Decimal]
-    """Of two prices, and of one price for 2 to 12 months: what they may be added up to."""
+    """What the prices may be added up to, and what two of them differ by: as the crew's guard allows it."""
     language: str
     """In which the company writes its catalogue and documents."""
 
@@ -106,9 +106,11 @@ async def sdr_brief(ctx: ToolContext, args: BriefArgs) -> Brief:
     persona, playbook = sales.persona, sales.playbook
     texts = {
         name: text.of(language)
-        for name in ("role", "about", "tone", "hours", "address")
+        for name in ("role", "about", "tone", "address")
         if (text := getattr(persona, name)) is not None
     }
+    if hours := await desk.hours(turn):
+        texts["hours"] = hours
     questions = [
         {"slot": slot.value, "question": text.of(language)}
         for slot in asked_next(known.score, playbook.order)
@@ -146,7 +148,7 @@ async def sdr_brief(ctx: ToolContext, args: BriefArgs) -> Brief:
         meeting_minutes=playbook.meeting.minutes if playbook.meeting else 30,
         can_book=desk.calendar is not None,
         numbers=_numbers(written),
-        sums=_sums([price.amount for price in sales.catalogue.prices]),
+        sums=sums_of([price.amount for price in sales.catalogue.prices]),
         language=persona.language,
     )  # fmt: skip
 
@@ -310,7 +312,7 @@ async def search_documents(ctx: ToolContext, args: DocumentsArgs) -> DocumentsRe
         passages=passages,
         available=found.available,
         numbers=_numbers(one.text for one in found.passages),
-        sums=_sums(prices, amounts),
+        sums=sums_of(prices, amounts),
     )
 
 
@@ -391,13 +393,13 @@ async def book_meeting(ctx: ToolContext, args: BookArgs) -> BookResult:
         raise ArgumentsWrong(
             "sdr_clock_unclear", "they named a clock that is not known: ask which day and hour it is in Brasília"
         )
-    if not agreed(turn, starts):
+    standing, zone = await desk.meetings(turn), turn.identity.time_zone
+    if not (agreed(turn, starts) or _same_hour(turn, starts, standing)):
         raise ArgumentsWrong("sdr_time_not_agreed", "the contact did not agree to this time: offer it and ask")
     who, tenant_id = contact_of(turn), turn.identity.tenant_id
     sales = await desk.sales(turn)
     minutes = sales.playbook.meeting.minutes if sales.playbook.meeting else 30
     title = sales.playbook.meeting.title.of(turn.language) if sales.playbook.meeting else sales.persona.company
-    standing, zone = await desk.meetings(turn), turn.identity.time_zone
     if standing and standing[0].starts_at == starts:
         booked, kind = standing[0], ""
     elif standing:
@@ -481,10 +483,9 @@ async def hand_to_person(ctx: ToolContext, args: HandArgs) -> HandResult:
     asks what you cannot answer and accepts. If they asked a price as well, tell it first, in one line. Only after this
     may you say that somebody of the team will answer here. Promise no minute at which."""
     turn = ctx.turn
-    sales = await ctx.service(SdrDesk).sales(turn)
     turn.hand_over = HandOver(args.reason, args.summary)
     chat = turn.session.get("chat") or {}
-    hours = sales.persona.hours.of(turn.language) if sales.persona.hours else ""
+    hours = await ctx.service(SdrDesk).hours(turn)
     return HandResult(fetched=True, reason=args.reason, open_now=bool(chat.get("open", True)), hours=hours)
 
 
@@ -611,6 +612,18 @@ def reacts_elsewhere(turn: Turn, starts: datetime) -> bool:
     return True
 
 
+_SAME_HOUR = re.compile(r"\bmesm[oa] (?:hora\w*|horario)\b|\bsame (?:time|hour)\b|\bmisma hora\b|\bmismo horario\b")
+
+
+def _same_hour(turn: Turn, starts: datetime, standing: Sequence[Appointment]) -> bool:
+    """Whether they moved their meeting to this day "at the same hour"."""
+    zone = ZoneInfo(turn.identity.time_zone)
+    local, text = starts.astimezone(zone), plain(turn.text)
+    at = [one.starts_at.astimezone(zone).time() for one in standing]
+    day = _names_day(text, local.date(), turn.now.astimezone(zone).date())
+    return bool(_SAME_HOUR.search(text)) and day and local.time() in at
+
+
 def _names_hour(text: str, local: datetime) -> bool:
     hours = {local.hour} | ({local.hour - 12} if local.hour > 12 else set())
     minutes = (
@@ -632,12 +645,18 @@ _WEEKDAYS = (
 
 
 def _names_day(text: str, day: date, today: date) -> bool:
+    named = re.search(rf"\b(?:{'|'.join(day_words(day, today))})\b", text)
+    return bool(named) or f"{day.day:02d}/{day.month:02d}" in text
+
+
+def day_words(day: date, today: date) -> list[str]:
+    """What a day is called, in plain letters: its weekday, and today or tomorrow."""
     words = _WEEKDAYS[day.weekday()].split()
     if day == today + timedelta(days=1):
-        words += ["amanha", "tomorrow", "manana"]
+        words += ["amanha", "tomorrow", "(?<!de la )(?<!por la )(?<!la )manana"]
     if day == today:
         words += ["hoje", "today", "hoy"]
-    return bool(re.search(rf"\b(?:{'|'.join(words)})\b", text)) or f"{day.day:02d}/{day.month:02d}" in text
+    return words
 
 
 async def _said(ctx: ToolContext) -> Sequence[Said]:
@@ -729,12 +748,15 @@ def _pays_for(amount: Decimal, items: Iterable[Item]) -> str:
     return "fee_only" if _AD_SPEND_EXTRA.search(plain(dearest.description)) else "fits"
 
 
-def _sums(prices: Sequence[Decimal], others: Iterable[Decimal] = ()) -> list[Decimal]:
-    """What the prices come to: two of them, one with another amount, one for 2 to 12 months."""
-    pairs = {one + other for one, other in combinations(prices, 2)} | {
-        one + other for one in prices for other in others
-    }
-    return sorted(pairs | {one * months for one in prices for months in range(2, 13)})
+def sums_of(prices: Sequence[Decimal], others: Iterable[Decimal] = ()) -> list[Decimal]:
+    """What the prices come to: two of them, one with another amount, what two differ by; each of these and every
+    amount, but not two prices together, for 2 to 12 months."""
+    others = list(others)
+    two = {one + other for one, other in combinations(prices, 2)}
+    with_other = {one + other for one in prices for other in others}
+    apart = {abs(one - other) for one, other in combinations(prices, 2)}
+    monthly = {*prices, *others, *with_other}
+    return sorted(two | with_other | apart | {one * months for one in monthly for months in range(2, 13)})
 
 
 def _numbers(texts: Iterable[str]) -> list[Decimal]:

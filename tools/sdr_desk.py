@@ -206,6 +206,15 @@ class SdrDesk:
         house = (await self.people.agent(turn.identity.tenant_id)).time_zone
         return clock_name(turn.identity.time_zone, house, turn.now, turn.language, self.texts)
 
+    async def hours(self, turn: Turn) -> str:
+        """When the house is open, in its own words, and by which clock where the contact's is another; "" unknown."""
+        written = (await self.sales(turn)).persona.hours
+        if written is None:
+            return ""
+        house = (await self.people.agent(turn.identity.tenant_id)).time_zone
+        clock = clock_name(house, turn.identity.time_zone, turn.now, turn.language, self.texts)
+        return written.of(turn.language) + (f" ({clock})" if clock else "")
+
     async def _number(self, turn: Turn) -> str:
         """The telephone that the contact writes from, with + and its ninth digit, without which WhatsApp knows many and
         no telephone rings; "" for what is none (e-mail, an id of WhatsApp)."""

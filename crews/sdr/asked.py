@@ -271,6 +271,8 @@ _PRICE = re.compile(
     r"|seria )?(?:o |os |a |as )?(?:preco|precos|valor|valores|tabela|mensalidade|custo"
     r"|custos)"
     r"|^\W*(?:precos?|valor(?:es)?)\W*$|\b(?:precos?|valores)\b.{0,20}\?"
+    r"|\bquanto (?:da|dao|daria)\b.{0,25}\b(?:ano|meses|mes|total|tudo)\b|\b(?:por mes ou por ano|mensal ou anual)\b"
+    r"|\bper month or (?:per )?year\b|\b(?:por|al) mes o (?:por|al) ano\b"
     r"|\bvalor(?:es)? d[eoa]s? (?:plano|servico)|\b(?:faz|passa|manda|quero|fazer"
     r"|pedir)\w* (?:um |o |meu )?orcamento"
     r"|\bhow much\b|\bpric(?:e|es|ing)\b|\bcosts?\b|\bcuanto (?:cuesta\w*|vale\w*|sale\w*|es|cobran)\b|\bprecios?\b"

@@ -5,21 +5,25 @@ every other, so that a replay knows it, and numbers in the reply trace to it.
 """
 
 import re
+from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from core.door import View
 from core.errors import MutiraoError
 from core.turn import HandOver, Turn
+from core.words import plain
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.kickoff import answer_of
 from crews.opening import moment, opened
-from crews.sdr.guard import check, grounds, sentences, times_in, without_promises
+from crews.sdr.guard import check, grounds, hours_at, sentences, times_in, without_promises
 from crews.sdr.playbook import Said, SdrPlaybook, introduced
 from crews.sdr.words import Words
 from llm.messages import OnText
-from tools.sdr import MODEL_TOOLS, SESSION, offer_of, offered_to
+from tools.sdr import MODEL_TOOLS, SESSION, day_words, offer_of, offered_to
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +74,8 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
             log.warning("reply_held_back", turn=turn.id, kinds=sorted({one.kind for one in findings}))
             turn.held_back += len(findings)
             kept = without_promises(text, on)
+            if (booked := _booked(turn)) and booked["starts"][11:16] not in times_in(kept):
+                kept = ""  # what was booked is told, whatever else is left
             playbook.answer_instead({one.kind for one in findings})
             said = said if kept else playbook.said()
             text, by_model = (kept, True) if kept else (playbook.text(), False)
@@ -130,12 +136,10 @@ def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str, wor
     kept = {name: before[name] for name in _COUNTED if name in before}
     keep: dict[str, Any] = {**kept, "greeted": True}
     slots = [slot for r in turn.results if r.name == "free_slots" and r.result for slot in r.result["slots"]]
-    hours = set(times_in(text))
-    named = [slot for slot in slots if slot["starts"][11:16] in hours and _day_in(slot["day"], text)]
+    named = named_slots(slots, text, turn.now.astimezone(ZoneInfo(turn.identity.time_zone)).date())
     offered = list({slot["starts"]: slot for slot in named}.values())
     choices: list[dict[str, str]] = []
-    booked = next((r.result for r in reversed(turn.results) if r.name == "book_meeting" and r.result), None)
-    if booked:
+    if booked := _booked(turn):
         keep["told_meeting"] = booked["id"]
     elif offered or before.get("offered"):
         keep["offered"] = [offer_of(slot["starts"], turn) for slot in offered] or before["offered"]
@@ -150,15 +154,41 @@ def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str, wor
 
 def _link_of(turn: Turn, brief: dict[str, Any], text: str) -> str:
     """The meeting's link, where this reply tells it."""
-    booked = next((r.result for r in reversed(turn.results) if r.name == "book_meeting" and r.result), None)
-    link = str((booked or brief["meeting"] or {}).get("link") or "")
+    link = str((_booked(turn) or brief["meeting"] or {}).get("link") or "")
     return link if link and link in text else ""
 
 
-def _day_in(day: str, text: str) -> bool:
-    """Whether the text names the day ("quinta, 26/11") by its weekday or its date."""
-    weekday, *date = day.replace(",", "").split()
-    return " ".join(date) in text or weekday.lower() in text.lower()
+def _booked(turn: Turn) -> dict[str, Any] | None:
+    """The meeting that was booked or moved in this turn."""
+    return next((r.result for r in reversed(turn.results) if r.name == "book_meeting" and r.result), None)
+
+
+def named_slots(slots: list[dict[str, Any]], text: str, today: date) -> list[dict[str, Any]]:
+    """The free times that the text names. An hour belongs to the day that it is said to be on ("às 15h na quinta"),
+    else to the day before it, or to the next one where none is before."""
+    said = plain(text)
+    days = {slot["starts"][:10] for slot in slots} | {(today + timedelta(days=n)).isoformat() for n in range(8)}
+    marks = sorted((at, day) for day in days for at in _places(day, said, today))
+    found = set()
+    for at, end, hour in hours_at(said):
+        before = [place for place, _ in marks if place <= at]
+        behind = [place for place, _ in marks if place > at]
+        on_it = [place for place in behind[:1] if _ON.fullmatch(said, end, place)]
+        if place := (on_it or before[-1:] or behind[:1]):
+            found |= {f"{day}T{hour}" for where, day in marks if where == place[0]}
+    return [slot for slot in slots if slot["starts"][:16] in found]
+
+
+_ON = re.compile(r"\s*(?:d[ae] (?:manha|tarde|noite) )?(?:n[ao]|d[aeo]|on|el|del|this) (?:dia )?")
+"""What stands between an hour and the day that it is said to be on."""
+
+
+def _places(day: str, said: str, today: date) -> Iterator[int]:
+    """Where the day is named: by its weekday, its date, or as today or tomorrow."""
+    on = date.fromisoformat(day)
+    words = [*day_words(on, today), f"{on.day:02d}/{on.month:02d}"]
+    for found in re.finditer(rf"(?<![\w/])(?:{'|'.join(words)})(?![\w/])", said):
+        yield found.start()
 
 
 def tidy(text: str) -> str:

@@ -8,14 +8,14 @@ is known; the rest is not. One finding, and the playbook's sentence goes instead
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
-from itertools import combinations
 from typing import Any
 
 from core.telemetry import holds_token
 from core.words import folded, plain
 from crews.sdr.money import Amount, Names, amounts, per_of, read
+from crews.sdr.sums import Shown, adds_up
 
 MOST = 900  # letters of a reply; longer ones are lectures
 _MOST_OFF_TOPIC = 260
@@ -47,6 +47,8 @@ class Grounds:
     booked: bool = False
     calls: bool = False
     """The meeting is a call by us: that we call is what was agreed."""
+    moved: bool = False
+    """The meeting was put at another time in this turn: the old one no longer stands."""
     cancelled: bool = False
     handed: bool = False
     stopped: bool = False
@@ -101,6 +103,7 @@ def grounds(
         times=frozenset(times),
         booked="book_meeting" in names or bool(standing),
         calls=(booked[-1] if booked else standing or {}).get("how") == "call",
+        moved=any(one.get("moved") for one in booked),
         cancelled=any(name == "cancel_meeting" and result.get("cancelled") for name, result in done),
         handed="hand_to_person" in names,
         stopped="opt_out" in names,
@@ -155,9 +158,9 @@ def check(text: str, on: Grounds) -> list[Finding]:
     found += _leaks(text)
     found += _data(text, on)
     found += _links(text, on)
-    on = replace(on, amounts=on.amounts | _added_up(text, on))
+    shown = Shown.of(sentences(text), on.amounts, on.names)
     for sentence in sentences(text):
-        found += _sentence(sentence, on)
+        found += _sentence(sentence, shown, on)
     if on.off_topic and (len(text) > _MOST_OFF_TOPIC or not _turns_away(text, on)):
         found.append(Finding("off_topic", text[:80]))
     return found
@@ -166,23 +169,15 @@ def check(text: str, on: Grounds) -> list[Finding]:
 def without_promises(text: str, on: Grounds) -> str:
     """The text without the sentences that only promise, claim to have done something, or give a link, when that is all
     that is wrong with it and most of it is left; else empty. A price or a time has its reason in what stands around."""
-    on = replace(on, amounts=on.amounts | _added_up(text, on))
+    shown = Shown.of(sentences(text), on.amounts, on.names)
     kept = []
     for one in sentences(text):
-        kinds = {finding.kind for finding in (*_sentence(one, on), *_links(one, on))}
+        kinds = {finding.kind for finding in (*_sentence(one, shown, on), *_links(one, on))}
         if not kinds or not kinds <= _CUT_OUT:
             kept.append(one)
     left = " ".join(kept)
     enough = len(left) >= max(_LEAST_KEPT * len(text), _FEWEST_LETTERS)
     return left if enough and not check(left, on) else ""
-
-
-def _added_up(text: str, on: Grounds) -> set[Decimal]:
-    """Sums that the text shows with their parts: known amounts that stand in it, two or three of them together, or one
-    of them (or two together) for 2 to 12 months."""
-    shown = {amount for amount, _ in amounts(text) if amount in on.amounts}
-    together = {sum(some, Decimal(0)) for count in (2, 3) for some in combinations(sorted(shown), count)}
-    return together | {one * months for one in shown | together for months in range(2, 13)}
 
 
 def sentences(text: str) -> list[str]:
@@ -193,14 +188,17 @@ def sentences(text: str) -> list[str]:
 _ENDS = re.compile(r"(?<=[.!?…])\s+(?=\S)|(?<=[\u2600-\u27bf\U0001f300-\U0001faff])\s+(?=[A-ZÀ-Ý¿¡\d])|\n+")
 
 
-def _sentence(sentence: str, on: Grounds) -> Iterator[Finding]:
+def _sentence(sentence: str, shown: Shown, on: Grounds) -> Iterator[Finding]:
     said = plain(sentence)
     asks = sentence.rstrip().endswith("?")
     no = bool(_NOT.search(said))
+    sums = list(read(sentence, on.names))
+    wrong = {one.value for one in sums if not adds_up(one, sentence, shown, on.prices, on.names)}
     for amount, words in amounts(sentence):
-        if amount not in on.amounts and not _repeated(amount, said, on):
+        right = amount in on.amounts or (amount not in wrong and any(amount == one.value for one in sums))
+        if not right and not _repeated(amount, said, on):
             yield Finding("price", words)
-    for one in read(sentence, on.names):
+    for one in sums:
         if _misplaced(one, on) and not _repeated(one.value, said, on):
             yield Finding("price", f"{one.words} {one.item or '?'} {'/'.join(sorted(one.per))}")
     if _DISCOUNT.search(said) and not no and not asks and not _granted(said, on):
@@ -275,14 +273,25 @@ def _made_of(one: Amount, on: Grounds) -> bool:
 
 def _repeated(amount: Decimal, said: str, on: Grounds) -> bool:
     """Whether the contact's own figure is told them again, and not agreed to."""
-    return _echo(amount, on) and bool(_NOT.search(said) or _THEIRS.search(said) or _WITHIN_IT.search(said))
+    told = _NOT.search(said) or _THEIRS.search(said) or _WITHIN_IT.search(said)
+    return _echo(amount, on) and bool(told or _affords(amount, said, on))
+
+
+_WITH = re.compile(r"(?:com|with|con)(?: (?:os|as|uns|ate|about|unos))? (?=r?\$|\d)")
+
+
+def _affords(amount: Decimal, said: str, on: Grounds) -> bool:
+    """Whether it is what one has ("com 3 mil por mês …"), and enough for a listed price of the sentence."""
+    named = [value for value, _ in amounts(said)]
+    enough = any(price.value == told < amount for told in named for price in on.prices if price.item)
+    return bool(_WITH.match(said)) and named[:1] == [amount] and enough
 
 
 def _echo(amount: Decimal, on: Grounds) -> bool:
     """Whether the contact named the amount: it may be repeated to them, never agreed to."""
     return (
         any(amount == said for said, _ in amounts(on.said))
-        or re.search(rf"(?<!\d){amount:f}(?!\d)", on.said) is not None
+        or re.search(rf"(?<!\d){amount.normalize():f}(?!\d)", on.said) is not None
     )
 
 
@@ -350,6 +359,12 @@ _COMES = re.compile(
     r"|invoice|quote|enlace|propuesta|invitacion)\b.{0,40}\b(?:chega\w*|vai chegar"
     r"|sera enviad\w+|vai ser enviad\w+|vai por"
     r"|segue (?:depois|em breve)|will (?:be sent|arrive|come|follow)|llega\w*|sera enviad\w+)\b"
+    r"|\b(?:convite|invite|invitation|invitacion)\b.{0,25}"
+    r"\b(?:vai|vao|cai|segue|sai|esta indo|ja foi|goes|is on its way|va|sale)\b"
+    r"|\b(?:coloquei|inclui|adicionei|incluo|incluir|adicionar|colocar|botei|added|add|agregue)\b.{0,45}\b(?:convite|convidad\w+|invite|invitacion)\b"
+    r"|\be-?mail\b.{0,12}\b(?:esta|ta|is) (?:no|on the) (?:convite|invite)\b"
+    r"|\b(?:te|lhe) (?:mando|envio|encaminho)\b.{0,20}"
+    r"\b(?:convite|contrato|proposta|boleto|orcamento|material|apresentacao|invitacion)\b"
     r"|\b(?:voce|vc|you|usted|tu)\b.{0,12}\b(?:vai receber|recebera|recebe|will (?:get"
     r"|receive)|recibir\w*|recibes)\b.{0,25}"
     r"\b(?:link|contrato|proposta|boleto|convite|orcamento|pdf|contract|proposal|invite|invoice|enlace|propuesta)\b"
@@ -430,6 +445,13 @@ _FETCHED = re.compile(
     r"|i(?:'?ve| have)? (?:called|notified|transferred|forwarded|told|asked|spoken)"
     r"|(?:transferring|connecting) you|(?:ya )?(?:llame|avise|transferi|pase))\b"
 )
+_DAY = re.compile(
+    r"\b(?:segunda|terca|quarta|quinta|sexta|sabado|domingo|amanha|(?:mon|tues|wednes|thurs|fri|satur|sun)day|tomorrow"
+    r"|lunes|martes|miercoles|jueves|viernes)\b|\b\d{1,2}/\d{1,2}\b"
+)
+_PASSED = re.compile(r"\b(?:passei|transferi|transferred|pase)\b")
+_CALLED_OFF = re.compile(r"\b(?:cancel\w+|desmar\w+)\b")
+_NOW = re.compile(r"\b(?:agora|fic(?:a|ou)|now|moved|ahora|qued(?:a|o))\b")
 _DONE = re.compile(
     r"\b(?:cancelei|desmarquei|cadastrei|registrei seu (?:pagamento|pedido)|removi|exclui"
     r"|apaguei|contrat(?:ei|o fechado)|ativei|liberei|apliquei|desmarcad[oa]|cancelad[oa]"
@@ -469,9 +491,12 @@ def _claims(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
         yield Finding("claim", sentence[:120])
     if _SENT.search(said):
         yield Finding("claim", sentence[:120])
-    if _FETCHED.search(said) and not on.handed:
+    moved = on.moved and bool(_DAY.search(said))  # "já passei para sexta às 14h", "a de quinta está cancelada"
+    passed = moved and _PASSED.search(said) and not _BY_PERSON.search(said)
+    if _FETCHED.search(said) and not on.handed and not passed:
         yield Finding("claim", sentence[:120])
-    if _DONE.search(said) and not (on.cancelled or on.stopped) and not _COULD.search(said):
+    off = moved and _CALLED_OFF.search(said) and _NOW.search(said)
+    if _DONE.search(said) and not (on.cancelled or on.stopped or off) and not _COULD.search(said):
         yield Finding("claim", sentence[:120])
 
 
@@ -489,9 +514,15 @@ _LASTS = re.compile(r"\b(?:em|in|en|ate|por|dura\w*|de|within|leva|toma|takes) (
 
 def times_in(text: str) -> Iterator[str]:
     """The hours of the day that a text names, HH:MM."""
-    for found in _HOUR.finditer(plain(text)):
+    for *_, told in hours_at(plain(text)):
+        yield told
+
+
+def hours_at(text: str) -> Iterator[tuple[int, int, str]]:
+    """The hours of the day that `text`, in plain letters, names: (start, end, HH:MM)."""
+    for found in _HOUR.finditer(text):
         if told := _clock(found):
-            yield told
+            yield found.start(), found.end(), told
 
 
 def _clock(found: re.Match[str]) -> str:

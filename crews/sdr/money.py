@@ -42,7 +42,7 @@ _MONEY = re.compile(
     re.IGNORECASE,
 )
 _NUMBER_WORDS = re.compile(
-    r"\b(?:(?:um|dois|tres|quatro|cinco|seis|sete|oito|nove|dez|vinte|trinta|quarenta"
+    r"(?<!\d )(?<!\d mil e )\b(?:(?:um|dois|tres|quatro|cinco|seis|sete|oito|nove|dez|vinte|trinta|quarenta"
     r"|cinquenta|sessenta|setenta|oitenta|noventa|cem"
     r"|cento|duzentos|trezentos|quatrocentos|quinhentos|seiscentos|setecentos|oitocentos"
     r"|novecentos|mil)(?: e )?\s?){1,8}\s*(?:reais|real|contos?|por mes)\b"
@@ -221,8 +221,9 @@ class Names:
     def find(self, clause: str) -> list[tuple[int, int, str]]:
         """(start, end, name) of each item that the clause names, in order; the longest name wins."""
         found: list[tuple[int, int, str]] = []
+        bare = _bare(clause)
         for pattern, name in self._patterns:
-            for hit in pattern.finditer(clause):
+            for hit in pattern.finditer(bare):
                 if all(hit.end() <= start or hit.start() >= end for start, end, _ in found):
                     found.append((*hit.span(), name))
         return sorted(found)

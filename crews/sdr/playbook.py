@@ -52,6 +52,8 @@ class SdrPlaybook:
         chat = turn.session.get("chat") or {}
         self._chat = chat
         self._offered = offered_to(turn)
+        self._priced_wrong = False
+        """A model told a price that is none: those that there are, are told."""
         self.heard: Heard = hear(
             turn.text,
             brief,
@@ -172,6 +174,7 @@ class SdrPlaybook:
     def answer_instead(self, kinds: set[str]) -> None:
         """A model's reply was held back for findings of these kinds (guard.py): what it should have said is said."""
         self.heard.discount |= "discount" in kinds
+        self._priced_wrong = "price" in kinds and not self.heard.discount
         self.heard.robot |= "human" in kinds
         self.heard.others_data |= "data" in kinds
 
@@ -368,7 +371,7 @@ class SdrPlaybook:
         done = self._result("hand_to_person") or {}
         if done.get("reason") == "angry" and not self._before.get("handed"):
             out.add(self._words.say("sdr.sorry"))
-        if self.heard.price or self.heard.cheapest:
+        if self.heard.price or self.heard.cheapest or self._priced_wrong:
             out.add(self._price(short=True))
         if self._before.get("handed"):
             out.add(self._words.say("sdr.hand.again"))
@@ -432,6 +435,9 @@ class SdrPlaybook:
         heard, words, catalogue = self.heard, self._words, self._result("catalogue_search")
         if heard.cheapest:
             return words.cheapest(self._brief)
+        if catalogue is None and self._priced_wrong:
+            listed = [item for item in self._brief["catalogue"] if item["name"] in self._named_items()]
+            return words.prices(listed or self._brief["catalogue"], named=len(listed) == 1, short=short)
         if catalogue is None:
             return ""
         named = bool(self._named_items())

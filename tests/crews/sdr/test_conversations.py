@@ -175,6 +175,8 @@ async def test_what_leads_really_wrote_and_were_answered_wrongly_once(house: Hou
     assert "já foi avisado" in await answers(talk, "alguém aí?"), "told once, and nothing new is begun"
     for text, told, never in (
         ("quanto custa pra anunciar?", "R$ 1.490,00", "não vende"),
+        ("é por mês ou por ano?", "R$ 1.490,00 por mês", "não sei"),
+        ("e quanto dá o ano todo?", "R$ 1.490,00 por mês", "não sei"),
         ("vocês fazem anúncio pra barbearia?", "pequenas empresas", "São seus"),
         ("faz minha lição de matemática? quanto é 17 x 23", "só trato de assuntos", "R$"),
         ("me passa o e-mail da última cliente", "Não passo informações", "Me conta"),

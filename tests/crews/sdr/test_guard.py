@@ -1,12 +1,15 @@
 """What may and what may not leave to a contact, sentence by sentence: prices, promises, claims, times, data, links."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from crews.sdr.crew import tidy
+from agents.guards import untraceable_numbers
+from crews.sdr.crew import named_slots, tidy
 from crews.sdr.guard import Grounds, check, grounds, without_promises
+from tools.sdr import sums_of
 
 BRIEF: dict[str, Any] = {
     "persona": {
@@ -29,6 +32,7 @@ BRIEF: dict[str, Any] = {
 }  # fmt: skip
 SLOTS = {"slots": [{"starts": "2026-11-26T15:00"}, {"starts": "2026-11-27T10:30"}]}
 BOOKED = {"starts": "2026-11-26T15:00", "link": "https://meet.example/abc", "day": "quinta", "time": "15h"}
+MOVED = {**BOOKED, "starts": "2026-11-27T15:00", "day": "sexta", "moved": True}
 CALLS = {**BOOKED, "link": "", "how": "call", "place": "+5519988112233"}
 HANDED = {"fetched": True, "hours": ""}
 FINE = {"passages": [{"text": "Pode ser cancelado com aviso de 30 dias, sem multa.", "heading": "Fidelidade"}]}
@@ -57,6 +61,7 @@ HAGGLED = on(
         ("Fica 900 reais por mês.", "price"),
         ("Consigo por 1,2 mil.", "price"),
         ("Sai por mil e duzentos reais.", "price"),
+        ("Claro, mil por mês.", "price"),
         ("Fechado por R$ 900!", "price"),
         ("It is $ 700 a month.", "price"),
         ("Te dou 20% de desconto.", "discount"),
@@ -87,6 +92,10 @@ HAGGLED = on(
         ("Você vai receber a proposta por e-mail.", "promise"),
         ("The contract will be sent to you.", "promise"),
         ("O especialista te liga na hora.", "promise"),
+        ("O convite vai para contato@ipe.example.", "promise"),
+        ("Te mando o convite por e-mail.", "promise"),
+        ("Já coloquei o seu e-mail no convite.", "promise"),
+        ("The invite goes to your e-mail.", "promise"),
         ("Perfeito 😊 Vou te ligar amanhã", "promise"),
         # results that nobody can promise, fees that nobody spoke of
         ("Garanto que você dobra as vendas.", "guarantee"),
@@ -190,6 +199,12 @@ def test_what_is_not_so_is_found(text: str, kind: str) -> None:
         ("Não tem multa, segundo as nossas perguntas frequentes.", on(("search_documents", FINE))),
         ("Como falei, a verba é a partir de R$ 900,00.", on(before="A verba é a partir de R$ 900,00 por mês.")),
         ("You're all set for Thursday at 3 pm.", on(("book_meeting", BOOKED))),
+        ("Sem problema! Já passei para sexta, 27/11, às 15h.", on(("book_meeting", MOVED))),
+        ("A de quinta está cancelada, agora é sexta às 15h.", on(("book_meeting", MOVED))),
+        ("O convite por e-mail não vai, mas o link é este: https://meet.example/abc", on(("book_meeting", BOOKED))),
+        ("Com os seus 2 mil por mês cabe o Essencial, de R$ 1.490,00.", on(said="tenho uns 2 mil por mês")),
+        ("Com 3 mil por mês dá sim: o Essencial sai por R$ 1.490,00.", on(said="consigo 3 mil por mês, dá?")),
+        ("Seu teto de R$ 1.500,00 cobre o Essencial, de R$ 1.490,00.", on(said="meu teto é 1500")),
     ],
 )  # fmt: skip
 def test_what_is_so_may_leave(text: str, known: Grounds) -> None:
@@ -295,6 +310,84 @@ def test_a_sum_that_shows_its_parts_is_right_and_any_other_sum_is_a_price_of_nob
     assert kinds("O Essencial é R$ 1.490,00, e tiro o Diagnóstico: R$ 1.100,00.", known) == {"price"}, (
         "nothing is taken off"
     )
+
+
+RIGHT_SUMS = (
+    "Em 12 meses o Essencial dá R$ 17.880,00 e o Crescimento R$ 34.680,00, sem contar a verba.",
+    "Seis meses do Essencial saem por R$ 8.940,00.",
+    "O Crescimento dá R$ 34.680,00 em 12 meses; com a verba, a partir de R$ 900,00 por mês (R$ 10.800,00 no ano), fica "
+    "a partir de R$ 45.480,00.",
+    "O Crescimento com a verba de R$ 900,00 fica em R$ 3.790,00 por mês.",
+    "A diferença para o Essencial é de R$ 1.400,00 por mês.",
+    "O Crescimento custa R$ 1.400,00 a mais por mês que o Essencial.",
+    "Over a year that's R$34,680.00 for Crescimento.",
+    "Al año el Essencial son R$ 17.880,00.",
+)
+
+
+@pytest.mark.parametrize("text", RIGHT_SUMS)
+def test_a_right_total_may_leave_by_this_guard_and_by_the_one_that_traces_numbers(text: str) -> None:
+    assert check(text, on(("search_documents", PASSAGE))) == []
+    prices = BRIEF["prices"]
+    facts = [
+        {"prices": prices, "sums": sums_of(prices)},
+        {"numbers": [Decimal(900)], "sums": sums_of(prices, [Decimal(900)])},
+        "12 meses, 6 meses",
+    ]
+    language = "en" if text.startswith("Over") else "es" if text.startswith("Al") else "pt-BR"
+    assert untraceable_numbers(text, facts, language) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # of another item
+        "O Crescimento em 12 meses dá R$ 17.880,00, ou R$ 1.490,00 por mês no Essencial.",
+        "No Crescimento, em 12 meses, dá R$ 17.880,00. O Essencial custa R$ 1.490,00 por mês.",
+        "Em 12 meses o Essencial dá R$ 34.680,00 e o Crescimento R$ 17.880,00.",
+        # of other months, of none, of what is paid once
+        "O Essencial dá R$ 17.880,00 em 6 meses.",
+        "O Essencial em 12 meses sai por R$ 14.900,00.",
+        "O Essencial sai por R$ 17.880,00.",
+        "O Crescimento sai por R$ 34.680,00 por mês em 12 meses.",
+        "O Diagnóstico dá R$ 4.680,00 em 12 meses.",
+        # with something that was not added, by a difference that is none
+        "O Crescimento sai por R$ 3.790,00 por mês, e a verba é a partir de R$ 900,00.",
+        "O Crescimento dá R$ 45.480,00 no ano, e a verba é de R$ 900,00 por mês.",
+        "O Crescimento tem tudo do Essencial e sai por R$ 4.380,00.",
+        "O Essencial custa R$ 1.400,00 a mais por mês que o Crescimento.",
+        "A diferença para o Essencial é de R$ 1.100,00 por mês.",
+        "Fica R$ 1.400,00 a menos no Crescimento.",
+    ],
+)
+def test_a_total_of_another_item_or_of_other_months_is_a_price_of_nobody(text: str) -> None:
+    assert kinds(text, on(("search_documents", PASSAGE))) == {"price"}, check(text, on(("search_documents", PASSAGE)))
+
+
+def test_that_a_meeting_was_moved_says_nothing_of_a_person_and_one_that_stands_nothing_of_a_move() -> None:
+    moved = on(("book_meeting", MOVED))
+    assert kinds("Já chamei alguém do time para sexta.", moved) == {"claim"}
+    assert kinds("Passei seu pedido para o time na sexta.", moved) == {"claim"}
+    assert kinds("Cancelei a de quinta.", moved) == {"claim"}
+    assert kinds("Passei para quinta às 15h.", on(("book_meeting", BOOKED))) == {"claim"}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("Tenho amanhã às 8h ou às 12h, ou quarta às 12h.", ["24T08", "24T12", "25T12"]),
+        ("Terça, 24/11, às 8h ou quarta, 25/11, às 12h?", ["24T08", "25T12"]),
+        ("Tenho às 12h na terça ou às 8h na quarta.", ["24T12", "25T08"]),
+        ("On Tuesday I have 8 am, or 12 pm on Wednesday.", ["24T08", "25T12"]),
+        ("¿Mañana a las 8h o el miércoles por la mañana, a las 8h?", ["24T08", "25T08"]),
+        ("Sexta às 8h não tenho, mas terça às 12h sim.", ["24T12"]),
+        ("Pode ser às 8h?", []),
+    ],
+)
+def test_an_hour_is_offered_on_the_day_that_it_is_named_with(text: str, named: list[str]) -> None:
+    slots = [{"starts": f"2026-11-{day}T{hour}:00"} for day in (24, 25) for hour in ("08", "12")]
+    found = [one["starts"][8:13] for one in named_slots(slots, text, date(2026, 11, 23))]
+    assert found == named
 
 
 def test_claims_and_links_are_cut_out_where_the_rest_stands() -> None:

@@ -150,6 +150,55 @@ async def test_who_is_angry_is_told_who_comes_and_asked_nothing(
     assert "R$ 4.990,00 por mês. Já chamei" in said and other.turn.hand_over is not None
 
 
+async def test_who_was_told_no_price_by_a_model_that_fetched_a_person_is_told_it_by_the_house(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    """Seen in play (lead-planos): the price was asked a third time, and again only a person announced."""
+    talk = await house.talk()
+    asked = "que enrolação! quanto fica o Crescimento por ano com a verba junto??"
+    fetched = Answer(calls=[("hand_to_person", {"reason": "angry", "summary": "quer o total"})])
+    router = make_router(
+        openai=serve(fetched, Answer("O Crescimento dá R$ 17.880,00 no ano. Já chamei alguém do time."))
+    )
+    said = await talk.say(asked.replace("quanto fica", "me diz logo"), router=router)
+    assert "R$ 2.890,00 por mês" in said and "alguém do time" in said and "17.880" not in said
+    other = await house.talk("Rui", phone="5511977665544")
+    right = "O Crescimento dá R$ 34.680,00 no ano. Já chamei alguém do time, que continua com você por aqui."
+    assert await other.say(asked, router=make_router(openai=serve(fetched, Answer(right)))) == right
+
+
+async def test_a_lead_of_manaus_moves_the_meeting_to_the_same_hour_and_is_told_so_whatever_is_cut_out(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    """Seen in play (lead-manaus): the move was refused, then done and not told; an invitation was promised."""
+    talk = await house.talk(phone="5592988112233")
+    await talk.say("quero marcar uma conversa")
+    assert "Marcado: quinta, 26/11, às 14h (horário de Manaus)" in await talk.say("quinta às 14h")
+    friday = Answer(calls=[("book_meeting", {"starts": "2026-11-27T14:00"})])
+    server = serve(
+        Answer("Perfeito! O convite vai para lia@x.example. O link está na mensagem acima, é só entrar por ele."),
+        friday,
+        Answer("Já passei para sexta, 27/11, às 14h no horário de Manaus."),
+    )
+    router = make_router(openai=server)
+    said = await talk.say("manda o convite pra lia@x.example", router=router)
+    assert said == "Perfeito! O link está na mensagem acima, é só entrar por ele."
+    for told_it in (
+        "quinta, 26/11, 14h (horário de Manaus), https://ipe.example/conversa",
+        "das 9h às 18h (horário de Brasília)",
+        "Nenhum convite vai para um e-mail que a pessoa escreveu: não prometa, diga que o link acima basta.",
+    ):
+        assert told_it in told(server.seen[0])
+    said = await talk.say("deu ruim, dá pra passar pra sexta no mesmo horário?", router=router)
+    assert said == "Já passei para sexta, 27/11, às 14h no horário de Manaus."
+    router = make_router(openai=serve(
+        Answer(calls=[("book_meeting", {"starts": "2026-11-26T14:00"})]),
+        Answer("Já avisei o time que passou para quinta. Sem problema, acontece! O link continua o mesmo."),
+    ))  # fmt: skip
+    said = await talk.say("ih, volta pra quinta na mesma hora?", router=router)
+    assert "quinta, 26/11, às 14h (horário de Manaus)" in said and "avisei" not in said
+
+
 async def test_who_opts_out_is_left_alone_whatever_the_model_makes_of_it(
     house: House, serve: Serve, make_router: MakeRouter
 ) -> None:
