@@ -23,6 +23,7 @@ from agents.routing import Classifier, RoutePart, RoutePlan, Why, parse_route_an
 from agents.state import Answer, HeldBack, TurnState
 from agents.talk import Talk
 from business.ads.file_source import PREFIX as FILE_PREFIX
+from business.approvals.model import ProposalState
 from business.approvals.service import Approvals
 from business.conversations.service import Conversations
 from core.clock import Clock
@@ -33,6 +34,7 @@ from core.ids import new_id
 from core.messages import clean
 from core.permissions import Permissions, Scope
 from core.turn import Limits, Progress, StepFinished, StepStarted, TextChunk, TextWithdrawn, Turn
+from crews.claims import claims_of_preparing, claims_of_sending, without
 from crews.contract import CrewDeps, CrewTask
 from crews.registry import CrewEntry
 from llm.errors import refused_key
@@ -362,6 +364,9 @@ class Supervisor:
         text, held_back = result.text, None
         if result.by_model:
             tell(gate.finish())
+            if turn.contact is None and (true := self._without_claims(turn, text)) != text:
+                withdraw()
+                text = true
             if gate.released.strip() != text.strip():  # held back, or never streamed: look at it as a whole
                 gate.reset()
                 gate.feed(text)
@@ -381,6 +386,27 @@ class Supervisor:
                     text = "\n\n".join([kept, self.texts.say(turn.language, "guard.left_out")])
         answer = Answer(text, result.footer, result.by_model, result.tables, result.charts, result.views, held_back)
         return answer, result.session
+
+    def _without_claims(self, turn: Turn, text: str) -> str:
+        """The text without what it says was sent or prepared and was not, and with what is so instead."""
+        before = turn.session.get("proposals") or []
+
+        def any_is(state: ProposalState) -> bool:
+            told = self.texts.say(turn.language, f"proposal.state.{state}").lower()
+            return any(one.endswith(f"({told})") for one in before)
+
+        waits = bool(turn.proposals) or any_is(ProposalState.PENDING)
+        # A message of the conversation may have been sent by others: that stands in what was looked up.
+        looked = any(record.origin == "contact" and record.result is not None for record in turn.results)
+        sent = claims_of_sending(text, by_anybody=bool(turn.proposals) and not looked)
+        if not turn.proposals and any_is(ProposalState.EXECUTED):
+            sent = []  # it speaks of what was approved before
+        made = [] if waits else claims_of_preparing(text, earlier=bool(before))
+        if not (sent or made):
+            return text
+        log.warning("untrue_claims", turn=turn.id, sent=len(sent), prepared=len(made))
+        key = "guard.not_prepared" if made else "guard.not_sent_yet" if waits else "guard.not_sent"
+        return "\n\n".join(filter(None, [without(text, [*sent, *made]), self.texts.say(turn.language, key)]))
 
     # --- the end of a turn ------------------------------------------------------------------
 

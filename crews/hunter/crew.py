@@ -7,9 +7,10 @@ The three other agents of the hunt (LinkedIn, Google, social networks) work insi
 from typing import Any
 
 from core.turn import ToolRecord, Turn
+from crews.claims import claims_of_sending, without
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.hunter.playbook import HunterPlaybook, entity
-from crews.hunter.words import HunterWords, claims_of_sending, without
+from crews.hunter.words import HunterWords
 from crews.kickoff import answer_of
 from crews.opening import moment, opened
 from llm.messages import OnText

@@ -4,7 +4,6 @@ Nothing here is guessed: what is not known is said so. The playbook uses all of 
 sentences replace the sentences.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -288,40 +287,6 @@ class HunterWords(Wording):
 
 
 _DAYS = frozenset({"opened", "changed", "news"})
-_SENT = re.compile(
-    r"\b(?:enviei|mandei|enviamos|mandamos|contatei|abordei|falei com|entrei em contato|(?:foi|foram"
-    r"|já) (?:enviad|mandad)[ao]s?"
-    r"|envié|mandé|contacté|escribí a|(?:fue|fueron|ya) (?:enviad|mandad)[ao]s?"
-    r"|(?:i|we|have|has|been|was|were|'ve|already) (?:sent|messaged|contacted|written to|wrote to|reached out))\b",
-    re.IGNORECASE,
-)
-_NOT_SENT = re.compile(
-    r"\b(?:não|nada|nenhum\w*|nem|sem|ainda|quando|se|só|no|ni|ninguna?|ningún|todavía|cuando|si|sin|not"
-    r"|nothing|none|never"
-    r"|no one|nobody|yet|until|when|once|if|n't)\b",
-    re.IGNORECASE,
-)
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\s])")
-
-
-def claims_of_sending(text: str) -> list[str]:
-    """The sentences of a text that say that something was sent. Nothing can be yet, so they are not true."""
-    untrue = []
-    for one in [one for line in text.split("\n") for one in _SENTENCE.split(line)]:
-        said = _SENT.search(one)
-        if said and not _NOT_SENT.search(one[: said.start()]):
-            untrue.append(one)
-    return untrue
-
-
-def without(text: str, sentences: Sequence[str]) -> str:
-    """The text without these sentences of it, and without the lines that they leave empty."""
-    kept = []
-    for line in text.split("\n"):
-        parts = [one for one in _SENTENCE.split(line) if one not in sentences]
-        if parts or not line.strip():
-            kept.append(" ".join(parts))
-    return "\n".join(kept).strip()
 
 
 def _bullets(lines: Sequence[str]) -> str:

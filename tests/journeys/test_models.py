@@ -62,6 +62,27 @@ async def test_a_model_is_told_what_became_of_the_proposals_of_the_conversation(
     ) in str(after["content"])
 
 
+async def test_what_was_neither_sent_nor_prepared_is_not_said_to_be(open_house: OpenHouse) -> None:
+    """Played owner-and-orders: "I sent Paul the message" above a card that waited, and a card that was not there."""
+    pause = ("pause_ad_object", {"target": "Vídeo 03 | Provador", "level": "ad"})
+    script = [
+        Answer("Gastou pouco. Preparei a mensagem para a Kate Moore; ela espera o seu sim."),
+        Answer(calls=[pause]),
+        Answer("Preparei a pausa, que espera a sua aprovação. Também enviei o aviso ao cliente."),
+        Answer("A pausa ainda espera a sua aprovação. O aviso diz: “Já enviei o comprovante.”"),
+    ]
+    with StandIn(script) as server:
+        house = await open_house(**settings_for("openai", server))
+        first = await house.ask("o que devo pausar?")
+        assert "Gastou pouco." in first.text and "Não preparei nada" in first.text
+        assert "Kate Moore" not in first.text and first.proposals == []
+        second = await house.ask("pausa o Vídeo 03", first.conversation_id)
+        assert "Preparei a pausa, que espera a sua aprovação." in second.text and len(second.proposals) == 1
+        assert "enviei" not in second.text and "Nada foi enviado" in second.text
+        third = await house.ask("o vídeo 03 está pausado?", first.conversation_id)
+        assert "espera a sua aprovação. O aviso diz: “Já enviei o comprovante.”" in third.text
+
+
 async def test_small_talk_needs_no_model(open_house: OpenHouse) -> None:
     with StandIn([]) as server:
         house = await open_house(**settings_for("openai", server))

@@ -10,7 +10,6 @@ from core.turn import Turn
 from crews.ads.playbook import shown_objects
 from crews.contract import CrewDeps, CrewTask
 from crews.hunter.crew import _opening
-from crews.hunter.words import claims_of_sending, without
 from prompts.prompt import Prompts
 from prompts.texts import Texts
 
@@ -43,23 +42,3 @@ def test_a_model_is_told_what_the_third_is_and_what_was_looked_for_and_its_part_
 def test_ads_does_not_take_companies_for_campaigns() -> None:
     campaign = {"n": 1, "id": "1", "name": "Remarketing", "level": "campaign"}
     assert shown_objects({"entities": [COMPANY, campaign]}) == [campaign]
-
-
-@pytest.mark.parametrize(
-    ("said", "left"),
-    [
-        ("Achei 8. Enviei a primeira mensagem às três melhores; falta a sua aprovação.", "Achei 8."),
-        ("Preparei três mensagens. Nada foi enviado.", "Preparei três mensagens. Nada foi enviado."),
-        ("- 2 qualificadas\n- Já mandei para as duas.\n- Custo: 3", "- 2 qualificadas\n- Custo: 3"),
-        ("I have sent both. They wait for you.", "They wait for you."),
-        ("They are proposals: nothing was sent.", "They are proposals: nothing was sent."),
-        ("Envié el mensaje a la primera. ¿Sigo?", "¿Sigo?"),
-        (
-            "Quando o WhatsApp estiver ligado, elas são enviadas.",
-            "Quando o WhatsApp estiver ligado, elas são enviadas.",
-        ),
-    ],
-)
-def test_a_model_that_says_it_has_sent_something_is_not_repeated(said: str, left: str) -> None:
-    """Record cacador-arquitetos: "Enviei a primeira mensagem às três melhores"."""
-    assert without(said, claims_of_sending(said)) == left
