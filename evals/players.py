@@ -36,6 +36,8 @@ class Answered:
     cards: list[ProposalCard] = field(default_factory=list)
     tables: list[dict[str, Any]] = field(default_factory=list)
     charts: list[dict[str, Any]] = field(default_factory=list)
+    views: list[dict[str, Any]] = field(default_factory=list)
+    """What stands under the text: buttons, lists, links."""
     usage: UsageTotals | None = None
     seconds: float = 0.0
     ended: str = "done"
@@ -95,7 +97,7 @@ class Product:
         if lead.silent:
             lead.history.append(("user", step.say))
             return Answered(language=step.expect.language or world.scenario.language, ended="silent")
-        turn = lead.turn(world, step.say)
+        turn = lead.turn(world, step.say, step.choice)
         began = time.monotonic()
         reply = await world.services.messaging.answer(turn, lead.history)
         lead.answered(turn, reply.text)
@@ -104,6 +106,7 @@ class Product:
             language=reply.language,
             tools=reply.tools,
             results=(await world.record(reply.turn_id)).get("tools", []),
+            views=[asdict(view) for view in reply.views],
             usage=reply.usage,
             seconds=time.monotonic() - began,
             ended=reply.ended,

@@ -244,6 +244,7 @@ def _replies(played: Played) -> list[dict[str, Any]]:
             "tools": heard.answer.tools,
             "reply": heard.answer.text,
             "tables": heard.answer.tables,
+            "views": heard.answer.views,
             "proposals": [{**asdict(card), "id": ""} for card in heard.answer.cards],
             "ended": heard.answer.ended,
         }

@@ -135,6 +135,8 @@ class Say(_Part):
 
     say: str
     contact: bool = False
+    choice: str = ""
+    """With `contact`: the id of the button or row of a list that was pressed; `say` is its title."""
     speaker: Role | None = Field(None, alias="as")
     """None: the scenario's role. Each role has a conversation of its own."""
     attach: list[str] = []
@@ -340,6 +342,8 @@ class Scenario(_Part):
     title: str
     language: Language = "pt-BR"
     role: Role = Role.ADMIN
+    phone: str = "5519988112233"
+    """The telephone of the lead that writes, with country and area code, digits only."""
     now: datetime
     before: list[Annotated[Faults | Write | Talk, Field(union_mode="left_to_right")]] = []
     """What the world is like before the first message, besides the sample world as it begins."""

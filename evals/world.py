@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from business.crm.identity import KeyKind
 from business.crm.model import ContactData, Source
 from business.messaging import templates_store
 from business.messaging.attention import Attention, Effect, Event, Held, step
+from business.messaging.brazil import place
 from business.people.sample import CLIENT_ACCOUNT
 from business.sales.files import SAMPLE
 from channels.services import Services
@@ -201,8 +202,9 @@ class Lead:
             self.handed = turn.hand_over.reason
             self.attention = step(self.attention, Event.ASKED_FOR_PERSON, turn.now).after
 
-    def turn(self, world: World, text: str) -> Turn:
-        session = {**self.session, "chat": {"open": True, "held": str(self.attention.held)}}
+    def turn(self, world: World, text: str, choice: str = "") -> Turn:
+        chat_now = {"open": True, "held": str(self.attention.held), "choice": choice}
+        session = {**self.session, "chat": chat_now}
         now, language = world.clock.now(), world.scenario.language
         chat = self.contact.chat_id
         return Turn(
@@ -254,11 +256,13 @@ async def _lead(world: World) -> Lead:
     async with services.db.tenant(tenant_id) as conn:
         await conn.execute(
             """INSERT INTO chats (tenant_id, id, channel_id, address, name, contact_id, deal_id, owner_id, last_at,
-                   created_at) VALUES (%s, %s, 'channel', '5519988112233', 'Marina', %s, %s, %s, %s, %s)""",
-            [tenant_id, chat_id, contact_id, deal.id, owner.user_id, now, now],
+                   created_at) VALUES (%s, %s, 'channel', %s, 'Marina', %s, %s, %s, %s, %s)""",
+            [tenant_id, chat_id, world.scenario.phone, contact_id, deal.id, owner.user_id, now, now],
         )
     who = Contact(chat_id, contact_id, "Marina", "channel", "whatsapp_cloud", None, deal.id, owner.user_id)
-    return Lead(who, await services.people.agent(tenant_id))
+    agent, phone = await services.people.agent(tenant_id), world.scenario.phone
+    lives = place(phone=phone, account_zone=agent.time_zone)
+    return Lead(who, replace(agent, time_zone=lives.zone))
 
 
 async def _numbered(world: World) -> None:
