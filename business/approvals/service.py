@@ -53,7 +53,9 @@ LEASE = timedelta(seconds=30)
 """How long after a claim an unseen write may still be on its way; only then "not there" is taken for "not done"."""
 STALE = timedelta(minutes=15)
 """An approval that is older (all processes were dead) is not acted on any more, nor is its write sent again."""
-ATTEMPTS = 2
+ATTEMPTS = 5
+"""Deaths or lost answers in the middle of one write; then it is told as not done. Each new one follows a look that
+found nothing, so many do no harm; one that itself kills the process must end."""
 
 _STEP = "system"
 
