@@ -30,7 +30,7 @@ class Texts:
     @classmethod
     @cache
     def load(cls, folder: Path = _FOLDER) -> "Texts":
-        """Read all files of all languages, once in a process. A key that stands in two files of one language is an error."""
+        """All files of all languages, read once in a process. A key in two files of one language is an error."""
         sources: dict[str, dict[str, str]] = {}
         for language in LANGUAGES:
             merged: dict[str, str] = {}

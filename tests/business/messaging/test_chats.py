@@ -82,9 +82,7 @@ async def test_an_emoji_of_a_colleague_answers_nothing_that_the_bot_was_about_to
     assert (await house.chat())["answered_in"] == 0
     house.later(60)
     await house.sort(webhook(wrote("b", "e parcela?")))
-    assert (await house.chat())["waiting_since"] == asked.received_at, (
-        "the bot answers both"
-    )
+    assert (await house.chat())["waiting_since"] == asked.received_at, "the bot answers both"
 
 
 async def test_a_seller_sees_and_leads_their_own_and_nobody_s_and_other_roles_and_tenants_nothing(
