@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from typing import Any, Literal, cast
 
 import structlog
@@ -333,7 +334,8 @@ class Supervisor:
         if self.permissions.acting_scope(turn.identity.role, crew.area) is Scope.NONE:
             raise Refused("role_may_not", f"{turn.identity.role} may not read {crew.area}", area=crew.area)
         secrets = [self.deps.prompts.fill(name, turn.language).text for name in crew.prompts]
-        gate = SentenceGate(lambda: _facts(turn), turn.language, secrets)
+        worked_out: list[Decimal] = []
+        gate = SentenceGate(lambda: [*_facts(turn), *worked_out], turn.language, secrets)
 
         def show(piece: str | None) -> None:
             if piece is None:
@@ -361,6 +363,7 @@ class Supervisor:
         async with _step(turn, "crew", crew.name, title):
             tasks = [CrewTask(part.intent, part.text, part.base) for part in parts]
             result = await crew.run(turn, tasks, self.deps, show)
+        worked_out += result.worked_out
         text, held_back = result.text, None
         if result.by_model:
             tell(gate.finish())

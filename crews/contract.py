@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from core.door import Chart, Table, View
@@ -45,6 +46,8 @@ class CrewResult:
     charts: list[Chart] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     session: dict[str, Any] = field(default_factory=dict)
+    worked_out: list[Decimal] = field(default_factory=list)
+    """Amounts in the text that no result holds, and that the crew checked to be rightly made of those that one does."""
 
 
 RunCrew = Callable[[Turn, list[CrewTask], CrewDeps, OnText | None], Awaitable[CrewResult]]

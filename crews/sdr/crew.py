@@ -7,6 +7,7 @@ every other, so that a replay knows it, and numbers in the reply trace to it.
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,7 @@ from core.words import plain
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.kickoff import answer_of
 from crews.opening import moment, opened
-from crews.sdr.guard import check, grounds, hours_at, sentences, times_in, without_promises
+from crews.sdr.guard import check, grounds, hours_at, sentences, times_in, without_promises, worked_out
 from crews.sdr.playbook import Said, SdrPlaybook, introduced
 from crews.sdr.words import Words
 from llm.messages import OnText
@@ -53,6 +54,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         on_text=None,
         so_far=playbook.text,
     )
+    sums: list[Decimal] = []
     fetched = False
     if by_model and turn.hand_over is None and (due := playbook.person_due()):
         # Whoever asks for a person, or is angry, gets one, whatever a model makes of it; and is told so by the house's
@@ -80,6 +82,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
             said = said if kept else playbook.said()
             text, by_model = (kept, True) if kept else (playbook.text(), False)
         if by_model:
+            sums = worked_out(text, on)
             said = _kept_by_model(turn, brief, said, text, words)
     views = []
     if said.choices:  # the last part of the text is what the buttons stand under
@@ -92,6 +95,7 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
         reworded=playbook.text,
         views=views,
         session={SESSION: said.keep},
+        worked_out=sums,
     )
 
 

@@ -188,6 +188,17 @@ def sentences(text: str) -> list[str]:
 _ENDS = re.compile(r"(?<=[.!?…])\s+(?=\S)|(?<=[\u2600-\u27bf\U0001f300-\U0001faff])\s+(?=[A-ZÀ-Ý¿¡\d])|\n+")
 
 
+def worked_out(text: str, on: Grounds) -> list[Decimal]:
+    """The amounts of a text that may leave which nobody wrote, and which add up."""
+    shown = Shown.of(sentences(text), on.amounts, on.names)
+    return [
+        one.value
+        for sentence in sentences(text)
+        for one in read(sentence, on.names)
+        if one.value not in on.amounts and adds_up(one, sentence, shown, on.prices, on.names)
+    ]
+
+
 def _sentence(sentence: str, shown: Shown, on: Grounds) -> Iterator[Finding]:
     said = plain(sentence)
     asks = sentence.rstrip().endswith("?")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -451,6 +452,8 @@ async def test_the_supervisor_lets_the_crew_for_contacts_answer_and_nobody_else(
             await asyncio.Event().wait()
         if "quebra" in turn.text:
             raise RuntimeError("a bug")
+        if "soma" in turn.text:
+            return CrewResult("Dá R$ 246,00.", True, lambda: "Sem números.", worked_out=[Decimal(246)])
         return CrewResult("O plano custa R$ 123,00.", "inventa" in turn.text, lambda: "Sem números.", session={"a": 1})
 
     house = desk.house
@@ -470,18 +473,21 @@ async def test_the_supervisor_lets_the_crew_for_contacts_answer_and_nobody_else(
     await desk.due(webhook(wrote("2", "inventa")))
     await desk.run()
     assert (await desk.out())[-1] == "Sem números. (waiting)", "a number that nobody gave does not leave"
+    await desk.due(webhook(wrote("5", "soma")))
+    await desk.run()
+    assert (await desk.out())[-1] == "Dá R$ 246,00. (waiting)", "a sum that its crew has checked does"
     await desk.due(webhook(wrote("3", "quebra")))
     await desk.run()
-    assert len(await desk.out()) == 2
+    assert len(await desk.out()) == 3
     await desk.due(webhook(wrote("4", "espera")))
     running = asyncio.create_task(desk.run())
-    await until(lambda: len(asked) == 4)
+    await until(lambda: len(asked) == 5)
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
     rows = await house.rows("SELECT state, ended, door FROM turns ORDER BY started_at, id")
     assert [(row["state"], row["ended"]) for row in rows] == [
-        ("done", "done"), ("done", "done"), ("failed", "error:bug"), ("stopped", "stopped"),
+        ("done", "done"), ("done", "done"), ("done", "done"), ("failed", "error:bug"), ("stopped", "stopped"),
     ]  # fmt: skip
     assert replace(clock).at and {row["door"] for row in rows} == {"whatsapp"}
     assert await house.rows("SELECT 1 FROM messages") == []
