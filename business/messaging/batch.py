@@ -4,8 +4,8 @@ What comes of it is gathered, and written together: at the end, or before somebo
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -88,6 +88,11 @@ class Thread:
     row: Row
     channel: Channel
     changed: bool = False
+    before: datetime | None = field(init=False)
+    """When the last message of earlier batches was received."""
+
+    def __post_init__(self) -> None:
+        self.before = self.row["last_received_at"]
 
     @property
     def id(self) -> str:
@@ -96,6 +101,14 @@ class Thread:
     def set(self, **values: Any) -> None:
         self.row.update(values)
         self.changed = True
+
+    def follows(self, received: datetime) -> datetime:
+        """The moment from which a message waits for its answer: after all of earlier batches, which a turn may have
+        taken up. The inbox's own moment can lie before theirs: a commit that was in doubt when PostgreSQL hung is seen
+        after later ones."""
+        if self.before is not None:
+            received = max(received, self.before + timedelta(microseconds=1))
+        return later(self.row["last_received_at"], received)
 
 
 class Batch:
@@ -300,6 +313,10 @@ class Batch:
             await self.conn.execute("UPDATE chats SET version = version + 1 WHERE id = ANY(%s)", [ids])
             query = "SELECT pg_notify(%s, %s || ' ' || id) FROM unnest(%s::text[]) AS id"
             await self.conn.execute(query, [TOPIC, self.tenant_id, ids])
+
+
+def later(one: datetime | None, other: datetime) -> datetime:
+    return other if one is None else max(one, other)
 
 
 async def _insert(conn: Connection, table: str, columns: Iterable[str], rows: list[Row]) -> None:

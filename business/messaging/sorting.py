@@ -28,7 +28,7 @@ from business.messaging.arrivals import (
     plain_text,
 )
 from business.messaging.attention import Attention, Event, Held
-from business.messaging.batch import LONGEST, Batch, Row, Thread
+from business.messaging.batch import LONGEST, Batch, Row, Thread, later
 from business.messaging.channels import Channel
 from business.messaging.hands import Hands
 from business.messaging.opting import Opting
@@ -114,13 +114,14 @@ class Sorting:
             return "twice"
         text = plain_text(one.text)[:LONGEST]
         row = chat.row
+        received = chat.follows(received)
         batch.add(chat, one, text, at, received)
         opens = opens_window(one.kind)
         chat.set(
             messages_in=row["messages_in"] + 1,
-            last_from_contact=_later(row["last_from_contact"], at) if opens else row["last_from_contact"],
-            last_received_at=_later(row["last_received_at"], received),
-            last_at=_later(row["last_at"], received),
+            last_from_contact=later(row["last_from_contact"], at) if opens else row["last_from_contact"],
+            last_received_at=received,
+            last_at=later(row["last_at"], received),
             unread=row["unread"] + 1,
             closed_at=None,
         )
@@ -172,7 +173,7 @@ class Sorting:
         if await self.settling.adopt(batch.conn, batch.tenant_id, chat.id, one):
             return "ours"
         batch.add(chat, one, plain_text(one.text)[:LONGEST], at, received)
-        chat.set(last_at=_later(chat.row["last_at"], received))
+        chat.set(last_at=later(chat.row["last_at"], received))
         await batch.write()
         row = chat.row
         before = Attention(Held(row["held"]), row["held_since"], row["held_by"], row["segment"])
@@ -214,6 +215,7 @@ class Sorting:
         since = chat.row["waiting_since"]
         if since is not None and row["received_at"] >= since:
             # Not answered yet: a turn that runs has read the old words.
+            received = chat.follows(received)
             chat.set(messages_in=chat.row["messages_in"] + 1, last_received_at=received)
             await self._turn(batch, chat, "text", received)
         return "sorted"
@@ -240,6 +242,7 @@ class Sorting:
             query = "UPDATE chat_messages SET text = %s, revoked_at = %s WHERE id = %s"
             now = [emoji, None] if emoji else [before["text"], received]
             await batch.conn.execute(query, [*now, before["id"]])
+            received = theirs.follows(received)
             theirs.set(messages_in=theirs.row["messages_in"] + 1, last_received_at=received)
             await self._turn(batch, theirs, "reaction", received)
         elif not emoji:
@@ -274,7 +277,3 @@ class Sorting:
                 batch.know(chat)
                 await batch.acquaint(chat)
         return "sorted"
-
-
-def _later(one: datetime | None, other: datetime) -> datetime:
-    return other if one is None else max(one, other)

@@ -159,6 +159,43 @@ async def test_a_burst_of_any_length_is_read_whole_and_answered_once(desk: Desk)
     assert await desk.turns.revive(desk.house.id) == 0 and len(desk.crew.turns) == 1
 
 
+@pytest.mark.parametrize("seen", ["while the later one is answered", "after that"])
+async def test_a_message_that_is_seen_after_a_later_one_is_answered_once_and_nothing_is_twice(
+    desk: Desk, seen: str
+) -> None:
+    """The commit of the first was in doubt while PostgreSQL hung; found by `make chaos`."""
+
+    async def show(hidden_at: datetime | None = None) -> None:
+        async with desk.house.db.tenant(desk.house.id) as conn:
+            await conn.execute("UPDATE inbox SET sorted_at = %s WHERE key = 'wamid.1'", [hidden_at])
+
+    await desk.house.keep(webhook(wrote("1", "primeira")))
+    await show(desk.house.clock.now())
+    desk.house.later(3)
+    await desk.due(webhook(wrote("2", "segunda")))
+    if seen == "after that":
+        await desk.run()
+        await desk.left()
+        desk.house.later(5)
+        await show()
+        await desk.due()
+    else:
+        release = asyncio.Event()
+        desk.crew.thinks = on_event(release)
+        running = asyncio.create_task(desk.run())
+        await until(lambda: len(desk.crew.turns) == 1)
+        await show()
+        await desk.house.sort()
+        release.set()
+        await running
+        await desk.due()
+    await desk.run()
+    await desk.left()
+    told = " ".join(await desk.out())
+    assert (told.count("primeira"), told.count("segunda")) == (1, 1), told
+    assert (await desk.house.chat())["waiting_since"] is None
+
+
 async def test_a_turn_that_is_not_due_waits_and_a_lost_job_is_made_again(desk: Desk) -> None:
     await desk.house.sort(webhook(wrote("1")))
     await desk.run()

@@ -255,6 +255,7 @@ _WORDS = {
     "doubled": "**written once, there twice**",
     "set_aside": "**items of webhooks that could not be sorted**",
     "shuffled": "**in a conversation, in another order than received**",
+    "overtaken": "not acknowledged at first, and seen after later ones",
     "unanswered": "**neither answered nor handed to a person**",
     "answered_twice": "**answered twice**",
     "misdirected": "**in somebody else's conversation or answer**",

@@ -45,7 +45,9 @@ class Findings:
     set_aside: int = 0
     """Items of webhooks that were kept and could not be sorted."""
     shuffled: int = 0
-    """Messages that stand in a conversation before one that was received before them."""
+    """Messages that stand in a conversation before one that was there to be sorted before them."""
+    overtaken: int = 0
+    """Messages that came into sight after later ones: their commit was in doubt, and nobody had acknowledged them."""
     unanswered: int = 0
     """In a conversation, and in no answer that left; nor given up to a person who was told."""
     answered_twice: int = 0
@@ -80,7 +82,7 @@ class Findings:
 
     def wrong(self) -> dict[str, int]:
         """What must not be, by name."""
-        allowed = ("written", "sent", "approved", "handed_over", "unknown_answers", "unknown_not_left")
+        allowed = ("written", "sent", "approved", "overtaken", "handed_over", "unknown_answers", "unknown_not_left")
         return {name: count for name, count in asdict(self).items() if count and name not in allowed}
 
 
@@ -116,7 +118,7 @@ def examine(world: World) -> Findings:
 
 def gather(world: World) -> Evidence:
     aside = "SELECT count(*) AS n FROM inbox WHERE outcome LIKE 'dead:%%' OR kind = 'unread'"
-    messages = """SELECT m.*, i.id AS received FROM chat_messages m
+    messages = """SELECT m.*, i.id AS received, i.sorted_at AS seen FROM chat_messages m
                   LEFT JOIN inbox i ON i.key = m.external_id AND i.kind = 'message' ORDER BY m.chat_id, m.seq"""
     return Evidence(
         plain=world.plain,
@@ -159,14 +161,16 @@ def _received(seen: Evidence, found: Findings) -> None:
     there = Counter(row["external_id"] for row in seen.messages if row["direction"] == "in")
     found.lost = sum(one not in there for one in seen.words)
     found.doubled = sum(there[one] > 1 for one in seen.words)
-    last: dict[str, int] = {}
+    last: dict[str, tuple[datetime, int]] = {}
     for row in seen.messages:
         if row["direction"] != "in":
             continue
         contact = whose.get(row["external_id"])
         found.misdirected += contact is not None and not _same(address[row["chat_id"]], contact)
-        found.shuffled += row["received"] < last.get(row["chat_id"], 0)
-        last[row["chat_id"]] = row["received"]
+        before = last.get(row["chat_id"], (row["seen"], 0))
+        found.shuffled += (row["seen"], row["received"]) < before
+        found.overtaken += before[0] < row["seen"] and row["received"] < before[1]
+        last[row["chat_id"]] = row["seen"], row["received"]
 
 
 def _answers_by_words(seen: Evidence, asked: Counter[str], found: Findings) -> None:

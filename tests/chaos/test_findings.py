@@ -20,8 +20,8 @@ def said(row: str, to: str, text: str) -> dict[str, Any]:
 
 def came(chat: str, seq: int, id: str) -> dict[str, Any]:
     return {
-        "id": f"m{seq}", "chat_id": chat, "direction": "in", "external_id": id, "received": seq, "text": "",
-        "status": None, "turn_id": None,
+        "id": f"m{seq}", "chat_id": chat, "direction": "in", "external_id": id, "received": seq, "seen": NOON,
+        "text": "", "status": None, "turn_id": None,
     }  # fmt: skip
 
 
@@ -80,6 +80,10 @@ def test_a_world_in_which_all_is_well() -> None:
         assert found.wrong() == {}
         assert (found.written, found.approved, found.unknown_answers, found.unknown_not_left) == (4, 1, 1, 1)
     assert judge(well()).handed_over == 1
+    late = well()
+    late.messages[1].update(received=0, seen=NOON + timedelta(seconds=1))
+    late.messages[3].update(seen=NOON + timedelta(seconds=2))
+    assert judge(late).wrong() == {} and judge(late).overtaken == 1
 
 
 def _row(seen: Any, n: int, **more: Any) -> None:
