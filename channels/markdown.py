@@ -14,6 +14,7 @@ ROWS_SHOWN = 20
 """A longer table shows this many rows; a CSV file beside it has all."""
 
 _BRACKET = re.compile(r"(\\*)([\[\]])")
+_OUR_PAGE = re.compile(r"(?<![\\!\]])\[[^\[\]\n]{1,80}\]\(/(?:chat/inbox(?:/\w{1,60})?|sandbox/phone)\)")
 _SMALL_PRINT = re.compile(r"_[^\n]+_")
 _ITEM = re.compile(r"\s*([-*+]|\d{1,3}[.)])\s")
 _NUMBER = re.compile(r"[+-]?[\d.,]+ ?%?")
@@ -30,8 +31,16 @@ _STATE_SIGN = {
 
 
 def unlinked(text: str) -> str:
-    """`text` without links and images behind other words: a reply has none of its own, and a company may be called
-    "[Pague aqui](https://…)". An address that stands there openly stays one."""
+    """`text` without links and images behind other words, but for those to the pages of this very house: a company may
+    be called "[Pague aqui](https://…)". An address that stands there openly stays one."""
+    parts, end = [], 0
+    for ours in _OUR_PAGE.finditer(text):
+        parts += [_bare(text[end : ours.start()]), ours[0]]
+        end = ours.end()
+    return "".join([*parts, _bare(text[end:])])
+
+
+def _bare(text: str) -> str:
     return _BRACKET.sub(lambda found: f"{found[1]}\\{found[2]}" if len(found[1]) % 2 == 0 else found[0], text)
 
 

@@ -15,6 +15,9 @@ from prompts.texts import Texts
         (r"\\[Pague](https://evil.example)", r"\\\[Pague\](https://evil.example)"),
         ("[a][b]\n\n[b]: https://evil.example", "\\[a\\]\\[b\\]\n\n\\[b\\]: https://evil.example"),
         ("**Padaria Sol** gastou R$ 10,00", "**Padaria Sol** gastou R$ 10,00"),
+        ("Ao vivo em [Atendimento](/chat/inbox).", "Ao vivo em [Atendimento](/chat/inbox)."),
+        ("[Abrir](/chat/inbox/chat_01a) [b](//evil.example)", r"[Abrir](/chat/inbox/chat_01a) \[b\](//evil.example)"),
+        ("[x](/chat/inbox/../files) ![x](/sandbox/phone)", r"\[x\](/chat/inbox/../files) !\[x\](/sandbox/phone)"),
     ],
 )
 def test_no_link_hides_behind_other_words(said: str, shown: str) -> None:
