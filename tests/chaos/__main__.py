@@ -241,12 +241,12 @@ def report(stories: list[Story], recovered: dict[str, list[float]]) -> str:
 _INTRODUCTION = """\
 # Chaos
 
-Written by `make chaos`; how, is in [tests/chaos](../tests/chaos/__init__.py). The product's own composition runs behind
-a real web server, on a PostgreSQL that writes to disk, and talks with the simulated WhatsApp, whose witness syncs every
-request to disk before it answers. The process is killed with SIGKILL at a named place after one to three passes, or at
-any moment ("random"), and started again at once. What was not acknowledged comes again. Everything below is counted
-from the witness and the database. Where the SDR crew is not named, a crew answers that repeats what it was told, so
-that it can be seen what was answered."""
+Written by `make chaos`; how, and what it has found, is in [tests/chaos](../tests/chaos/__init__.py). The product's own
+composition runs behind a real web server, on a PostgreSQL that writes to disk, and talks with the simulated WhatsApp,
+whose witness syncs every request to disk before it answers. The process is killed with SIGKILL at a named place after
+one to three passes, or at any moment ("random"), and started again at once. What was not acknowledged comes again.
+Everything below is counted from the witness and the database; what is in bold must be 0. Where the SDR crew is not
+named, a crew answers that repeats what it was told, so that it can be seen what was answered."""
 _WORDS = {
     "written": "messages that contacts wrote",
     "sent": "messages that WhatsApp was asked to send",
