@@ -1,6 +1,5 @@
 """Who looks at the inbox, and how things are written for them: moments, names, kinds of messages."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from business.messaging.channels import Channel
-from business.messaging.chats import Chat, Message
+from business.messaging.chats import Chat, Message, as_written
 from core import formats
 from core.tenancy import Identity
 from prompts.texts import Texts
@@ -72,14 +71,7 @@ class Look:
 
 def name_of(look: Look, chat: Chat) -> str:
     """Of whom it is with."""
-    return chat.name or address_of(chat) or look.say("inbox.nameless")
-
-
-def address_of(chat: Chat) -> str:
-    """The telephone as people write it; an e-mail address as it is; nothing for an id that says nothing to anybody."""
-    if re.fullmatch(r"\+?\d{8,15}", chat.address):
-        return formats.phone(f"+{chat.address.lstrip('+')}")
-    return chat.address if "@" in chat.address and not chat.address.endswith("@lid") else ""
+    return chat.name or as_written(chat.address) or look.say("inbox.nameless")
 
 
 def author_of(look: Look, one: Message, *, short: bool = False) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from business.crm.service import Crm
 from business.messaging.channels import Channels
-from business.messaging.chats import AREA, Chat, ChatLine, Chats
+from business.messaging.chats import AREA, Chat, ChatLine, Chats, as_written
 from business.messaging.consent import Standing
 from business.messaging.known import has_window
 from business.messaging.outbox import OUR_FILE
@@ -21,7 +21,7 @@ from business.people.service import People
 from channels.inbox_chats import ad_of, consent_of, held_of, hint_of, line_of, may_be_heard, template_of, window_of
 from channels.inbox_files import UPLOADS
 from channels.inbox_known import Knows
-from channels.inbox_look import Data, Look, address_of, name_of
+from channels.inbox_look import Data, Look, name_of
 from channels.inbox_messages import message_of
 from core.clock import Clock
 from core.db import Database, fetch_all, fetch_one
@@ -216,7 +216,7 @@ class InboxViews:
             "version": chat.version,
             "name": name,
             "first_name": chat.name.split()[0] if chat.name.split() else "",
-            "address": address_of(chat),
+            "address": as_written(chat.address),
             "channel": channel.name if channel else "",
             "held": chat.held,
             "held_by": look.user(chat.held_by),

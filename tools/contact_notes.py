@@ -8,9 +8,9 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from business.messaging.chats import as_written
 from business.messaging.model import said, why_from
 from business.people.service import People
-from core import formats
 from core.clock import Clock
 from core.db import Database, fetch_all
 from core.errors import ArgumentsWrong, Refused
@@ -72,8 +72,7 @@ class ContactNotes:
         return written
 
     def _words(self, reader: Identity, what: str, row: Mapping[str, Any]) -> str:
-        to = row["address"] if "@" in row["address"] else formats.phone(row["address"])
-        params = {"channel": row["channel"], "to": to, "text": row["text"], "why": ""}
+        params = {"channel": row["channel"], "to": as_written(row["address"]), "text": row["text"], "why": ""}
         if what == "failed":
             params["why"] = self._why_failed(reader, row)
         elif what == "dropped":

@@ -15,13 +15,12 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, Field
 
 from business.messaging.channels import WHATSAPP, Channel, Channels
-from business.messaging.chats import AREA, Chat, ChatLine, Chats, Message, State
+from business.messaging.chats import AREA, Chat, ChatLine, Chats, Message, State, as_written
 from business.messaging.known import has_window, portfolio_limit
 from business.messaging.outbox import Outbox
 from business.messaging.templates_store import TemplateStore
 from business.messaging.window import closes
 from business.people.service import People
-from core import formats
 from core.db import Database, fetch_one
 from core.errors import ArgumentsWrong
 from core.permissions import Permissions, Rights
@@ -374,7 +373,7 @@ async def _meant(ctx: ToolContext, mention: str) -> Chat:
     found = whole if len(whole) == 1 else found
     if len(found) > 1:
         candidates = [
-            {"n": n, "id": one.id, "name": _name(one), "kind": KIND, "detail": _address(one)}
+            {"n": n, "id": one.id, "name": _name(one), "kind": KIND, "detail": as_written(one.address)}
             for n, one in enumerate(found[:_MOST_CANDIDATES], 1)
         ]
         told = "; ".join(f"{one['n']}. {one['name']}, {one['detail']} [{one['id']}]" for one in candidates)
@@ -443,7 +442,7 @@ class _Look:
             n=n,
             id=chat.id,
             name=_name(chat),
-            phone=_address(chat),
+            phone=as_written(chat.address),
             held="closed" if chat.closed_at is not None else chat.held,
             held_by=self.names.get(chat.held_by or "", "") if chat.held == "person" else "",
             owner=self.names.get(chat.owner_id or "", ""),
@@ -498,13 +497,7 @@ def _words(one: Message) -> str:
 
 
 def _name(chat: Chat) -> str:
-    return chat.name or _address(chat) or chat.id
-
-
-def _address(chat: Chat) -> str:
-    if re.fullmatch(r"\+?\d{8,15}", chat.address):
-        return formats.phone(f"+{chat.address.lstrip('+')}")
-    return chat.address if "@" in chat.address and not chat.address.endswith("@lid") else ""
+    return chat.name or as_written(chat.address) or chat.id
 
 
 async def _numbers(desk: MessageDesk, who: Identity) -> list[Channel]:

@@ -4,6 +4,7 @@ A conversation is a row of `chats`, what was said rows of `chat_messages`; sorte
 what leaves. Whoever changes a conversation locks its row first, and then whatever else.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -22,6 +23,7 @@ from business.messaging.opening import open_row
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.templates import Filled, Purpose
 from business.messaging.window import is_open
+from core import formats
 from core.audit import audit
 from core.clock import Clock
 from core.db import Connection, Database, fetch_all, fetch_one
@@ -152,6 +154,14 @@ def as_chat(row: Mapping[str, Any]) -> Chat:
 
 def as_message(row: Mapping[str, Any]) -> Message:
     return Message(**{**{name: row[name] for name in _MESSAGE}, "media": row["media"], "reason": row["reason"]})
+
+
+def as_written(address: str) -> str:
+    """A conversation's address for people to read: a telephone as they write it, an e-mail address as it is; "" for an
+    id that says nothing to anybody."""
+    if re.fullmatch(r"\+?\d{8,15}", address):
+        return formats.phone(f"+{address.lstrip('+')}")
+    return address if "@" in address and not address.endswith("@lid") else ""
 
 
 async def chat_of(conn: Connection, chat_id: str, *, lock: bool = False) -> Chat:
