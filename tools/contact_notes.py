@@ -13,8 +13,7 @@ from business.messaging.model import said, why_from
 from business.people.service import People
 from core.clock import Clock
 from core.db import Database, fetch_all
-from core.errors import ArgumentsWrong, Refused
-from core.tenancy import Identity, Role
+from core.tenancy import Identity
 from integrations.whatsapp_cloud import errors
 from prompts.texts import Texts
 
@@ -55,7 +54,7 @@ class ContactNotes:
             return 0
         written, actor = 0, (await self._people.agent(tenant_id)).user_id
         for row in rows:
-            reader = await self._reader(tenant_id, row["owner_id"])
+            reader = await self._people.responsible(tenant_id, row["owner_id"])  # in their language, by their clock
             async with self._db.tenant(tenant_id) as conn:
                 for what, at in _happened(row):
                     kind = "note" if what != "sent" else "email" if row["provider"] == "email" else "message"
@@ -92,13 +91,6 @@ class ContactNotes:
             return say(key)
         decided = row["decision"] or {}
         return said(why_from(decided["why"]), say, reader.time_zone) if decided.get("rule") == row["reason"] else ""
-
-    async def _reader(self, tenant_id: str, owner_id: str | None) -> Identity:
-        """In whose language and by whose clock it is told."""
-        try:
-            return await self._people.identity(tenant_id, owner_id or "")
-        except (Refused, ArgumentsWrong):
-            return await self._people.identity_by_role(tenant_id, Role.ADMIN)
 
 
 def _happened(row: Mapping[str, Any]) -> list[tuple[str, datetime]]:

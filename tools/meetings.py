@@ -27,8 +27,8 @@ from business.sales.stages import Stage
 from core import formats
 from core.clock import Clock
 from core.db import Connection, Database
-from core.errors import MutiraoError, Refused
-from core.tenancy import Identity, Role
+from core.errors import MutiraoError
+from core.tenancy import Identity
 from integrations.whatsapp_cloud import messages
 from prompts.texts import Texts
 
@@ -83,7 +83,7 @@ class Meetings:
                 if found is None:
                     return
                 meeting, news = found
-                owner = await owner_of(self._people, tenant_id, meeting.host_id)
+                owner = await self._people.responsible(tenant_id, meeting.host_id)
                 # The guest first: where that fails nothing is told, and the next round says all of it, once.
                 asked = [await self._tell_guest(conn, meeting, one) for one in news]
                 for one, was_asked in zip(news, asked, strict=True):
@@ -198,16 +198,6 @@ class Meetings:
         local = in_words(meeting.local(owner.time_zone), owner.language)
         when = self._texts.say(owner.language, "sdr.at", **local)
         return self._texts.say(owner.language, key, name=meeting.guest.name or "?", when=when)
-
-
-async def owner_of(people: People, tenant_id: str, owner_id: str | None) -> Identity:
-    """With whose rights the CRM is written: the owner of the conversation, else the oldest Admin."""
-    if owner_id:
-        try:
-            return await people.identity(tenant_id, owner_id)
-        except Refused:
-            pass  # gone since
-    return await people.identity_by_role(tenant_id, Role.ADMIN)
 
 
 def in_words(local: datetime, language: str) -> dict[str, str]:

@@ -28,7 +28,6 @@ from business.people.service import People
 from core.clock import Clock
 from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
-from core.tenancy import Role
 from integrations.whatsapp_cloud import messages
 from prompts.texts import Texts
 from tools.fallback import known_ways
@@ -205,11 +204,7 @@ class Reach:
 
     async def task(self, run: Run, step: Step, text: str, key: str) -> str | None:
         """A task of the lead's owner, the text on the timeline below it."""
-        owner = run.owner_id or run.started_by
-        try:
-            who = await self._people.identity(run.tenant_id, owner)
-        except (Refused, ArgumentsWrong):
-            who = await self._people.identity_by_role(run.tenant_id, Role.ADMIN)
+        who = await self._people.responsible(run.tenant_id, run.owner_id or run.started_by)
         params = {"name": run.name, "step": run.step + 1}
         title = self._texts.say(who.language, f"outreach.task.{step.channel}", **params)
         about: dict[str, Any] = {"company_id": run.company_id, "contact_id": run.contact_id, "deal_id": run.deal_id}
@@ -480,10 +475,7 @@ class ProposeStep:
         self._tell = tell
 
     async def __call__(self, run: Run, step: Step, text: str, subject: str, key: str) -> str:
-        try:
-            who = await self._people.identity(run.tenant_id, run.owner_id or run.started_by)
-        except (Refused, ArgumentsWrong):
-            who = await self._people.identity_by_role(run.tenant_id, Role.ADMIN)
+        who = await self._people.responsible(run.tenant_id, run.owner_id or run.started_by)
         change = step_change(run, step, text, subject)
         made = await self._approvals.create(who, change, tool="cadence", effect="SEND", door="chat")
         if self._tell is not None:

@@ -34,7 +34,7 @@ from core.turn import Contact, Turn
 from core.words import folded
 from prompts.texts import Texts
 from tools.library import Library
-from tools.meetings import Meetings, Tell, clock_name, owner_of
+from tools.meetings import Meetings, Tell, clock_name
 
 log = structlog.get_logger(__name__)
 
@@ -119,7 +119,7 @@ class SdrDesk:
         staged = told.stage is not known.stage
         try:
             if moved or staged:
-                owner = await self.owner(tenant_id, who.owner_id)
+                owner = await self.people.responsible(tenant_id, who.owner_id)
                 if moved and who.contact_id:
                     await self.crm.qualify(
                         owner, Subject.CONTACT, who.contact_id,
@@ -153,7 +153,7 @@ class SdrDesk:
             raise
         except MutiraoError as error:
             if self.tell is not None:
-                owner = await self.owner(tenant_id, who.owner_id)
+                owner = await self.people.responsible(tenant_id, who.owner_id)
                 detail = self.texts.error(owner.language, error)
                 key = f"calendar_away:{who.owner_id or ''}:{self.clock.now():%Y-%m-%d}"
                 params = {"name": who.name or "?", "detail": detail, "chat": who.chat_id}
@@ -183,7 +183,7 @@ class SdrDesk:
         can invite it by hand. `written`: addresses in the contact's messages, oldest first.
         """
         who = contact_of(turn)
-        owner = await self.owner(turn.identity.tenant_id, who.owner_id)
+        owner = await self.people.responsible(turn.identity.tenant_id, who.owner_id)
         trusted: list[str] = []
         if who.contact_id:
             try:
@@ -226,10 +226,6 @@ class SdrDesk:
         address = row["address"] if row else ""
         number = key(KeyKind.PHONE, f"+{address.lstrip('+')}") if re.fullmatch(r"\+?\d{10,15}", address) else None
         return number.value if number else ""
-
-    async def owner(self, tenant_id: str, owner_id: str | None) -> Identity:
-        """With whose rights the CRM is written."""
-        return await owner_of(self.people, tenant_id, owner_id)
 
     def reason(self, found: Score, language: str) -> str:
         """The score in words, with what it is made of."""

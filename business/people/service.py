@@ -206,6 +206,16 @@ class People:
                 return await self.identity(tenant_id, user.id)
         raise ArgumentsWrong("user_of_role_unknown", f"no user with the role {role}", role=str(role))
 
+    async def responsible(self, tenant_id: str, owner_id: str | None) -> Identity:
+        """Who stands for a record where no user asks: its owner; the oldest Admin where it has none, or they are gone.
+
+        ArgumentsWrong("user_of_role_unknown", role) when there is neither.
+        """
+        if owner_id:
+            with contextlib.suppress(Refused):
+                return await self.identity(tenant_id, owner_id)
+        return await self.identity_by_role(tenant_id, Role.ADMIN)
+
     async def agent(self, tenant_id: str) -> Identity:
         """Who acts where no user asks: in conversations with people outside. Of the role Agente_IA, without a password;
         made when the tenant has none yet. Refused("user_gone") for a tenant that is not."""

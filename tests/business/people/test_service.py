@@ -102,6 +102,15 @@ async def test_an_identity_of_another_tenant_is_not_found(people: People, tenant
         await people.identity(tenants.one.id, tenants.other[Role.ADMIN].user_id)
 
 
+async def test_a_records_owner_stands_for_it_and_the_oldest_admin_where_they_are_gone(
+    people: People, tenants: Tenants
+) -> None:
+    one, admin = tenants.one, tenants.one[Role.ADMIN]
+    assert await people.responsible(one.id, one[Role.COMERCIAL].user_id) == one[Role.COMERCIAL]
+    assert await people.responsible(one.id, None) == admin
+    assert await people.responsible(one.id, tenants.other[Role.COMERCIAL].user_id) == admin
+
+
 async def test_the_terminal_speaks_as_the_oldest_user_of_a_role(people: People, tenants: Tenants) -> None:
     assert await people.identity_by_role(tenants.one.id, Role.DIRETOR) == tenants.one[Role.DIRETOR]
     lonely = await people.add_tenant("Vazia")
