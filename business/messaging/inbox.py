@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import orjson
 import psycopg
 import structlog
 from psycopg import AsyncConnection
@@ -49,13 +50,13 @@ _INSERT = b"""
 class Received:
     """One item of a webhook. `number`: "provider:number"; `key`: the item's own, the same in every copy of it;
     `tenant_id`: None for a number that nobody has connected; `kind`: as in the table; `item`: what a reader of the
-    provider understands, as values or as JSON text."""
+    provider understands."""
 
     number: str
     key: str
     tenant_id: str | None
     kind: str
-    item: Any
+    item: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -229,12 +230,12 @@ class Inbox:
         except psycopg.OperationalError:
             raise
         except psycopg.Error as error:
-            told = item.item if isinstance(item.item, str) else json.dumps(item.item)
-            item = replace(item, kind="unread", item={"text": _plain(told), "error": type(error).__name__})
+            told = {"text": _plain(json.dumps(item.item)), "error": type(error).__name__}
+            item = replace(item, kind="unread", item=told)
             await self._insert([_row(replace(item, number=_plain(item.number), key=_plain(item.key)))])
 
-    async def _insert(self, rows: list[str]) -> None:
-        values = [self._clock.now(), f"[{','.join(rows)}]"]
+    async def _insert(self, rows: list[bytes]) -> None:
+        values = [self._clock.now(), f"[{b','.join(rows).decode()}]"]
         reach("door.before_commit")
         conn = self._conn
         try:
@@ -280,17 +281,18 @@ async def _abandon(task: "asyncio.Task[None]", conn: AsyncConnection[Any] | None
             await conn.close()
 
 
-_text = json.encoder.encode_basestring_ascii
-_values = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
-
-
-def _row(item: Received) -> str:
-    told = item.item if isinstance(item.item, str) else _values(item.item)
-    tenant = "null" if item.tenant_id is None else _text(item.tenant_id)
-    return (
-        f'{{"number":{_text(_short(item.number))},"key":{_text(_short(item.key))},"tenant":{tenant},'
-        f'"kind":"{item.kind}","item":{told}}}'
-    )
+def _row(item: Received) -> bytes:
+    row = {
+        "number": _short(item.number),
+        "key": _short(item.key),
+        "tenant": item.tenant_id,
+        "kind": item.kind,
+        "item": item.item,
+    }
+    try:
+        return orjson.dumps(row)
+    except TypeError:  # lone surrogates: the database will say so, and then it is kept in another way
+        return json.dumps(row).encode()
 
 
 def _short(text: str) -> str:

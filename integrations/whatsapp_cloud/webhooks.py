@@ -19,7 +19,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+import orjson
 
 from core.errors import ArgumentsWrong
 
@@ -32,27 +34,26 @@ _CUT = 100
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|$)|[\[\]{}]', re.DOTALL)
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 """Escapes that may become NUL or a lone surrogate, neither of which PostgreSQL can keep."""
+_DIGITS = bytes.maketrans(b"123456789[,-\t\n\r ", b"000000000:::::::")
+_LONG_NUMBER = b":" + 19 * b"0"
+"""In a body so translated: a number of 19 digits or more may stand there. (In a text, a quote comes before it.)"""
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _FIRST, _LAST = 1_230_768_000, 4_102_444_800
 """2009 to 2100, as seconds: other moments are no moments of WhatsApp's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Where in the body an item stood, and whose it is."""
+class Where(NamedTuple):
+    """What of its surroundings an item needs: whose it is, the field of its change and the moment of its entry."""
 
     waba_id: str | None
     field: str
     number_id: str | None
     """The business number's id, by which the tenant is known. None when the change does not name it."""
     display_number: str | None
-    path: str
-    """Such as `entry[0].changes[1].messages[2]`."""
     entry_time: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """A contact as Meta names it: at least one of wa_id and user_id is there."""
 
     wa_id: str | None
@@ -373,22 +374,20 @@ def walk(body: bytes) -> list[Found]:
 
 
 def reread(stored: Mapping[str, Any]) -> Item:
-    """An item that `walk` found, as `parse` gives it; its `where.path` is "". ArgumentsWrong("whatsapp_item_broken")
-    for what `walk` never gave."""
+    """An item that `walk` found, as `parse` gives it. ArgumentsWrong("whatsapp_item_broken"): `walk` never gave it."""
     try:
         where = Where(
             _str(stored, "waba"),
             stored.get("field") or "",
             _str(stored, "number"),
             _str(stored, "display"),
-            "",
             _moment(stored.get("time")),
         )
         if "unread" in stored:
             return Unread(where, stored["key"], stored["raw"], stored["unread"])
         contact = stored.get("contact")
         listed = _Listed(_people([contact] if contact else []))
-        return _typed(_Piece(where, "", stored.get("list"), stored["raw"], "", listed, True))
+        return _typed(_Piece(where, stored.get("list"), stored["raw"], "", listed, True))
     except (KeyError, TypeError, AttributeError):
         raise ArgumentsWrong("whatsapp_item_broken", "this was not stored by walk()") from None
 
@@ -397,20 +396,26 @@ def reread(stored: Mapping[str, Any]) -> Item:
 
 
 def _load(body: bytes) -> Any:
+    if _LONG_NUMBER not in body.translate(_DIGITS):  # it would make a float of one and lose digits
+        try:
+            whole = orjson.loads(body)
+        except ValueError:  # what it does not take as JSON may still be readable
+            whole = _patiently(body)
+    else:
+        whole = _patiently(body)
+    return _storable(whole) if _SUSPECT.search(body) is not None else whole
+
+
+def _patiently(body: bytes) -> Any:
+    """Of JSON with broken UTF-8, numbers beyond all measure or nesting without end."""
     text = body.decode("utf-8", "replace")
-    suspect = b"\x00" in body or _SUSPECT.search(body) is not None
     try:
         try:
-            return _loaded(text, suspect)
+            return _DECODER.decode(text)
         except RecursionError:
-            return _loaded(_shallow(text), suspect)
+            return _DECODER.decode(_shallow(text))
     except (ValueError, RecursionError):
         raise _broken("json") from None
-
-
-def _loaded(text: str, suspect: bool) -> Any:
-    whole = _DECODER.decode(text)
-    return _storable(whole) if suspect else whole
 
 
 def _shallow(text: str) -> str:
@@ -469,7 +474,6 @@ class _Piece:
     change as a whole; `alone`: the list is about one contact only."""
 
     where: Where
-    place: str
     name: str | None
     raw: Any
     fault: str
@@ -485,31 +489,29 @@ def _pieces(body: bytes) -> Iterator[_Piece]:
     entries = whole.get("entry")
     if not isinstance(entries, list):
         raise _broken("entry")
-    for place, entry in enumerate(entries):
-        yield from _entry(entry, f"entry[{place}]", shallow)
+    for entry in entries:
+        yield from _entry(entry, shallow)
 
 
-def _entry(entry: Any, path: str, shallow: bool) -> Iterator[_Piece]:
+def _entry(entry: Any, shallow: bool) -> Iterator[_Piece]:
     if not isinstance(entry, dict):
-        yield _Piece(Where(None, "", None, None, path, None), "", None, entry, "entry", _Listed([]), False)
+        yield _Piece(Where(None, "", None, None, None), None, entry, "entry", _Listed([]), False)
         return
     waba_id, at = _str(entry, "id"), _moment(entry.get("time"))
     changes = entry.get("changes")
     if not isinstance(changes, list):
-        yield _Piece(Where(waba_id, "", None, None, path, at), "", None, entry, "changes", _Listed([]), False)
+        yield _Piece(Where(waba_id, "", None, None, at), None, entry, "changes", _Listed([]), False)
         return
-    for place, change in enumerate(changes):
-        here = f"{path}.changes[{place}]"
+    for change in changes:
         field = _str(change, "field") if isinstance(change, dict) else None
         value = change.get("value") if isinstance(change, dict) else None
         if field is None or not isinstance(value, dict):
-            where = Where(waba_id, field or "", None, None, here, at)
-            yield _Piece(where, "", None, change, "change", _Listed([]), False)
+            yield _Piece(Where(waba_id, field or "", None, None, at), None, change, "change", _Listed([]), False)
             continue
         metadata = value.get("metadata")
         number_id = _str(metadata, "phone_number_id") if isinstance(metadata, dict) else None
         display = _str(metadata, "display_phone_number") if isinstance(metadata, dict) else None
-        yield from _change(Where(waba_id, field, number_id, display, here, at), value, shallow)
+        yield from _change(Where(waba_id, field, number_id, display, at), value, shallow)
 
 
 _ENVELOPE = ("messaging_product", "metadata", "contacts")
@@ -521,23 +523,23 @@ def _change(where: Where, value: dict[str, Any], shallow: bool) -> Iterator[_Pie
     for name in lists:
         raws = value[name]
         if not isinstance(raws, list):
-            yield _Piece(where, name, None, raws, name, listed, False)
+            yield _Piece(where, None, raws, name, listed, False)
             continue
         alone = len(raws) == 1 or len({_whom(raw) for raw in raws if isinstance(raw, dict)}) == 1
-        for place, raw in enumerate(raws):
+        for raw in raws:
             fault = "" if isinstance(raw, dict) and (shallow or _flat(raw)) else name
-            yield _Piece(where, f"{name}[{place}]", name, raw, fault, listed, alone)
+            yield _Piece(where, name, raw, fault, listed, alone)
     rest = {name: one for name, one in value.items() if name not in lists and name not in _ENVELOPE}
     if lists and not any(isinstance(one, dict | list) and one for one in rest.values()):
         return
     if not shallow and not _flat(value):
-        yield _Piece(where, "", None, value, "deep", listed, False)
+        yield _Piece(where, None, value, "deep", listed, False)
     else:
-        yield _Piece(where, "", None, value if where.field in _TEMPLATE_FIELDS else rest, "", listed, False)
+        yield _Piece(where, None, value if where.field in _TEMPLATE_FIELDS else rest, "", listed, False)
 
 
 def _typed(piece: _Piece) -> Item:
-    where, raw = _at(piece.where, piece.place) if piece.place else piece.where, piece.raw
+    where, raw = piece.where, piece.raw
     if piece.fault:
         return _unread(where, raw, piece.fault)
     if piece.name is not None:
@@ -602,17 +604,6 @@ def _whom(raw: Raw) -> str:
 
 class _NotReadable(Exception):
     """An item lacks what makes it one."""
-
-
-def _at(where: Where, rest: str) -> Where:
-    return Where(
-        where.waba_id,
-        where.field,
-        where.number_id,
-        where.display_number,
-        f"{where.path}.{rest}",
-        where.entry_time,
-    )
 
 
 def _unread(where: Where, raw: Any, reason: str) -> Unread:
