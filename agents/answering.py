@@ -41,7 +41,7 @@ from business.messaging.waking import Waking, unanswered_since
 from business.messaging.window import is_open
 from business.messaging.writing import for_whatsapp, parts
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.door import Reply, View
 from core.errors import ArgumentsWrong, MutiraoError
 from core.failpoints import reach
@@ -160,7 +160,7 @@ class Turns:
                        WHERE j.lock = 'turn ' || chats.id AND j.status IN ('todo', 'doing'))
                    ORDER BY waiting_since LIMIT 200"""
         async with self.db.tenant(tenant_id) as conn:
-            rows = await (await conn.execute(query, [now - idle])).fetchall()
+            rows = await fetch_all(conn, query, [now - idle])
             for row in rows:
                 await self.waking.job(conn, tenant_id, row["id"], now)
         return len(rows)
@@ -172,7 +172,7 @@ class Turns:
         async with self.db.tenant(tenant_id) as conn:
             query = """SELECT id, waiting_since FROM chats WHERE held IN ('person', 'fetching') AND closed_at IS NULL
                        AND waiting_since < %s ORDER BY waiting_since DESC LIMIT 1000"""
-            rows = await (await conn.execute(query, [now - WAITED])).fetchall()
+            rows = await fetch_all(conn, query, [now - WAITED])
             if not rows:
                 return 0
             settings = await self.rules.of(conn, tenant_id)
@@ -689,5 +689,5 @@ def _short_summary(begun: _Begun) -> str:
 
 
 async def _scalar(conn: Connection, query: str, *values: object) -> Any:
-    row = await (await conn.execute(query.encode(), values)).fetchone()
+    row = await fetch_one(conn, query, values)
     return next(iter(row.values())) if row else None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from business.approvals.model import Proposal
 from business.approvals.service import Approvals
 from channels import markdown
-from core.db import Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.door import Chart, ProposalCard, Series, Table, View
 from core.ids import new_id
 from core.tenancy import Identity
@@ -92,7 +92,8 @@ class ChatData:
         if who is not None:
             search = f"%{_like(filters.search)}%" if filters.search else None
             async with self._db.tenant(who.tenant_id) as conn:
-                cursor = await conn.execute(
+                rows = await fetch_all(
+                    conn,
                     """select c.id, c.title, c.updated_at from conversations c
                        where c.user_id = %(user)s
                          and (%(search)s::text is null or c.title ilike %(search)s or exists (
@@ -102,7 +103,6 @@ class ChatData:
                        order by c.updated_at desc, c.id desc limit %(limit)s""",
                     {"user": who.user_id, "search": search, "after": pagination.cursor, "limit": first + 1},
                 )
-                rows = await cursor.fetchall()
         shown = rows[:first]
         return PaginatedResponse(
             pageInfo=PageInfo(
@@ -177,7 +177,8 @@ class ChatData:
             head = await _owned(conn, who, thread_id)
             if head is None:
                 return None
-            cursor = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 """select m.id, m.role, m.text, m.turn_id, m.extra, m.created_at,
                           f.id as feedback_id, f.value, f.comment, e.props as shown
                    from messages m
@@ -186,7 +187,6 @@ class ChatData:
                    where m.conversation_id = %s order by m.created_at, m.id""",
                 (who.user_id, thread_id),
             )
-            rows = await cursor.fetchall()
         language = head["language"] or who.language
         made = await self._approvals.list(who, conversation_id=thread_id)
         proposals = sorted(made, key=lambda proposal: (proposal.created_at, proposal.id))
@@ -228,12 +228,13 @@ class ChatData:
         async with self._db.tenant(who.tenant_id) as conn:
             if not await _owned(conn, who, conversation_id):
                 return []
-            cursor = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 """select id, text from messages
                    where conversation_id = %s and role = 'assistant' and turn_id is null and id > %s order by id""",
                 (conversation_id, after),
             )
-            return [(row["id"], row["text"]) for row in await cursor.fetchall()]
+            return [(row["id"], row["text"]) for row in rows]
 
     async def part(self, conversation_id: str, message_id: str, name: str) -> Part | None:
         """What stands at `/chat/data/<conversation>/<message>/<name>`, None unless it is the visitor's."""
@@ -243,10 +244,9 @@ class ChatData:
         async with self._db.tenant(who.tenant_id) as conn:
             if not await _owned(conn, who, conversation_id):
                 return None
-            cursor = await conn.execute(
-                "select extra from messages where id = %s and conversation_id = %s", (message_id, conversation_id)
+            row = await fetch_one(
+                conn, "select extra from messages where id = %s and conversation_id = %s", (message_id, conversation_id)
             )
-            row = await cursor.fetchone()
         return parts_of(conversation_id, message_id, row["extra"] or {}).get(name) if row else None
 
     async def get_element(self, thread_id: str, element_id: str) -> "ElementDict | None":
@@ -262,13 +262,13 @@ class ChatData:
         if who is None or feedback.value not in _THUMBS:
             raise ValueError("feedback refused")
         async with self._db.tenant(who.tenant_id) as conn:
-            cursor = await conn.execute(
+            message = await fetch_one(
+                conn,
                 """select m.id from messages m join conversations c on c.id = m.conversation_id
                    where c.user_id = %(user)s and (m.id = %(message)s or m.id = (
                          select e.message_id from chat_elements e where e.id = %(run)s and e.kind = 'run'))""",
                 {"user": who.user_id, "message": feedback.forId.removeprefix("run-"), "run": feedback.forId},
             )
-            message = await cursor.fetchone()
             if message is None:
                 raise ValueError("feedback refused")
             await conn.execute(
@@ -392,13 +392,12 @@ def parts_of(conversation_id: str, message_id: str, extra: dict[str, Any]) -> di
     return found
 
 
-async def _owned(conn: Any, who: Identity, conversation_id: str) -> dict[str, Any] | None:
-    cursor = await conn.execute(
+async def _owned(conn: Connection, who: Identity, conversation_id: str) -> dict[str, Any] | None:
+    return await fetch_one(
+        conn,
         "select id, title, language, updated_at from conversations where id = %s and user_id = %s",
         (conversation_id, who.user_id),
     )
-    row: dict[str, Any] | None = await cursor.fetchone()
-    return row
 
 
 def _chart(stored: dict[str, Any]) -> Chart:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import anyio
 
-from core.db import Database
+from core.db import Database, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 from core.tenancy import Identity
@@ -98,7 +98,7 @@ class Files:
     async def info(self, tenant_id: str, file_id: str) -> StoredFile:
         """Refused("file_gone") when the tenant has no such file."""
         async with self._db.tenant(tenant_id) as conn:
-            row = await (await conn.execute("SELECT * FROM files WHERE id = %s", [file_id])).fetchone()
+            row = await fetch_one(conn, "SELECT * FROM files WHERE id = %s", [file_id])
         if row is None:
             raise Refused("file_gone", f"no file {file_id}")
         return StoredFile(**row)

@@ -25,7 +25,7 @@ from business.messaging.changes import changed
 from business.messaging.channels import Channel, Channels
 from business.messaging.chats import Chat, chat_of
 from business.people.service import People
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_one
 from core.errors import MutiraoError
 from core.tenancy import Identity, Role
 from prompts.texts import Texts
@@ -83,7 +83,7 @@ class Acquaintance:
 
     async def _first_words(self, conn: Any, chat_id: str) -> str:
         query = "SELECT text FROM chat_messages WHERE chat_id = %s AND direction = 'in' ORDER BY seq LIMIT 1"
-        row = await (await conn.execute(query, [chat_id])).fetchone()
+        row = await fetch_one(conn, query, [chat_id])
         return row["text"] if row else ""
 
     async def _known(self, who: Identity, chat: Chat, channel: Channel, first: str) -> Acquainted:
@@ -201,7 +201,7 @@ async def _kept(conn: Connection, contact_id: str) -> str:
                    SELECT id, merged_into FROM crm_contacts WHERE id = %s
                    UNION SELECT r.id, r.merged_into FROM crm_contacts r JOIN m ON m.merged_into = r.id)
                SELECT id FROM m WHERE merged_into IS NULL"""
-    row = await (await conn.execute(query, [contact_id])).fetchone()
+    row = await fetch_one(conn, query, [contact_id])
     return row["id"] if row else contact_id
 
 

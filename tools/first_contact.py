@@ -24,7 +24,7 @@ from business.messaging.templates_store import templates_of
 from business.messaging.waking import unanswered_since
 from business.prospecting.contact import Channel, Line, Outlook, Way, message_key, reads
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from integrations.whatsapp_cloud import messages
 
@@ -205,23 +205,25 @@ class FirstContacts:
     async def still_here(self, tenant_id: str, keys: Sequence[str]) -> set[str]:
         """Those of the keys of which a message waits: nobody has begun to send it."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 "SELECT key FROM outbox WHERE key = ANY(%s) AND state IN ('waiting', 'ask')",
                 [[one for key in keys for one in _tries(key)]],
             )
-            return {row["key"].split("/")[0] for row in await rows.fetchall()}
+            return {row["key"].split("/")[0] for row in rows}
 
     async def keep(self, tenant_id: str, keys: Sequence[str]) -> int:
         """Take back what waits, and end the cadences that would have followed; what such a message would have answered
         is unanswered again. How many messages."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 """SELECT id, chat_id, author FROM outbox WHERE key = ANY(%s) AND state IN ('waiting', 'ask')
                    ORDER BY chat_id, id""",
                 [[one for key in keys for one in _tries(key)]],
             )
             kept = 0
-            for row in await rows.fetchall():
+            for row in rows:
                 # The run before the conversation, in the order in which a cadence's own step locks them.
                 if self._stopped is not None:
                     await self._stopped(conn, tenant_id, row["chat_id"], row["id"])
@@ -238,16 +240,17 @@ class FirstContacts:
         return kept
 
     async def _alive(self, conn: Connection, keys: Sequence[str]) -> set[str]:
-        rows = await conn.execute(
+        rows = await fetch_all(
+            conn,
             "SELECT key FROM outbox WHERE key = ANY(%s) AND state <> ALL(%s)",
             [[one for key in keys for one in _tries(key)], list(_DEAD)],
         )
-        return {row["key"].split("/")[0] for row in await rows.fetchall()}
+        return {row["key"].split("/")[0] for row in rows}
 
     async def _fresh(self, conn: Connection, base: str) -> str:
         """The key itself; "…/2" when the very same message was refused before and is approved anew."""
-        rows = await conn.execute("SELECT key FROM outbox WHERE key = ANY(%s)", [_tries(base)])
-        used = {row["key"] for row in await rows.fetchall()}
+        rows = await fetch_all(conn, "SELECT key FROM outbox WHERE key = ANY(%s)", [_tries(base)])
+        used = {row["key"] for row in rows}
         return next((one for one in _tries(base) if one not in used), _tries(base)[-1])
 
     async def _outlet(self, tenant_id: str, channel: Channel) -> Outlet | None:
@@ -263,12 +266,11 @@ def _tries(key: str) -> list[str]:
 async def _chat_row(conn: Connection, tenant_id: str, outlet: Outlet, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """The conversation that there is with this address on this channel, or what one would begin as."""
     address = str(data["way"]["address"])
-    row = await (
-        await conn.execute(
-            "SELECT * FROM chats WHERE channel_id = %s AND address = ANY(%s) ORDER BY last_at DESC LIMIT 1",
-            [outlet.id, same_addresses(address)],
-        )
-    ).fetchone()
+    row = await fetch_one(
+        conn,
+        "SELECT * FROM chats WHERE channel_id = %s AND address = ANY(%s) ORDER BY last_at DESC LIMIT 1",
+        [outlet.id, same_addresses(address)],
+    )
     return row or new_chat(tenant_id, address, place=(await _company(conn, data["company"])).get("uf") or "")
 
 
@@ -323,21 +325,20 @@ def fitting(templates: Sequence[Template], language: str, values: Mapping[str, s
 
 async def zone_of(conn: Connection, tenant_id: str) -> str:
     """The account's time zone."""
-    row = await (await conn.execute("SELECT time_zone FROM tenants WHERE id = %s", [tenant_id])).fetchone()
+    row = await fetch_one(conn, "SELECT time_zone FROM tenants WHERE id = %s", [tenant_id])
     return str(row["time_zone"]) if row else "America/Sao_Paulo"
 
 
 async def _company(conn: Connection, company_id: str) -> dict[str, Any]:
     """State, owner and open deal of a company of the CRM; {} when it is gone."""
-    row = await (
-        await conn.execute(
-            """SELECT c.uf, c.owner_id, (SELECT d.id FROM crm_deals d JOIN crm_stages s
-                          ON s.tenant_id = d.tenant_id AND s.id = d.stage_id
-                          WHERE d.company_id = c.id AND s.kind = 'open' ORDER BY d.created_at DESC LIMIT 1) AS deal_id
-               FROM crm_companies c WHERE c.id = %s""",
-            [company_id],
-        )
-    ).fetchone()
+    row = await fetch_one(
+        conn,
+        """SELECT c.uf, c.owner_id, (SELECT d.id FROM crm_deals d JOIN crm_stages s
+                      ON s.tenant_id = d.tenant_id AND s.id = d.stage_id
+                      WHERE d.company_id = c.id AND s.kind = 'open' ORDER BY d.created_at DESC LIMIT 1) AS deal_id
+           FROM crm_companies c WHERE c.id = %s""",
+        [company_id],
+    )
     return dict(row) if row else {}
 
 

@@ -30,7 +30,7 @@ from business.prospecting.evidence import WEBSITE, Evidence, Kind, company_url, 
 from business.prospecting.lines import Line, said
 from business.prospecting.searches import Candidate, CandidateState, Search, Searches
 from core import formats
-from core.db import Database
+from core.db import Database, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.tenancy import Identity
 from integrations.brasil_places.cities import known_cities
@@ -165,7 +165,7 @@ class Leads:
         if not ways:
             raise Refused("first_contact_no_way", f"no way to reach {name!r}", name=name)
         async with self._db.tenant(who.tenant_id) as conn:
-            row = await (await conn.execute("SELECT name FROM tenants")).fetchone()
+            row = await fetch_one(conn, "SELECT name FROM tenants")
         say = partial(self._texts.say, language)
         ours = row["name"] if row else ""
         reference = company_url(from_record(candidate.bronze))

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from business.sales.files import DOCUMENT_ENDINGS, LARGEST_DOCUMENT, SalesFiles
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong
 from core.words import folded
 from memory.long_term import Item, LongTermMemory, Subject
@@ -118,7 +118,7 @@ class Library:
     async def list(self, tenant_id: str) -> list[Document]:
         """All documents of a tenant by name."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await (await conn.execute("SELECT * FROM sales_documents ORDER BY name")).fetchall()
+            rows = await fetch_all(conn, "SELECT * FROM sales_documents ORDER BY name")
         return [Document(r["name"], r["title"], r["size"], len(r["passages"]), r["from_folder"]) for r in rows]
 
     async def remove(self, tenant_id: str, name: str) -> bool:
@@ -148,7 +148,7 @@ class Library:
         added = changed = removed = 0
         async with self._db.tenant(tenant_id) as conn:
             await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('documents ' || current_tenant(), 0))")
-            rows = await (await conn.execute("SELECT name, sha256, from_folder FROM sales_documents")).fetchall()
+            rows = await fetch_all(conn, "SELECT name, sha256, from_folder FROM sales_documents")
             before = {row["name"]: row for row in rows}
             for name, row in before.items():
                 if row["from_folder"] and name not in read and name not in skipped:
@@ -164,7 +164,7 @@ class Library:
     async def run(self, tenant_id: str) -> None:
         """The body of the job `JOB`."""
         async with self._db.tenant(tenant_id) as conn:
-            row = await (await conn.execute("SELECT slug FROM tenants WHERE id = %s", [tenant_id])).fetchone()
+            row = await fetch_one(conn, "SELECT slug FROM tenants WHERE id = %s", [tenant_id])
         if row is not None:
             await self.sync(tenant_id, row["slug"])
 
@@ -204,9 +204,7 @@ class Library:
         return Document(name, title, size, len(items), from_folder)
 
     async def _forget(self, conn: Connection, tenant_id: str, name: str) -> bool:
-        row = await (
-            await conn.execute("DELETE FROM sales_documents WHERE name = %s RETURNING passages", [name])
-        ).fetchone()
+        row = await fetch_one(conn, "DELETE FROM sales_documents WHERE name = %s RETURNING passages", [name])
         if row is None:
             return False
         await self._memory.forget(conn, tenant_id, COLLECTION, row["passages"])

@@ -26,7 +26,7 @@ from business.sales.records import SalesRecords
 from business.sales.stages import Stage
 from core import formats
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_one
 from core.errors import MutiraoError
 from core.tenancy import Identity
 from integrations.whatsapp_cloud import messages
@@ -137,7 +137,7 @@ class Meetings:
         if chat_id is None:
             return False
         await self._records.go(meeting.tenant_id, chat_id, Stage.SCHEDULING, "cancelled", None)
-        row = await (await conn.execute("SELECT held, session FROM chats WHERE id = %s", [chat_id])).fetchone()
+        row = await fetch_one(conn, "SELECT held, session FROM chats WHERE id = %s", [chat_id])
         if row is None or row["held"] == Held.PERSON or not await self._say(conn, meeting, "sdr.to_guest.lost"):
             return False
         if "sdr" in row["session"]:  # the crew knows that times are on the table
@@ -150,7 +150,7 @@ class Meetings:
         if meeting.guest.chat_id is None or self._outbox is None:
             return False
         query = "SELECT id, name, language, segment, messages_in FROM chats WHERE id = %s FOR UPDATE"
-        row = await (await conn.execute(query, [meeting.guest.chat_id])).fetchone()
+        row = await fetch_one(conn, query, [meeting.guest.chat_id])
         if row is None:
             return False
         when = in_words(meeting.local(), row["language"])
@@ -223,7 +223,7 @@ def in_words(local: datetime, language: str) -> dict[str, str]:
 
 async def clock_told(conn: Connection, meeting: Appointment, language: str, texts: Texts) -> str:
     """What stands behind an hour that is said to the guest: " (horário de Manaus)", or nothing."""
-    row = await (await conn.execute("SELECT time_zone FROM tenants WHERE id = %s", [meeting.tenant_id])).fetchone()
+    row = await fetch_one(conn, "SELECT time_zone FROM tenants WHERE id = %s", [meeting.tenant_id])
     house = row["time_zone"] if row else meeting.guest.zone
     name = clock_name(meeting.guest.zone, house, meeting.starts_at, language, texts)
     return f" ({name})" if name else ""

@@ -23,7 +23,7 @@ from business.messaging.rules import NOTICES
 from business.messaging.senders import Sender
 from business.people.service import People
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_one
 from core.errors import MutiraoError, OutcomeUnknown
 from core.formats import plain
 from core.jobs import Jobs
@@ -112,7 +112,7 @@ class Notify:
 
     async def alert(self, conn: Connection, alert: Alert) -> None:
         """What the outbox wants looked at: told to the conversation's owner, a stopped number to the heads."""
-        row = await (await conn.execute("SELECT name, owner_id FROM chats WHERE id = %s", [alert.chat_id])).fetchone()
+        row = await fetch_one(conn, "SELECT name, owner_id FROM chats WHERE id = %s", [alert.chat_id])
         owner = row["owner_id"] if row and alert.kind != "number_stopped" else None
         params = {"name": row["name"] if row else "", "detail": alert.why or "", "chat": alert.chat_id}
         await self.tell(alert.tenant_id, owner, alert.kind, params, key=alert.key, within=conn)
@@ -128,13 +128,12 @@ class Notify:
         if self._mail is None:
             return
         async with self._db.tenant(tenant_id) as conn:
-            row = await (
-                await conn.execute(
-                    """UPDATE notices SET mailed_at = %s WHERE user_id = %s AND md5(key) = %s AND mailed_at IS NULL
-                       RETURNING text""",
-                    [self._clock.now(), user_id, key],
-                )
-            ).fetchone()
+            row = await fetch_one(
+                conn,
+                """UPDATE notices SET mailed_at = %s WHERE user_id = %s AND md5(key) = %s AND mailed_at IS NULL
+                   RETURNING text""",
+                [self._clock.now(), user_id, key],
+            )
         channel = await self._mail_channel(tenant_id)
         if row is None or channel is None:
             return
@@ -156,13 +155,12 @@ class Notify:
     async def _place(self, conn: Connection, who: Identity, now: datetime) -> str:
         """Their newest conversation of today; else the one that is for notices."""
         place = f"notices_{who.user_id}"
-        row = await (
-            await conn.execute(
-                """SELECT id FROM conversations WHERE user_id = %s AND door = 'chat' AND updated_at > %s AND id <> %s
-                   ORDER BY updated_at DESC LIMIT 1""",
-                [who.user_id, now - _FRESH, place],
-            )
-        ).fetchone()
+        row = await fetch_one(
+            conn,
+            """SELECT id FROM conversations WHERE user_id = %s AND door = 'chat' AND updated_at > %s AND id <> %s
+               ORDER BY updated_at DESC LIMIT 1""",
+            [who.user_id, now - _FRESH, place],
+        )
         if row is not None:
             return str(row["id"])
         await conn.execute(
@@ -176,9 +174,7 @@ class Notify:
     async def _by_mail(self, conn: Connection, tenant_id: str) -> bool:
         if self._mail is None or await self._mail_channel(tenant_id, conn) is None:
             return False
-        row = await (
-            await conn.execute("SELECT settings->>%s AS wish FROM tenants WHERE id = %s", [NOTICES, tenant_id])
-        ).fetchone()
+        row = await fetch_one(conn, "SELECT settings->>%s AS wish FROM tenants WHERE id = %s", [NOTICES, tenant_id])
         return bool(row and row["wish"] == "true")
 
     async def _mail_channel(self, tenant_id: str, within: Connection | None = None) -> Channel | None:

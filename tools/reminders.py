@@ -7,7 +7,7 @@ from business.messaging.templates import Purpose
 from business.sales.calendar import Appointment
 from business.sales.house_calendar import HouseCalendar
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_one
 from core.formats import day
 from integrations.whatsapp_cloud import messages
 from prompts.texts import Texts
@@ -48,9 +48,7 @@ class Reminders:
         """A meeting without a conversation is reminded of by nobody: its invitation is in the calendar."""
         if meeting.guest.chat_id is None:
             return
-        row = await (
-            await conn.execute("SELECT * FROM chats WHERE id = %s FOR UPDATE", [meeting.guest.chat_id])
-        ).fetchone()
+        row = await fetch_one(conn, "SELECT * FROM chats WHERE id = %s FOR UPDATE", [meeting.guest.chat_id])
         if row is None:
             return
         language, local = row["language"], meeting.local()

@@ -23,6 +23,7 @@ from business.sales.evidence import READINGS, Evidence, Said, can_mean, who_said
 from business.sales.evidence import Slot as Bant
 from business.sales.stages import Stage
 from core import formats
+from core.db import fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.money import Money
 from core.turn import HandOver, Turn
@@ -509,7 +510,7 @@ async def opt_out(ctx: ToolContext, args: OptOutArgs) -> OptOutResult:
     if desk.ledger is not None:
         async with desk.db.tenant(tenant_id) as conn:
             query = "SELECT address, contact_id FROM chats WHERE id = %s"
-            chat = await (await conn.execute(query, [who.chat_id])).fetchone()
+            chat = await fetch_one(conn, query, [who.chat_id])
             if chat is not None:
                 entry = Entry(turn.now, Act.STOPPED, Scope.ALL, How.WORDS, args.quote)
                 await desk.ledger.write(

@@ -32,7 +32,7 @@ from business.approvals.model import (
 )
 from core.audit import audit
 from core.clock import Clock
-from core.db import Database
+from core.db import Connection, Database
 from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Refused, Unavailable
 from core.failpoints import reach
 from core.ids import new_id
@@ -205,7 +205,7 @@ class Approvals:
         state: ProposalState | None = None,
         conversation_id: str | None = None,
         limit: int = 100,
-        conn: store.Conn | None = None,
+        conn: Connection | None = None,
     ) -> Proposals:
         """Proposals that this user may see, newest first. Pending ones past their time are told as expired.
 

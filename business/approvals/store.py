@@ -6,16 +6,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from business.approvals.model import Change, Preview, Proposal, ProposalState
+from core.db import Connection, fetch_all, fetch_one
 from core.money import Money
 
-Conn = AsyncConnection[dict[str, Any]]
 
-
-async def insert(conn: Conn, proposal: Proposal) -> None:
+async def insert(conn: Connection, proposal: Proposal) -> None:
     await conn.execute(
         """INSERT INTO proposals (id, tenant_id, conversation_id, turn_id, tool, effect, change, change_hash, preview,
                                   evidence, state, door, proposed_by, attempts, outcome, undo_of, created_at,
@@ -42,14 +40,14 @@ async def insert(conn: Conn, proposal: Proposal) -> None:
     )
 
 
-async def find(conn: Conn, proposal_id: str, *, lock: bool = False) -> Proposal | None:
+async def find(conn: Connection, proposal_id: str, *, lock: bool = False) -> Proposal | None:
     query = "SELECT * FROM proposals WHERE id = %s" + (" FOR UPDATE" if lock else "")
-    row = await (await conn.execute(query, [proposal_id])).fetchone()
+    row = await fetch_one(conn, query, [proposal_id])
     return from_row(row) if row else None
 
 
 async def find_all(
-    conn: Conn,
+    conn: Connection,
     *,
     states: list[ProposalState] | None = None,
     conversation_id: str | None = None,
@@ -58,7 +56,8 @@ async def find_all(
     limit: int = 100,
 ) -> list[Proposal]:
     """Newest first. A filter that is None does not filter."""
-    rows = await conn.execute(
+    rows = await fetch_all(
+        conn,
         """SELECT * FROM proposals
            WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
              AND (%(conversation)s::text IS NULL OR conversation_id = %(conversation)s)
@@ -73,10 +72,12 @@ async def find_all(
             "limit": limit,
         },
     )
-    return [from_row(row) for row in await rows.fetchall()]
+    return [from_row(row) for row in rows]
 
 
-async def pending_of_target(conn: Conn, conversation_id: str | None, user_id: str, change: Change) -> list[Proposal]:
+async def pending_of_target(
+    conn: Connection, conversation_id: str | None, user_id: str, change: Change
+) -> list[Proposal]:
     """Pending proposals of the same kind and action for the same object in this conversation, or of this user.
 
     Takes a lock that lasts until the transaction ends, so that two equal proposals cannot be made at once.
@@ -85,7 +86,8 @@ async def pending_of_target(conn: Conn, conversation_id: str | None, user_id: st
     await conn.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{place} {change.kind} {change.target}"]
     )
-    rows = await conn.execute(
+    rows = await fetch_all(
+        conn,
         """SELECT * FROM proposals
            WHERE state = 'pending' AND coalesce(conversation_id, proposed_by) = %s
              AND change->>'kind' = %s AND change->>'target' = %s
@@ -93,11 +95,11 @@ async def pending_of_target(conn: Conn, conversation_id: str | None, user_id: st
            ORDER BY created_at DESC FOR UPDATE""",
         [place, change.kind, change.target, change.data.get("action")],
     )
-    return [from_row(row) for row in await rows.fetchall()]
+    return [from_row(row) for row in rows]
 
 
 async def decide(
-    conn: Conn,
+    conn: Connection,
     proposal: Proposal,
     state: ProposalState,
     *,
@@ -129,19 +131,18 @@ async def decide(
     return done.rowcount == 1
 
 
-async def claim(conn: Conn, proposal_id: str, at: datetime) -> int | None:
+async def claim(conn: Connection, proposal_id: str, at: datetime) -> int | None:
     """From approved to executing. The number of this attempt (it fences later writes), None when it was not free."""
-    row = await (
-        await conn.execute(
-            """UPDATE proposals SET state = 'executing', claimed_at = %s, attempts = attempts + 1
-               WHERE id = %s AND state = 'approved' RETURNING attempts""",
-            [at, proposal_id],
-        )
-    ).fetchone()
+    row = await fetch_one(
+        conn,
+        """UPDATE proposals SET state = 'executing', claimed_at = %s, attempts = attempts + 1
+           WHERE id = %s AND state = 'approved' RETURNING attempts""",
+        [at, proposal_id],
+    )
     return int(row["attempts"]) if row else None
 
 
-async def release(conn: Conn, proposal_id: str, attempt: int) -> bool:
+async def release(conn: Connection, proposal_id: str, attempt: int) -> bool:
     """Back to approved, for one more attempt after the world was seen unchanged."""
     done = await conn.execute(
         """UPDATE proposals SET state = 'approved'
@@ -152,7 +153,7 @@ async def release(conn: Conn, proposal_id: str, attempt: int) -> bool:
 
 
 async def finish(
-    conn: Conn,
+    conn: Connection,
     proposal_id: str,
     state: ProposalState,
     *,
@@ -171,20 +172,22 @@ async def finish(
     return done.rowcount == 1
 
 
-async def expire(conn: Conn, now: datetime) -> list[str]:
+async def expire(conn: Connection, now: datetime) -> list[str]:
     """Pending ones past their time become expired. Their ids."""
-    rows = await conn.execute(
+    rows = await fetch_all(
+        conn,
         """UPDATE proposals SET state = 'expired', finished_at = %s
            WHERE state = 'pending' AND expires_at <= %s RETURNING id""",
         [now, now],
     )
-    return [row["id"] for row in await rows.fetchall()]
+    return [row["id"] for row in rows]
 
 
-async def withdraw(conn: Conn, targets: Sequence[str]) -> list[str]:
+async def withdraw(conn: Connection, targets: Sequence[str]) -> list[str]:
     """Delete the proposals about these objects that never did anything; their ids. A change of several objects names
     them under `about`."""
-    rows = await conn.execute(
+    rows = await fetch_all(
+        conn,
         """DELETE FROM proposals p
            WHERE (change->>'target' = ANY(%s) OR jsonb_exists_any(change->'data'->'about', %s))
              AND state IN ('pending', 'rejected', 'expired')
@@ -192,10 +195,10 @@ async def withdraw(conn: Conn, targets: Sequence[str]) -> list[str]:
            RETURNING id""",
         [list(targets), list(targets)],
     )
-    return [row["id"] for row in await rows.fetchall()]
+    return [row["id"] for row in rows]
 
 
-async def forget(conn: Conn, targets: Sequence[str]) -> list[str]:
+async def forget(conn: Connection, targets: Sequence[str]) -> list[str]:
     """The same, and of what was done to these objects the preview goes: what is left is what was done to which id, by
     whom and when."""
     await conn.execute(
@@ -208,9 +211,9 @@ async def forget(conn: Conn, targets: Sequence[str]) -> list[str]:
     return await withdraw(conn, targets)
 
 
-async def approver_role(conn: Conn, user_id: str) -> str | None:
+async def approver_role(conn: Connection, user_id: str) -> str | None:
     """The role that this user has now; None when unknown or switched off. The row stays as it is until the commit."""
-    row = await (await conn.execute("SELECT role FROM users WHERE id = %s AND active FOR SHARE", [user_id])).fetchone()
+    row = await fetch_one(conn, "SELECT role FROM users WHERE id = %s AND active FOR SHARE", [user_id])
     return str(row["role"]) if row else None
 
 

@@ -137,12 +137,13 @@ class MediaWork:
         """Every minute: files that could not be fetched, or not be put into words because a model was away, are tried
         again after 15, 30, 60, 120… minutes, until WhatsApp has forgotten them or for a day. How many are."""
         async with self._db.tenant(tenant_id) as conn:
-            forgotten = await conn.execute(
+            forgotten = await fetch_all(
+                conn,
                 "UPDATE chat_media SET state = 'gone', reason = 'expired', words_state = 'failed'"
                 " WHERE state = 'waiting' AND created_at < %s RETURNING chat_id",
                 [self._clock.now() - EXPIRES],
             )
-            for row in await forgotten.fetchall():
+            for row in forgotten:
                 await changed(conn, tenant_id, row["chat_id"])
             query = """SELECT id, created_at FROM chat_media WHERE created_at <= %s AND (state = 'waiting'
                        OR (state = 'kept' AND created_at > %s AND (words_state = 'waiting'

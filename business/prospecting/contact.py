@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from business.approvals.model import Change, Preview, ReadBack
 from business.prospecting.searches import AREA
 from core import formats
-from core.db import Database
+from core.db import Database, fetch_one
 from core.errors import ArgumentsWrong, Refused
 
 KIND = "first_contact"
@@ -336,13 +336,12 @@ class FirstContactHandler:
     async def _is_lead(self, tenant_id: str, candidate_id: str, company_id: str) -> bool:
         """Saved to the CRM, and neither rejected nor decided since: won, lost, "not this kind"."""
         async with self._db.tenant(tenant_id) as conn:
-            row = await (
-                await conn.execute(
-                    """SELECT 1 FROM prospect_candidates c WHERE c.id = %s AND c.company_id = %s AND c.state = 'saved'
-                       AND NOT EXISTS (SELECT 1 FROM prospect_feedback f WHERE f.candidate_id = c.id)""",
-                    [candidate_id, company_id],
-                )
-            ).fetchone()
+            row = await fetch_one(
+                conn,
+                """SELECT 1 FROM prospect_candidates c WHERE c.id = %s AND c.company_id = %s AND c.state = 'saved'
+                   AND NOT EXISTS (SELECT 1 FROM prospect_feedback f WHERE f.candidate_id = c.id)""",
+                [candidate_id, company_id],
+            )
         return row is not None
 
 

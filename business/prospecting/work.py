@@ -37,7 +37,7 @@ from business.prospecting.searches import (
     search_in,
 )
 from core.clock import Clock
-from core.db import Database
+from core.db import Database, fetch_all, fetch_one
 from core.errors import Refused, Unavailable
 from core.ids import new_id
 
@@ -114,30 +114,30 @@ class Work:
             search = await search_in(conn, search_id, None)
             if not taken.rowcount:
                 return None
-            rows = await conn.execute("SELECT * FROM prospect_cursors WHERE search_id = %s", [search_id])
-            places = {
-                row["step"]: Place(row["cursor"], row["item"], row["pages"], row["ended_at"])
-                for row in await rows.fetchall()
-            }
+            rows = await fetch_all(conn, "SELECT * FROM prospect_cursors WHERE search_id = %s", [search_id])
+            places = {row["step"]: Place(row["cursor"], row["item"], row["pages"], row["ended_at"]) for row in rows}
             return Taken(tenant_id, worker, search, places, await rules_in(conn), await lessons_in(conn))
 
     async def known(self, tenant_id: str, cnpjs: Iterable[str]) -> set[str]:
         """Which of these companies the tenant has as candidates already, of whatever search that was not corrected."""
         keys = {company_key(tenant_id, cnpj): cnpj for cnpj in cnpjs}
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
-                "SELECT company_key FROM prospect_candidates WHERE company_key = ANY(%s) AND NOT released", [list(keys)]
+            rows = await fetch_all(
+                conn,
+                "SELECT company_key FROM prospect_candidates WHERE company_key = ANY(%s) AND NOT released",
+                [list(keys)],
             )
-            return {keys[row["company_key"]] for row in await rows.fetchall()}
+            return {keys[row["company_key"]] for row in rows}
 
     async def remembered(self, tenant_id: str, cnpjs: Iterable[str]) -> dict[str, tuple[Evidence, ...]]:
         """What was learnt on the web about companies of a search that was corrected: it need not be learnt again."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 "SELECT cnpj, evidence FROM prospect_candidates WHERE company_key = ANY(%s) AND released",
                 [[company_key(tenant_id, cnpj) for cnpj in cnpjs]],
             )
-            return {row["cnpj"]: from_the_web(map(evidence_from, row["evidence"])) for row in await rows.fetchall()}
+            return {row["cnpj"]: from_the_web(map(evidence_from, row["evidence"])) for row in rows}
 
     async def keep(
         self, taken: Taken, step: str, place: Place, progress: Progress, cost: Cost, fresh: Fresh | None = None
@@ -170,32 +170,31 @@ class Work:
             # The same company found by two searches at once: one of them has it, as the unique key says. Its branches
             # are looked for under a lock, so that only one of a house is new.
             await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"prospect:{group}"])
-            row = await (
-                await conn.execute(
-                    """INSERT INTO prospect_candidates (tenant_id, id, search_id, company_key, group_key, cnpj, name,
-                           bronze, evidence, score, verdict, scored, rules_version, state, duplicate_of, step,
-                           found_at, updated_at)
-                       SELECT current_tenant(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-                           CASE WHEN same.id IS NULL THEN 'new' ELSE 'duplicate' END, same.id, %s, %s, %s
-                       FROM (SELECT 1) AS one LEFT JOIN LATERAL (
-                           SELECT id FROM prospect_candidates
-                           WHERE group_key = %s AND duplicate_of IS NULL ORDER BY seq LIMIT 1
-                       ) same ON true
-                       ON CONFLICT (tenant_id, company_key) DO UPDATE SET seq = DEFAULT, released = false,
-                           search_id = excluded.search_id, bronze = excluded.bronze, evidence = excluded.evidence,
-                           score = excluded.score, verdict = excluded.verdict, scored = excluded.scored,
-                           rules_version = excluded.rules_version, step = excluded.step,
-                           outcome = CASE prospect_candidates.state WHEN 'saved' THEN 'unchanged' END,
-                           found_at = excluded.found_at, updated_at = excluded.updated_at
-                       WHERE prospect_candidates.released AND prospect_candidates.cnpj IS NOT NULL RETURNING *""",
-                    [
-                        new_id("cand"), taken.search.id, company_key(taken.tenant_id, fresh.cnpj), group, fresh.cnpj,
-                        fresh.name, Jsonb(fresh.bronze), Jsonb([one.record() for one in fresh.evidence]),
-                        fresh.score.total, fresh.score.verdict, Jsonb(record(fresh.score)), fresh.score.version, step,
-                        now, now, group,
-                    ],
-                )
-            ).fetchone()  # fmt: skip
+            row = await fetch_one(
+                conn,
+                """INSERT INTO prospect_candidates (tenant_id, id, search_id, company_key, group_key, cnpj, name,
+                       bronze, evidence, score, verdict, scored, rules_version, state, duplicate_of, step,
+                       found_at, updated_at)
+                   SELECT current_tenant(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+                       CASE WHEN same.id IS NULL THEN 'new' ELSE 'duplicate' END, same.id, %s, %s, %s
+                   FROM (SELECT 1) AS one LEFT JOIN LATERAL (
+                       SELECT id FROM prospect_candidates
+                       WHERE group_key = %s AND duplicate_of IS NULL ORDER BY seq LIMIT 1
+                   ) same ON true
+                   ON CONFLICT (tenant_id, company_key) DO UPDATE SET seq = DEFAULT, released = false,
+                       search_id = excluded.search_id, bronze = excluded.bronze, evidence = excluded.evidence,
+                       score = excluded.score, verdict = excluded.verdict, scored = excluded.scored,
+                       rules_version = excluded.rules_version, step = excluded.step,
+                       outcome = CASE prospect_candidates.state WHEN 'saved' THEN 'unchanged' END,
+                       found_at = excluded.found_at, updated_at = excluded.updated_at
+                   WHERE prospect_candidates.released AND prospect_candidates.cnpj IS NOT NULL RETURNING *""",
+                [
+                    new_id("cand"), taken.search.id, company_key(taken.tenant_id, fresh.cnpj), group, fresh.cnpj,
+                    fresh.name, Jsonb(fresh.bronze), Jsonb([one.record() for one in fresh.evidence]),
+                    fresh.score.total, fresh.score.verdict, Jsonb(record(fresh.score)), fresh.score.version, step,
+                    now, now, group,
+                ],
+            )  # fmt: skip
             candidate = candidate_of(row) if row is not None else None
             await conn.execute(
                 "UPDATE prospect_searches SET progress = %s WHERE id = %s",
@@ -228,12 +227,13 @@ class Work:
     async def waiting(self, tenant_id: str) -> list[str]:
         """Ids of searches that should be worked on and that nobody does: for a round that starts them again."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 """SELECT id FROM prospect_searches
                    WHERE state = 'running' AND (lease_by IS NULL OR lease_until <= %s) ORDER BY created_at""",
                 [self._clock.now()],
             )
-            return [row["id"] for row in await rows.fetchall()]
+            return [row["id"] for row in rows]
 
     async def finish(self, taken: Taken, state: State, ended: str) -> None:
         """Done or failed, and why. Nothing when the search is no longer this process's."""
@@ -260,16 +260,16 @@ class Work:
     async def found(self, tenant_id: str, search_id: str) -> list[Candidate]:
         """All candidates of a search, the best first."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
-                "SELECT * FROM prospect_candidates WHERE search_id = %s ORDER BY score DESC, seq", [search_id]
+            rows = await fetch_all(
+                conn, "SELECT * FROM prospect_candidates WHERE search_id = %s ORDER BY score DESC, seq", [search_id]
             )
-            return [candidate_of(row) for row in await rows.fetchall()]
+            return [candidate_of(row) for row in rows]
 
     async def charge(self, tenant_id: str, search_id: str, used: Used) -> None:
         """Add what was looked up after a search had ended to its cost; while it runs its worker's counts stand."""
         async with self._db.tenant(tenant_id) as conn:
             query = "SELECT id FROM prospect_searches WHERE id = %s AND state <> 'running' FOR UPDATE"
-            if await (await conn.execute(query, [search_id])).fetchone() is not None:
+            if await fetch_one(conn, query, [search_id]) is not None:
                 cost = charged((await search_in(conn, search_id, None)).cost, used)
                 update = "UPDATE prospect_searches SET cost = %s WHERE id = %s"
                 await conn.execute(update, [Jsonb(cost.record()), search_id])
@@ -283,16 +283,15 @@ class Work:
         """A candidate of which more is known now, and its score with that. What became of it stays.
         Refused("prospect_unknown") when it was erased meanwhile."""
         async with self._db.tenant(tenant_id) as conn:
-            row = await (
-                await conn.execute(
-                    """UPDATE prospect_candidates SET evidence = %s, score = %s, verdict = %s, scored = %s,
-                           rules_version = %s, updated_at = %s WHERE id = %s AND cnpj IS NOT NULL RETURNING *""",
-                    [
-                        Jsonb([one.record() for one in evidence]), of.total, of.verdict, Jsonb(record(of)), of.version,
-                        self._clock.now(), candidate.id,
-                    ],
-                )
-            ).fetchone()  # fmt: skip
+            row = await fetch_one(
+                conn,
+                """UPDATE prospect_candidates SET evidence = %s, score = %s, verdict = %s, scored = %s,
+                   rules_version = %s, updated_at = %s WHERE id = %s AND cnpj IS NOT NULL RETURNING *""",
+                [
+                    Jsonb([one.record() for one in evidence]), of.total, of.verdict, Jsonb(record(of)), of.version,
+                    self._clock.now(), candidate.id,
+                ],
+            )  # fmt: skip
             if row is None:  # erased meanwhile
                 raise Refused("prospect_unknown", f"no candidate {candidate.id!r}")
             return candidate_of(row)
@@ -302,11 +301,12 @@ class Work:
         rejected it as not of this kind."""
         now = self._clock.now()
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 "SELECT * FROM prospect_candidates WHERE company_id = %s AND (state = 'saved' OR %s = 'won')",
                 [company_id, said],
             )
-            for row in await rows.fetchall():
+            for row in rows:
                 await said_in(conn, row["id"], said, traits_of(candidate_of(row).evidence, now.date()), "crm", now)
 
     async def joined(self, tenant_id: str, kept_id: str, other_id: str) -> None:

@@ -22,7 +22,7 @@ from business.sales.calendar import UNSAID, Appointment, Guest, Slot, Way
 from business.sales.house_calendar import HouseCalendar, Span
 from core.audit import audit
 from core.clock import Clock
-from core.db import Database
+from core.db import Database, fetch_one
 from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Refused, Unavailable
 from core.tenancy import Identity, Role
 from core.vault import Vault
@@ -250,11 +250,9 @@ class Links:
     async def of(self, tenant_id: str, host_id: str | None) -> Link | None:
         """`LinkOf`. SetupError as Vault.open."""
         async with self._db.tenant(tenant_id) as conn:
-            row = await (
-                await conn.execute(
-                    "SELECT * FROM calendar_links WHERE host IN (%s, '') ORDER BY host = '' LIMIT 1", [host_id or ""]
-                )
-            ).fetchone()
+            row = await fetch_one(
+                conn, "SELECT * FROM calendar_links WHERE host IN (%s, '') ORDER BY host = '' LIMIT 1", [host_id or ""]
+            )
         if row is None:
             return None
         secret = bytes(row["secret"])
@@ -297,9 +295,9 @@ class Links:
         if who.role is not Role.ADMIN and host_id != who.user_id:
             raise Refused("calendar_not_allowed", "one's own, or an Admin")
         async with self._db.tenant(who.tenant_id) as conn:
-            row = await (
-                await conn.execute("DELETE FROM calendar_links WHERE host = %s RETURNING calendar", [host_id or ""])
-            ).fetchone()
+            row = await fetch_one(
+                conn, "DELETE FROM calendar_links WHERE host = %s RETURNING calendar", [host_id or ""]
+            )
             if row is None:
                 raise ArgumentsWrong("calendar_not_linked", f"no calendar of {host_id or 'the house'}")
             await audit(conn, who, "calendar.unlinked", host_id or who.tenant_id, {"calendar": row["calendar"]})

@@ -13,7 +13,7 @@ import psycopg
 
 from business.sales.calendar import MOST_MINUTES, STEP_MINUTES, UNSAID, Appointment, Guest, News, Slot, Way
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.ids import new_id
 
@@ -115,22 +115,21 @@ class HouseCalendar:
         starts_at, now = starts_at.astimezone(UTC), self._clock.now()
         try:
             async with self._db.tenant(tenant_id) as conn:
-                row = await (
-                    await conn.execute(
-                        """INSERT INTO appointments (tenant_id, id, key, host_id, title, starts_at, ends_at, guest_name,
-                               guest_email, zone, contact_id, company_id, deal_id, chat_id, how, place, link, about,
-                               state, remind_at, news, created_at, changed_at)
-                           VALUES (current_tenant(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-                                   %s, %s, '{booked}', %s, %s)
-                           ON CONFLICT (tenant_id, key) DO NOTHING RETURNING *""",
-                        [
-                            new_id("appt"), key, host_id, title[:300], starts_at, starts_at + length, guest.name[:200],
-                            guest.email, guest.zone, guest.contact_id, guest.company_id, guest.deal_id, guest.chat_id,
-                            way.how, "" if way.how == "link" else way.place, way.place if way.how == "link" else "",
-                            about[:2000], state, remind_at(starts_at, now), now, now,
-                        ],
-                    )
-                ).fetchone()  # fmt: skip
+                row = await fetch_one(
+                    conn,
+                    """INSERT INTO appointments (tenant_id, id, key, host_id, title, starts_at, ends_at, guest_name,
+                           guest_email, zone, contact_id, company_id, deal_id, chat_id, how, place, link, about,
+                           state, remind_at, news, created_at, changed_at)
+                       VALUES (current_tenant(), %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+                               %s, %s, '{booked}', %s, %s)
+                       ON CONFLICT (tenant_id, key) DO NOTHING RETURNING *""",
+                    [
+                        new_id("appt"), key, host_id, title[:300], starts_at, starts_at + length, guest.name[:200],
+                        guest.email, guest.zone, guest.contact_id, guest.company_id, guest.deal_id, guest.chat_id,
+                        way.how, "" if way.how == "link" else way.place, way.place if way.how == "link" else "",
+                        about[:2000], state, remind_at(starts_at, now), now, now,
+                    ],
+                )  # fmt: skip
                 if row is not None:
                     await _take(conn, row["id"], host_id, starts_at, length)
                     return appointment_of(row)
@@ -143,7 +142,7 @@ class HouseCalendar:
     async def by_key(self, tenant_id: str, key: str) -> Appointment | None:
         """The meeting of this key, None when there is none that stands."""
         async with self._db.tenant(tenant_id) as conn:
-            row = await (await conn.execute("SELECT * FROM appointments WHERE key = %s", [key])).fetchone()
+            row = await fetch_one(conn, "SELECT * FROM appointments WHERE key = %s", [key])
         return appointment_of(row) if row else None
 
     async def get(self, tenant_id: str, appointment_id: str) -> Appointment:
@@ -187,21 +186,23 @@ class HouseCalendar:
         """Times that are taken and of which nobody knows whether the outside calendar has them: a process died, an
         answer was lost."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 "SELECT * FROM appointments WHERE state = 'held' AND changed_at < %s ORDER BY created_at LIMIT 100",
                 [self._clock.now() - older_than],
             )
-            return [appointment_of(row) for row in await rows.fetchall()]
+            return [appointment_of(row) for row in rows]
 
     async def left_outside(self, tenant_id: str) -> list[Appointment]:
         """Cancelled meetings that are still to come and that the outside calendar may still have."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 """SELECT * FROM appointments WHERE state = 'cancelled' AND external_id IS NOT NULL AND ends_at > %s
                    ORDER BY changed_at LIMIT 100""",
                 [self._clock.now()],
             )
-            return [appointment_of(row) for row in await rows.fetchall()]
+            return [appointment_of(row) for row in rows]
 
     async def gone_outside(self, tenant_id: str, appointment_id: str) -> None:
         """The outside calendar has a cancelled meeting no more."""
@@ -212,18 +213,19 @@ class HouseCalendar:
     async def untold(self, tenant_id: str) -> list[str]:
         """Meetings of which there is news; not those about which an outside calendar is being asked right now."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 """SELECT id FROM appointments WHERE news <> '{}' AND (state <> 'held' OR changed_at < %s)
                    ORDER BY changed_at LIMIT 100""",
                 [self._clock.now() - _BEING_ASKED],
             )
-            return [row["id"] for row in await rows.fetchall()]
+            return [row["id"] for row in rows]
 
     async def news(self, conn: Connection, appointment_id: str) -> tuple[Appointment, list[News]] | None:
         """A meeting with what is to be told of it, which counts as told when the caller's transaction is through. None
         when there is nothing, or somebody else is telling it."""
         query = "SELECT * FROM appointments WHERE id = %s AND news <> '{}' FOR UPDATE SKIP LOCKED"
-        row = await (await conn.execute(query, [appointment_id])).fetchone()
+        row = await fetch_one(conn, query, [appointment_id])
         if row is None:
             return None
         await conn.execute("UPDATE appointments SET news = '{}' WHERE id = %s", [appointment_id])
@@ -304,7 +306,8 @@ class HouseCalendar:
     ) -> list[Appointment]:
         """See `Calendar`; 100 at most."""
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 """SELECT * FROM appointments WHERE state <> 'cancelled' AND ends_at > %(now)s
                      AND (%(contact)s::text IS NULL OR contact_id = %(contact)s)
                      AND (%(chat)s::text IS NULL OR chat_id = %(chat)s)
@@ -316,7 +319,7 @@ class HouseCalendar:
                     "id": appointment_id,
                 },
             )  # fmt: skip
-            return [appointment_of(row) for row in await rows.fetchall()]
+            return [appointment_of(row) for row in rows]
 
     async def remind(self, tenant_id: str, tell: Tell) -> int:
         """Hand every meeting whose reminder is due to `tell`, once each. How many. A meeting that has begun is not
@@ -325,14 +328,13 @@ class HouseCalendar:
         while True:
             now = self._clock.now()
             async with self._db.tenant(tenant_id) as conn:
-                row = await (
-                    await conn.execute(
-                        """SELECT * FROM appointments
-                           WHERE state <> 'cancelled' AND reminded_at IS NULL AND remind_at <= %s AND starts_at > %s
-                           ORDER BY remind_at LIMIT 1 FOR UPDATE SKIP LOCKED""",
-                        [now, now],
-                    )
-                ).fetchone()
+                row = await fetch_one(
+                    conn,
+                    """SELECT * FROM appointments
+                       WHERE state <> 'cancelled' AND reminded_at IS NULL AND remind_at <= %s AND starts_at > %s
+                       ORDER BY remind_at LIMIT 1 FOR UPDATE SKIP LOCKED""",
+                    [now, now],
+                )
                 if row is None:
                     return told
                 await conn.execute("UPDATE appointments SET reminded_at = %s WHERE id = %s", [now, row["id"]])
@@ -343,7 +345,7 @@ class HouseCalendar:
         """When those of these meetings begin that stand: none that was cancelled."""
         async with self._db.tenant(tenant_id) as conn:
             query = "SELECT id, starts_at FROM appointments WHERE id = ANY(%s) AND state <> 'cancelled'"
-            rows = await (await conn.execute(query, [list(ids)])).fetchall()
+            rows = await fetch_all(conn, query, [list(ids)])
         return {row["id"]: row["starts_at"] for row in rows}
 
     async def _must_be_possible(self, tenant_id: str, starts_at: datetime, length: timedelta) -> None:
@@ -361,11 +363,12 @@ class HouseCalendar:
 
     async def _taken(self, tenant_id: str, host_id: str | None, since: datetime, until: datetime) -> set[datetime]:
         async with self._db.tenant(tenant_id) as conn:
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 "SELECT at FROM appointment_steps WHERE host = %s AND at >= %s AND at < %s",
                 [host_id or "", since, until],
             )
-            return {row["at"] for row in await rows.fetchall()}
+            return {row["at"] for row in rows}
 
 
 def remind_at(starts_at: datetime, booked_at: datetime) -> datetime | None:
@@ -402,7 +405,7 @@ def appointment_of(row: dict[str, Any]) -> Appointment:
 
 async def _row(conn: Connection, appointment_id: str, *, lock: bool = False) -> dict[str, Any]:
     query = "SELECT * FROM appointments WHERE id = %s" + (" FOR UPDATE" if lock else "")
-    row = await (await conn.execute(query.encode(), [appointment_id])).fetchone()
+    row = await fetch_one(conn, query, [appointment_id])
     if row is None:
         raise Refused("calendar_unknown", f"there is no meeting {appointment_id[:80]!r}")
     return row

@@ -13,7 +13,7 @@ from business.sales.evidence import Evidence, Said, Slot
 from business.sales.score import Rules, Score, Verdict, score
 from business.sales.stages import Stage, may_go
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.ids import new_id
 from core.money import Money
 
@@ -62,13 +62,9 @@ class SalesRecords:
         """What is known; a conversation of which nothing was written down is at its introduction with score 0.
         `meeting`: one stands."""
         async with self._db.tenant(tenant_id, conn) as conn:
-            lead = await (await conn.execute("SELECT * FROM sales_leads WHERE chat_id = %s", [chat_id])).fetchone()
-            rows = await (
-                await conn.execute("SELECT * FROM sales_evidence WHERE chat_id = %s ORDER BY seq", [chat_id])
-            ).fetchall()
-            steps = await (
-                await conn.execute("SELECT * FROM sales_steps WHERE chat_id = %s ORDER BY seq", [chat_id])
-            ).fetchall()
+            lead = await fetch_one(conn, "SELECT * FROM sales_leads WHERE chat_id = %s", [chat_id])
+            rows = await fetch_all(conn, "SELECT * FROM sales_evidence WHERE chat_id = %s ORDER BY seq", [chat_id])
+            steps = await fetch_all(conn, "SELECT * FROM sales_steps WHERE chat_id = %s ORDER BY seq", [chat_id])
         evidence = tuple(_evidence(row) for row in rows)
         return Known(
             stage=Stage(lead["stage"]) if lead else Stage.INTRODUCTION,
@@ -87,19 +83,18 @@ class SalesRecords:
                    AND author = 'contact' AND revoked_at IS NULL AND text <> '' ORDER BY seq DESC LIMIT %s) m
                    ORDER BY seq"""
         async with self._db.tenant(tenant_id, conn) as conn:
-            rows = await (await conn.execute(query, [chat_id, _MOST_SAID])).fetchall()
+            rows = await fetch_all(conn, query, [chat_id, _MOST_SAID])
         return [Said(row["id"], row["text"]) for row in rows]
 
     async def note(self, tenant_id: str, chat_id: str, one: Evidence, turn_id: str) -> bool:
         """Write a piece of evidence down. False when it says what holds already."""
         async with self._db.tenant(tenant_id) as conn:
             await self._lead(conn, tenant_id, chat_id)
-            newest = await (
-                await conn.execute(
-                    "SELECT * FROM sales_evidence WHERE chat_id = %s AND slot = %s ORDER BY seq DESC LIMIT 1",
-                    [chat_id, one.slot],
-                )
-            ).fetchone()
+            newest = await fetch_one(
+                conn,
+                "SELECT * FROM sales_evidence WHERE chat_id = %s AND slot = %s ORDER BY seq DESC LIMIT 1",
+                [chat_id, one.slot],
+            )
             if newest is not None:
                 before = _evidence(newest)
                 if (before.reading, before.quote, before.amount) == (one.reading, one.quote, one.amount):
@@ -137,13 +132,12 @@ class SalesRecords:
         """Write the score down; returns what the CRM was told last."""
         async with self._db.tenant(tenant_id) as conn:
             await self._lead(conn, tenant_id, chat_id)
-            row = await (
-                await conn.execute(
-                    """UPDATE sales_leads SET score = %s, verdict = %s, rules = %s, updated_at = %s WHERE chat_id = %s
-                       RETURNING told_score, told_verdict, told_stage""",
-                    [found.total, found.verdict, found.version, self._clock.now(), chat_id],
-                )
-            ).fetchone()
+            row = await fetch_one(
+                conn,
+                """UPDATE sales_leads SET score = %s, verdict = %s, rules = %s, updated_at = %s WHERE chat_id = %s
+                   RETURNING told_score, told_verdict, told_stage""",
+                [found.total, found.verdict, found.version, self._clock.now(), chat_id],
+            )
         assert row is not None
         verdict, stage = row["told_verdict"], row["told_stage"]
         return Told(row["told_score"], Verdict(verdict) if verdict else None, Stage(stage) if stage else None)
@@ -173,9 +167,7 @@ class SalesRecords:
                ON CONFLICT DO NOTHING""",
             [tenant_id, chat_id, Stage.INTRODUCTION, now, now],
         )
-        row = await (
-            await conn.execute("SELECT stage FROM sales_leads WHERE chat_id = %s FOR UPDATE", [chat_id])
-        ).fetchone()
+        row = await fetch_one(conn, "SELECT stage FROM sales_leads WHERE chat_id = %s FOR UPDATE", [chat_id])
         assert row is not None
         return Stage(row["stage"])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from core.db import Database
+from core.db import Database, fetch_all
 from core.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -78,7 +78,7 @@ class Numbers:
 
     async def _read(self) -> None:
         async with self._db.system() as conn:
-            rows = await (await conn.execute("SELECT * FROM list_channels()")).fetchall()
+            rows = await fetch_all(conn, "SELECT * FROM list_channels()")
         lines = [
             Line(row["tenant_id"], row["channel_id"], row["provider"], row["number"], row["account"] or "")
             for row in sorted(rows, key=lambda row: (row["state"] != "active", row["channel_id"]))

@@ -34,7 +34,7 @@ from business.prospecting.searches import Candidate, CandidateState, Search, Sea
 from business.prospecting.sources import OpenSources
 from business.prospecting.work import Work
 from core.clock import Clock
-from core.db import Connection, Database
+from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import MutiraoError, Refused, Unavailable
 from core.ids import new_id
 from core.jobs import Jobs
@@ -275,7 +275,8 @@ class Hunts:
                    WHERE state = 'running' AND (lease_by IS NULL OR lease_until <= %s) AND updated_at <= %s""",
                 [now, now, now - GIVE_UP],
             )
-            rows = await conn.execute(
+            rows = await fetch_all(
+                conn,
                 """SELECT id FROM prospect_searches WHERE (queued_at IS NULL OR queued_at <= %s) AND (
                        (state = 'running' AND (lease_by IS NULL OR lease_until <= %s))
                        OR (state IN ('done', 'failed') AND announced_at IS NULL AND conversation_id IS NOT NULL
@@ -283,7 +284,7 @@ class Hunts:
                    ORDER BY created_at LIMIT 100 FOR UPDATE SKIP LOCKED""",
                 [now - QUEUED, now, now],
             )
-            for row in await rows.fetchall():
+            for row in rows:
                 await self._queue(conn, tenant_id, row["id"])
 
     async def hear(self, tenant_id: str) -> None:
@@ -384,9 +385,7 @@ class Hunts:
                 [seen, self._clock.now(), search.id],
             )
             if not seen:
-                row = await (
-                    await conn.execute("SELECT state FROM prospect_searches WHERE id = %s", [search.id])
-                ).fetchone()
+                row = await fetch_one(conn, "SELECT state FROM prospect_searches WHERE id = %s", [search.id])
                 if row is not None and row["state"] in (State.DONE, State.FAILED):
                     await self._queue(conn, tenant_id, search.id)
 
@@ -406,13 +405,12 @@ class Hunts:
     async def _untold(self, tenant_id: str, search_id: str) -> bool:
         """Whether its end is to be told: nobody has, and no turn follows it."""
         async with self._db.tenant(tenant_id) as conn:
-            row = await (
-                await conn.execute(
-                    """SELECT 1 FROM prospect_searches WHERE id = %s AND announced_at IS NULL
-                       AND conversation_id IS NOT NULL AND (followed_until IS NULL OR followed_until <= %s)""",
-                    [search_id, self._clock.now()],
-                )
-            ).fetchone()
+            row = await fetch_one(
+                conn,
+                """SELECT 1 FROM prospect_searches WHERE id = %s AND announced_at IS NULL
+                   AND conversation_id IS NOT NULL AND (followed_until IS NULL OR followed_until <= %s)""",
+                [search_id, self._clock.now()],
+            )
         return row is not None
 
     async def _tell_end(self, tenant_id: str, search: Search) -> None:
@@ -431,14 +429,13 @@ class Hunts:
         }
         now = self._clock.now()
         async with self._db.tenant(tenant_id) as conn:
-            told = await (
-                await conn.execute(
-                    """UPDATE prospect_searches s SET announced_at = %s
-                       WHERE id = %s AND announced_at IS NULL AND (followed_until IS NULL OR followed_until <= %s)
-                       RETURNING (SELECT c.id FROM conversations c WHERE c.id = s.conversation_id) AS conversation""",
-                    [now, search.id, now],
-                )
-            ).fetchone()
+            told = await fetch_one(
+                conn,
+                """UPDATE prospect_searches s SET announced_at = %s
+                   WHERE id = %s AND announced_at IS NULL AND (followed_until IS NULL OR followed_until <= %s)
+                   RETURNING (SELECT c.id FROM conversations c WHERE c.id = s.conversation_id) AS conversation""",
+                [now, search.id, now],
+            )
             if told is not None and told["conversation"] is not None:
                 await self._conversations.announce(
                     tenant_id, told["conversation"], text, keeps=keeps if rows else None, within=conn
