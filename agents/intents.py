@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import yaml
@@ -348,7 +349,14 @@ def shipped_intents() -> dict[str, Intent]:
     return load_intents()
 
 
-@lru_cache(maxsize=4)
+_warm: list[Classifier] = []
+_warming = Lock()
+
+
 def warm(cache: Path | None = None) -> Classifier:
-    """The classifier of the shipped examples, one per process. May be called early, from any thread."""
-    return Classifier.load(cache=cache)
+    """The classifier of the shipped examples, one per process: whoever asks first says where what was learnt is kept.
+    May be called early, from any thread."""
+    with _warming:  # two that come at once would each learn for seconds
+        if not _warm:
+            _warm.append(Classifier.load(cache=cache))
+    return _warm[0]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import certifi
 import psycopg
 import pytest
 from argon2 import PasswordHasher
@@ -42,6 +43,7 @@ os.environ["MUTIRAO_IGNORE_PROVIDER_KEYS"] = "true"
 
 PASSWORD = "ipê-roxo-2026"
 """The password of every user of the `tenants` fixture."""
+CHEAP_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 # --- only this machine ------------------------------------------------------------------------
@@ -87,6 +89,19 @@ def only_loopback() -> Iterator[None]:
     _reached.clear()
     yield
     assert not _reached, f"a test may only reach this machine: {_reached}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every client of HTTP reads 150 certificates, 20 to 90 ms each time, in the servers we start too. A thousand are
+    built here and none is used: one certificate is enough."""
+    listed = Path(certifi.where()).read_text(encoding="ascii")
+    end = "-----END CERTIFICATE-----\n"
+    chosen = tmp_path_factory.mktemp("authority") / "one.pem"
+    chosen.write_text(listed[: listed.index(end) + len(end)], encoding="ascii")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(chosen))
+        yield
 
 
 # --- the database -----------------------------------------------------------------------------
@@ -199,7 +214,7 @@ def clock() -> FixedClock:
 @pytest.fixture
 def people(database: Database, clock: FixedClock) -> People:
     """The people service of the sandbox, its hashing made cheap."""
-    return People(database, clock, sandbox=True, hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    return People(database, clock, sandbox=True, hasher=CHEAP_HASHER)
 
 
 @pytest.fixture

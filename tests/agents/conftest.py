@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agents.intents import Classifier
+from agents.intents import Classifier, warm
 
 DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture(scope="session")
 def classifier() -> Classifier:
-    return Classifier.load()
+    return warm()
 
 
 def messages(name: str) -> list[tuple[str, str, str]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.intents import FOLDER, Classifier, Lexicon, load_intents
+from agents.intents import FOLDER, Classifier, Lexicon, load_intents, warm
 from agents.routing import CREW_SURE, SURE, parse_route_answer, route
 from tests.agents.conftest import messages
 
@@ -117,6 +117,10 @@ def test_what_was_learnt_is_kept_and_read_back_the_same(tmp_path: Path) -> None:
     assert file.stat().st_mtime_ns == written
     assert read.classify("oi, tudo bem?") == learnt.classify("oi, tudo bem?")
     assert read.classify("oi, tudo bem?")[0][0] == "smalltalk"
+
+
+def test_a_process_learns_once_whatever_data_folders_it_opens(classifier: Classifier, tmp_path: Path) -> None:
+    assert warm(tmp_path / "one" / "cache") is warm(tmp_path / "other" / "cache") is classifier
 
 
 def test_a_changed_example_is_learnt_anew(tmp_path: Path) -> None:

@@ -1,10 +1,6 @@
 """Providers that fail at the wire: routers over stand-in servers, and whole houses over them."""
 
-from pathlib import Path
 from typing import Any, Protocol
-
-import certifi
-import pytest
 
 from evals.stand_in import StandIn, Unreachable
 from tests.journeys.conftest import open_house
@@ -36,22 +32,6 @@ class Shown:
 def keyed(wire: str, server: HasAddress) -> dict[str, Any]:
     """The settings that put a server in a provider's place."""
     return {f"{wire}_api_key": "a-key", f"{wire}_base_url": server.openai_url if wire == "openai" else server.url}
-
-
-@pytest.fixture(scope="session")
-def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first certificate of certifi's list of authorities, in a file."""
-    listed = Path(certifi.where()).read_text(encoding="ascii")
-    end = "-----END CERTIFICATE-----\n"
-    chosen = tmp_path_factory.mktemp("authority") / "one.pem"
-    chosen.write_text(listed[: listed.index(end) + len(end)], encoding="ascii")
-    return chosen
-
-
-@pytest.fixture(autouse=True)
-def clients_are_built_fast(one_authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider's client reads 140 certificates, 35 to 90 ms each time; here a hundred are built and none is used."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(one_authority))
 
 
 __all__ = ["make_router", "open_house", "serve", "turn"]
