@@ -6,7 +6,8 @@ What contacts wrote, and the names they gave themselves, are others' words: the 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -18,7 +19,7 @@ from business.messaging.channels import WHATSAPP, Channel, Channels
 from business.messaging.chats import AREA, Chat, ChatLine, Chats, Message, State, as_written
 from business.messaging.known import has_window, portfolio_limit
 from business.messaging.outbox import Outbox
-from business.messaging.templates_store import TemplateStore
+from business.messaging.templates_store import Kept, TemplateStore
 from business.messaging.window import closes
 from business.people.service import People
 from core.db import Database, fetch_one
@@ -279,18 +280,15 @@ async def list_templates(ctx: ToolContext, args: NoArgs) -> TemplateList:
     `uses`: first_contact begins a conversation; answer and follow_up take up one that stopped; notice tells what was
     agreed, such as a meeting; campaign is for many; without a use it is never chosen."""
     desk, who = ctx.service(MessageDesk), ctx.turn.identity
-    numbers = await _numbers(desk, who)
-    accounts = {one.account: one for one in reversed(numbers) if one.provider == "whatsapp_cloud" and one.account}
+    accounts = _accounts(await desk.channels.of(who.tenant_id))
     found = [
         TemplateInfo(
             name=one.name, language=one.language, category=one.category, status=one.status, quality=one.quality,
             uses=[str(use) for use in one.purposes], text=one.body[:_BODY], reason=one.reason, fillable=one.fillable,
         )
-        for channel in accounts.values()
-        for one in await desk.templates.list(who, channel.id)
-        if one.status != "DELETED"
+        for one in await _templates(desk, who, accounts)
     ]  # fmt: skip
-    return TemplateList(number=next((one.name for one in accounts.values()), None), templates=found)
+    return TemplateList(number=next((one.name for one in accounts), None), templates=found)
 
 
 @tool(effect=Effect.READ, area=AREA)
@@ -303,16 +301,13 @@ async def whatsapp_status(ctx: ToolContext, args: NoArgs) -> WhatsAppStatus:
     channels = await desk.channels.of(who.tenant_id)
     blocks = await desk.outbox.blocks(who)
     told = [_number(one, [row for row in blocks if row["channel_id"] == one.id]) for one in channels]
-    by_status: dict[str, int] = {}
-    for one in (await list_templates.run(ctx, NoArgs())).model_dump()["templates"]:
-        by_status[one["status"]] = by_status.get(one["status"], 0) + 1
     return WhatsAppStatus(
         environment=desk.channels.environment("whatsapp_cloud"),
         numbers=[number for number, one in zip(told, channels, strict=True) if one.provider in WHATSAPP],
         others=[number for number, one in zip(told, channels, strict=True) if one.provider not in WHATSAPP],
         waiting=waiting,
         asks=asks,
-        templates=by_status,
+        templates=Counter(one.status for one in await _templates(desk, who, _accounts(channels))),
     )
 
 
@@ -352,7 +347,7 @@ async def _meant(ctx: ToolContext, mention: str) -> Chat:
     """The one conversation that is named. ArgumentsWrong: chat_which (mention, candidates: n, id, name, kind, detail),
     chat_nobody (mention). Refused: chats_not_allowed, chat_unknown."""
     chats, who = ctx.service(MessageDesk).chats, ctx.turn.identity
-    mention = mention.strip().strip("\"'“”«».,;!?")
+    mention = _as_said(mention)
     if there := await pointed_at(ctx, mention):
         return there
     bare = _BEFORE.sub("", mention, count=1).strip() or mention
@@ -387,19 +382,26 @@ async def _meant(ctx: ToolContext, mention: str) -> Chat:
 
 async def pointed_at(ctx: ToolContext, mention: str) -> Chat | None:
     """The conversation whose id, place in the last list or pronoun this is; None for everything else."""
-    mention = mention.strip().strip("\"'“”«».,;!?")
+    mention = _as_said(mention)
     chat_id = mention if _ID.fullmatch(mention) else _shown(ctx, mention)
     return await ctx.service(MessageDesk).chats.get(ctx.turn.identity, chat_id) if chat_id else None
+
+
+def listed(session: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The conversations among which the user was asked to choose, else those they were shown last: n, id, name."""
+    shown = (session.get("open") or {}).get("candidates") or session.get("entities") or []
+    return [one for one in shown if one.get("kind") == KIND]
+
+
+def _as_said(mention: str) -> str:
+    """A name without the quotes and the sentence's end around it."""
+    return mention.strip().strip("\"'“”«».,;!?")
 
 
 def _shown(ctx: ToolContext, mention: str) -> str | None:
     """The id of the row that "2", "a segunda" or "ela" points at."""
     session = ctx.turn.session
-    rows = [
-        one
-        for one in (session.get("open") or {}).get("candidates") or session.get("entities") or []
-        if one.get("kind") == KIND
-    ]
+    rows = listed(session)
     place = place_named(CHAT.sub("", mention))
     if place is not None and rows:
         row = rows[-1] if place == -1 else next((one for one in rows if one.get("n") == place), None)
@@ -500,10 +502,17 @@ def _name(chat: Chat) -> str:
     return chat.name or as_written(chat.address) or chat.id
 
 
-async def _numbers(desk: MessageDesk, who: Identity) -> list[Channel]:
-    """Of WhatsApp, the active ones first."""
-    mine = [one for one in await desk.channels.of(who.tenant_id) if one.provider in WHATSAPP]
-    return sorted(mine, key=lambda one: one.state != "active")
+def _accounts(channels: Iterable[Channel]) -> list[Channel]:
+    """A number of each account of WhatsApp's own API, which is what has templates: an active one, where there is."""
+    numbers = [one for one in channels if one.provider == "whatsapp_cloud" and one.account]
+    numbers.sort(key=lambda one: one.state != "active")
+    return list({one.account: one for one in reversed(numbers)}.values())
+
+
+async def _templates(desk: MessageDesk, who: Identity, accounts: Iterable[Channel]) -> list[Kept]:
+    """All that these accounts have."""
+    found = [one for channel in accounts for one in await desk.templates.list(who, channel.id)]
+    return [one for one in found if one.status != "DELETED"]
 
 
 def _number(channel: Channel, blocks: Sequence[Mapping[str, Any]]) -> NumberInfo:

@@ -11,7 +11,7 @@ from crews.messages.words import Words
 from crews.opening import moment, opened
 from llm.messages import OnText
 from tools.contact_message import MESSAGING_TOOLS
-from tools.messages import KIND
+from tools.messages import KIND, listed
 
 ROLE = "crm"  # the same trade for a model: short questions about records, answered from tools
 
@@ -41,13 +41,11 @@ async def run(turn: Turn, tasks: list[CrewTask], deps: CrewDeps, on_text: OnText
 
 
 def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str, Any]]:
-    asked = (turn.session.get("open") or {}).get("candidates")
-    shown = [one for one in asked or turn.session.get("entities", []) if one.get("kind") == KIND]
     request = deps.prompts.fill(
         "messages_request",
         turn.language,
         now=moment(turn),
-        conversations=shown[:10],
+        conversations=listed(turn.session)[:10],
         spoken_of=focus["name"] if (focus := turn.session.get("focus") or {}).get("kind") == KIND else "",
         proposals=turn.session.get("proposals", []),
         tasks=[task.text for task in tasks] or [turn.text],
