@@ -22,10 +22,12 @@ from business.messaging.outbox import Outbox
 from business.messaging.templates_store import Kept, TemplateStore
 from business.messaging.window import closes
 from business.people.service import People
+from core import formats
 from core.db import Database, fetch_one
 from core.errors import ArgumentsWrong
 from core.permissions import Permissions, Rights
 from core.tenancy import Identity
+from core.turn import Turn
 from core.words import folded
 from tools.crm_targets import place_named
 from tools.spec import Effect, ToolArgs, ToolContext, ToolResult, tool
@@ -44,6 +46,10 @@ _BODY = 200  # characters of a template's text
 _MOST_CANDIDATES = 8
 CHAT = re.compile(r"\s+(?:conversa|conversation|conversaci[oó]n|chat)$|^(?:conversa|conversation|chat)\s+", re.I)
 """The noun beside a place in a list: "a segunda conversa"."""
+PRONOUN = re.compile(
+    r"(?:[ao] )?(?:d?el[ae]|ess[ae]|sua)|(?:de )?(?:ella|el|es[ae]|su)|it|(?:this|that)(?: one)?|him|her|his|them|their"
+)
+"""Of a conversation or whom it is with, `folded`: "a dela", "that one"."""
 _ID = re.compile(r"chat_[0-9a-f]{32}")
 _BEFORE = re.compile(
     r"^(?:(?:a |la |the )?(?:conversa|conversacion|conversación|conversation|chat) )?(?:com |con |with |d[oae] |of )?"
@@ -345,11 +351,16 @@ async def _lines(chats: Chats, who: Identity, args: ListArgs, since: datetime | 
 
 async def _meant(ctx: ToolContext, mention: str) -> Chat:
     """The one conversation that is named. ArgumentsWrong: chat_which (mention, candidates: n, id, name, kind, detail),
-    chat_nobody (mention). Refused: chats_not_allowed, chat_unknown."""
+    chat_whose (names, candidates), chat_nobody (mention). Refused: chats_not_allowed, chat_unknown."""
     chats, who = ctx.service(MessageDesk).chats, ctx.turn.identity
     mention = _as_said(mention)
     if there := await pointed_at(ctx, mention):
         return there
+    if PRONOUN.fullmatch(folded(mention)):
+        if focus := ctx.turn.session.get("focus"):  # a record of another crew
+            mention = str(focus["name"])
+        elif rows := listed(ctx.turn.session):
+            return await chats.get(who, _theirs(rows, ctx.turn))
     bare = _BEFORE.sub("", mention, count=1).strip() or mention
     wanted = set(folded(bare).split())
     number = re.sub(r"\D", "", bare)
@@ -407,9 +418,21 @@ def _shown(ctx: ToolContext, mention: str) -> str | None:
         row = rows[-1] if place == -1 else next((one for one in rows if one.get("n") == place), None)
         return str(row["id"]) if row else None
     focus = session.get("focus") or {}
-    if focus.get("kind") == KIND and re.fullmatch(r"el[ae]|ess[ae]|it|this|that|him|her|es[ae]", folded(mention)):
+    if focus.get("kind") == KIND and PRONOUN.fullmatch(folded(mention)):
         return str(focus["id"])
     return None
+
+
+def _theirs(rows: Sequence[Mapping[str, Any]], turn: Turn) -> str:
+    """The id of the conversation that "ela" is, of those that were listed and of which none was opened since: the one
+    whose name the user just said, or the only one. ArgumentsWrong("chat_whose")."""
+    said = set(folded(f"{turn.session.get('last_text') or ''} {turn.text}").split())
+    rows = [one for one in rows if set(folded(one["name"]).split()[:1]) & said] or rows
+    if len(rows) == 1:
+        return str(rows[0]["id"])
+    candidates = [dict(one) for one in rows[:_MOST_CANDIDATES]]
+    names = ", ".join(formats.plain(one["name"]) for one in candidates) + (", …" if len(rows) > len(candidates) else "")
+    raise ArgumentsWrong("chat_whose", f"may be: {names}: ask which", names=names, candidates=candidates)
 
 
 def _searched(search: str) -> str:

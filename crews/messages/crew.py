@@ -54,12 +54,15 @@ def _opening(turn: Turn, tasks: list[CrewTask], deps: CrewDeps) -> list[dict[str
 
 
 def session_of(turn: Turn) -> dict[str, Any]:
-    """What the next turn needs: the conversations that were listed, the one spoken of, what was asked back."""
+    """What the next turn needs: the conversations that were listed, the one spoken of, what was asked back. Who was
+    spoken of before a list is so no more, unless they stand in it."""
     session: dict[str, Any] = {"last_crew": "messages", "last_intent": "messages.whatsapp", "open": None}
     for record in turn.results:
         session["open"] = question_of(record) or session["open"]
         if found := _entities(record):
             session["entities"] = found
+            focus = session.get("focus") or turn.session.get("focus")
+            session["focus"] = focus if focus and focus["id"] in {one["id"] for one in found} else None
         if record.result is not None:
             session["last_tool"] = record.name
             if record.name == "show_conversation":

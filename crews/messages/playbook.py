@@ -6,10 +6,11 @@ from typing import Any
 from core.turn import ToolRecord, Turn
 from core.words import folded
 from crews.contract import CrewTask
-from crews.messages.request import WRITE, Asked, understand
+from crews.messages.request import LIST, SHOW, WRITE, Asked, understand
 from crews.messages.words import Words
 from llm.messages import ToolCall
 from tools.crm_targets import place_named
+from tools.messages import PRONOUN, listed
 
 _MOST_WORDS = 6  # of an answer to "which of these?"
 _SMALL = frozenset("a o as os da do de la el una uma um com con with em en na no the to pra para".split())
@@ -64,6 +65,10 @@ class MessagesPlaybook:
                 if one.get("n") == place or (place is None and wanted and wanted <= words):
                     return Asked(waiting["call"], {**waiting["arguments"], waiting["slot"]: one["id"]})
         asked = understand(task.text)
+        session = self._turn.session
+        spoken_of = session.get("focus") or listed(session)
+        if asked.tool == SHOW and not spoken_of and PRONOUN.fullmatch(folded(asked.arguments["conversation"])):
+            asked = Asked(LIST)  # "dela", and nobody was spoken of: the newest, to choose from
         # What is dictated may have sentences of its own: it is taken from the message as it was written.
         whole = understand(self._turn.text) if asked.tool == WRITE else asked
         return whole if whole.tool == WRITE else asked
@@ -80,7 +85,9 @@ class MessagesPlaybook:
 
 def question_of(record: ToolRecord) -> dict[str, Any] | None:
     """What a call that met several conversations or contacts asks back."""
-    slot = {"chat_which": "conversation", "crm_ambiguous": "contact"}.get(record.error or "")
+    slot = {"chat_which": "conversation", "chat_whose": "conversation", "crm_ambiguous": "contact"}.get(
+        record.error or ""
+    )
     if slot is None:
         return None
     return {

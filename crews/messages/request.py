@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.words import plain
+from core.words import folded, plain
 from tools.crm_targets import place_named
-from tools.messages import CHAT
+from tools.messages import CHAT, PRONOUN
 
 LIST, SHOW, TEMPLATES, STATUS = "list_conversations", "show_conversation", "list_templates", "whatsapp_status"
 WRITE = "message_contact"
@@ -134,6 +134,12 @@ _OF_ONE = (
         rf"\bqu[eé]\s+(?:me\s+)?(?:dijo|escribi[oó]|respondi[oó]|quiere|pidi[oó])\s+{_ARTICLE}{_NAME}{_WHERE}", re.I
     ),
 )
+_OF_THEM = re.compile(
+    r"\b(?:conversas?|chats?|mensagens|mensagem|hist[oó]rico)\s+d(?P<who>el[ae])\b"
+    r"|\b(?P<whose>su|sua|her|his|their)\s+(?:conversas?|conversaci[oó]n|conversations?|chats?|messages?|mensajes?)\b",
+    re.I,
+)
+"""The conversation of somebody who was spoken of."""
 _NOBODY = re.compile(
     r"(?:\d+ )?(?:melhores|mejores|best)\b.*|(?:whats\w*|zap|wpp|hoje|ontem|today|yesterday|hoy|ayer|semana|week|bot"
     r"|rob[oô]|assistente|assistant|asistente|pessoa|person|persona|clientes?|leads?|customers?|contatos?|contacts?"
@@ -195,14 +201,17 @@ def understand(text: str) -> Asked:
 
 
 def named(text: str) -> str:
-    """With whom the conversation is that somebody wants to see; a place in a list stays as it was written; "" for
-    none."""
+    """With whom the conversation is that somebody wants to see; a place in a list or a pronoun stays as it was written;
+    "" for none."""
     for pattern in _OF_ONE:
         found = pattern.search(text)
         if found and not _NOBODY.fullmatch(found["name"].strip()):
             return found["name"].strip()[:120]
+    if found := _OF_THEM.search(text):
+        return found["who"] or found["whose"]
     bare = CHAT.sub("", _OPENING.sub("", text, count=1).strip(" .!?"))
-    return bare if len(bare.split()) <= 3 and place_named(bare) is not None else ""
+    points = place_named(bare) is not None or PRONOUN.fullmatch(folded(bare))
+    return bare if len(bare.split()) <= 3 and points else ""
 
 
 def dictated(text: str) -> tuple[str, str] | None:

@@ -174,6 +174,33 @@ async def test_of_two_with_one_name_it_is_asked_which(house: House) -> None:
     assert (await asks.say("Lima", intent="followup")).startswith("**Pedro Lima**")
 
 
+async def test_her_conversation_is_the_one_spoken_of_and_of_several_it_is_asked_whose(house: House) -> None:
+    for address, name in (("5519991204507", "Pedro Prado"), ("5511988112233", "Ana Souza"), ("5511988112244", "Bia")):
+        chat = await house.out.chat(house.number, address, name)
+        await house.out.says(house.number.tenant_id, chat, f"aqui é {name}")
+    asks = house.asks()
+    assert "3 conversas" in await asks.say("mostra a conversa dela"), "nobody was spoken of: all, to choose from"
+    assert await asks.say("mostra a conversa dela") == "De quem é a conversa: Bia, Ana Souza, Pedro Prado?"
+    assert asks.rows == []
+    assert (await asks.say("Ana", intent="followup")).startswith("**Ana Souza**")
+    assert (await asks.say("show me her chat", "en")).startswith("**Ana Souza**")
+    assert (await asks.say("qué dijo ella?", "es")).startswith("**Ana Souza**")
+
+    # One that was opened before a list is the one spoken of while it stands in the list, and no more after.
+    await asks.say("mostra as conversas")
+    assert (await asks.say("abre a dela")).startswith("**Ana Souza**")
+    gone = await house.out.chat(house.number, "5511988112255", "Rui Mota", held="person")
+    await house.out.says(house.number.tenant_id, gone, "oi")
+    assert (await asks.say("quais conversas estão com uma pessoa?")).startswith("1 conversa com")
+    assert (await asks.say("muéstrame su conversación", "es")).startswith("**Rui Mota**"), "the only one listed"
+
+    asks.session |= {"entities": [], "focus": {"id": "contact_1", "name": "Pedro Prado", "kind": "contact"}}
+    assert (await asks.say("mostra a conversa dele")).startswith("**Pedro Prado**"), "a record of the CRM"
+    await asks.say("mostra as conversas")
+    asks.session |= {"focus": None, "last_text": "e a Bia, quer o quê?"}
+    assert (await asks.say("mostra a conversa dela")).startswith("**Bia**"), "whom the user just named"
+
+
 async def test_numbers_templates_and_where_things_are_done(house: House, database: Database) -> None:
     tenant = house.number.tenant_id
     chat = await house.out.chat(house.number, "5519991204507", "Pedro Prado")
