@@ -9,6 +9,7 @@ from agents.answering import Turns
 from agents.supervisor import Supervisor
 from business.messaging import media, templates_store
 from business.messaging.chats import Chat
+from business.messaging.claiming import Claiming
 from business.messaging.connecting import verify_token
 from business.messaging.gateway_doors import gateway_doors, secrets_of
 from business.messaging.inbox import Inbox
@@ -74,9 +75,12 @@ def open_talking(
     if settings.whatsapp != "live":
         sandbox = SandboxWhatsApp(settings.data_dir / "simulators" / "whatsapp")
         floor.stack.push_async_callback(sandbox.close)  # whoever opens it: `furnish`, or who tells it our address
+    claiming = Claiming(
+        clock, channels, senders, rules.of, outbox, outreach.outcomes,
+        blocked=outreach.do_not_contact.blocked, values_of=MessageValues(texts),
+    )  # fmt: skip
     sending = Sending(
-        db, clock, channels, senders, rules.of, outbox, outreach.outcomes, outreach.settling,
-        files=floor.files, blocked=outreach.do_not_contact.blocked, values_of=MessageValues(texts),
+        db, clock, senders, claiming, outbox, outreach.outcomes, outreach.settling, files=floor.files
     )  # fmt: skip
     acquaintance = Acquaintance(db, records.crm, people, channels, texts)
     media_words = MediaWords(floor.router, floor.prompts, clock, DocumentReader())

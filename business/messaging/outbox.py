@@ -50,8 +50,8 @@ class Draft:
     account; `segment`: the one in which it was begun; `superseded`: how many answers were thrown away before it in a
     row; `planned_at`: when a follow-up was planned; `until`: from when on it is of no use; `approved`: a person
     approved exactly this. `values`: for a template, should one be needed, beside those that are always known
-    (sending.Sending); `language`: of it, "" for the conversation's. `reply_to`: the gateway's id of the message that is
-    quoted.
+    (claiming.Claiming); `language`: of it, "" for the conversation's. `reply_to`: the gateway's id of the message that
+    is quoted.
     """
 
     purpose: Purpose

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from business.messaging.channels import Channel, Channels
-from business.messaging.sending import PAUSE
+from business.messaging.claiming import PAUSE
 from business.messaging.templates import Purpose, usable
 from business.messaging.templates_store import templates_of
 from core.clock import Clock

@@ -1,4 +1,5 @@
-"""What became of an attempt to send a row: it left, it was refused, it cannot reach the person by its channel.
+"""What became of an attempt to send a row: it left, it was refused, it cannot reach the person by its channel, nobody
+knows.
 
 A refusal leaves more behind than the row's own fate: what is forbidden from then on (failures.py), a line of the
 ledger, the same wish once more, another channel, somebody told.
@@ -22,6 +23,10 @@ from core.clock import Clock
 from core.db import Connection, fetch_one
 from core.ids import new_id
 
+UNKNOWN_HOLDS = timedelta(seconds=20)
+"""How long those behind wait for a word of a message of which nobody knows whether it left; statuses take seconds."""
+UNKNOWN_TOLD = timedelta(minutes=3)
+"""After that a person is told."""
 REMEMBERED = timedelta(days=61)
 """How long a limit that is over is counted when it is met again."""
 
@@ -82,6 +87,12 @@ class Outcomes:
     async def accepted(self, conn: Connection, row: Mapping[str, Any], status: Status) -> None:
         """The gateway took it. That is not delivery."""
         await join_status(conn, row["chat_id"], row["message_id"], status, self._clock.now(), None)
+
+    async def unknown(self, conn: Connection, row: Mapping[str, Any], why: str) -> None:
+        """Nobody knows whether it left: a status tells, or a person decides."""
+        await conn.execute("UPDATE outbox SET state = 'unknown', reason = %s WHERE id = %s", [why[:300], row["id"]])
+        for wait in (UNKNOWN_HOLDS, UNKNOWN_TOLD):
+            await self._outbox.wake(conn, row["tenant_id"], row["chat_id"], at=row["claimed_at"] + wait)
 
     async def refused(
         self, conn: Connection, row: Mapping[str, Any], refusal: Refusal, *, answered: bool = True

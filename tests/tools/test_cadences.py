@@ -17,7 +17,6 @@ from business.crm.service import Crm
 from business.messaging.chats import open_chat
 from business.messaging.outbox import locked_row
 from business.messaging.sender_sms import SmsSender
-from business.messaging.senders import Sender
 from business.messaging.templates import Purpose
 from business.outreach.cadence import DEFAULT, cadence_from, parse_cadence, said, shipped, shipped_text
 from business.outreach.rounds import Rounds
@@ -263,8 +262,7 @@ async def test_each_message_may_want_its_own_yes_and_email_goes_by_the_houses_se
             secrets={"password": "x"},
         )  # fmt: skip
         mailbox = OwnersMailbox(house.db)
-        sender: Sender = EmailSender(house.channels, http, house.clock, mailbox)
-        house.sending._senders = {**house.sending._senders, "email": sender}
+        house.senders["email"] = EmailSender(house.channels, http, house.clock, mailbox)
         await outreach.to(days=5, hours=3)
         (pending,) = await outreach.approvals.list(who, state=ProposalState.PENDING)
         assert pending.change.kind == "cadence_step" and (await outreach.runs())[0]["state"] == "waiting"

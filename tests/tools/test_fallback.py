@@ -10,7 +10,6 @@ import pytest
 from business.messaging.chats import open_chat
 from business.messaging.sender_email import EmailSender
 from business.messaging.sender_sms import SmsSender
-from business.messaging.senders import Sender
 from business.messaging.templates import Purpose
 from business.sales.calendar import Guest
 from business.sales.house_calendar import HouseCalendar
@@ -38,11 +37,10 @@ async def house(
         clock = FixedClock()
         made = await open_house(database, tenants, permissions, wire, tmp_path, http)
         made.outcomes._fallback = Fallback(clock, made.channels, made.outbox)
-        senders: dict[str, Sender] = {
+        made.senders |= {
             "email": EmailSender(made.channels, http, made.clock),
             "sms": SmsSender(made.channels, http),
         }
-        made.sending._senders = {**made.sending._senders, **senders}
         yield made
         await made.jobs.close()
 

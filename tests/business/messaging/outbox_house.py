@@ -13,12 +13,14 @@ from psycopg.types.json import Jsonb
 from business.messaging.arrivals import Seen
 from business.messaging.channels import Channel, Channels
 from business.messaging.chats import open_chat
+from business.messaging.claiming import Claiming
 from business.messaging.consent import Act, Entry, How, Scope
 from business.messaging.ledger import CONSENT_TOLD, Ledger
 from business.messaging.outbox import SEND_CHAT, Alert, Draft, Outbox
 from business.messaging.outcomes import Outcomes, Undelivered
 from business.messaging.rules import MessageRules
 from business.messaging.sender_cloud import CloudClients, CloudSender
+from business.messaging.senders import Sender
 from business.messaging.sending import Sending
 from business.messaging.settling import Settling
 from business.messaging.templates import Purpose
@@ -99,6 +101,7 @@ class House:
     outbox: Outbox
     outcomes: Outcomes
     settling: Settling
+    senders: dict[str, Sender]
     sending: Sending
     templates: TemplateStore
     rules: MessageRules
@@ -253,12 +256,11 @@ async def open_house(
     settling = Settling(outbox, outcomes, clock)
     rules = MessageRules(db, permissions)
     clients = CloudClients(channels, http)
-    sending = Sending(
-        db, clock, channels, {"whatsapp_cloud": CloudSender(clients)}, rules.of, outbox, outcomes, settling,
-        files=Files(db), blocked=blocked, values_of=values,
-    )  # fmt: skip
+    senders: dict[str, Sender] = {"whatsapp_cloud": CloudSender(clients)}
+    claiming = Claiming(clock, channels, senders, rules.of, outbox, outcomes, blocked=blocked, values_of=values)
+    sending = Sending(db, clock, senders, claiming, outbox, outcomes, settling, files=Files(db))
     templates = TemplateStore(db, clock, channels, clients, permissions, jobs)
     return House(
-        db, clock, jobs, channels, channel, outbox, outcomes, settling, sending, templates, rules, wire, tenants,
-        wire.count(), alerts, since, undelivered, other_way,
+        db, clock, jobs, channels, channel, outbox, outcomes, settling, senders, sending, templates, rules, wire,
+        tenants, wire.count(), alerts, since, undelivered, other_way,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from business.messaging.channels import Channels
+from business.messaging.claiming import Claiming
 from business.messaging.ledger import Ledger
 from business.messaging.outbox import SEND_CHAT, Outbox
 from business.messaging.outcomes import Outcomes
@@ -55,10 +56,9 @@ async def send(
         sender = CloudSender(CloudClients(channels, http))
         outbox = Outbox(db, clock, jobs, permissions)
         outcomes = Outcomes(outbox, clock, Ledger(jobs))
-        sending = Sending(
-            db, clock, channels, {"whatsapp_cloud": sender}, MessageRules(db, permissions).of, outbox, outcomes,
-            Settling(outbox, outcomes, clock),
-        )  # fmt: skip
+        senders = {"whatsapp_cloud": sender}
+        claiming = Claiming(clock, channels, senders, MessageRules(db, permissions).of, outbox, outcomes)
+        sending = Sending(db, clock, senders, claiming, outbox, outcomes, Settling(outbox, outcomes, clock))
         await asyncio.gather(*(sending.run(tenant_id, chat) for chat in chats))
 
 

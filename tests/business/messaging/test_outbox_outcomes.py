@@ -13,6 +13,7 @@ import httpx
 
 from business.messaging.arrivals import Echoed, Seen, Who
 from business.messaging.channels import Channels
+from business.messaging.claiming import Claiming
 from business.messaging.sender_cloud import CloudClients, CloudSender
 from business.messaging.sending import Sending
 from business.messaging.templates import Purpose
@@ -141,9 +142,10 @@ async def test_a_database_that_is_away_between_claim_and_request_is_waited_for_b
     channels = Channels(away, Vault.load(tmp_path), house.clock, "sandbox", permissions)
     async with httpx.AsyncClient(trust_env=False) as http:
         sender = CloudSender(CloudClients(channels, http))
+        senders = {"whatsapp_cloud": sender}
+        claiming = Claiming(house.clock, house.channels, senders, house.rules.of, house.outbox, house.outcomes)
         sending = Sending(
-            house.db, house.clock, house.channels, {"whatsapp_cloud": sender}, house.rules.of, house.outbox,
-            house.outcomes, house.settling,
+            house.db, house.clock, senders, claiming, house.outbox, house.outcomes, house.settling
         )  # fmt: skip
         chat = await house.chat()
         row = await house.put(chat, "espera")

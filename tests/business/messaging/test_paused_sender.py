@@ -11,12 +11,13 @@ from typing import Any
 import httpx
 
 from business.messaging.channels import Channel, Channels
+from business.messaging.claiming import Claiming
 from business.messaging.ledger import Ledger
 from business.messaging.outbox import Outbox
-from business.messaging.outcomes import Outcomes
+from business.messaging.outcomes import UNKNOWN_TOLD, Outcomes
 from business.messaging.retention import LINE_KEPT, InboxRetention
 from business.messaging.sender_cloud import CloudClients, CloudSender
-from business.messaging.sending import UNKNOWN_TOLD, Sending
+from business.messaging.sending import Sending
 from business.messaging.settling import Settling
 from core.db import Database
 from core.files import Files
@@ -73,10 +74,9 @@ async def two(house: House, permissions: Permissions, folder: Path) -> AsyncIter
             outbox = Outbox(db, house.clock, house.jobs, permissions)
             outcomes = Outcomes(outbox, house.clock, Ledger(house.jobs))
             settling = Settling(outbox, outcomes, house.clock)
-            sleeper = Sending(
-                db, house.clock, channels, {"whatsapp_cloud": dozing}, house.rules.of, outbox, outcomes, settling,
-                files=Files(db),
-            )  # fmt: skip
+            senders = {"whatsapp_cloud": dozing}
+            claiming = Claiming(house.clock, channels, senders, house.rules.of, outbox, outcomes)
+            sleeper = Sending(db, house.clock, senders, claiming, outbox, outcomes, settling, files=Files(db))
             stored = await Files(house.db).store(
                 house.tenants.one[Role.ADMIN], PNG, name="planta.png", mime="image/png"
             )
