@@ -216,7 +216,7 @@ TRIED: dict[type, tuple[dict[str, tuple[str, Try]], set[str]]] = {
     # with the methods that are no person's and name nothing: they get rows of the transaction, or go over all tenants
     Chats: (CHATS, set()),
     Outbox: (OUTBOX, {"tell", "wake", "wake_channel"}),
-    Outcomes: ({}, {"left", "accepted", "refused", "undeliverable"}),
+    Outcomes: ({}, {"left", "accepted", "refused", "undeliverable", "unknown"}),
     Settling: (SETTLING, {"early"}),
     TemplateStore: (TEMPLATES, {"sync_all"}),
     Channels: (CHANNELS, {"environment"}),
