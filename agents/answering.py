@@ -26,8 +26,8 @@ from business.messaging.attention import Effect, Event, Held
 from business.messaging.brazil import Place
 from business.messaging.changes import TOPIC, changed
 from business.messaging.channels import WHATSAPP, Channel, Channels
-from business.messaging.chats import Chat, Message, chat_of, recent
 from business.messaging.clocks import UNCLEAR_NOW, clock_of
+from business.messaging.conversation import Chat, Message, chat_of, recent
 from business.messaging.hands import Hands
 from business.messaging.hours import closed_because, next_open
 from business.messaging.opting import LEAVES

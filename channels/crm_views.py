@@ -29,7 +29,7 @@ from business.crm.model import (
 )
 from business.crm.privacy import REACHABLE, Blocked
 from business.crm.service import Crm
-from business.messaging.chats import Chat
+from business.messaging.conversation import Chat
 from business.people.service import People
 from business.prospecting.lines import line_from, said
 from core import formats

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from business.messaging.channels import Channel
-from business.messaging.chats import Chat, ChatLine, Message
+from business.messaging.chats import ChatLine
 from business.messaging.consent import How, Standing
+from business.messaging.conversation import Chat, Message
 from business.messaging.known import has_window
 from business.messaging.templates_store import wants_more
 from business.messaging.window import EntryPoint, closes, free_until

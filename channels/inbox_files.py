@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from business.messaging.chats import Message
+from business.messaging.conversation import Message
 from business.messaging.outbox import OUR_FILE
 from channels.inbox_look import Data, Look, kind_of
 from core import formats

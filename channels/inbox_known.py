@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from business.messaging.chats import Chat
+from business.messaging.conversation import Chat
 from business.sales.calendar import Appointment
 from business.sales.evidence import Evidence
 from business.sales.records import Known, newest

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from business.messaging.channels import Channel
-from business.messaging.chats import Chat, Message, as_written
+from business.messaging.conversation import Chat, Message, as_written
 from core import formats
 from core.tenancy import Identity
 from prompts.texts import Texts

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from business.messaging.chats import Chat, Message
+from business.messaging.conversation import Chat, Message
 from business.messaging.model import Decision, Verdict, explained, said, why_from
 from business.messaging.statuses import Status
 from channels.inbox_files import file_of

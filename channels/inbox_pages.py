@@ -18,8 +18,9 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from business.messaging.chats import Chat, Chats
+from business.messaging.chats import Chats
 from business.messaging.consent import Standing
+from business.messaging.conversation import Chat
 from business.messaging.ledger import standing_of
 from business.messaging.templates_store import templates_of
 from business.sales.calendar import Appointment

@@ -13,8 +13,9 @@ from typing import Any
 
 from business.crm.service import Crm
 from business.messaging.channels import Channels
-from business.messaging.chats import AREA, Chat, ChatLine, Chats, as_written
+from business.messaging.chats import AREA, ChatLine, Chats
 from business.messaging.consent import Standing
+from business.messaging.conversation import Chat, as_written
 from business.messaging.known import has_window
 from business.messaging.outbox import OUR_FILE
 from business.people.service import People

@@ -23,7 +23,7 @@ from business.crm.model import (
 from business.crm.service import Crm
 from business.messaging.changes import changed
 from business.messaging.channels import Channel, Channels
-from business.messaging.chats import Chat, chat_of
+from business.messaging.conversation import Chat, chat_of
 from business.people.service import People
 from core.db import Connection, Database, fetch_one
 from core.errors import MutiraoError

@@ -16,7 +16,8 @@ from business.crm.identity import KeyKind
 from business.crm.model import Contact
 from business.crm.service import Crm
 from business.messaging.channels import WHATSAPP, Channel
-from business.messaging.chats import AREA, Chat
+from business.messaging.chats import AREA
+from business.messaging.conversation import Chat
 from business.messaging.known import has_window
 from business.messaging.window import is_open
 from business.prospecting.contact import (

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from business.messaging.chats import as_written
+from business.messaging.conversation import as_written
 from business.messaging.model import said, why_from
 from business.people.service import People
 from core.clock import Clock

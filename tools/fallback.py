@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from business.crm.identity import is_mobile, phone
 from business.messaging.channels import Channel, Channels
-from business.messaging.chats import open_chat
+from business.messaging.conversation import open_chat
 from business.messaging.model import Decision, Verdict, Why
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.outcomes import Undelivered

@@ -11,7 +11,7 @@ from business.messaging.attention import Event
 from business.messaging.brazil import Place
 from business.messaging.channels import WHATSAPP, Channels
 from business.messaging.channels import Channel as Outlet
-from business.messaging.chats import open_chat
+from business.messaging.conversation import open_chat
 from business.messaging.hands import Hands
 from business.messaging.known import Blocked, has_window, known, new_chat
 from business.messaging.ledger import same_addresses

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, Field
 
 from business.messaging.channels import WHATSAPP, Channel, Channels
-from business.messaging.chats import AREA, Chat, ChatLine, Chats, Message, State, as_written
+from business.messaging.chats import AREA, ChatLine, Chats, State
+from business.messaging.conversation import Chat, Message, as_written
 from business.messaging.known import has_window, portfolio_limit
 from business.messaging.outbox import Outbox
 from business.messaging.templates_store import Kept, TemplateStore

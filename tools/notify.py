@@ -16,7 +16,7 @@ import structlog
 
 from business.conversations.service import Conversations
 from business.messaging.channels import Channel, Channels
-from business.messaging.chats import Chat
+from business.messaging.conversation import Chat
 from business.messaging.model import Why, said
 from business.messaging.outbox import Alert
 from business.messaging.rules import NOTICES

@@ -14,7 +14,7 @@ from business.approvals.model import Change, Preview, ReadBack
 from business.crm.service import Crm
 from business.messaging.channels import WHATSAPP, Channels
 from business.messaging.channels import Channel as Outlet
-from business.messaging.chats import open_chat
+from business.messaging.conversation import open_chat
 from business.messaging.hours import after_business_days
 from business.messaging.known import has_window, place_of
 from business.messaging.outbox import Draft, Outbox

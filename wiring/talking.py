@@ -8,9 +8,9 @@ from functools import partial
 from agents.answering import Turns
 from agents.supervisor import Supervisor
 from business.messaging import media, templates_store
-from business.messaging.chats import Chat
 from business.messaging.claiming import Claiming
 from business.messaging.connecting import verify_token
+from business.messaging.conversation import Chat
 from business.messaging.gateway_doors import gateway_doors, secrets_of
 from business.messaging.inbox import Inbox
 from business.messaging.ledger import CONSENT_TOLD

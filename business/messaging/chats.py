@@ -1,34 +1,38 @@
 """Conversations with people outside, as people of ours see and lead them: list, read, take over, answer, hand back.
 
-A conversation is a row of `chats`, what was said rows of `chat_messages`; sorter.py writes what comes in, outbox.py
-what leaves. Whoever changes a conversation locks its row first, and then whatever else.
+A conversation is a row of `chats`, what was said rows of `chat_messages` (conversation.py); sorter.py writes what comes
+in, outbox.py what leaves. Whoever changes a conversation locks its row first, and then whatever else.
 """
 
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from psycopg.types.json import Jsonb
-
-from business.messaging.attention import Attention, Event, Held
+from business.messaging.attention import Event
 from business.messaging.changes import TOPIC, changed
-from business.messaging.channels import Channel
 from business.messaging.consent import Act, Entry, How
 from business.messaging.consent import Scope as Wide
+from business.messaging.conversation import (
+    COLUMNS,
+    MESSAGES,
+    Chat,
+    Message,
+    as_chat,
+    as_message,
+    chat_of,
+    recent,
+    write_note,
+)
 from business.messaging.hands import Hands
 from business.messaging.ledger import Ledger, standing_of
-from business.messaging.opening import open_row
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.templates import Filled, Purpose
 from business.messaging.window import is_open
-from core import formats
 from core.audit import audit
 from core.clock import Clock
 from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
-from core.ids import new_id
 from core.notices import Notices
 from core.permissions import Permissions, Rights, Scope
 from core.tenancy import Identity, Role
@@ -42,85 +46,6 @@ Mine = Literal["all", "mine", "unassigned"]
 
 _LONGEST_NOTE = 4_000  # characters
 _MOST = 200  # rows of one page
-_SHOWN = ("in", "out", "note")
-
-
-@dataclass(frozen=True)
-class Chat:
-    """A conversation. For the meaning of each field see migrations/0016_messaging.sql."""
-
-    tenant_id: str
-    id: str
-    channel_id: str
-    address: str
-    user_id: str | None
-    name: str
-    contact_id: str | None
-    company_id: str | None
-    deal_id: str | None
-    owner_id: str | None
-    held: str
-    held_since: datetime | None
-    held_by: str | None
-    segment: int
-    language: str
-    place: str
-    referral: Mapping[str, Any] | None
-    entry_at: datetime | None
-    entry_answered_at: datetime | None
-    last_from_contact: datetime | None
-    last_received_at: datetime | None
-    last_at: datetime
-    messages_in: int
-    answered_in: int
-    waiting_since: datetime | None
-    due_at: datetime | None
-    superseded: int
-    unread: int
-    goodbye_sent: bool
-    session: Mapping[str, Any]
-    session_version: int
-    summary: str
-    tags: tuple[str, ...]
-    closed_at: datetime | None
-    version: int
-    created_at: datetime
-
-    @property
-    def attention(self) -> Attention:
-        return Attention(Held(self.held), self.held_since, self.held_by, self.segment)
-
-
-@dataclass(frozen=True)
-class Message:
-    """Something that was said, or a note of ours. `seq` orders them; `media` is a row of chat_media, None without."""
-
-    id: str
-    chat_id: str
-    seq: int
-    direction: str
-    author: str
-    author_id: str | None
-    kind: str
-    text: str
-    content: Mapping[str, Any]
-    external_id: str | None
-    reply_to: str | None
-    media_id: str | None
-    at: datetime
-    received_at: datetime
-    segment: int
-    turn_id: str | None
-    status: str | None
-    status_at: datetime | None
-    error: int | None
-    contradicted: bool
-    edited_at: datetime | None
-    revoked_at: datetime | None
-    reaction: str
-    media: Mapping[str, Any] | None = None
-    reason: str = ""
-    """Of a message that did not leave: the outbox's word for why."""
 
 
 @dataclass(frozen=True)
@@ -137,58 +62,6 @@ class QuickReply:
 
     name: str
     text: str
-
-
-_CHAT = tuple(one.name for one in fields(Chat))
-_MESSAGE = tuple(one.name for one in fields(Message) if one.name not in ("media", "reason"))
-_COLUMNS = ", ".join(f"c.{name}" for name in _CHAT)
-_OF_MESSAGE = ", ".join(f"m.{name}" for name in _MESSAGE)
-_MESSAGES = f"""SELECT {_OF_MESSAGE}, to_jsonb(f) AS media, coalesce(o.reason, '') AS reason
-    FROM chat_messages m LEFT JOIN chat_media f ON f.tenant_id = m.tenant_id AND f.id = m.media_id
-    LEFT JOIN outbox o ON o.tenant_id = m.tenant_id AND o.message_id = m.id"""
-
-
-def as_chat(row: Mapping[str, Any]) -> Chat:
-    return Chat(**{**{name: row[name] for name in _CHAT}, "tags": tuple(row["tags"])})
-
-
-def as_message(row: Mapping[str, Any]) -> Message:
-    return Message(**{**{name: row[name] for name in _MESSAGE}, "media": row["media"], "reason": row["reason"]})
-
-
-def as_written(address: str) -> str:
-    """A conversation's address for people to read: a telephone as they write it, an e-mail address as it is; "" for an
-    id that says nothing to anybody."""
-    if re.fullmatch(r"\+?\d{8,15}", address):
-        return formats.phone(f"+{address.lstrip('+')}")
-    return address if "@" in address and not address.endswith("@lid") else ""
-
-
-async def chat_of(conn: Connection, chat_id: str, *, lock: bool = False) -> Chat:
-    """Refused("chat_unknown"). `lock`: keep it from changing to the end of the transaction."""
-    query = f"SELECT {_COLUMNS} FROM chats c WHERE c.id = %s" + (" FOR UPDATE" if lock else "")
-    row = await fetch_one(conn, query, [chat_id])
-    if row is None:
-        raise Refused("chat_unknown", f"no conversation {chat_id[:80]!r}")
-    return as_chat(row)
-
-
-async def recent(conn: Connection, chat_id: str, limit: int = 30, *, before: int | None = None) -> list[Message]:
-    """The newest messages and notes, oldest first. `before`: only those whose seq is smaller."""
-    query = f"""{_MESSAGES} WHERE m.chat_id = %s AND (%s::bigint IS NULL OR m.seq < %s)
-                ORDER BY m.seq DESC LIMIT %s"""
-    rows = await fetch_all(conn, query, [chat_id, before, before, limit])
-    return [as_message(row) for row in reversed(rows)]
-
-
-async def open_chat(
-    conn: Connection, tenant_id: str, channel: Channel, address: str, *, name: str = "", at: datetime, **of: Any
-) -> Chat:
-    """The conversation with `address` on `channel`, made when there is none: for whoever writes first.
-
-    `of`: contact_id, company_id, deal_id, owner_id, user_id, language, place; set where they are not known yet.
-    """
-    return as_chat(await open_row(conn, tenant_id, channel, address, name=name, at=at, of=of))
 
 
 @dataclass
@@ -258,7 +131,7 @@ class Chats:
                 """(c.name ILIKE %(like)s OR c.address ILIKE %(like)s OR EXISTS (SELECT FROM chat_messages s
                     WHERE s.tenant_id = c.tenant_id AND s.chat_id = c.id AND s.text ILIKE %(like)s))"""
             )
-        query = f"""SELECT {_COLUMNS}, (SELECT to_jsonb(l) FROM ({_MESSAGES}
+        query = f"""SELECT {COLUMNS}, (SELECT to_jsonb(l) FROM ({MESSAGES}
                         WHERE m.tenant_id = c.tenant_id AND m.chat_id = c.id AND m.direction <> 'note'
                         ORDER BY m.seq DESC LIMIT 1) l) AS last
                     FROM chats c WHERE {" AND ".join(where)} ORDER BY c.last_at DESC, c.id DESC LIMIT %(limit)s"""
@@ -300,7 +173,7 @@ class Chats:
     async def of_contact(self, who: Identity, contact_id: str) -> Sequence[Chat]:
         """The conversations with a contact of the CRM, newest first."""
         own = self._rights.reads(who)
-        query = f"""SELECT {_COLUMNS} FROM chats c WHERE c.contact_id = %s
+        query = f"""SELECT {COLUMNS} FROM chats c WHERE c.contact_id = %s
                     AND (%s::text IS NULL OR c.owner_id = %s OR c.owner_id IS NULL) ORDER BY c.last_at DESC LIMIT 50"""
         async with self.db.tenant(who.tenant_id) as conn:
             rows = await fetch_all(conn, query, [contact_id, own, own])
@@ -508,31 +381,6 @@ class Chats:
             await conn.execute("UPDATE chat_messages SET reaction = %s WHERE id = %s", [emoji.strip(), message_id])
             await changed(conn, who.tenant_id, chat_id)
             return await self.outbox.put(conn, who.tenant_id, chat_id, draft)
-
-
-async def write_note(
-    conn: Connection,
-    chat: Chat,
-    text: str,
-    at: datetime,
-    *,
-    author_id: str | None = None,
-    content: Mapping[str, Any] | None = None,
-) -> Message:
-    """A line for people of ours in the conversation: a note (`author_id`), or what the system did (without)."""
-    message_id = new_id("msg")
-    await conn.execute(
-        """INSERT INTO chat_messages (tenant_id, id, chat_id, direction, author, author_id, kind, text, content, at,
-           received_at, segment) VALUES (%s, %s, %s, 'note', %s, %s, 'note', %s, %s, %s, %s, %s)""",
-        [
-            chat.tenant_id, message_id, chat.id, "person" if author_id else "system", author_id, text,
-            Jsonb(dict(content or {})), at, at, chat.segment,
-        ],
-    )  # fmt: skip
-    await changed(conn, chat.tenant_id, chat.id)
-    row = await fetch_one(conn, f"{_MESSAGES} WHERE m.id = %s", [message_id])
-    assert row is not None
-    return as_message(row)
 
 
 def _seen(chat: Chat, own: str | None) -> Chat:

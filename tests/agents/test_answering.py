@@ -14,7 +14,7 @@ import pytest
 from agents.answering import Turns
 from agents.supervisor import Supervisor
 from business.conversations.service import Conversations
-from business.messaging.chats import Chat
+from business.messaging.conversation import Chat
 from core.clock import FixedClock
 from core.db import Connection, Database
 from core.door import Reply, UsageTotals, View

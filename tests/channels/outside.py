@@ -11,7 +11,8 @@ from psycopg.types.json import Jsonb
 from business.crm.service import Crm
 from business.messaging.changes import changed
 from business.messaging.channels import Channel, Channels
-from business.messaging.chats import Chats, QuickReply, open_chat
+from business.messaging.chats import Chats, QuickReply
+from business.messaging.conversation import open_chat
 from business.messaging.hands import Hands
 from business.messaging.ledger import Ledger
 from business.messaging.outbox import Outbox

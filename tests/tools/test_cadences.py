@@ -14,7 +14,7 @@ from business.approvals.model import Change, ChangeHandler, ProposalState
 from business.approvals.service import Approvals
 from business.conversations.service import Conversations
 from business.crm.service import Crm
-from business.messaging.chats import open_chat
+from business.messaging.conversation import open_chat
 from business.messaging.outbox import locked_row
 from business.messaging.sender_sms import SmsSender
 from business.messaging.templates import Purpose

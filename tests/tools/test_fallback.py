@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from business.messaging.chats import open_chat
+from business.messaging.conversation import open_chat
 from business.messaging.sender_email import EmailSender
 from business.messaging.sender_sms import SmsSender
 from business.messaging.templates import Purpose

@@ -8,7 +8,8 @@ import pytest
 
 from business.conversations.service import Conversations
 from business.messaging.channels import Channels
-from business.messaging.chats import Chats, QuickReply, open_chat
+from business.messaging.chats import Chats, QuickReply
+from business.messaging.conversation import open_chat
 from business.messaging.hands import Hands
 from business.messaging.ledger import Ledger
 from business.messaging.outbox import Alert, Outbox

@@ -10,7 +10,8 @@ from typing import Any
 
 from business.messaging.arrivals import Told
 from business.messaging.channels import Channel, Channels
-from business.messaging.chats import Chats, Message, QuickReply, recent
+from business.messaging.chats import Chats, QuickReply
+from business.messaging.conversation import Message, recent
 from business.messaging.hands import Hands
 from business.messaging.inbox import Inbox, Received
 from business.messaging.ledger import CONSENT_TOLD, Ledger

@@ -12,9 +12,9 @@ from psycopg.types.json import Jsonb
 
 from business.messaging.arrivals import Seen
 from business.messaging.channels import Channel, Channels
-from business.messaging.chats import open_chat
 from business.messaging.claiming import Claiming
 from business.messaging.consent import Act, Entry, How, Scope
+from business.messaging.conversation import open_chat
 from business.messaging.ledger import CONSENT_TOLD, Ledger
 from business.messaging.outbox import SEND_CHAT, Alert, Draft, Outbox
 from business.messaging.outcomes import Outcomes, Undelivered
