@@ -90,6 +90,9 @@ async def open_services(
     """
     configure_logging(settings.log_level)
     mend_idle_checks()
+    # A turn makes twenty thousand objects of its own, which mostly go by themselves, and importing the libraries half a
+    # million, which all stay: looking for rings among each 700 was 9 % of a turn's CPU, and a second of the start's.
+    gc.set_threshold(20_000, 20, 20)
     async with AsyncExitStack() as stack:
         floor = await open_floor(settings, clock or SystemClock(), stack, prompt_folders)
         ads = await open_ads(floor, graph_url)
@@ -218,10 +221,7 @@ async def _warm(router: Router, supervisor: Supervisor) -> None:
     await asyncio.to_thread(import_crewai)
     await asyncio.to_thread(lambda: supervisor.graph)
     await router.warm()
-    # Half a million objects of libraries: going through them stops every turn for 0.3 s now and then. A turn makes
-    # twenty thousand of its own, which mostly go by themselves: looking for rings among each 700 was 9 % of its CPU.
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.freeze()  # half a million objects of libraries: going through them stops every turn for 0.3 s now and then
 
 
 def _banner(settings: Settings, texts: Texts, router: Router) -> list[str]:

@@ -24,6 +24,7 @@ import pytest
 from argon2 import PasswordHasher
 from psycopg.conninfo import make_conninfo
 
+from agents.intents import Classifier
 from business.people.model import Tenant
 from business.people.service import People
 from core.clock import FixedClock
@@ -236,6 +237,19 @@ async def tenants(people: People) -> Tenants:
 async def permissions(database: Database) -> Permissions:
     async with database.system() as conn:
         return await Permissions.load(conn)
+
+
+# --- servers of ours in processes of their own ------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `cache` of a data folder in which the house was open before. Laid into a new one it spares a process that the
+    test starts the three seconds of learning what people want. All processes of a run share it."""
+    run = tmp_path_factory.getbasetemp()
+    cache = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "learnt"
+    Classifier.load(cache=cache)
+    return cache
 
 
 # --- Redis ------------------------------------------------------------------------------------

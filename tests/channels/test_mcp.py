@@ -1,6 +1,7 @@
 """The MCP door, spoken to by the official client."""
 
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -208,8 +209,9 @@ async def test_ask_tells_a_refused_message_in_words(connect: Connect, texts: Tex
     assert told(result) == texts.error("pt-BR", Refused("message_empty"))
 
 
-async def test_the_whole_command_speaks_clean_mcp_over_stdio(tmp_path: Path, dsns: Dsns) -> None:
+async def test_the_whole_command_speaks_clean_mcp_over_stdio(tmp_path: Path, dsns: Dsns, learnt: Path) -> None:
     """`mutirao mcp` as a desktop client starts it; every line on its stdout is protocol, or the client would fail."""
+    shutil.copytree(learnt, tmp_path / "var" / "cache")
     command = StdioServerParameters(
         command=sys.executable,
         args=["-c", "import app; app.main()", "mcp", "--as", "Diretor"],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,9 +77,9 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, dsns: Dsns) -> Iterator[Machine]:
+def machine(tmp_path: Path, dsns: Dsns, learnt: Path) -> Iterator[Machine]:
     folder = tmp_path / "var"
-    folder.mkdir()
+    shutil.copytree(learnt, folder / "cache")
     machine = Machine(folder, dsns)
     yield machine
     machine.close()

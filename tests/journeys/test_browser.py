@@ -105,9 +105,12 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
+def served(request: pytest.FixtureRequest) -> Iterator[Served]:
+    """A newcomer's, in this file; in the others, what a server learns at its first start is there already."""
     folder = Path(tempfile.mkdtemp(prefix="mutirao-browser-"))
     served = Served(folder)
+    if request.module.__name__ != __name__:
+        shutil.copytree(request.getfixturevalue("learnt"), folder / "var" / "cache")
     try:
         served.start()
         yield served

@@ -36,6 +36,13 @@ async def test_a_message_of_nothing_is_refused_with_a_reason(house: House, text:
     assert refused.value.code == "message_empty"
 
 
+async def test_an_odd_id_of_a_conversation_is_refused_with_a_reason(house: House) -> None:
+    for conversation in ("c" * 101, "minha conversa", "../etc", "ação"):
+        with pytest.raises(ArgumentsWrong) as refused:
+            await house.ask("oi", conversation)
+        assert refused.value.code == "conversation_malformed"
+
+
 async def test_a_message_of_64_kb_is_refused_with_a_reason(house: House) -> None:
     with pytest.raises(ArgumentsWrong) as refused:
         await house.ask("gasto " * 11_000)

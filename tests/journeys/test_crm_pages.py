@@ -17,7 +17,6 @@ from core.money import Money
 from core.permissions import Permissions
 from core.postgres import Postgres
 from core.tenancy import Role
-from tests.conftest import wait_until
 from tests.journeys.test_browser import Chat, Served, browser, served  # noqa: F401
 
 REGISTRY = Source("registry", "https://minhareceita.org/11222333000181")
@@ -60,8 +59,6 @@ async def _fill(served: Served) -> None:  # noqa: F811
 @pytest.fixture(scope="module")
 def filled(served: Served) -> Served:  # noqa: F811
     asyncio.run(_fill(served))
-    # It learns to route while it starts, which takes a machine at work on other things longer than an answer may take.
-    wait_until(lambda: any((served.folder / "var" / "cache").glob("intents-*")), seconds=120)
     return served
 
 

@@ -1,6 +1,7 @@
 """A server that is told to stop takes along what it started: the embedded database and the simulator."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +25,8 @@ def _of(folder: Path) -> list[str]:
     return [line for line in told if str(folder) in line]
 
 
-def test_a_server_that_is_told_to_stop_leaves_nothing_running(tmp_path: Path) -> None:
+def test_a_server_that_is_told_to_stop_leaves_nothing_running(tmp_path: Path, learnt: Path) -> None:
+    shutil.copytree(learnt, tmp_path / "var" / "cache")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MUTIRAO_")}
     environment |= {"MUTIRAO_DATA_DIR": str(tmp_path / "var"), "MUTIRAO_IGNORE_PROVIDER_KEYS": "true"}
     port = _free_port()

@@ -77,8 +77,6 @@ def test_a_lead_is_found_written_to_answered_heard_handed_over_booked_and_all_of
     chat.log_in()
     expect(chat.page.locator("#chat-input")).to_be_visible()
     whatsapp = WhatsApp(served)
-    # It learns to route while it starts, which takes a machine at work on other things longer than an answer may take.
-    wait_until(lambda: any((served.folder / "var" / "cache").glob("intents-*")), seconds=120)
 
     # Found and proposed; nothing leaves before a person says so.
     chat.page.fill("#chat-input", SENTENCE)
