@@ -141,9 +141,10 @@ _OF_THEM = re.compile(
 )
 """The conversation of somebody who was spoken of."""
 _NOBODY = re.compile(
-    r"(?:\d+ )?(?:melhores|mejores|best)\b.*|(?:whats\w*|zap|wpp|hoje|ontem|today|yesterday|hoy|ayer|semana|week|bot"
-    r"|rob[oô]|assistente|assistant|asistente|pessoa|person|persona|clientes?|leads?|customers?|contatos?|contacts?"
-    r"|contactos?|todos|all|dia|gente)\b.*",
+    r"(?:\d+ )?(?:melhores|mejores|best)\b.*"
+    r"|(?:(?:um|uma|an?|una) )?(?:whats\w*|zap|wpp|hoje|ontem|today|yesterday|hoy|ayer|semana|week|bot|rob[oô]"
+    r"|assistente|assistant|asistente|pessoa|person|persona|clientes?|leads?|customers?|contatos?|contacts?|contactos?|todos|all"
+    r"|dia|gente)\b.*",
     re.I,
 )
 """What stands where a name would and is none."""
