@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from business.sales.files import SalesFile
 from core.door import View
 from core.errors import MutiraoError
 from core.turn import HandOver, Turn
@@ -105,7 +106,11 @@ def grounds_of(turn: Turn, brief: dict[str, Any], playbook: SdrPlaybook) -> Any:
     heard = playbook.heard
     alone = heard.off_topic and not (heard.asks and not heard.question) and not heard.meeting and not heard.person
     before = "\n".join(text for role, text in turn.session.get("history", []) if role == "assistant")
-    return grounds(brief, [(r.name, r.result) for r in turn.results], said, off_topic=alone, before=before)
+    sales: SalesFile | None = turn.kept.get(SalesFile)
+    return grounds(
+        brief, [(r.name, r.result) for r in turn.results], said, off_topic=alone, before=before,
+        zone=turn.identity.time_zone, called={item.name: item.words for item in sales.catalogue.items} if sales else {},
+    )  # fmt: skip
 
 
 def _opening(turn: Turn, deps: CrewDeps, brief: dict[str, Any], playbook: SdrPlaybook) -> list[dict[str, Any]]:

@@ -1,31 +1,37 @@
 """What may not leave to a contact, whatever a model wrote: found by code, sentence by sentence.
 
-Prices and discounts that are not in the catalogue, promises that nobody keeps, claims of things that were not done,
-times that are not free, other people's data, links of nowhere, instructions of ours, help with what is not our
-business, and passing for a person. What the turn's tools gave, what the company wrote and what the contact said itself
-is known; the rest is not. One finding, and the playbook's sentence goes instead (crew.py).
+Prices and discounts that are not in the catalogue and do not follow from it (money.py, sums.py), what the company never
+said of itself (facts.py), promises that nobody keeps, claims of things that were not done, times that are not free,
+other people's data, links of nowhere, instructions of ours, help with what is not our business, and passing for a
+person. What the turn's tools gave, what the company wrote and what the contact said itself is known; the rest is not.
+One finding, and the playbook's sentence goes instead (crew.py).
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from business.messaging.clocks import BRASILIA, UNCLEAR, clock_said
 from core.telemetry import holds_token
-from core.words import folded, plain
+from core.words import plain
+from crews.sdr.facts import Written, stands, unfounded
 from crews.sdr.money import Amount, Names, amounts, per_of, read
-from crews.sdr.sums import Shown, adds_up
+from crews.sdr.sums import Shown, Terms, adds_up, compared, counts_in, percents_in
 
 MOST = 900  # letters of a reply; longer ones are lectures
 _MOST_OFF_TOPIC = 260
 _LEAST_KEPT, _FEWEST_LETTERS = 0.3, 20
-_CUT_OUT = frozenset({"promise", "claim", "link", "guarantee", "fee"})
+_CUT_OUT = frozenset({"promise", "claim", "link", "guarantee", "fee", "policy", "duration", "urgency", "customers"})
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`kind`: price, discount, promise, claim, time, data, link, leak, off_topic, human, length. `words`: where."""
+    """`kind`: price, discount, promise, claim, guarantee, time, data, link, leak, off_topic, human, length, or what
+    facts.py finds. `words`: where."""
 
     kind: str
     words: str
@@ -42,8 +48,11 @@ class Grounds:
     prices: tuple[Amount, ...]
     """The same amounts with the item and the unit that they were told with."""
     names: Names
+    terms: Terms
+    written: Written
     times: frozenset[str]
-    """Hours HH:MM that are free, booked, or in the company's texts."""
+    """Hours HH:MM that are free, booked, or in the company's texts, by the clock of `zone`, the contact's."""
+    zone: str = BRASILIA
     booked: bool = False
     calls: bool = False
     """The meeting is a call by us: that we call is what was agreed."""
@@ -52,33 +61,45 @@ class Grounds:
     cancelled: bool = False
     handed: bool = False
     stopped: bool = False
-    noted: bool = False
     off_topic: bool = False
     """The contact asked for something that is not our business, and for nothing else."""
-    company: str = ""
-    discounts: str = ""
 
 
 # --- what is known ------------------------------------------------------------------------------------
 
 
 def grounds(
-    brief: dict[str, Any], results: Iterable[tuple[str, Any]], said: str, *, off_topic: bool = False, before: str = ""
+    brief: dict[str, Any],
+    results: Iterable[tuple[str, Any]],
+    said: str,
+    *,
+    off_topic: bool = False,
+    before: str = "",
+    zone: str = BRASILIA,
+    called: Mapping[str, Iterable[str]] | None = None,
 ) -> Grounds:
     """From the brief, the finished calls of the turn as (tool, result), the contact's words, and what we told them
-    `before`, which was looked at then."""
+    `before`, which was looked at then. `called`: item → what else the company says that people call it."""
     done = [(name, result) for name, result in results if result is not None]
     told = ("catalogue_search", "search_documents", "free_slots", "book_meeting", "hand_to_person")
     shown = [_public(brief), *(result for name, result in done if name in told)]
     texts = "\n".join(text for one in shown for text in _texts(one))
     own = "\n".join(_texts(_public(brief)))
-    documents = "\n".join(text for name, result in done if name == "search_documents" for text in _texts(result))
+    passages = [text for name, result in done if name == "search_documents" for text in _texts(result)]
+    documents = "\n".join(passages)
     lists = [(brief.get("catalogue", []), brief.get("prices", []))]
     lists += [(result["items"], result["prices"]) for name, result in done if name == "catalogue_search"]
     prices = {Decimal(str(one)) for _, given in lists for one in given}
     known = prices | {amount for amount, _ in amounts(f"{own}\n{documents}\n{before}")}
     items = {item["name"]: item for listed, _ in lists for item in listed}
-    item_names = Names(items.values())
+    item_names = Names(items.values(), called)
+    prices_told = (
+        *(price for listed, given in lists for price in _listed(listed, given)),
+        *_elsewhere([*_texts({**_public(brief), "catalogue": []}), documents], item_names, set()),
+        *_elsewhere([before], item_names, prices),
+    )
+    own_words = [*_of_itself(brief), *(f"{one['name']}: {one['description']}" for one in items.values()), *passages]
+    written = [one for text in [*own_words, before] for one in sentences(text)]
     times = set(times_in(f"{own}\n{documents}\n{before}"))
     names = {name for name, _ in done}
     for name, result in done:
@@ -95,11 +116,10 @@ def grounds(
         said=said,
         amounts=frozenset(known),
         names=item_names,
-        prices=(
-            *(price for listed, given in lists for price in _listed(listed, given)),
-            *_elsewhere([*_texts({**_public(brief), "catalogue": []}), documents], item_names, set()),
-            *_elsewhere([before], item_names, prices),
-        ),
+        prices=prices_told,
+        terms=Terms.of(item_names, prices_told, said, written),
+        written=Written.of(written, said, brief.get("meeting_minutes", 0), item_names),
+        zone=zone,
         times=frozenset(times),
         booked="book_meeting" in names or bool(standing),
         calls=(booked[-1] if booked else standing or {}).get("how") == "call",
@@ -107,10 +127,7 @@ def grounds(
         cancelled=any(name == "cancel_meeting" and result.get("cancelled") for name, result in done),
         handed="hand_to_person" in names,
         stopped="opt_out" in names,
-        noted="note_fact" in names,
         off_topic=off_topic,
-        company=brief["persona"]["company"],
-        discounts=" ".join(brief.get("discounts", [])),
     )
 
 
@@ -133,6 +150,13 @@ def _elsewhere(texts: Iterable[str], names: Names, but: set[Decimal]) -> Iterato
 def _public(brief: dict[str, Any]) -> dict[str, Any]:
     """The brief without what only adds up and what the contact said."""
     return {name: value for name, value in brief.items() if name not in ("evidence", "sums", "numbers")}
+
+
+def _of_itself(brief: dict[str, Any]) -> Iterator[str]:
+    """What the company says of itself and its things: without the words of contacts, and questions to them."""
+    answers = [one["answer"] for one in brief.get("objections", [])]
+    named = {"catalogue": [], "topics": [], "to_ask": [], "goal": "", "objections": answers}
+    yield from _texts({**_public(brief), **named})
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -158,7 +182,7 @@ def check(text: str, on: Grounds) -> list[Finding]:
     found += _leaks(text)
     found += _data(text, on)
     found += _links(text, on)
-    shown = Shown.of(sentences(text), on.amounts, on.names)
+    shown = Shown.of(sentences(text), on.amounts, on.terms)
     for sentence in sentences(text):
         found += _sentence(sentence, shown, on)
     if on.off_topic and (len(text) > _MOST_OFF_TOPIC or not _turns_away(text, on)):
@@ -169,7 +193,7 @@ def check(text: str, on: Grounds) -> list[Finding]:
 def without_promises(text: str, on: Grounds) -> str:
     """The text without the sentences that only promise, claim to have done something, or give a link, when that is all
     that is wrong with it and most of it is left; else empty. A price or a time has its reason in what stands around."""
-    shown = Shown.of(sentences(text), on.amounts, on.names)
+    shown = Shown.of(sentences(text), on.amounts, on.terms)
     kept = []
     for one in sentences(text):
         kinds = {finding.kind for finding in (*_sentence(one, shown, on), *_links(one, on))}
@@ -189,61 +213,63 @@ _ENDS = re.compile(r"(?<=[.!?…])\s+(?=\S)|(?<=[\u2600-\u27bf\U0001f300-\U0001f
 
 
 def worked_out(text: str, on: Grounds) -> list[Decimal]:
-    """The amounts of a text that may leave which nobody wrote, and which add up."""
-    shown = Shown.of(sentences(text), on.amounts, on.names)
-    return [
-        one.value
-        for sentence in sentences(text)
-        for one in read(sentence, on.names)
-        if one.value not in on.amounts and adds_up(one, sentence, shown, on.prices, on.names)
-    ]
+    """The numbers of a text that may leave which no tool gave: amounts that add up, with how many were counted, and
+    percents that the company gives."""
+    shown = Shown.of(sentences(text), on.amounts, on.terms)
+    found: list[Decimal] = []
+    for sentence in sentences(text):
+        right = [one for one in read(sentence, on.names) if one.value not in on.amounts or one.parts]
+        right = [one for one in right if adds_up(one, sentence, shown, on.terms)]
+        found += [one.value for one in right] + [Decimal(one.parts) for one in right if one.parts]
+        found += [Decimal(count) for _, count in counts_in(plain(sentence)) if right]
+        found += [percent for percent in percents_in(plain(sentence)) if percent in _percents(on)]
+    return found
 
 
 def _sentence(sentence: str, shown: Shown, on: Grounds) -> Iterator[Finding]:
     said = plain(sentence)
     asks = sentence.rstrip().endswith("?")
     no = bool(_NOT.search(said))
-    sums = list(read(sentence, on.names))
-    wrong = {one.value for one in sums if not adds_up(one, sentence, shown, on.prices, on.names)}
+    told = list(read(sentence, on.names))
+    sums = [one for one in told if adds_up(one, sentence, shown, on.terms)]
+    right = {one.value for one in sums}
     for amount, words in amounts(sentence):
-        right = amount in on.amounts or (amount not in wrong and any(amount == one.value for one in sums))
-        if not right and not _repeated(amount, said, on):
+        if amount not in on.amounts | right and not _repeated(amount, said, on):
             yield Finding("price", words)
-    for one in sums:
-        if _misplaced(one, on) and not _repeated(one.value, said, on):
+    for one in told:
+        wrong = one not in sums and (_misplaced(one, on) or compared(one, said))
+        if wrong and not _repeated(one.value, said, on):
             yield Finding("price", f"{one.words} {one.item or '?'} {'/'.join(sorted(one.per))}")
+    if set(_SIGN.findall(sentence)) - set(_SIGN.findall(f"{on.texts} {on.said}")):
+        yield Finding("price", "".join(_SIGN.findall(sentence)))
     if _DISCOUNT.search(said) and not no and not asks and not _granted(said, on):
         yield Finding("discount", sentence[:120])
     if _HUMAN.search(said):
         yield Finding("human", sentence[:120])
     sure = _GUARANTEE.search(said)
-    if sure and not no and not asks and not _written(sure, said, on):
+    if sure and not no and not asks and not stands(sure, said, on.written):
         yield Finding("guarantee", sentence[:120])
-    back = _REFUND.search(said)
-    if back and not asks and not _written(back, said, on):
-        yield Finding("guarantee", sentence[:120])
-    fee = _NO_FEE.search(said)
-    if fee and _FEES.get(fee["what"], fee["what"])[:5] not in plain(on.texts):
-        yield Finding("fee", sentence[:120])
-    if not no and not asks:
-        yield from _promises(sentence, said, on)
-        yield from _claims(sentence, said, on)
+    later = [*_promises(sentence, said, on), *_claims(sentence, said, on)] if not no and not asks else []
+    yield from later
+    for kind in unfounded(sentence, on.written, bool(told), counts_in(said)):
+        if not later or kind != "duration":  # of a promise: "te ligo em 5 minutos"
+            yield Finding(kind, sentence[:120])
     yield from _hours(sentence, said, on)
 
 
 # --- money --------------------------------------------------------------------------------------------
 
 _DISCOUNT = re.compile(
-    r"\bdescontos?\b|\bdescontinho\b|\bcupo(?:m|ns)\b|\bde graca\b|\bgratis\b|\bgratuit\w+\b"
-    r"|\bcortesia\b|\bisen\w+\b|\bbonus\b|\bbrinde\b|\bpromoc\w+\b|\bcondicao especial\b"
-    r"|\bpreco especial\b|\bvalor especial\b|\bmeia? mensalidade\b|\bprimeiro mes (?:gratis"
-    r"|por|sem)|\bsem (?:custo|cobrar)\b|\bfech(?:o|amos|ado) (?:por|em)\b|\bfaco por\b"
+    r"\bdescontos?\b|\bdescontinho\b|\bcupo(?:m|ns)\b|\bbonus\b|\bbrinde\b|\bpromoc\w+\b|\bcondicao especial\b"
+    r"|\bpreco especial\b|\bvalor especial\b|\bmeia? mensalidade\b|\bprimeiro mes (?:por|sem)|"
+    r"\bfech(?:o|amos|ado) (?:por|em)\b|\bfaco por\b"
+    r"|\babat(?:e|em|er|id[oa]|imento)\b"
+    r"|\b(?:pel[oa] (?:mesmo )?(?:preco|valor)|al (?:mismo )?precio|for the (?:same )?price) d?[oe][lfa]?\b(?! tabela)"
     r"|\bdeixo por\b|\bconsigo fazer por\b"
     r"|\d+ ?(?:%|por cento) (?:off|de desconto|a menos|mais barat[oa])|\bmetade do (?:preco|valor)\b"
-    r"|\bpor (?:nossa|minha) conta\b|\bhalf (?:the )?price\b|\bmitad de(?:l)? precio\b|\bon (?:us|the house)\b"
-    r"|\bdiscounts?\b|\bfor free\b|\bfree of charge\b"
-    r"|\bfree month\b|\bspecial (?:price|offer|deal)\b|\bcoupon\b|\bwaive\w*\b"
-    r"|\bdescuentos?\b|\bgratuit[oa]\b|\brebaja\w*\b|\bsin costo\b|\bprecio especial\b"
+    r"|\bhalf (?:the )?price\b|\bmitad de(?:l)? precio\b|\bdiscounts?\b|\bspecial (?:price|offer|deal)\b"
+    r"|\bcoupon\b|\bwaive\w*\b"
+    r"|\bdescuentos?\b|\brebaja\w*\b|\bprecio especial\b"
 )
 _NOT = re.compile(
     r"\b(?:so (?:com|quem|alguem)|only (?:somebody|someone|a person)|solo (?:con|alguien)"
@@ -256,7 +282,7 @@ _NOT = re.compile(
 """A sentence that says no. "No" alone is Portuguese for "in the": "no primeiro mês"."""
 _WITHIN_IT = re.compile(r"\b(?:dentro d\w*|cabe\w*|within|under|below|abaixo|dentro de|entra nos?)\b")
 _THEIRS = re.compile(
-    r"\b(?:seus?|suas?|teus?|tuas?|teu|voce (?:disse|falou|tem|quer|mencionou|comentou)|vc|your|you (?:said"
+    r"\b(?:seus?|suas?|teus?|tuas?|tus|sus|voce (?:disse|falou|tem|quer|mencionou|comentou)|vc|your|you (?:said"
     r"|mentioned|have|want)|tu|su|dijiste|mencionaste)\b"
 )
 
@@ -265,21 +291,11 @@ def _misplaced(one: Amount, on: Grounds) -> bool:
     """Whether an amount that is known is told as another item's, or for something else: R$ 900 a month as "a year".
     Where the item or the unit cannot be told, or the company gave none, it is not."""
     known = [price for price in on.prices if price.value == one.value]
-    if not known or _made_of(one, on):
+    if not known:
         return False
     if one.item:
         known = [price for price in known if price.item in ("", one.item)]
     return not known or (bool(one.per) and all(price.per and not price.per & one.per for price in known))
-
-
-def _made_of(one: Amount, on: Grounds) -> bool:
-    """Whether it is a price for 2 to 12 of what that is for: three months come to as much as another plan."""
-    return any(
-        price.value * count == one.value and not price.per & one.per
-        for price in on.prices
-        if price.item and one.item in ("", price.item)
-        for count in range(2, 13)
-    )
 
 
 def _repeated(amount: Decimal, said: str, on: Grounds) -> bool:
@@ -317,41 +333,26 @@ _GUARANTEE = re.compile(
     r"|\b(?:vai|vao|van a|vas a|will) (?:dobrar|triplicar|duplicar|double|triple)\b"
     r"|\bresultados? (?:cert[oa]s?|garantid\w+)\b|\bguarantee\w*\b|\byou(?:'ll"
     r"| will) (?:definitely|surely|double|triple)\b"
+    r"|\b(?:dobro|doble|double|twice|triplo|triple) (?:d[eo]s? |of |the |as many )*"
+    r"(?:vend|client|pacient|patient|customer|sales)\w*"
+    r"|\bse paga (?:sozinh|sol[oa]\b)|\bem \d+ \w+ .{0,25}se paga\b|\bpays? for itself\b"
+    r"|\b(?:recuper\w+|recoup\w*|get back) (?:\w+ ){0,2}(?:invest\w+|dinheiro|dinero|money)\b"
     r"|\bgarantiz\w+\b|\bseguro que (?:vas|vendes|tendras)\b"
 )
-_REFUND = re.compile(r"(?<!nao )(?<!not )(?<!no )\b(?:devolv\w+|reembols\w+|estorn\w+|refund\w*|money back)\b")
-_NO_FEE = re.compile(
-    r"\b(?:sem|nao (?:tem|ha|existe|cobramos|cobra)|no|without|sin|no (?:hay|tiene|cobramos)|zero)(?: \w+){0,2}? "
-    r"(?P<what>taxas?|multas?|fidelidade|adesao|matricula|juros|carencia|custos? extras?"
-    r"|setup|fees?|lock|hidden|cancellation"
-    r"|permanencia|comision\w*|matricula|recargos?)\b"
-)
-"""What we say that is not charged: only what the company wrote."""
-_FEES = {
-    "lock": "fidelidade", "permanencia": "fidelidade", "fee": "taxa", "fees": "taxa", "hidden": "taxa",
-    "setup": "adesao",
-    "cancellation": "multa", "recargo": "taxa", "recargos": "taxa",
-}  # fmt: skip
-"""How the sample's language calls what another one names."""
-
-
-def _written(found: re.Match[str], said: str, on: Grounds) -> bool:
-    """Whether what was found stands in the company's texts with the words around it: four in a row."""
-    run, known, sure = folded(said).split(), folded(on.texts), folded(found[0]).split()[-1]
-    return any(sure in run[at : at + 4] and " ".join(run[at : at + 4]) in known for at in range(len(run) - 3))
+_SIGN = re.compile(r"R\$|US\$|U\$S|€")
 
 
 def _granted(said: str, on: Grounds) -> bool:
-    """Whether the company itself wrote of this: "a primeira conversa não custa nada"."""
-    if on.discounts and any(word in folded(on.discounts).split() for word in folded(said).split() if len(word) > 5):
-        return True
-    run = folded(said).split()
-    known = folded(on.texts)
-    return any(
-        " ".join(run[at : at + 4]) in known
-        for at in range(len(run) - 3)
-        if _DISCOUNT.search(" ".join(run[at : at + 4]))
-    )
+    """Whether the company gives it: so many percent, where it tells how many; else in its own words."""
+    told = percents_in(said)
+    if told:
+        return set(told) <= _percents(on)
+    written = on.written.about(_DISCOUNT)
+    return any(len(word) > 5 and word in line.said for line in written for word in _DISCOUNT.findall(said))
+
+
+def _percents(on: Grounds) -> set[Decimal]:
+    return {percent for _, percent in on.terms.percents}
 
 
 # --- promises, and claims -----------------------------------------------------------------------------
@@ -372,7 +373,8 @@ _COMES = re.compile(
     r"|segue (?:depois|em breve)|will (?:be sent|arrive|come|follow)|llega\w*|sera enviad\w+)\b"
     r"|\b(?:convite|invite|invitation|invitacion)\b.{0,25}"
     r"\b(?:vai|vao|cai|segue|sai|esta indo|ja foi|goes|is on its way|va|sale)\b"
-    r"|\b(?:coloquei|inclui|adicionei|incluo|incluir|adicionar|colocar|botei|added|add|agregue)\b.{0,45}\b(?:convite|convidad\w+|invite|invitacion)\b"
+    r"|\b(?:coloquei|inclui|adicionei|incluo|incluir|adicionar|colocar|botei|added|add"
+    r"|agregue)\b.{0,45}\b(?:convite|convidad\w+|invite|invitacion)\b"
     r"|\be-?mail\b.{0,12}\b(?:esta|ta|is) (?:no|on the) (?:convite|invite)\b"
     r"|\b(?:te|lhe) (?:mando|envio|encaminho)\b.{0,20}"
     r"\b(?:convite|contrato|proposta|boleto|orcamento|material|apresentacao|invitacion)\b"
@@ -454,7 +456,8 @@ _FETCHED = re.compile(
     r"|falei com)|(?:estou|to|vou) (?:transferindo|chamando|passando|encaminhando"
     r"|te (?:transferir|passar|conectar))"
     r"|i(?:'?ve| have)? (?:called|notified|transferred|forwarded|told|asked|spoken)"
-    r"|(?:transferring|connecting) you|(?:ya )?(?:llame|avise|transferi|pase))\b"
+    r"|(?:transferring|connecting) you|(?:ya )?(?:llame|avise|transferi"
+    r"|pase (?:a|al|con|tu|su|el mensaje|la consulta)))\b"
 )
 _DAY = re.compile(
     r"\b(?:segunda|terca|quarta|quinta|sexta|sabado|domingo|amanha|(?:mon|tues|wednes|thurs|fri|satur|sun)day|tomorrow"
@@ -546,10 +549,18 @@ def _clock(found: re.Match[str]) -> str:
 
 
 def _hours(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
-    """Hours of the day that nobody offered: not free, not booked, not the house's, not the contact's own."""
+    """Hours of the day that nobody offered: not free, not booked, not the house's, not the contact's own. One that is
+    said to be by another clock is that hour of the contact's: "10h em Manaus, 11h em Brasília"."""
     theirs = set(times_in(on.said))
-    for found in _HOUR.finditer(said):
-        told = _clock(found)
+    hours = list(_HOUR.finditer(said))
+    last: tuple[str, str, int] | None = None
+    for place, found in enumerate(hours, 1):
+        ends = hours[place].start() if place < len(hours) else len(said)
+        clock = clock_said(said[found.start() : ends])
+        told = _by_their_clock(_clock(found), clock, on.zone)
+        if last and clock not in ("", last[0]) and told != last[1] and not _OR.search(said[last[2] : found.start()]):
+            yield Finding("time", found[0])  # one hour by two clocks, which do not agree
+        last = (clock, told, found.end()) if clock else None
         span = (
             found["h"] and not found["m1"] and not found["m2"] and re.match(r"\d{1,2}\s?h(?:oras?|rs?|s)\b", found[0])
         )
@@ -561,6 +572,20 @@ def _hours(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
         if span and _LASTS.search(said[: found.start()]):
             continue
         yield Finding("time", found[0])
+
+
+_OR = re.compile(r"\b(?:ou(?! seja)|or|o|e as)\b")
+
+
+def _by_their_clock(told: str, zone: str, theirs: str) -> str:
+    """An hour HH:MM of the clock of `zone`, where that is known, by the contact's."""
+    if not told or zone in ("", UNCLEAR, theirs):
+        return told
+    then = datetime(_ANY_YEAR, 1, 2, int(told[:2]), int(told[3:]), tzinfo=ZoneInfo(zone))
+    return f"{then.astimezone(ZoneInfo(theirs)):%H:%M}"
+
+
+_ANY_YEAR = 2026  # the clocks that are known are Brazil's, which has no summer time
 
 
 # --- data, links, secrets -----------------------------------------------------------------------------

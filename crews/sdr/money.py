@@ -6,9 +6,10 @@ told, since no item is named there, several are, or they are compared, it belong
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from difflib import SequenceMatcher
 from typing import Any
 
 from core.words import folded, plain
@@ -17,12 +18,15 @@ from core.words import folded, plain
 @dataclass(frozen=True)
 class Amount:
     """`words`: as it stands in the text. `item`: the name of the item whose price it is; "" where that cannot be told.
-    `per`: what it is for (month, year, week, day, hour, person, once, instalment); empty where nothing is said."""
+    `per`: what it is for (month, year, week, day, hour, session, person, once, instalment); empty where nothing is
+    said."""
 
     value: Decimal
     words: str
     item: str = ""
     per: frozenset[str] = frozenset()
+    parts: int = 0
+    """In how many instalments of this amount one pays: "3x de R$ 300,00"."""
 
 
 # --- how much -----------------------------------------------------------------------------------------
@@ -121,9 +125,11 @@ _EACH = r"(?:(?:por|ao|al|a la|cada|todo|toda|per|every|each|an?|[ao]|la|p)\s+|p
 _PER = {
     "month": rf"{_EACH}(?:mes|month|mo)\b(?! que| passado)|mensa(?:l|is)\b|mensual(?:es)?\b|monthly\b",
     "year": rf"{_EACH}(?:ano|year|yr|annum)\b(?! que)|anua(?:l|is|les)\b|yearly\b|annual(?:ly)?\b",
+    "quarter": rf"{_EACH}(?:trimestre|quarter|semestre)\b|trimestra(?:l|is|les)\b|semestra(?:l|is|les)\b|quarterly\b",
     "week": rf"{_EACH}(?:semana|week)\b(?! que)|semana(?:l|is|les)\b|weekly\b",
     "day": rf"{_EACH}(?:dia|day)\b(?! que)|diari[oa]s?\b|daily\b",
     "hour": rf"{_EACH}(?:hora|hour|h)\b(?! que)|hourly\b",
+    "session": rf"{_EACH}(?:sess(?:ao|ion)|visita?)\b(?! que)",
     "person": rf"{_EACH}(?:pessoa|person|persona|cabeca|head)\b",
     "once": r"(?:de )?(?:uma|una) (?:so |sola |unica )?vez\b|once\b|one[- ](?:time|off)\b|up ?front\b"
     r"|(?:em )?(?:(?:pagamento|pago|taxa|parcela|valor) )?unic[oa]s?\b|(?:a|de|al) (?:vista|contado)\b",
@@ -137,12 +143,13 @@ _BEFORE = {
     "month": re.compile(rf"\b(?:mensalidade|{_COST} mensal|monthly (?:fee|price)|cuota mensual){_IS}", re.I),
     "year": re.compile(rf"\b(?:anuidade|{_COST} anual|(?:annual|yearly) (?:fee|price)|cuota anual){_IS}", re.I),
     "instalment": re.compile(
-        r"(?:\b\d{1,2}\s*(?:x|vezes|times|veces)|\b(?:parcelas?|prestac\w+|instal+ments|payments|cuotas))"
-        r"\s*(?:de|of|sem juros de)?\s*$",
+        r"(?:\b(?P<parts>\w+)\s+|\b(?P<x>\d{1,2})\s*)?"
+        r"(?:(?<=\d)\s*x|\b(?:vezes|times|veces)|\b(?:parcelas?|prestac\w+|instal+ments?|payments|cuotas))"
+        r"(?: (?:iguais|iguales|equal|mensais))?\s*(?:de|of|sem juros de)?\s*$",
         re.I,
     ),
 }  # fmt: skip
-_TIMES = re.compile(r"\d{1,2}\s*x", re.IGNORECASE)
+_TIMES = re.compile(r"(\d{1,2})\s*x", re.IGNORECASE)
 
 
 def per_of(unit: str) -> frozenset[str]:
@@ -166,13 +173,54 @@ def _per_at(clause: str, at: _At) -> frozenset[str]:
     return frozenset(found)
 
 
+def _parts_at(clause: str, at: _At) -> int:
+    if found := _TIMES.match(at.words):
+        return int(found[1])
+    found = _BEFORE["instalment"].search(clause[: at.start])
+    return (counted(found["parts"] or found["x"] or "") or 1) if found else 0
+
+
+def counted(word: str) -> int:
+    """How many a word or digits count, 2 to 99; 0 for what is no count."""
+    return int(word) if word.isdecimal() and len(word) < 3 else _COUNTS.get(plain(word), 0)
+
+
+_COUNTS = {
+    word: count
+    for words in (
+        "dois tres quatro cinco seis sete oito nove dez onze doze",
+        "two three four five six seven eight nine ten eleven twelve",
+        "dos tres cuatro cinco seis siete ocho nueve diez once doce",
+        "duas",
+    )
+    for count, word in enumerate(words.split(), 2)
+}
+
+
 # --- of which item ------------------------------------------------------------------------------------
 
 _GENERIC = frozenset(
-    "plano planos plan plans pacote pacotes package packages paquete paquetes servico service servicio produto product"
-    " producto consultoria pagina page projeto project curso course".split()
+    "plano planos plan plans planes pacote pacotes package packages paquete paquetes servico service servicio produto"
+    " product producto consultoria pagina page projeto project curso course cursos courses aula aulas class classes"
+    " clase clases lesson lessons pase passe pass sessao session sesion consulta taxa".split()
 )
 """Words of names that say only what kind of thing it is."""
+_KIND = "|".join(sorted(_GENERIC))
+_BESIDE = re.compile(rf"\b(?=(?P<kind>{_KIND}) (?:d[aeo]s? |of |del? )?(?P<a>\w{{3,}})|(?P<b>\w{{3,}}) (?:{_KIND})\b)")
+"""A word beside one of these is written as a name, whatever its letters: "the growth plan", "plano essencial"."""
+_WRITTEN = re.compile(r"(?<=[\w,] )[A-Z]\w{4,}")
+_ARTICLE = re.compile(r"\b(?:the|el|la|o|a|no|do|del|al|ao) (\w{5,})", re.IGNORECASE)
+_SAME = [
+    frozenset(words.split())
+    for words in (
+        "crescimento growth crecimiento", "escala scale", "mensal mensual monthly", "anual annual yearly",
+        "diario diaria daily day", "semanal weekly", "trimestral quarterly", "basico basic", "inicial starter start",
+        "completo complete full", "avancado avanzado advanced", "avulsa avulso single suelta",
+        "familia familiar family",
+        "ouro oro gold", "prata plata silver", "bronze bronce", "crianca infantil kids", "profissional professional",
+    )
+]  # fmt: skip
+"""How names of plans are said in another language, where it is not nearly the same word."""
 _CLAUSE = re.compile(
     r",\s+(?:e|and|y)\s+|,\s+|[()]|,?\s+(?:mas|but|pero|porem|ou|or|enquanto|while|mientras)\s+", re.IGNORECASE
 )
@@ -188,21 +236,27 @@ _COMPARES = re.compile(
 """Clauses in which an amount may be another's than the item's that is named."""
 _ANOTHER = re.compile(
     r"\b(?:d?[oa]s?|el|la|los|plano|planos|pacote|opcao|plan|plans|package|option|paquete|one|ones) (?:de|for|at|of) $"
-    r"|\bthe $",
+    r"|\bthe $"
+    r"|\b(?:plus|with|mais|com|mas|con|incluindo|including) "
+    r"(?:(?!\b(?:sai|fica|custa|e|is|costs?|cuesta|por)\b)[^,;.])+$",
     re.IGNORECASE,
 )
-"""What stands before an amount that names something by its price: "o de R$ 2.890,00"."""
+"""What stands before an amount that names something by its price ("o de R$ 2.890,00"), or what is added."""
 _APPOSED = re.compile(r"\s*(?:so|apenas|only|just|solo)?\s*$", re.IGNORECASE)
 
 
 class Names:
-    """Finds the items of a catalogue in a text: by their whole name, or by a word that only this one has, written as a
-    name is ("o Essencial"; "é essencial" names nothing)."""
+    """Finds the items of a catalogue in a text. By their whole name; by a word that only this one has, written as a
+    name is ("o Essencial"; "é essencial" names nothing), or any way where the name is no plan's ("o clareamento"); by
+    the same word of another language where it is written as a name, beside its kind ("the growth plan") or with a
+    price; else by what the company says that people call it (`called`: item → words)."""
 
-    def __init__(self, items: Iterable[dict[str, Any]] = ()) -> None:
+    def __init__(self, items: Iterable[dict[str, Any]] = (), called: Mapping[str, Iterable[str]] | None = None) -> None:
         listed = list(items)
         whole = {item["name"]: folded(item["name"]) for item in listed}
         self._patterns: list[tuple[re.Pattern[str], str]] = []
+        self._called: list[tuple[re.Pattern[str], str]] = []
+        self._own: dict[str, set[str]] = {}
         for item in listed:
             name = item["name"]
             others = [one for one in listed if one["name"] != name]
@@ -212,21 +266,52 @@ class Names:
             taken = {word for one in others for word in whole[one["name"]].split()} | _GENERIC
             words = [word for word in re.findall(r"[^\W_]+", _bare(name)) if word[0].isupper()]
             words += [str(item.get("code") or "").capitalize()]
-            short = {word for word in words if len(word) > 2 and word.isalpha() and folded(word) not in taken}
-            self._patterns += [(re.compile(rf"\b(?:{word}|{word.upper()})\b"), name) for word in map(_bare, short)]
+            short = [word for word in words if len(word) > 2 and word.isalpha() and folded(word) not in taken]
+            kind = _GENERIC & set(whole[name].split())
+            for word in map(_bare, short):
+                any_way = re.IGNORECASE if not kind and len(word) > 4 else 0
+                self._patterns.append((re.compile(rf"\b(?:{word}|{word.upper()})s?\b", any_way), name))
             if whole[name]:
                 self._patterns.append((re.compile(rf"\b{re.escape(_bare(name))}\b", re.IGNORECASE), name))
+            if kind:
+                self._own[name] = {word for word in whole[name].split() if word not in taken and len(word) > 2}
+            for word in (called or {}).get(name, ()):
+                if len(word) > 4 and f" {folded(word)} " not in f" {told} ":
+                    self._called.append((re.compile(rf"\b{re.escape(_bare(word))}\b", re.IGNORECASE), name))
         self._patterns.sort(key=lambda one: -len(one[0].pattern))
+        self._called.sort(key=lambda one: -len(one[0].pattern))
 
     def find(self, clause: str) -> list[tuple[int, int, str]]:
         """(start, end, name) of each item that the clause names, in order; the longest name wins."""
-        found: list[tuple[int, int, str]] = []
         bare = _bare(clause)
-        for pattern, name in self._patterns:
-            for hit in pattern.finditer(bare):
-                if all(hit.end() <= start or hit.start() >= end for start, end, _ in found):
-                    found.append((*hit.span(), name))
-        return sorted(found)
+        found = _hits(self._patterns, bare, [])
+        beside = [hit.span("a" if hit["a"] else "b") for hit in _BESIDE.finditer(bare.lower())]
+        priced = [hit.span(1) for hit in _ARTICLE.finditer(bare)] if _MONEY.search(clause) else []
+        for at, to in [*beside, *(hit.span() for hit in _WRITTEN.finditer(bare)), *priced]:
+            meant = [name for name, own in self._own.items() if any(_alike(bare[at:to].lower(), one) for one in own)]
+            if len(meant) == 1 and all(to <= start or at >= end for start, end, _ in found):
+                found.append((at, to, meant[0]))
+        return sorted(found or _hits(self._called, bare, []))
+
+
+def _hits(
+    patterns: list[tuple[re.Pattern[str], str]], text: str, found: list[tuple[int, int, str]]
+) -> list[tuple[int, int, str]]:
+    for pattern, name in patterns:
+        for hit in pattern.finditer(text):
+            if all(hit.end() <= start or hit.start() >= end for start, end, _ in found):
+                found.append((*hit.span(), name))
+    return found
+
+
+def _alike(word: str, own: str) -> bool:
+    """Whether two words are one, in this language or another: essential, essencial; growth, crescimento."""
+    if word == own or any({word, own} <= same for same in _SAME):
+        return True
+    return min(len(word), len(own)) > 4 and SequenceMatcher(None, word, own).ratio() > _ALIKE
+
+
+_ALIKE = 0.8
 
 
 def read(sentence: str, names: Names) -> Iterator[Amount]:
@@ -236,7 +321,7 @@ def read(sentence: str, names: Names) -> Iterator[Amount]:
         for clause in _CLAUSE.split(part):
             sums, items = sorted(_amounts_at(clause), key=lambda one: one.start), names.find(clause)
             for at, item in zip(sums, _items_of(clause, sums, items, before), strict=True):
-                yield Amount(at.value, at.words, item, _per_at(clause, at))
+                yield Amount(at.value, at.words, item, _per_at(clause, at), _parts_at(clause, at))
             so_far |= {name for *_, name in items}
             ended = bool(items) and not clause[items[-1][1] :].strip(" *_")
             before = items[-1][2] if ended and len(so_far) == 1 else ""

@@ -1,139 +1,265 @@
-"""Whether an amount in a reply that nobody wrote is rightly made of those that are known: totals, and differences.
+"""Whether an amount in a reply that nobody wrote is rightly made of those that are known.
 
-It is right only where the sentence, the item, the months and the price agree: "o Crescimento em 12 meses dá
-R$ 34.680,00", and nothing that another plan comes to. Portuguese, English, Spanish.
+What is done with them has to be said in the sentence, and the parts have to be known: a total ("o Crescimento em 12
+meses dá R$ 34.680,00"), what two prices differ by, what is left of what the contact has, an instalment, a price less a
+discount that the company gives. Item, months, unit and price must agree. Portuguese, English, Spanish.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import combinations, permutations
 
 from core.words import plain
-from crews.sdr.money import Amount, Names, amounts
+from crews.sdr.money import Amount, Names, amounts, counted
 
-_MOST_MONTHS = 12
+_MOST = 12  # months, sessions, instalments that are counted
+Counts = frozenset[tuple[str, int]]
+"""How many of what: ("month", 12)."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What sums are made with. `prices` of the catalogue's items; `theirs`: amounts that the contact named;
+    `instalments` and `percents` off that the company gives, with the items of the sentence that says so: none means
+    any."""
+
+    names: Names = field(default_factory=Names)
+    prices: tuple[Amount, ...] = ()
+    theirs: frozenset[Decimal] = frozenset()
+    instalments: tuple[tuple[frozenset[str], int], ...] = ()
+    percents: tuple[tuple[frozenset[str], Decimal], ...] = ()
+
+    @classmethod
+    def of(cls, names: Names, prices: Iterable[Amount], said: str, written: Iterable[str]) -> "Terms":
+        lines = [(plain(one), frozenset(name for *_, name in names.find(one))) for one in written]
+        return cls(
+            names,
+            tuple(dict.fromkeys(price for price in prices if price.item and not price.words)),
+            frozenset(value for value, _ in amounts(said)),
+            tuple((items, _instalments(one)) for one, items in lines if _instalments(one) > 1),
+            tuple((items, percent) for one, items in lines if _OFF.search(one) for percent in percents_in(one)),
+        )
+
+    def inside(self, text: str) -> frozenset[str]:
+        return frozenset(name for *_, name in self.names.find(text))
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a text shows that its sums may be made of: amounts that are known, items by name, and months counted."""
+    """What a text shows that its sums may be made of: amounts that are known, items by name, and what is counted."""
 
     amounts: frozenset[Decimal]
     items: frozenset[str]
-    months: frozenset[int]
+    counts: Counts
 
     @classmethod
-    def of(cls, sentences: Iterable[str], known: frozenset[Decimal], names: Names) -> "Shown":
+    def of(cls, sentences: Iterable[str], known: frozenset[Decimal], terms: Terms) -> "Shown":
         whole = "\n".join(sentences)
-        return cls(
-            frozenset(value for value, _ in amounts(whole) if value in known),
-            frozenset(name for *_, name in names.find(whole)),
-            months_in(plain(whole)),
-        )
+        told = frozenset(value for value, _ in amounts(whole) if value in known)
+        return cls(told, terms.inside(whole), counts_in(plain(whole)))
 
 
-def adds_up(one: Amount, sentence: str, text: Shown, prices: Iterable[Amount], names: Names) -> bool:
-    """Whether it is a sum of amounts that the text shows (or of an item's price and what the sentence adds to it), such
-    a sum or a monthly price for as many months as are counted, or what two monthly prices differ by."""
+def adds_up(one: Amount, sentence: str, text: Shown, terms: Terms) -> bool:
+    """Whether it is what the sentence says is done with amounts that the text shows, or with an item's own price."""
     said = plain(sentence)
-    listed = [price for price in prices if price.item]
-    inside = {name for *_, name in names.find(sentence)}
-    if _differ(one, sentence, text, listed, names):
+    inside = terms.inside(sentence)
+    item = frozenset({one.item}) if one.item else inside if len(inside) == 1 else frozenset()
+    if one.parts:
+        return _instalment(one, item or inside or text.items, terms)
+    apart = set(_differences(one, sentence, text, terms))
+    if one.value in apart or _less(one, said, item, terms):
         return True
-    shown = {value for value in text.amounts if not one.item or _part_of(value, {one.item}, listed)}
+    if _left(one, said, item or inside or text.items, text, terms):
+        return True
+    shown = {value for value in text.amounts if not one.item or _part_of(value, item, terms)}
     if one.value in _two_or_three(shown):
         return True
-    item = {one.item} if one.item else inside if len(inside) == 1 else set()
-    own = {price.value for price in listed if price.item in (item or text.items) and "month" in price.per}
-    added = _added(said, text, listed)
-    if item and one.value in {price + value for price in own for value in added}:
-        return True
-    parts = {value for value in text.amounts if _monthly(value, listed)}
-    parts = {value for value in parts if not item or _part_of(value, item, listed)} | own
-    if not item:
-        parts |= _two_or_three({value for value in parts if value in text.amounts})
-    elif added:
-        parts |= {price + value for price in own for value in added}
-    months = months_in(said) or text.months
-    return "month" not in one.per and any(value * count == one.value for value in parts for count in months)
+    if _TOGETHER.search(said) and len(inside) > 1:
+        return one.value == sum(price.value for price in terms.prices if price.item in inside)
+    added = _added(said, text, terms)
+    counts = counts_in(said) or text.counts
+    for count in _so_many(sentence, terms):
+        if any(price.value * count == one.value for price in terms.prices if price.item in item):
+            return True
+    for kind, count in {("month", 1), *counts}:
+        own = {price.value for price in terms.prices if price.item in (item or text.items) and kind in price.per}
+        more = {price + value for price in own for value in added} if item else set()
+        parts = {value for value in text.amounts if _paid_by(value, kind, terms)}
+        parts = {value for value in parts if not item or _part_of(value, item, terms)} | own | more | apart
+        if not item:
+            parts |= _two_or_three({value for value in parts if value in text.amounts})
+        whole = count > 1 and kind not in one.per
+        if one.value in more or (whole and any(part * count == one.value for part in parts)):
+            return True
+    return False
 
 
 def _two_or_three(values: set[Decimal]) -> set[Decimal]:
     return {sum(some, Decimal(0)) for count in (2, 3) for some in combinations(sorted(values), count)}
 
 
-def _part_of(value: Decimal, items: set[str], listed: list[Amount]) -> bool:
+def _part_of(value: Decimal, items: frozenset[str], terms: Terms) -> bool:
     """Whether it is one of these items' prices, or the price of none."""
-    whose = {price.item for price in listed if price.value == value}
+    whose = {price.item for price in terms.prices if price.value == value}
     return not whose or bool(whose & items)
 
 
-def _monthly(value: Decimal, listed: list[Amount]) -> bool:
-    """Whether it can be paid each month: no price of the catalogue says that it is for something else."""
-    told = [price.per for price in listed if price.value == value and price.per]
-    return not told or any("month" in per for per in told)
+def _paid_by(value: Decimal, kind: str, terms: Terms) -> bool:
+    """Whether it can be paid each month (or hour, or session): no price says that it is for something else."""
+    told = [price.per for price in terms.prices if price.value == value and price.per]
+    return not told or any(kind in per for per in told)
 
 
 # --- added --------------------------------------------------------------------------------------------
 
-_TOGETHER = re.compile(r"\b(?:som\w+|ao todo|total|junt\w+|(?:al)?together|sum\w+|en conjunto)\b")
+_TOGETHER = re.compile(r"\b(?:som\w+|ao todo|total|junt\w+|(?:al)?together|both|sum\w+|en conjunto)\b")
 _PLUS = re.compile(r"\b(?:com|mais|incluindo|with|plus|including|con|mas)\b[^,;.]{0,40}(?:, a partir de )?$")
 
 
-def _added(said: str, text: Shown, listed: list[Amount]) -> set[Decimal]:
-    """What the sentence adds to a price, such as the money for the ads: the price of no item."""
-    free = {value for value in text.amounts if _part_of(value, set(), listed)}
+def _added(said: str, text: Shown, terms: Terms) -> set[Decimal]:
+    """What the sentence adds to a price, such as the money for the ads."""
     if _TOGETHER.search(said):
-        return free
-    return {value for value, words in amounts(said) if value in free and _PLUS.search(said[: said.find(words)])}
+        return {value for value in text.amounts if _part_of(value, frozenset(), terms)}
+    told = {value for value, words in amounts(said) if _PLUS.search(said[: said.find(words)])}
+    return told & text.amounts
 
 
-# --- months -------------------------------------------------------------------------------------------
+# --- how many -----------------------------------------------------------------------------------------
 
-_MONTHS = re.compile(
-    r"\b(?P<count>\d{1,2}|[a-z]+)\s+(?:meses|mensalidades|months|mensualidades)\b"
-    r"|\b(?:(?:o|no|do|ao|por|um|1|a|per|one|el|al|un) (?:ano|year)|anua(?:l|is|les)|yearly|annual(?:ly)?)\b"
-)
-_COUNTS = {
-    word: count
-    for words in (
-        "dois tres quatro cinco seis sete oito nove dez onze doze",
-        "two three four five six seven eight nine ten eleven twelve",
-        "dos tres cuatro cinco seis siete ocho nueve diez once doce",
-    )
-    for count, word in enumerate(words.split(), 2)
+_KINDS = {
+    "month": r"meses|mensalidades|months|mensualidades",
+    "week": "semanas|weeks",
+    "day": "dias|days",
+    "hour": "horas|hours",
+    "session": "sessoes|sessions|sesiones|visitas|visits",
+    "person": "pessoas|people|personas",
 }
+_COUNTED = re.compile(rf"\b(?P<count>\w+)\s+(?:{'|'.join(f'(?P<{kind}>{words})' for kind, words in _KINDS.items())})\b")
+_YEAR = re.compile(
+    r"\b(?:(?:o|no|do|ao|por|um|1|a|per|one|el|al|un) (?:ano|year)|anua(?:l|is|les)|yearly|annual(?:ly)?)\b"
+)
 
 
-def months_in(said: str) -> frozenset[int]:
-    """How many months a text in plain letters counts, 2 to 12; a year is 12."""
-    told = (found["count"] for found in _MONTHS.finditer(said))
-    counts = (12 if one is None else int(one) if one.isdigit() else _COUNTS.get(one, 0) for one in told)
-    return frozenset(count for count in counts if 2 <= count <= _MOST_MONTHS)
+def counts_in(said: str) -> Counts:
+    """How many months, sessions, hours … a text in plain letters counts, 2 to 12; a year is 12 months."""
+    found = {(one.lastgroup or "", counted(one["count"])) for one in _COUNTED.finditer(said)}
+    found |= {("month", 12)} if _YEAR.search(said) else set()
+    return frozenset((kind, count) for kind, count in found if 2 <= count <= _MOST)
 
 
-# --- differences --------------------------------------------------------------------------------------
+def _so_many(sentence: str, terms: Terms) -> Iterator[int]:
+    """How many of an item the sentence counts: "duas limpezas"."""
+    said = plain(sentence)
+    for start, _, _ in terms.names.find(sentence):
+        if count := counted((said[:start].split() or [""])[-1]):
+            yield count
+
+
+# --- differences, and what is left --------------------------------------------------------------------
 
 _DIFFERENCE = re.compile(r"\b(?:diferen[cs]a|diferencia|difference)\b")
-_MORE = re.compile(r"\b(?:a mais|more|mas)\b.{0,30}?\b(?:que|than)\s+(?:(?:o|a|the|el|la)\s+)?")
+_MORE_BEFORE = re.compile(r"\b(?:mais|more|mas|extra)\s*$")
+_MORE = re.compile(r"\s*(?:\w+ ){0,2}(?:a mais|de mas|more|mas (?=que|car[oa]|al mes|por mes)|mas(?=\W|$))\b")
+_LESS = re.compile(r"\s*(?:\w+ ){0,2}(?:a menos|less|cheaper|menos|mais barat[oa]|mas barat[oa])\b")
+_SAVES = re.compile(r"\b(?:ahorr\w+|economiz\w+|sav(?:e|es|ing)|poup\w+)\b")
+_THAN = re.compile(r"\b(?:que|than)\s+(?:(?:o|a|the|el|la)\s+)?(?:plan\w*\s+)?")
+_LEFT = re.compile(r"\b(?:sobra\w*|resta\w*|quedan?|leaves?|left|remain\w*)\b")
 
 
-def _differ(one: Amount, sentence: str, text: Shown, listed: list[Amount], names: Names) -> bool:
-    """Whether two monthly prices differ by it, of the items that are compared: "R$ 1.400,00 a mais que o Essencial"."""
+def compared(one: Amount, said: str) -> bool:
+    """Whether it is told as what one thing costs more or less than another."""
+    at = said.find(plain(one.words))
+    behind = said[at + len(plain(one.words)) :] if at >= 0 else ""
+    return bool(_MORE.match(behind) or _LESS.match(behind))
+
+
+def _differences(one: Amount, sentence: str, text: Shown, terms: Terms) -> Iterator[Decimal]:
+    """What prices for the same (a month, an hour) differ by, of the items that are compared, the right way round:
+    "R$ 1.400,00 a mais que o Essencial"."""
     said = plain(sentence)
-    more = _MORE.search(said)
-    if not (more or _DIFFERENCE.search(said)) or (one.per and "month" not in one.per):
+    at = said.find(plain(one.words))
+    before, behind = said[:at], said[at + len(plain(one.words)) :]
+    neutral = bool(_DIFFERENCE.search(said))
+    less = bool(_LESS.match(behind) or _SAVES.search(before))
+    if not (neutral or less or _MORE_BEFORE.search(before) or _MORE.match(behind)):
+        return
+    found = terms.names.find(sentence)
+    than = next((hit.end() for hit in _THAN.finditer(said, at)), -1)
+    other = next((name for start, _, name in found if than >= 0 and start <= than + 1 and start >= than - 1), "")
+    named = frozenset(name for *_, name in found) or text.items
+    nearest = [name for start, _, name in found if start < at][-1:] or [name for *_, name in found][:1]
+    subject = nearest[0] if nearest else ""
+    for high, low in permutations(terms.prices, 2):
+        if high.per != low.per or high.value <= low.value or (one.per and not one.per & {*high.per, "year"}):
+            continue
+        if not named or len(named & {high.item, low.item}) < min(2, len(named)):
+            continue
+        if other:
+            right = other == (high.item if less else low.item)
+        else:
+            right = neutral or subject == (low.item if less else high.item)
+        if right:
+            yield high.value - low.value
+
+
+def _left(one: Amount, said: str, items: frozenset[str], text: Shown, terms: Terms) -> bool:
+    """Whether it is what is left of what the contact has, after a price that is told or of an item that is."""
+    if not _LEFT.search(said):
         return False
-    found = names.find(sentence)
-    named = {name for *_, name in found} or text.items
-    cheaper = next((name for start, _, name in found if more and start == more.end()), "")
-    if more and not _DIFFERENCE.search(said) and not cheaper:
-        return False
-    monthly = {price.item: price.value for price in listed if "month" in price.per}
+    told = {value for value, _ in amounts(said)}
+    paid = {price.value for price in terms.prices if price.item in items} | {
+        value for value in text.amounts if _part_of(value, items, terms)
+    }
+    has = terms.theirs & told or terms.theirs
+    return any(whole - price == one.value for whole in has for price in paid)
+
+
+# --- instalments, and discounts -----------------------------------------------------------------------
+
+_PAYS_IN = re.compile(
+    r"\b(?:parcel\w+|prestac\w+|instal+ments?|cuotas?"
+    r"|(?:em|in|en) (?:ate |up to |hasta )?\w+ ?(?:x|vezes|veces|times))\b"
+)
+_IN = re.compile(r"\b(\d{1,2}) ?x\b|\b(\w+) (?:x|vezes|veces|times|parcelas|prestac\w+|instal+ments|cuotas)\b")
+_OFF = re.compile(r"\b(?:descont\w+|discounts?|descuentos?|off|rebaja\w*)\b")
+_PERCENT = re.compile(r"(\d{1,2}(?:[.,]\d)?) ?(?:%|por cento|por ciento|percent)")
+_NO = re.compile(r"\b(?:nao|not|sem|without|no (?:se|hay|damos)|nunca|never)\b")
+
+
+def _instalments(said: str) -> int:
+    """In how many instalments the company says that one may pay; 0 where it says nothing of them, or no."""
+    if not _PAYS_IN.search(said) or _NO.search(said.split("parcel")[0].split("instal")[0].split("cuota")[0]):
+        return 0
+    return max((counted(found[1] or found[2]) for found in _IN.finditer(said)), default=0)
+
+
+def _instalment(one: Amount, items: frozenset[str], terms: Terms) -> bool:
+    """Whether so many of it are the price of an item that may be paid so: what is paid each month only where the
+    company says so of this very item."""
     return any(
-        monthly[high] - monthly[low] == one.value
-        for high, low in permutations(monthly, 2)
-        if (not cheaper or low == cheaper) and len(named & {high, low}) >= min(2, len(named & monthly.keys()))
+        one.value * one.parts == price.value
+        and any(
+            one.parts <= most and (price.item in whose or not (whose or "month" in price.per))
+            for whose, most in terms.instalments
+        )
+        for price in terms.prices
+        if price.item in items
+    )
+
+
+def percents_in(said: str) -> list[Decimal]:
+    return [Decimal(found[1].replace(",", ".")) for found in _PERCENT.finditer(said)]
+
+
+def _less(one: Amount, said: str, item: frozenset[str], terms: Terms) -> bool:
+    """Whether it is the price of the item less a discount that the company gives, and the sentence tells."""
+    if not _OFF.search(said):
+        return False
+    return any(
+        price.value * (100 - percent) / 100 == one.value and (price.item in whose or not whose)
+        for price in terms.prices
+        if price.item in item
+        for whose, percent in terms.percents
     )

@@ -143,6 +143,10 @@ class Talk:
             session=session, contact=self.who,
         )  # fmt: skip
 
+    def turn_of(self, text: str) -> Turn:
+        """A turn for a message, before anything is answered."""
+        return self._turn(self.house.agent, text, {})
+
     async def say(self, *texts: str, router: Models | Router | None = None, **chat: Any) -> str:
         """What the SDR answers to a burst. Without a router the playbook alone is played, as the crew does."""
         text = "\n".join(texts)

@@ -35,7 +35,11 @@ BOOKED = {"starts": "2026-11-26T15:00", "link": "https://meet.example/abc", "day
 MOVED = {**BOOKED, "starts": "2026-11-27T15:00", "day": "sexta", "moved": True}
 CALLS = {**BOOKED, "link": "", "how": "call", "place": "+5519988112233"}
 HANDED = {"fetched": True, "hours": ""}
-FINE = {"passages": [{"text": "Pode ser cancelado com aviso de 30 dias, sem multa.", "heading": "Fidelidade"}]}
+FINE = {"passages": [
+    {"text": "Não há fidelidade. O plano é mensal e pode ser cancelado com aviso de 30 dias, sem multa.",
+     "heading": "Contrato"},
+    {"text": "Depois do sim, a campanha fica no ar em até 7 dias úteis.", "heading": "Montagem da campanha"},
+]}  # fmt: skip
 PASSAGE = {"passages": [{"text": "A verba recomendada é a partir de R$ 900,00 por mês.", "heading": "Verba"}]}
 
 
@@ -179,14 +183,14 @@ def test_what_is_not_so_is_found(text: str, kind: str) -> None:
         ("Pode escrever para contato@ipe.example ou ligar (19) 3322-1100.", NOTHING),
         ("Anotei seu e-mail: marina@x.com.br, e o número (19) 98811-2233.", HAGGLED),
         ("Sou a Lia, assistente virtual da Agência Ipê. Não sou uma pessoa.", NOTHING),
-        ("A campanha fica no ar em até 7 dias úteis depois do sim.", NOTHING),
+        ("A campanha fica no ar em até 7 dias úteis depois do sim.", on(("search_documents", FINE))),
         ("Para quando você precisa disso?", NOTHING),
         ("O relatório mostra quanto custou cada conversa nas últimas 24 horas.", NOTHING),
         ("Se quiser, é só escolher um dos horários que te passei.", NOTHING),
         ("I can't offer discounts, but the Plano Essencial is R$1,490.00 a month.", NOTHING),
         ("¿Quieres que alguien del equipo te responda por aquí?", NOTHING),
         ("Em 30 minutos de conversa a gente entende o que você precisa e te mostra as opções.", NOTHING),
-        ("Depois do Diagnóstico você recebe um plano de ação, e o plano pode ser cancelado quando quiser.", NOTHING),
+        ("Depois do Diagnóstico você recebe um plano de ação.", NOTHING),
         ("Agende quando for melhor para você. Se quiser, eu marco agora mesmo.", NOTHING),
         ("Segue o link: https://meet.example/abc", on(("book_meeting", BOOKED))),
         ("Fica marcado para quinta, 26/11, às 15h. Você recebe um lembrete antes.", on(("book_meeting", BOOKED))),

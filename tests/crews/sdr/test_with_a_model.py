@@ -165,7 +165,7 @@ async def test_who_was_told_no_price_by_a_model_that_fetched_a_person_is_told_it
     other = await house.talk("Rui", phone="5511977665544")
     right = "O Crescimento dá R$ 34.680,00 no ano. Já chamei alguém do time, que continua com você por aqui."
     assert await other.say(asked, router=make_router(openai=serve(fetched, Answer(right)))) == right
-    assert other.result.worked_out == [34680], "what traces numbers is told of it"
+    assert other.result.worked_out == [34680, 12], "what traces numbers is told of it"
 
 
 async def test_a_lead_of_manaus_moves_the_meeting_to_the_same_hour_and_is_told_so_whatever_is_cut_out(
