@@ -135,7 +135,8 @@ class Calendar(Protocol):
         way: Way = UNSAID,
         about: str = "",
     ) -> Appointment:
-        """The meeting, once: the same `key` again gives the same meeting, whatever else is said.
+        """The meeting, once: the same `key` again gives the same meeting, whatever else is said, until it was moved
+        or cancelled.
 
         `about`: what its host reads of it, and of the guest nobody else. Refused: calendar_taken, calendar_closed
         (outside the house's hours), calendar_past, calendar_soon (sooner than the notice). ArgumentsWrong as for

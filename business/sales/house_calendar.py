@@ -240,7 +240,8 @@ class HouseCalendar:
         zone: str | None = None,
         hold: bool = False,
     ) -> Appointment:
-        """See `Calendar`. `hold`: an outside calendar has to be told yet (`settle`)."""
+        """See `Calendar`. `hold`: an outside calendar has to be told yet (`settle`). Its key, which names the time that
+        was booked first, is free again."""
         current = await self.get(tenant_id, appointment_id)
         length = current.ends_at - current.starts_at
         await self._must_be_possible(tenant_id, starts_at, length)
@@ -258,6 +259,7 @@ class HouseCalendar:
                     """UPDATE appointments SET starts_at = %s, ends_at = %s, zone = coalesce(%s, zone),
                            remind_at = %s, reminded_at = NULL,
                            state = CASE WHEN %s THEN 'held' ELSE state END,
+                           key = CASE WHEN key LIKE '%% ' || id THEN key ELSE key || ' ' || id END,
                            news = array_append(array_remove(news, 'moved'), 'moved'), changed_at = %s WHERE id = %s""",
                     [starts_at, starts_at + length, zone, remind_at(starts_at, now), hold, now, appointment_id],
                 )

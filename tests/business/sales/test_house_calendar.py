@@ -65,7 +65,7 @@ async def test_a_time_is_one_meetings_however_many_ask_for_it_and_one_key_is_one
     booked = [one for one in answers if isinstance(one, Appointment)]
     assert len(booked) == 1
     assert {one.code for one in answers if isinstance(one, Refused)} == {"calendar_taken"}
-    first = booked[0]
+    first, won = booked[0], f"k{answers.index(booked[0])}"
     again = await asyncio.gather(*(book("same", at(23, 14)) for _ in range(5)))
     assert len({one.id for one in again}) == 1
     assert await code(book("overlaps", at(23, 9, 45))) == "calendar_taken"
@@ -87,13 +87,14 @@ async def test_a_time_is_one_meetings_however_many_ask_for_it_and_one_key_is_one
     assert (await calendar.get(house, first.id)).starts_at == monday
     assert (await calendar.move(house, first.id, at(23, 10, 15))).starts_at == at(23, 10, 15)
     assert (await calendar.move(house, first.id, at(24, 9))).starts_at == at(24, 9)
-    second = await book("k-new")
+    second = await book(won)
+    assert second.id != first.id and second.starts_at == monday, "the first time, which the moved one no longer has"
     assert [one.id for one in await calendar.coming(house, host_id=host)] == [second.id, again[0].id, first.id]
     gone = await calendar.cancel(house, second.id, "não pode mais")
     assert (gone.state, gone.reason) == ("cancelled", "não pode mais")
     assert (await calendar.cancel(house, second.id)).reason == "não pode mais"
     assert await code(calendar.move(house, second.id, at(25, 9))) == "calendar_cancelled"
-    anew = await book("k-new")
+    anew = await book(won)
     assert anew.id != second.id and anew.state == "booked"
     assert await code(calendar.get(tenants.other.id, anew.id)) == "calendar_unknown"
     assert await calendar.coming(tenants.other.id) == []
