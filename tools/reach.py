@@ -25,6 +25,7 @@ from business.messaging.window import is_open
 from business.outreach.cadence import Cadence, Step, cadence_from, said, template_of
 from business.outreach.runs import AREA, Cadences, Lead, Run, Situation
 from business.people.service import People
+from business.sales.stages import AWAY, Stage
 from core.clock import Clock
 from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import ArgumentsWrong, Refused
@@ -104,12 +105,20 @@ class Reach:
         )
         if deals and deals[0]["kind"] in ("won", "lost"):
             return Situation(str(deals[0]["kind"]))
+        said_no = await fetch_all(
+            conn,
+            """SELECT 1 FROM sales_leads WHERE chat_id = ANY(%(chats)s) AND stage = ANY(%(away)s)
+                 AND stage_at > %(since)s LIMIT 1""",
+            {"chats": [one["id"] for one in chats], "away": list(AWAY), "since": run.started_at},
+        )
+        if said_no:  # to whoever wrote it down; an older no has not kept a person from approving this
+            return Situation("said_no")
         meetings = await fetch_all(
             conn,
-            """SELECT 1 FROM appointments WHERE state <> 'cancelled' AND ends_at > %(now)s
+            """SELECT 1 FROM appointments WHERE state <> 'cancelled' AND ends_at > %(since)s
                  AND (chat_id = ANY(%(chats)s) OR company_id = %(company)s OR contact_id = %(contact)s) LIMIT 1""",
             {
-                "now": self._clock.now(),
+                "since": run.started_at,  # ahead, or over meanwhile: who has met is not asked for a first talk
                 "chats": [one["id"] for one in chats],
                 "company": run.company_id,
                 "contact": run.contact_id,
@@ -257,7 +266,8 @@ class Reach:
         return [row["id"] for row in rows]
 
     async def quiet(self, conn: Connection, hours: int, most: int) -> Sequence[Lead]:
-        """The bot had the last word, nothing waits, no meeting is ahead, and nobody was asked for."""
+        """The bot had the last word, nothing waits, nobody was asked for, they said no to nothing (not now, never), no
+        person closes a sale with them, and no meeting stands or was held since they wrote."""
         now = self._clock.now()
         rows = await fetch_all(
             conn,
@@ -270,13 +280,23 @@ class Reach:
                      AND (r.state IN ('running', 'waiting') OR r.started_at > c.last_received_at))
                  AND NOT EXISTS (SELECT FROM consent_entries e WHERE e.tenant_id = c.tenant_id AND e.act = 'stopped'
                      AND (e.address = c.address OR e.contact_id = c.contact_id))
+                 AND NOT EXISTS (SELECT FROM sales_leads s WHERE s.tenant_id = c.tenant_id AND s.chat_id = c.id
+                     AND s.stage = ANY(%(settled)s))
                  AND NOT EXISTS (SELECT FROM appointments a WHERE a.tenant_id = c.tenant_id AND a.state <> 'cancelled'
-                     AND a.ends_at > %(now)s AND (a.chat_id = c.id OR a.contact_id = c.contact_id))
+                     AND a.ends_at > c.last_received_at
+                     AND (a.chat_id = c.id OR a.contact_id = c.contact_id OR a.company_id = c.company_id))
                  AND NOT EXISTS (SELECT FROM crm_deals d JOIN crm_stages s
                      ON s.tenant_id = d.tenant_id AND s.id = d.stage_id
                      WHERE d.tenant_id = c.tenant_id AND d.id = c.deal_id AND s.kind <> 'open')
+                 AND 'bot' = (SELECT m.author FROM chat_messages m WHERE m.tenant_id = c.tenant_id AND m.chat_id = c.id
+                     AND m.direction = 'out' AND m.status NOT IN ('dropped', 'failed') ORDER BY m.seq DESC LIMIT 1)
                ORDER BY c.last_received_at LIMIT %(most)s""",
-            {"before": now - timedelta(hours=hours), "oldest": now - _NOT_BEFORE, "now": now, "most": most},
+            {
+                "before": now - timedelta(hours=hours),
+                "oldest": now - _NOT_BEFORE,
+                "settled": [Stage.CLOSE, *AWAY],
+                "most": most,
+            },
         )
         return [
             Lead(

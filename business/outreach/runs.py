@@ -79,7 +79,8 @@ class Lead:
 @dataclass(frozen=True)
 class Situation:
     """How a run stands before its next step. `stop`: why it must not go on (replied, opted_out, person, won, lost,
-    meeting, gone, by_person, not_sent); `left_at`: when the message before left; `open`: it has not left yet."""
+    said_no, meeting, gone, by_person, not_sent); `left_at`: when the message before left; `open`: it has not left
+    yet."""
 
     stop: str | None = None
     left_at: datetime | None = None
@@ -118,8 +119,8 @@ class Reach(Protocol):
         ...
 
     async def quiet(self, conn: Connection, hours: int, most: int) -> Sequence[Lead]:
-        """Conversations that the bot answered and that have been quiet for `hours`, and of which no run was begun
-        since."""
+        """Conversations in which the bot had the last word and something is still open, that have been quiet for
+        `hours`, and of which no run was begun since."""
         ...
 
 

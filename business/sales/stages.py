@@ -16,7 +16,8 @@ class Stage(StrEnum):
 
 
 _ORDER = tuple(Stage)
-_AWAY = frozenset({Stage.NURTURE, Stage.LOST})
+AWAY = frozenset({Stage.NURTURE, Stage.LOST})
+"""They said no, for now or for good."""
 _BACK_FROM = frozenset({Stage.OBJECTION, Stage.SCHEDULING, Stage.NURTURE, Stage.LOST})
 """What one comes back from: an objection that is answered, times that did not fit, somebody who writes again."""
 
@@ -26,7 +27,7 @@ def may_go(before: Stage, after: Stage) -> bool:
     where one comes back. A meeting that stands is only left when it is called off or for a no."""
     if before is after:
         return False
-    if after in _AWAY:
+    if after in AWAY:
         return True
     if before is Stage.CLOSE:
         return after is Stage.SCHEDULING

@@ -105,6 +105,30 @@ class Outreach:
         rows = await self.house.rows("SELECT * FROM outreach_touches WHERE run_id = %s ORDER BY step", run)
         return [(row["step"], row["channel"], row["what"], f"{row['at']:%d %H}") for row in rows]
 
+    async def answered(self, **columns: Any) -> str:
+        """A conversation that the bot has just answered, an hour after they wrote."""
+        chat = await self.house.chat(wrote=timedelta(hours=1), **columns)
+        assert (await self.house.say(chat))["state"] == "sent"
+        return chat
+
+    async def stands(self, chat: str, stage: str) -> None:
+        await self.house.rows(
+            """INSERT INTO sales_leads (tenant_id, chat_id, stage, stage_at, updated_at)
+               VALUES (current_tenant(), %s, %s, %s, now()) ON CONFLICT (tenant_id, chat_id) DO UPDATE SET
+                   stage = excluded.stage, stage_at = excluded.stage_at RETURNING chat_id""",
+            chat, stage, self.house.clock.now(),
+        )  # fmt: skip
+
+    async def meets(self, chat: str, at: datetime, state: str = "booked") -> None:
+        """Half an hour's meeting with whom this conversation is with."""
+        await self.house.rows(
+            """INSERT INTO appointments (tenant_id, id, key, title, starts_at, ends_at, zone, chat_id, state,
+                   created_at, changed_at)
+               VALUES (current_tenant(), %s, %s, 'Conversa', %s, %s, 'America/Sao_Paulo', %s, %s, now(), now())
+               RETURNING id""",
+            f"meet_{chat}{at:%H}", f"{chat}{at}", at, at + timedelta(minutes=30), chat, state,
+        )  # fmt: skip
+
     async def left(self) -> list[str]:
         rows = await self.house.rows("SELECT template, purpose FROM outbox WHERE state = 'sent' ORDER BY seq")
         return [row["template"] or row["purpose"] for row in rows]
@@ -288,10 +312,10 @@ async def test_a_conversation_that_went_quiet_is_followed_up_twice_and_not_when_
     outreach: Outreach,
 ) -> None:
     house = outreach.house
-    quiet = await house.chat(wrote=timedelta(hours=1), answered_in=1)
-    await house.chat(wrote=timedelta(hours=1), answered_in=1, held="person", held_since=house.clock.now())
+    quiet = await outreach.answered()
+    await house.change(await outreach.answered(), held="person", held_since=house.clock.now())
     await house.chat(wrote=timedelta(hours=1), answered_in=0)
-    await house.chat(wrote=timedelta(days=30), answered_in=1)
+    await outreach.answered(last_received_at=house.clock.now() - timedelta(days=30))
     await outreach.to(hours=18)
     assert await outreach.runs() == []
     await outreach.to(hours=9)  # 20 hours of quiet end at night: the morning after it goes, as the window has closed
@@ -300,7 +324,35 @@ async def test_a_conversation_that_went_quiet_is_followed_up_twice_and_not_when_
     await outreach.to(days=14)
     (run,) = await outreach.runs()
     assert (run["state"], run["reason"], run["touches"]) == ("done", "unanswered", 2)
-    assert await outreach.left() == ["retomar_conversa", "voltar_ao_contato"], "nobody reads the same words twice"
+    follow_ups = [one for one in await outreach.left() if one != "answer"]
+    assert follow_ups == ["retomar_conversa", "voltar_ao_contato"], "nobody reads the same words twice"
+
+
+async def test_nobody_who_said_no_who_has_met_us_or_whom_a_person_talked_to_is_followed_up_as_quiet(
+    outreach: Outreach,
+) -> None:
+    house = outreach.house
+    now = house.clock.now()
+    for stage in ("nurture", "lost", "close"):
+        await outreach.stands(await outreach.answered(), stage)
+    await outreach.meets(await outreach.answered(), now + timedelta(hours=5))
+    finished = await outreach.answered()
+    await house.say(finished, "Combinado, Ana!", author="person", author_id=outreach.desk.who.user_id)
+    await house.change(finished, held="bot")  # handed back when all was said
+    called_off, talks = await outreach.answered(), await outreach.answered()
+    await outreach.meets(called_off, now + timedelta(hours=5), state="cancelled")
+    await outreach.stands(talks, "qualification")
+    await outreach.to(hours=30)
+    assert {run["chat_id"]: run["state"] for run in await outreach.runs()} == {called_off: "running", talks: "running"}
+
+    # What happens between two follow-ups counts as much.
+    await outreach.meets(called_off, house.clock.now() + timedelta(hours=3))
+    await outreach.stands(talks, "lost")
+    sent = len(await outreach.left())
+    await outreach.to(days=9)
+    ended = {run["chat_id"]: (run["state"], run["reason"]) for run in await outreach.runs()}
+    assert ended == {called_off: ("stopped", "meeting"), talks: ("stopped", "said_no")}
+    assert len(await outreach.left()) == sent
 
 
 async def test_each_step_has_its_own_template_and_the_card_says_where_the_house_has_none(outreach: Outreach) -> None:
