@@ -15,6 +15,7 @@ from business.messaging.changes import changed
 from business.messaging.outbox import Outbox, locked_row
 from business.messaging.outcomes import Outcomes, again_key, join_status
 from business.messaging.sender_cloud import refusal_of
+from business.messaging.sender_evolution import as_words
 from business.messaging.senders import Refusal
 from business.messaging.statuses import RANK, Status, status_named
 from core.clock import Clock
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 OWN_ECHO = timedelta(minutes=15)
 """How long after we sent it an echo may be of a message whose id we never learnt."""
+_FILES = frozenset({"image", "video", "audio", "document", "sticker"})
 EARLY_KEPT = timedelta(days=8)
 """How long a status of nobody's is kept: WhatsApp repeats its webhooks for seven days."""
 
@@ -80,7 +82,8 @@ class Settling:
     async def adopt(self, conn: Connection, tenant_id: str, chat_id: str, echo: Echoed) -> bool:
         """Whether an echo is of a message that we sent ourselves: False when a person (or another tool) wrote it.
 
-        Known by its id, or, while the answer to our own sending is still out (or was lost), by its words.
+        Known by its id, or, while the answer to our own sending is still out (or was lost), by what it shows: some
+        gateways post it before they answer.
         """
         await conn.execute("SELECT 1 FROM chats WHERE id = %s FOR NO KEY UPDATE", [chat_id])
         if await fetch_one(
@@ -89,12 +92,12 @@ class Settling:
             return True
         rows = await fetch_all(
             conn,
-            """SELECT o.id, m.text, m.kind FROM outbox o JOIN chat_messages m USING (tenant_id)
+            """SELECT o.id, o.content, m.text FROM outbox o JOIN chat_messages m USING (tenant_id)
                WHERE m.id = o.message_id AND o.chat_id = %s AND o.external_id IS NULL AND o.attempts > 0
                  AND o.state IN ('claimed', 'unknown', 'waiting') AND o.claimed_at > %s ORDER BY o.seq""",
             [chat_id, self._clock.now() - OWN_ECHO],
         )
-        ours = next((row for row in rows if _same_words(row["text"], row["kind"], echo)), None)
+        ours = next((row for row in rows if _shows(echo, row["content"], row["text"])), None)
         if ours is None:
             return False
         row = await locked_row(conn, "o.id = %s", ours["id"])
@@ -156,6 +159,19 @@ def _meaning(provider: str, code: int | None, detail: str) -> Refusal:
     return Refusal(code or 0, "fix", "message", text=detail)
 
 
-def _same_words(text: str, kind: str, echo: Echoed) -> bool:
+def _shows(echo: Echoed, content: Mapping[str, Any], text: str) -> bool:
+    """Whether an echo shows what a row says, whose `text` is what one reads of it here: in its words as they left, or,
+    where they may be others there, as a thing of the same kind that is not called otherwise."""
+    kind, name = content["type"], ""
+    said: Any = content.get(kind)  # of a template there is nothing
+    if kind == "interactive":
+        text = as_words(said)
+    elif kind in _FILES:
+        text, name = said.get("caption") or "", said.get("filename") or ""
+    elif kind in ("location", "contacts"):  # degrees and telephones, as each gateway writes them
+        return bool(kind == echo.kind)
     ours, theirs = " ".join(text.split()), " ".join(echo.text.split())
-    return ours in theirs if ours else not theirs and kind == echo.kind
+    if ours:
+        return ours in theirs
+    called = echo.attachment.name if echo.attachment else ""
+    return kind == echo.kind and theirs in ("", name) and (not name or called in ("", name))

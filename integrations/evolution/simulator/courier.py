@@ -17,6 +17,7 @@ from integrations.sandbox_chats import Behaviour
 
 _FINAL = (400, 401, 403, 404, 422)
 _MOST_TRIES = 10
+_PATIENCE = 10.0  # seconds for a webhook that is waited for
 
 
 @dataclass
@@ -25,8 +26,9 @@ class Config(Behaviour):
 
     statuses: str = "delivered"
     """How far a message of ours gets by itself: none, sent, delivered or read."""
-    echo: bool = True
-    """`send.message` is told of what was sent by the API."""
+    echo: str = "after"
+    """When `send.message` tells of what was sent by the API: none, after (the answer to it is on its way, as 2.x) or
+    before (1.x waits for its webhook first, and answers then)."""
     expose_key: bool = True
     """The API key stands in every body (AUTHENTICATION_EXPOSE_IN_FETCH_INSTANCES)."""
     addressing: str = "pn"
@@ -78,6 +80,12 @@ class Courier:
         }
         self._waiting.append(_Parcel(body))
         self.wake()
+
+    async def through(self) -> None:
+        """Until nothing is on its way, for 10 seconds at most."""
+        end = time.monotonic() + _PATIENCE
+        while self._waiting and time.monotonic() < end:
+            await asyncio.sleep(0.005)
 
     def wake(self) -> None:
         self._wake.set()

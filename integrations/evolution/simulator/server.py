@@ -82,7 +82,10 @@ class Evolution:
         key = request.headers.get("apikey")
         self.state.witness(request.method, path, body, key == self.state.api_key)
         try:
-            return JSONResponse(*self._answer(request.method, path, request, key, body))
+            answer = self._answer(request.method, path, request, key, body)
+            if self.config.echo == "before" and path.startswith("/message/"):
+                return _Behind(self.courier, *answer)
+            return JSONResponse(*answer)
         except _Wrong as wrong:
             told = {"status": wrong.status, "error": wrong.error, "response": {"message": wrong.message}}
             return JSONResponse(told, wrong.status)
@@ -147,7 +150,7 @@ class Evolution:
         kept = self.state.keep(
             Message(raw["key"]["id"], contact, True, time.time(), raw, source="api", mime=mime), content
         )
-        if self.config.echo:
+        if self.config.echo != "none":
             self.courier.post("send.message", raw)
         for status in STATUSES[1 : 1 + _FAR.get(self.config.statuses, 2)]:
             self._status(kept, status)
@@ -362,6 +365,18 @@ class Evolution:
         reason = {"open": 200, "close": 401}.get(state, 0)
         self.courier.post("connection.update", {"instance": INSTANCE, "state": state, "statusReason": reason})
         return {"state": state}
+
+
+class _Behind(JSONResponse):
+    """An answer that comes when everything that was posted to the webhook has arrived."""
+
+    def __init__(self, courier: Courier, content: Any, status: int) -> None:
+        super().__init__(content, status)
+        self._courier = courier
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._courier.through()
+        await super().__call__(scope, receive, send)
 
 
 def _quoted(body: dict[str, Any]) -> str | None:
