@@ -301,7 +301,7 @@ class Reach:
         return [
             Lead(
                 row["name"] or row["address"], row["company_id"], row["contact_id"], row["deal_id"], row["id"],
-                row["owner_id"], {"language": row["language"]},
+                row["owner_id"], {"language": row["language"]}, row["last_received_at"],
             )
             for row in rows
         ]  # fmt: skip

@@ -65,7 +65,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Lead:
-    """About whom a run is. One of the ids at least."""
+    """About whom a run is. One of the ids at least. `quiet_since`: when they wrote last, if the run follows that up."""
 
     name: str
     company_id: str | None = None
@@ -74,6 +74,7 @@ class Lead:
     chat_id: str | None = None
     owner_id: str | None = None
     words: Mapping[str, str] = field(default_factory=dict)
+    quiet_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -174,8 +175,9 @@ class Cadences:
     async def start(
         self, conn: Connection, tenant_id: str, cadence: Cadence, lead: Lead, *, by: str, first: str | None = None
     ) -> str | None:
-        """Begin a run in the caller's transaction, its first step due as the cadence says. `first`: outbox id of the
-        message that begins it. None when the lead is in one already, or the cadence has no steps."""
+        """Begin a run in the caller's transaction, its first step due as the cadence says, counted from now or from
+        when the lead went quiet. `first`: outbox id of the message that begins it. None when the lead is in one
+        already, or the cadence has no steps."""
         if not cadence.steps:
             return None
         now = self._clock.now()
@@ -196,7 +198,7 @@ class Cadences:
         run = run_of(row)
         if first:
             await self.touch(conn, run, -1, cadence.steps[0].channel, "message", first, "")
-        await self.schedule(conn, run, now)
+        await self.schedule(conn, run, lead.quiet_since or now)
         return run.id
 
     async def list(self, who: Identity, *, alive: bool = False, limit: int = 50) -> Sequence[Run]:

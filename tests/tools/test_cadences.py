@@ -105,9 +105,9 @@ class Outreach:
         rows = await self.house.rows("SELECT * FROM outreach_touches WHERE run_id = %s ORDER BY step", run)
         return [(row["step"], row["channel"], row["what"], f"{row['at']:%d %H}") for row in rows]
 
-    async def answered(self, **columns: Any) -> str:
-        """A conversation that the bot has just answered, an hour after they wrote."""
-        chat = await self.house.chat(wrote=timedelta(hours=1), **columns)
+    async def answered(self, *, hours: int = 1, **columns: Any) -> str:
+        """A conversation that the bot has just answered, so long after they wrote."""
+        chat = await self.house.chat(wrote=timedelta(hours=hours), **columns)
         assert (await self.house.say(chat))["state"] == "sent"
         return chat
 
@@ -129,8 +129,9 @@ class Outreach:
             f"meet_{chat}{at:%H}", f"{chat}{at}", at, at + timedelta(minutes=30), chat, state,
         )  # fmt: skip
 
-    async def left(self) -> list[str]:
-        rows = await self.house.rows("SELECT template, purpose FROM outbox WHERE state = 'sent' ORDER BY seq")
+    async def left(self, chat: str = "") -> list[str]:
+        query = "SELECT template, purpose FROM outbox WHERE state = 'sent' AND chat_id LIKE %s ORDER BY seq"
+        rows = await self.house.rows(query, chat or "%")
         return [row["template"] or row["purpose"] for row in rows]
 
 
@@ -312,20 +313,24 @@ async def test_a_conversation_that_went_quiet_is_followed_up_twice_and_not_when_
     outreach: Outreach,
 ) -> None:
     house = outreach.house
-    quiet = await outreach.answered()
+    morning = await outreach.answered(hours=10)  # 20 hours of quiet end in the night
+    midday = await outreach.answered(hours=1)
     await house.change(await outreach.answered(), held="person", held_since=house.clock.now())
     await house.chat(wrote=timedelta(hours=1), answered_in=0)
     await outreach.answered(last_received_at=house.clock.now() - timedelta(days=30))
-    await outreach.to(hours=18)
+    await outreach.to(hours=9)
     assert await outreach.runs() == []
-    await outreach.to(hours=9)  # 20 hours of quiet end at night: the morning after it goes, as the window has closed
-    (run,) = await outreach.runs()
-    assert (run["chat_id"], run["cadence"]) == (quiet, "retomada")
+    await outreach.to(hours=12)  # nine in the morning
+    assert {(run["chat_id"], run["cadence"]) for run in await outreach.runs()} == {
+        (morning, "retomada"), (midday, "retomada"),
+    }  # fmt: skip
+    assert await outreach.left(midday) == ["answer", "follow_up"], "its own words, free within the 24 hours"
     await outreach.to(days=14)
-    (run,) = await outreach.runs()
-    assert (run["state"], run["reason"], run["touches"]) == ("done", "unanswered", 2)
-    follow_ups = [one for one in await outreach.left() if one != "answer"]
-    assert follow_ups == ["retomar_conversa", "voltar_ao_contato"], "nobody reads the same words twice"
+    for run in await outreach.runs():
+        assert (run["state"], run["reason"], run["touches"]) == ("done", "unanswered", 2)
+    assert await outreach.left(midday) == ["answer", "follow_up", "retomar_conversa"]
+    # The window had closed by the morning; and nobody reads the same words twice.
+    assert await outreach.left(morning) == ["answer", "retomar_conversa", "voltar_ao_contato"]
 
 
 async def test_nobody_who_said_no_who_has_met_us_or_whom_a_person_talked_to_is_followed_up_as_quiet(
