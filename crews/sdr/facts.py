@@ -103,12 +103,15 @@ def stands(found: re.Match[str], said: str, on: Written) -> bool:
 
 _FREE = re.compile(
     r"\b(?:de graca|gratis|gratuit\w+|cortesia|isen\w+|nao custa nada|(?:sem|sin) (?:nenhum |ningun )?(?:custo|costo)"
-    r"|sem cobrar|nao cobramos nada|regal\w+|(?:ganha|ganas|leva) (?:um|uma|o|a|un) (?:mes|mensalidade|semana"
-    r"|aula|clase)"
-    r"|(?:for|is|are|comes?|totally|completely) free|free (?:of charge|\w+)|no cuesta nada"
-    r"|por (?:nossa|minha) conta|on (?:us|the house)|costs? nothing)\b(?! (?:extra|adicional|to (?:ask|choose"
-    r"|write|reply)))"
+    r"|sem cobrar|nao cobramos nada|regal\w+|por (?:nossa|minha) conta|no cuesta nada|costs? nothing"
+    r"|(?:ganha|ganas|leva) (?:um|uma|o|a|un) (?:mes|mensalidade|semana|aula|clase)|for free|free of charge"
+    r"|(?:is|are|be|comes?|totally|completely) free(?! (?:on|at|from|until|to)\b)"
+    r"|(?:is|are|month|week) on (?:us|the house)"
+    r"|free (?:first |initial )?(?:months?|weeks?|class\w*|lessons?|trials?|calls?|visits?|sessions?|audits?|plans?))\b"
+    r"(?! (?:extra|adicional))"
 )
+_CALENDAR = re.compile(r"\b(?:slots?|times|calendar|schedule|morning|afternoon)\b|\d ?[ap]m\b|\d:\d\d")
+"""Of which it is said in English that they are free."""
 _MEETS = (
     r"convers\w+|reuni\w+|call|calls|chat|chamada|charla|meeting|avaliac\w+|evaluacion|assessment|consulta\w*|visita?s?"
     r"|cita|appointment|encontro|demo\w*|aulas?|clases?|class(?:es)?|lessons?|treinos?|sess(?:ao|oes|ions?)"
@@ -117,6 +120,7 @@ _MEETS = (
 _FIRST = re.compile(rf"\b(?:primeir[ao]|first|primer[ao]?)(?: (?P<what>[a-z]+))?(?: (?P<next>{_MEETS})\b)?")
 _TALK = re.compile(r"\b(?:a|essa|esta|nossa|la|the|this|our) (?:conversa|call|charla|chat|reuniao|meeting|reunion)\b")
 _MEETING = re.compile(rf"\b(?:{_MEETS})\b")
+_MEETING_FREE = re.compile(rf"\b(?:{_MEETS})\b.{{0,12}}{_FREE.pattern}")
 _ELIDED = frozenset("e is es one y sai fica and nao no a la uma".split())
 
 
@@ -126,12 +130,15 @@ def _given(clause: str, sentence: str, on: Written) -> bool:
     said = plain(clause)
     items = frozenset(name for *_, name in on.names.find(clause))
     free = [line for line in on.lines if _FREE.search(line.said) and (not items or items & line.items)]
-    if any(stands(found, sentence, on) for found in _FREE.finditer(sentence)):
+    if _CALENDAR.search(said) or any(stands(found, sentence, on) for found in _FREE.finditer(sentence)):
         return True
     first = _FIRST.search(said)
     theirs = [found for line in free if (found := _FIRST.search(line.said))]
     if first is None:
-        return bool(_TALK.search(said)) and any(_MEETING.search(found[0]) for found in theirs)
+        alone = _MEETING_FREE.search(said) and any(
+            _MEETING_FREE.search(line.said) and not _FIRST.search(line.said) for line in free
+        )
+        return bool(alone or (_TALK.search(said) and any(_MEETING.search(found[0]) for found in theirs)))
     if counted(first["what"] or ""):
         return False  # "the first two"
     what = first["next"] or first["what"] or ""
@@ -179,13 +186,13 @@ def _charged(found: re.Match[str], said: str, items: frozenset[str], money: bool
 # --- what one may do ----------------------------------------------------------------------------------
 
 _POLICY = {
-    "plan": r"(?:(?<!em )(?<!en )troc|mud|migr|cambi|switch|chang|mov|pas[ae])\w*\b.{0,20}\b(?:plan\w*|pacotes?"
-    r"|packages?|paquetes?)"
-    r"|(?:upgrade|downgrade)s?|(?:trocar|mudar|migrar|cambiar|pas?sar|switch|change|move) (?:\w+ )?(?:d[eo]"
-    r"|del?|from|para o|to) "
+    "plan": r"(?:trocar|mudar|migrar|pas?sar|cambiar|cambio|mudanca|(?<!em )troca|switch\w*|chang(?:e|ing)"
+    r"|mov(?:e|ing))\b.{0,20}"
+    r"\b(?:plan\w*|pacotes?|packages?|paquetes?)|(?:mud|troc|cambi|migr)\w* (?:de|entre) (?:plan\w*|pacote)|upgrades?"
+    r"|downgrades?|(?:trocar|mudar|migrar|cambiar|pas?sar|switch|change|move) (?:\w+ )?(?:d[eo]|del?|from|to|para o) "
     r"(?:the |el )?§ (?:para|to|al?|por|for)",
     "group": r"(?:troc|mud|cambi|switch|chang)\w*\b.{0,12}\b(?:turmas?|grupos?|groups?)",
-    "teacher": r"(?:troc|mud|cambi|switch|chang)\w*\b.{0,12}\b(?:profes\w+|teachers?)",
+    "teacher": r"(?:troc|mud|cambi|switch|chang)\w*\b.{0,12}\b(?:profes\w+|teachers?|tutor\w*|instru\w+|coach\w*)",
     "pause": r"(?:paus|congel|tranca|suspend|freez)\w*|trancar|on hold",
     "cancel": r"(?:cancel|rescind)\w*",
     "trial": r"(?:dias? |periodo |semana )?(?:de teste|de prueba)(?= |\.|,|!|$)|trials?"
@@ -255,10 +262,20 @@ def lengths(counts: Iterable[tuple[str, int]]) -> frozenset[int]:
 # --- what sells ---------------------------------------------------------------------------------------
 
 _PLACES = r"(?:vagas?|lugares?|unidades?|cupos?|plazas?|spots?|seats?|places?|slots?)"
+_SOON = (
+    r"(?:segunda|terca|quarta|quinta|sexta|sabado|domingo|lunes|martes|\w+day|semanas?|week|mes|month|janeiro"
+    r"|january|enero"
+    r"|dezembro|december|logo|amanha|hoje|tomorrow|soon|temporada|season|ano|year|depois|after)\b"
+)
 _CUSTOMER = r"(?:client\w+|pacientes?|alun[oa]s?|customers?|patients?|students?|alumn[oa]s?)"
+_WON = (
+    r"(?:dobr|triplic|duplic|fatur|consegui|vende(?:u|ram)|ganh(?:ou|aram)|cresceu|logr|fez|ador|amou|got|went"
+    r"|achiev|doubl"
+    r"|tripl)\w*"
+)
 _FARED = (
-    r"(?:dobr|triplic|duplic|fatur|consegui|vende|ganh|cresc|logr|fez|fizeram|ador|got|made|went|achiev|doubl|tripl|see"
-    r"|saw|lov|satisf|happy|feliz|content|(?:ve|veem|ven|viram|notam|recuperam)\b)"
+    rf"(?:{_WON}|vendem?|crescem|made|sees?|saw|lov\w+|satisf\w+|happy|felizes|contentos|come back|volt\w+|ve|veem|ven"
+    r"|viram|notam|recuperam)\b"
 )
 _SOLD = {
     "urgency": re.compile(
@@ -268,7 +285,8 @@ _SOLD = {
         r"|ate (?:hoje|amanha|sexta))\b|\b(?:hoje|today|this week|esta semana) (?:only|so)\b"
         r"|\b(?:val\w+|validade) (?:so |apenas |solo )?(?:ate|hasta)\b"
         r"|\b(?:offer|promo\w*|deal|oferta)\b.{0,20}\b(?:ends?|expires?|termina|acaba)\b"
-        r"|\b(?:prec\w+|valor\w*|prices?)\b.{0,12}\b(?:sob\w+|aument\w+|go(?:es)? up|rises?|sub\w+)\b"
+        r"|\b(?:prec\w+|valor\w*|prices?)\b.{0,12}\b(?:sob\w+|aument\w+|go(?:es)? up|rises?|sub\w+)\b.{0,15}"
+        rf"\b{_SOON}"
         r"|\b(?:hold|keep|segur\w+|mantenho|mantengo|guardo)\b.{0,15}\b(?:price|preco|valor|precio)\b|\bhurry\b"
         r"|\bcorre que\b"
         r"|\b(?:ultimo dia|last day)\b|\bse fechar hoje\b|\bmelhor fechar\b|\baprovech\w+ hoy\b"
@@ -276,10 +294,9 @@ _SOLD = {
     ),
     "customers": re.compile(
         r"\b(?:dobrou|triplicou|duplicou|multiplicou|doubled|tripled|duplico|triplico)\b"
-        rf"|\b(?:noss[oa]s?|our|nuestr[oa]s?|um|uma|un|una|one|a|most|many|muit[oa]s|varios|mais de|more than"
-        rf"|outr[oa]s?)"
-        rf"(?: (?:of|d[eo]s|our|noss[oa]s|nuestr[oa]s|mil|\d+))* {_CUSTOMER}\b.{{0,40}}\b{_FARED}\w*"
-        rf"|\b(?:noss[ao]|our|nuestr[ao]|a|o|la|el) (?:client\w+|paciente|alun[oa]|student|customer|patient|alumn[oa])"
-        rf" (?!de |que |com |sem |do |da )[a-z]+ [a-z]+ (?:{_FARED})\w*"
+        rf"|\b(?:noss[oa]s?|our|nuestr[oa]s?|most|many|muit[oa]s|varios|mais de|more than)"
+        rf"(?: (?:of|d[eo]s|our|noss[oa]s|nuestr[oa]s|mil|\d+))* {_CUSTOMER}\b.{{0,40}}\b{_FARED}"
+        rf"|\b(?:um|uma|un|una|one|a|o|outr[oa]|el|la|another) {_CUSTOMER}\b.{{0,25}}\b{_WON}"
+        rf"|\b(?:noss[ao]|our|nuestr[ao]) {_CUSTOMER} (?!de |que |com |sem |do |da )[a-z]+ [a-z]+ {_WON}"
     ),
 }

@@ -20,7 +20,7 @@ from core.telemetry import holds_token
 from core.words import plain
 from crews.sdr.facts import Written, stands, unfounded
 from crews.sdr.money import Amount, Names, amounts, per_of, read
-from crews.sdr.sums import Shown, Terms, adds_up, compared, counts_in, percents_in
+from crews.sdr.sums import Shown, Terms, compared, counts_in, made, percents_in
 
 MOST = 900  # letters of a reply; longer ones are lectures
 _MOST_OFF_TOPIC = 260
@@ -47,7 +47,6 @@ class Grounds:
     amounts: frozenset[Decimal]
     prices: tuple[Amount, ...]
     """The same amounts with the item and the unit that they were told with."""
-    names: Names
     terms: Terms
     written: Written
     times: frozenset[str]
@@ -115,7 +114,6 @@ def grounds(
         texts=f"{texts}\n{before}",
         said=said,
         amounts=frozenset(known),
-        names=item_names,
         prices=prices_told,
         terms=Terms.of(item_names, prices_told, said, written),
         written=Written.of(written, said, brief.get("meeting_minutes", 0), item_names),
@@ -218,8 +216,8 @@ def worked_out(text: str, on: Grounds) -> list[Decimal]:
     shown = Shown.of(sentences(text), on.amounts, on.terms)
     found: list[Decimal] = []
     for sentence in sentences(text):
-        right = [one for one in read(sentence, on.names) if one.value not in on.amounts or one.parts]
-        right = [one for one in right if adds_up(one, sentence, shown, on.terms)]
+        right = made(list(read(sentence, on.terms.names)), sentence, shown, on.terms)
+        right = [one for one in right if one.value not in on.amounts or one.parts]
         found += [one.value for one in right] + [Decimal(one.parts) for one in right if one.parts]
         found += [Decimal(count) for _, count in counts_in(plain(sentence)) if right]
         found += [percent for percent in percents_in(plain(sentence)) if percent in _percents(on)]
@@ -230,8 +228,8 @@ def _sentence(sentence: str, shown: Shown, on: Grounds) -> Iterator[Finding]:
     said = plain(sentence)
     asks = sentence.rstrip().endswith("?")
     no = bool(_NOT.search(said))
-    told = list(read(sentence, on.names))
-    sums = [one for one in told if adds_up(one, sentence, shown, on.terms)]
+    told = list(read(sentence, on.terms.names))
+    sums = made(told, sentence, shown, on.terms)
     right = {one.value for one in sums}
     for amount, words in amounts(sentence):
         if amount not in on.amounts | right and not _repeated(amount, said, on):
@@ -240,8 +238,8 @@ def _sentence(sentence: str, shown: Shown, on: Grounds) -> Iterator[Finding]:
         wrong = one not in sums and (_misplaced(one, on) or compared(one, said))
         if wrong and not _repeated(one.value, said, on):
             yield Finding("price", f"{one.words} {one.item or '?'} {'/'.join(sorted(one.per))}")
-    if set(_SIGN.findall(sentence)) - set(_SIGN.findall(f"{on.texts} {on.said}")):
-        yield Finding("price", "".join(_SIGN.findall(sentence)))
+    if foreign := _signs(sentence) - _signs(f"{on.texts} {on.said}"):
+        yield Finding("price", "".join(foreign))
     if _DISCOUNT.search(said) and not no and not asks and not _granted(said, on):
         yield Finding("discount", sentence[:120])
     if _HUMAN.search(said):
@@ -339,16 +337,32 @@ _GUARANTEE = re.compile(
     r"|\b(?:recuper\w+|recoup\w*|get back) (?:\w+ ){0,2}(?:invest\w+|dinheiro|dinero|money)\b"
     r"|\bgarantiz\w+\b|\bseguro que (?:vas|vendes|tendras)\b"
 )
-_SIGN = re.compile(r"R\$|US\$|U\$S|€")
+_SIGN = re.compile(r"R\$|€|U?S?\$S?")
+
+
+def _signs(text: str) -> set[str]:
+    """The currencies that a text writes: reais, euros, or another money of the sign $."""
+    return {one if one in ("R$", "€") else "$" for one in _SIGN.findall(text)}
 
 
 def _granted(said: str, on: Grounds) -> bool:
-    """Whether the company gives it: so many percent, where it tells how many; else in its own words."""
-    told = percents_in(said)
-    if told:
-        return set(told) <= _percents(on)
-    written = on.written.about(_DISCOUNT)
-    return any(len(word) > 5 and word in line.said for line in written for word in _DISCOUNT.findall(said))
+    """Whether the company gives it: so many percent, where it tells how many, and for nothing else than it says; else
+    in its own words."""
+    told, lines = set(percents_in(said)), [line.said for line in on.written.about(_DISCOUNT)]
+    lines = [one for one in lines if told <= set(percents_in(one)) and _given_for(said) <= _given_for(one)]
+    return any(told or (len(word) > 5 and word in one) for one in lines for word in _DISCOUNT.findall(said))
+
+
+def _given_for(said: str) -> set[str]:
+    return {one.lastgroup or "" for one in _CONDITION.finditer(said)}
+
+
+_CONDITION = re.compile(
+    r"\b(?:(?P<cash>pix|a vista|cash|contado|dinheiro|efectivo)|(?P<card>cartao|card|tarjeta)"
+    r"|(?P<year>anual\w*|ano|year|annual\w*|yearly)|(?P<second>segund[oa]|second|famil\w+|irma\w*|hermano\w*)"
+    r"|(?P<friend>amig\w+|friends?|indic\w+|refer\w+)|(?P<student>estudante\w*|students?))\b"
+)
+"""For what or whom a discount may be given."""
 
 
 def _percents(on: Grounds) -> set[Decimal]:

@@ -206,7 +206,9 @@ _GENERIC = frozenset(
 )
 """Words of names that say only what kind of thing it is."""
 _KIND = "|".join(sorted(_GENERIC))
-_BESIDE = re.compile(rf"\b(?=(?P<kind>{_KIND}) (?:d[aeo]s? |of |del? )?(?P<a>\w{{3,}})|(?P<b>\w{{3,}}) (?:{_KIND})\b)")
+_BESIDE = re.compile(
+    rf"\b(?=(?P<kind>{_KIND}) (?:d[aeo]s? |of |del? |para [ao] )?(?P<a>\w{{3,}})|(?P<b>\w{{3,}}) (?:{_KIND})\b)"
+)
 """A word beside one of these is written as a name, whatever its letters: "the growth plan", "plano essencial"."""
 _WRITTEN = re.compile(r"(?<=[\w,] )[A-Z]\w{4,}")
 _ARTICLE = re.compile(r"\b(?:the|el|la|o|a|no|do|del|al|ao) (\w{5,})", re.IGNORECASE)
@@ -276,7 +278,7 @@ class Names:
             if kind:
                 self._own[name] = {word for word in whole[name].split() if word not in taken and len(word) > 2}
             for word in (called or {}).get(name, ()):
-                if len(word) > 4 and f" {folded(word)} " not in f" {told} ":
+                if len(word) > 3 and f" {folded(word)} " not in f" {told} ":
                     self._called.append((re.compile(rf"\b{re.escape(_bare(word))}\b", re.IGNORECASE), name))
         self._patterns.sort(key=lambda one: -len(one[0].pattern))
         self._called.sort(key=lambda one: -len(one[0].pattern))
@@ -308,7 +310,7 @@ def _alike(word: str, own: str) -> bool:
     """Whether two words are one, in this language or another: essential, essencial; growth, crescimento."""
     if word == own or any({word, own} <= same for same in _SAME):
         return True
-    return min(len(word), len(own)) > 4 and SequenceMatcher(None, word, own).ratio() > _ALIKE
+    return min(len(word), len(own)) > 3 and SequenceMatcher(None, word, own).ratio() > _ALIKE
 
 
 _ALIKE = 0.8

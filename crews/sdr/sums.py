@@ -7,7 +7,7 @@ discount that the company gives. Item, months, unit and price must agree. Portug
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import combinations, permutations
 
@@ -61,13 +61,23 @@ class Shown:
         return cls(told, terms.inside(whole), counts_in(plain(whole)))
 
 
+def made(told: list[Amount], sentence: str, text: Shown, terms: Terms) -> list[Amount]:
+    """Those of a sentence's amounts that add up, and those that do with what they come to: "cinco diárias somam
+    R$ 450,00, e sobram R$ 50,00"."""
+    right = [one for one in told if adds_up(one, sentence, text, terms)]
+    if right and len(right) < len(told):
+        text = replace(text, amounts=text.amounts | {one.value for one in right if not one.parts})
+        right = [one for one in told if one in right or adds_up(one, sentence, text, terms)]
+    return right
+
+
 def adds_up(one: Amount, sentence: str, text: Shown, terms: Terms) -> bool:
     """Whether it is what the sentence says is done with amounts that the text shows, or with an item's own price."""
     said = plain(sentence)
     inside = terms.inside(sentence)
     item = frozenset({one.item}) if one.item else inside if len(inside) == 1 else frozenset()
     if one.parts:
-        return _instalment(one, item or inside or text.items, terms)
+        return _instalment(one, said, item or inside or text.items, text, terms)
     apart = set(_differences(one, sentence, text, terms))
     if one.value in apart or _less(one, said, item, terms):
         return True
@@ -235,11 +245,12 @@ def _instalments(said: str) -> int:
     return max((counted(found[1] or found[2]) for found in _IN.finditer(said)), default=0)
 
 
-def _instalment(one: Amount, items: frozenset[str], terms: Terms) -> bool:
-    """Whether so many of it are the price of an item that may be paid so: what is paid each month only where the
-    company says so of this very item."""
+def _instalment(one: Amount, said: str, items: frozenset[str], text: Shown, terms: Terms) -> bool:
+    """Whether so many of it are the price of an item that may be paid so, or what the sentence says that it comes to:
+    what is paid each month only where the company says so of this very item."""
+    whole = {value for value, _ in amounts(said)} & text.amounts
     return any(
-        one.value * one.parts == price.value
+        one.value * one.parts in whole | {price.value}
         and any(
             one.parts <= most and (price.item in whose or not (whose or "month" in price.per))
             for whose, most in terms.instalments
