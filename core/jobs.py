@@ -33,10 +33,10 @@ MOST_RESCUES = 5  # starts of one job; one that kills its worker each time must 
 KEEP_FAILED_HOURS = 24 * 7
 
 DEFAULT = "default"
-QUEUES: dict[str, int] = {DEFAULT: 4, "talk": 24, "send": 12, "media": 3}
+QUEUES: dict[str, int] = {DEFAULT: 4, "talk": 24, "send": 20, "media": 3}
 """Queue → how many of its jobs one process runs at once. People who wait for an answer have queues of their own: a hunt
 of minutes must not keep them waiting, nor a film that is fetched. A turn mostly waits for a model; a message mostly for
-its gateway."""
+its gateway, of which none gets more than a part of the places (business/messaging/lanes.py)."""
 
 
 class Jobs:

@@ -120,7 +120,7 @@ def open_talking(
     jobs.task(SEND_CHAT, sending.run, queue="send")
     jobs.task(media.JOB, media_work.run, queue="media", attempts=media.ATTEMPTS)
     jobs.task(ACQUAINT_JOB, acquaint, queue="talk")
-    jobs.task(READ_JOB, chatting.receipts.tell, queue="send", attempts=1)
+    jobs.task(READ_JOB, chatting.receipts.tell, queue="media", attempts=1)
     jobs.task(CONSENT_TOLD, outreach.do_not_contact.told, queue="talk")
     jobs.task(MAIL_JOB, notify.send_mail)
     jobs.task(DOCUMENTS_JOB, selling.library.run)

@@ -1,5 +1,6 @@
 """Blue ticks for what a person of ours has read: WhatsApp shows them only when it is told."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ log = structlog.get_logger(__name__)
 
 READ_JOB = "chat_read"
 """Tells the gateway that a conversation was read: (tenant_id, chat_id)."""
+_PATIENCE = 5.0  # seconds; a tick that does not come by then is none
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Receipts:
         if sender is None or channel.state != "active":
             return
         try:
-            await sender.mark_read(channel, row["external_id"])
-        except MutiraoError as error:
-            log.info("read_not_told", chat=chat_id, code=error.code)
+            async with asyncio.timeout(_PATIENCE):
+                await sender.mark_read(channel, row["external_id"])
+        except (MutiraoError, TimeoutError) as error:
+            log.info("read_not_told", chat=chat_id, reason=type(error).__name__)

@@ -17,6 +17,7 @@ import structlog
 
 from business.messaging.changes import changed
 from business.messaging.claiming import SHORT, Claimed, Claiming
+from business.messaging.lanes import Lanes
 from business.messaging.outbox import OUR_FILE, Outbox
 from business.messaging.outcomes import Outcomes
 from business.messaging.senders import Refusal, Sender, Taken
@@ -35,7 +36,8 @@ CLAIM_OLD = timedelta(seconds=5)
 JOB_LATE = timedelta(seconds=20)
 _PATIENCE = 120.0  # seconds in which what came of a message is tried to be written down
 _MOST_SHORT_WAITS = 3
-_LOCK_WAIT = 1.0  # seconds for somebody else to be done with a conversation, before we come back by a job
+_LOCK_WAIT = 1.0  # seconds for another process to be done with a conversation, before we come back by a job
+_HANGS = timedelta(seconds=2)  # between two looks at a conversation whose gateway does not answer
 
 
 class Sending:
@@ -52,6 +54,7 @@ class Sending:
         settling: Settling,
         *,
         files: Files | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -61,25 +64,65 @@ class Sending:
         self._outcomes = outcomes
         self._settling = settling
         self._files = files
+        self._lanes = lanes or Lanes()
+        self._at_work: dict[str, bool] = {}
+        """The conversations of which this process lets something leave now; whether somebody asked again since."""
 
     async def run(self, tenant_id: str, chat_id: str) -> None:
         """The job: let leave what may leave now of this conversation. May be called as often as one likes, by any
         number of processes. Unavailable when the database cannot be reached."""
-        try:
-            async with self._db.lock(f"send {chat_id}", timeout=_LOCK_WAIT, brief=True):
-                waits = 0
-                while (more := await self._next(tenant_id, chat_id)) is not None:
-                    if more > 0:
-                        waits += 1
-                        if waits > _MOST_SHORT_WAITS:
-                            await self._outbox.wake(None, tenant_id, chat_id, at=self._clock.now() + SHORT)
-                            return
-                        await asyncio.sleep(more)
-        except Unavailable as error:
-            if error.code != "busy":
-                raise
-            # Somebody is at it and may have looked already before our row was there.
-            await self._outbox.wake(None, tenant_id, chat_id, at=self._clock.now() + SHORT)
+        if chat_id in self._at_work:  # it may wait for its gateway for long: nobody waits for it here
+            self._at_work[chat_id] = True
+            return
+        again = True
+        while again:
+            self._at_work[chat_id] = False
+            try:
+                await self._run(tenant_id, chat_id)
+            finally:
+                again = self._at_work.pop(chat_id)
+
+    async def _run(self, tenant_id: str, chat_id: str) -> None:
+        async with self._db.tenant(tenant_id) as conn:
+            chat = await fetch_one(conn, "SELECT channel_id FROM chats WHERE id = %s", [chat_id])
+        if chat is None:
+            return
+        async with self._lanes.place(chat["channel_id"]) as free:
+            if not free:
+                await self._wait_for_gateway(tenant_id, chat_id)
+                return
+            try:
+                async with self._db.lock(f"send {chat_id}", timeout=_LOCK_WAIT, brief=True):
+                    await self._let_leave(tenant_id, chat_id)
+            except Unavailable as error:
+                if error.code != "busy":
+                    raise
+                # Somebody is at it and may have looked already before our row was there.
+                await self._outbox.wake(None, tenant_id, chat_id, at=self._clock.now() + SHORT)
+
+    async def _let_leave(self, tenant_id: str, chat_id: str) -> None:
+        """All that may leave now, one after the other."""
+        waits = 0
+        while (more := await self._next(tenant_id, chat_id)) is not None:
+            if more > 0:
+                waits += 1
+                if waits > _MOST_SHORT_WAITS:
+                    await self._outbox.wake(None, tenant_id, chat_id, at=self._clock.now() + SHORT)
+                    return
+                await asyncio.sleep(more)
+
+    async def _wait_for_gateway(self, tenant_id: str, chat_id: str) -> None:
+        """What is due of a conversation waits a moment; what waits already needs no further job."""
+        now = self._clock.now()
+        async with self._db.tenant(tenant_id) as conn:
+            await conn.execute("SELECT 1 FROM chats WHERE id = %s FOR NO KEY UPDATE", [chat_id])
+            moved = await conn.execute(
+                """UPDATE outbox SET not_before = %s WHERE chat_id = %s AND state = 'waiting'
+                   AND (not_before IS NULL OR not_before <= %s)""",
+                [now + _HANGS, chat_id, now],
+            )
+            if moved.rowcount:
+                await self._outbox.wake(conn, tenant_id, chat_id, at=now + _HANGS)
 
     async def revive(self) -> int:
         """By the clock: conversations that stand still, because a process died or a job was lost, are looked at again.
@@ -120,9 +163,10 @@ class Sending:
             return
         reach("send.before_request")
         try:
-            outcome = await sender.send(
-                claimed.channel, row["address"], content, callback=row["id"], reply_to=row["reply_to"]
-            )
+            with self._lanes.request(claimed.channel.id):
+                outcome = await sender.send(
+                    claimed.channel, row["address"], content, callback=row["id"], reply_to=row["reply_to"]
+                )
         except OutcomeUnknown as error:
             outcome = str(error)
         except MutiraoError as error:
@@ -162,7 +206,8 @@ class Sending:
                     raise ArgumentsWrong("file_gone", "no files here")
                 info = await self._files.info(row["tenant_id"], media_id)
                 bytes_ = await self._files.read(row["tenant_id"], media_id)
-                changed_value["id"] = await sender.upload(claimed.channel, kind, bytes_, info.mime, info.name)
+                with self._lanes.request(claimed.channel.id):
+                    changed_value["id"] = await sender.upload(claimed.channel, kind, bytes_, info.mime, info.name)
             return changed_value
 
         return Content(content.kind, await brought(content.payload, content.kind))
