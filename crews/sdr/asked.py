@@ -37,37 +37,18 @@ _THANKS = _any(
     r"obrigad[ao]", r"obg", r"valeu", r"vlw", r"grat[ao]", r"agradec\w+", r"thanks?", r"thank you", r"gracias"
 )
 _BYE = _any(
-    r"tchau",
-    r"ate (?:mais|logo|amanha|breve)",
-    r"falou",
-    r"abracos?",
-    r"bye",
-    r"see you",
-    r"adios",
-    r"hasta luego",
-    r"era (?:so )?isso",
-    r"so isso",
-    r"por enquanto e so",
-    r"that is all",
-    r"that'?s all",
-    r"eso es todo",
+    r"tchau|ate (?:mais|logo|amanha|breve)|falou|abracos?|bye|see you|adios|hasta luego|era (?:so )?isso"
+    r"|so isso|por enquanto e so|that is all|that'?s all|eso es todo"
 )
 _ROBOT = _any(
-    r"quem (?:e|eh) (?:voce|vc)",
-    r"quem (?:ta |esta )?fala(?:ndo)?",
-    r"com quem (?:eu )?(?:falo|estou falando|to falando)",
-    r"(?:voce|vc|isso|aqui|isto) (?:e|eh) (?:um |uma |o |a )?(?:robo|bot|ia|maquina|humano"
-    r"|humana|pessoa|gente|chatgpt)",
-    r"(?:e|eh) (?:um |uma )?(?:robo|bot|ia)\b",
-    r"robo",
-    r"inteligencia artificial",
-    r"chat ?gpt",
-    r"falando com (?:um |uma )?(?:robo|bot|pessoa|humano|maquina|ia)",
-    r"are you (?:a |an )?(?:bot|robot|human|real|person|ai|machine)",
-    r"who (?:are you|is this|am i talking to)",
-    r"am i talking to",
-    r"quien (?:eres|habla|es)",
-    r"eres (?:un |una )?(?:robot|bot|humano|persona|maquina)",
+    r"quem (?:e|eh) (?:voce|vc)|quem (?:ta |esta )?fala(?:ndo)?"
+    r"|com quem (?:eu )?(?:falo|estou falando|to falando)"
+    r"|(?:voce|vc|isso|aqui|isto) (?:e|eh) (?:um |uma |o |a )?(?:robo|bot|ia|maquina|humano|humana|pessoa|gente"
+    r"|chatgpt)"
+    r"|(?:e|eh) (?:um |uma )?(?:robo|bot|ia)\b|robo|inteligencia artificial|chat ?gpt"
+    r"|falando com (?:um |uma )?(?:robo|bot|pessoa|humano|maquina|ia)"
+    r"|are you (?:a |an )?(?:bot|robot|human|real|person|ai|machine)|who (?:are you|is this|am i talking to)"
+    r"|am i talking to|quien (?:eres|habla|es)|eres (?:un |una )?(?:robot|bot|humano|persona|maquina)"
 )
 _SOMEBODY = (
     r"(?:um |uma |o |a |algum |alguma |com |outro |outra )*(?:atendente|pessoa|humano|alguem"
@@ -89,69 +70,17 @@ _PERSON = _any(
     r"hablar con (?:una |un |alguna |el |la )?(?:persona|humano|agente|alguien|asesor|encargado|gerente|dueno)",
 )
 _INSULT = _any(
-    r"idiota",
-    r"burr[oa]s?",
-    r"imbecil",
-    r"otari[oa]s?",
-    r"merda",
-    r"porra",
-    r"caralho",
-    r"vai se \w+",
-    r"vai tomar \w+",
-    r"lixo",
-    r"palhac[oa]s?",
-    r"vagabund[oa]s?",
-    r"desgrac\w+",
-    r"fdp",
-    r"pqp",
-    r"foda-?se",
-    r"tomar no \w+",
-    r"cala a boca",
-    r"trouxas?",
-    r"ladr(?:ao|oes)",
-    r"bandidos?",
-    r"stupid",
-    r"idiots?",
-    r"fuck\w*",
-    r"shit\w*",
-    r"asshole",
-    r"morons?",
-    r"pendej\w+",
-    r"mierda",
-    r"estupid\w+",
-    r"cabron\w*",
-    r"imbeciles",
+    r"idiota|burr[oa]s?|imbecil|otari[oa]s?|merda|porra|caralho|vai se \w+|vai tomar \w+|lixo|palhac[oa]s?"
+    r"|vagabund[oa]s?|desgrac\w+|fdp|pqp|foda-?se|tomar no \w+|cala a boca|trouxas?|ladr(?:ao|oes)|bandidos?"
+    r"|stupid|idiots?|fuck\w*|shit\w*|asshole|morons?|pendej\w+|mierda|estupid\w+|cabron\w*|imbeciles"
 )
 _ANGRY = _any(
-    r"absurdo",
-    r"palhacada",
-    r"ridicul[oa]",
-    r"descaso",
-    r"processar",
-    r"procon",
-    r"reclame aqui",
-    r"reclamacao",
-    r"pessim[oa]",
-    r"horrivel",
-    r"(?:to|estou|fiquei) (?:muito |super )?(?:put[oa]|irritad[oa]|chatead[oa]|furios[oa]"
-    r"|decepcionad[oa]|cansad[oa])",
-    r"cansei",
-    r"ninguem (?:me )?(?:responde\w*|resolve\w*|retorn\w+|liga\w*|atende\w*)",
-    r"enrolando",
-    r"perdendo (?:meu )?tempo",
-    r"falta de respeito",
-    r"vergonha",
-    r"inadmissivel",
-    r"fui enganad[oa]",
-    r"unacceptable",
-    r"terrible (?:service|experience)",
-    r"complain\w*",
-    r"furious",
-    r"queja",
-    r"inaceptable",
-    r"indignad\w+",
-    r"ridiculous",
-    r"nobody (?:answers|replies|called)",
+    r"absurdo|palhacada|ridicul[oa]|descaso|processar|procon|reclame aqui|reclamacao|pessim[oa]|horrivel"
+    r"|(?:to|estou|fiquei) (?:muito |super )?(?:put[oa]|irritad[oa]|chatead[oa]|furios[oa]|decepcionad[oa]|cansad[oa])"
+    r"|cansei|ninguem (?:me )?(?:responde\w*|resolve\w*|retorn\w+|liga\w*|atende\w*)|enrolando"
+    r"|perdendo (?:meu )?tempo|falta de respeito|vergonha|inadmissivel|fui enganad[oa]|unacceptable"
+    r"|terrible (?:service|experience)|complain\w*|furious|queja|inaceptable|indignad\w+|ridiculous"
+    r"|nobody (?:answers|replies|called)"
 )
 _OTHERS = re.compile(
     r"\boutr[oa]s? (?:clientes?|pessoas?|empresas?|pacientes?)\b|\blistas? de (?:clientes?"
@@ -174,38 +103,16 @@ _DATA = re.compile(
     r"|faturamento|conversas?|phones?|numbers?|names?|data|list|details|nombres?|telefonos?|datos|correos?)\b"
 )
 _INSTRUCTIONS = _any(
-    r"ignor\w+ (?:as |todas |suas |all |your |the |previous |tus |tudo |las "
-    r"|any ){0,4}(?:instruc\w+|regras|rules|instructions|reglas|acima|above|anterior\w*)",
-    r"(?:seu|teu|your|tu|o|system) prompt",
-    r"prompt (?:do sistema|de sistema)",
-    r"suas (?:instruc\w+|regras)",
-    r"your (?:instructions|rules)",
-    r"tus (?:instrucciones|reglas)",
-    r"modo (?:desenvolvedor|debug|admin|deus|manutencao)",
-    r"modo de (?:depuracao|teste|manutencao)",
-    r"voce agora e",
-    r"you are now",
-    r"ahora eres",
-    r"\[system\]",
-    r"developer mode",
-    r"debug mode",
-    r"finja (?:que|ser)",
-    r"pretend (?:to be|that|you)",
-    r"aja como",
-    r"act as",
-    r"jailbreak",
-    r"dan mode",
-    r"chaves? (?:de )?api",
-    r"api keys?",
-    r"(?:sua |tua |a )?senhas?",
-    r"access tokens?",
-    r"tokens?",
-    r"passwords?",
-    r"contrasenas?",
-    r"variaveis de ambiente",
-    r"repita (?:tudo|o texto|as palavras)",
-    r"repeat (?:everything|the text|your)",
-    r"instruc(?:oes|ciones) (?:internas|do sistema|del sistema|acima|anteriores)",
+    r"ignor\w+ (?:as |todas |suas |all |your |the |previous |tus |tudo |las |any ){0,4}(?:instruc\w+|regras"
+    r"|rules|instructions|reglas|acima|above|anterior\w*)"
+    r"|(?:seu|teu|your|tu|o|system) prompt|prompt (?:do sistema|de sistema)|suas (?:instruc\w+|regras)"
+    r"|your (?:instructions|rules)|tus (?:instrucciones|reglas)"
+    r"|modo (?:desenvolvedor|debug|admin|deus|manutencao)|modo de (?:depuracao|teste|manutencao)|voce agora e"
+    r"|you are now|ahora eres|\[system\]|developer mode|debug mode|finja (?:que|ser)"
+    r"|pretend (?:to be|that|you)|aja como|act as|jailbreak|dan mode|chaves? (?:de )?api|api keys?"
+    r"|(?:sua |tua |a )?senhas?|access tokens?|tokens?|passwords?|contrasenas?|variaveis de ambiente"
+    r"|repita (?:tudo|o texto|as palavras)|repeat (?:everything|the text|your)"
+    r"|instruc(?:oes|ciones) (?:internas|do sistema|del sistema|acima|anteriores)"
 )
 _OWNER = re.compile(
     r"\b(?:o|a) (?:don[oa]|diretor\w*|gerente|chefe|ceo|patrao|diego"
@@ -226,37 +133,12 @@ _OF_THIS_HOUSE = re.compile(
     r"\b(?:agencia|ipe|mutirao|daqui|voces|vcs|aqui|this (?:company|agency)|esta empresa|dessa empresa)\b"
 )
 _DISCOUNT = _any(
-    r"descont\w+",
-    r"mais barato",
-    r"\d+ ?(?:%|por cento|percent)",
-    r"rola (?:um|uma|algum\w*|de)",
-    r"abatimento",
-    r"melhor condicao",
-    r"abaixa\w*",
-    r"baixar? o (?:preco|valor)",
-    r"(?:faz|fecha\w*|fechamos|deixa|sai) por",
-    r"faz (?:um )?(?:preco|precinho|valor)",
-    r"melhora\w* (?:o |esse |nesse )?(?:preco|valor)",
-    r"negocia\w*",
-    r"cupom",
-    r"promocao",
-    r"gratis",
-    r"de graca",
-    r"cortesia",
-    r"\d+ ?(?:%|por cento) (?:off|de)",
-    r"discounts?",
-    r"cheaper",
-    r"lower (?:the )?price",
-    r"coupon",
-    r"for free",
-    r"best price",
-    r"ultimo preco",
-    r"descuentos?",
-    r"rebaja\w*",
-    r"mas barato",
-    r"menos que isso",
-    r"tira (?:um|uns)",
-    r"por menos",
+    r"descont\w+|mais barato|\d+ ?(?:%|por cento|percent)|rola (?:um|uma|algum\w*|de)|abatimento"
+    r"|melhor condicao|abaixa\w*|baixar? o (?:preco|valor)|(?:faz|fecha\w*|fechamos|deixa|sai) por"
+    r"|faz (?:um )?(?:preco|precinho|valor)|melhora\w* (?:o |esse |nesse )?(?:preco|valor)|negocia\w*|cupom"
+    r"|promocao|gratis|de graca|cortesia|\d+ ?(?:%|por cento) (?:off|de)|discounts?|cheaper"
+    r"|lower (?:the )?price|coupon|for free|best price|ultimo preco|descuentos?|rebaja\w*|mas barato"
+    r"|menos que isso|tira (?:um|uns)|por menos"
 )
 _CHEAPEST = re.compile(
     r"\b(?:(?:ess[ae]|o|qual|plano|o plano|opcao|a opcao)(?: e)?(?: o| a)? )mais (?:barat[oa]"
@@ -285,27 +167,17 @@ _PRICE_OF = re.compile(
     r" (?P<what>[a-z]{3,30})\b"
 )
 _HOURS = _any(
-    r"horarios? de (?:atendimento|funcionamento|atencion)",
-    r"que horas (?:abre\w*|fecha\w*|voces (?:abrem|fecham|atendem))",
-    r"ate que horas",
-    r"atende\w* (?:aos? |de |no |hoje|no )?(?:sabado\w*|domingo\w*|fim de semana|feriado\w*)",
-    r"(?:abre|abrem|funciona|funcionam) (?:aos? |de |no |hoje|ate )?(?:sabado\w*|domingo\w*|feriado\w*|que horas)",
-    r"(?:estao|ta|esta) abert[oa]s?",
-    r"(?:opening|business|working) hours",
-    r"what time do you (?:open|close)",
-    r"open on (?:saturday|sunday|weekends?)",
-    r"(?:abren|atienden) (?:los )?(?:sabados?|domingos?)",
+    r"horarios? de (?:atendimento|funcionamento|atencion)"
+    r"|que horas (?:abre\w*|fecha\w*|voces (?:abrem|fecham|atendem))|ate que horas"
+    r"|atende\w* (?:aos? |de |no |hoje|no )?(?:sabado\w*|domingo\w*|fim de semana|feriado\w*)"
+    r"|(?:abre|abrem|funciona|funcionam) (?:aos? |de |no |hoje|ate )?(?:sabado\w*|domingo\w*|feriado\w*|que horas)"
+    r"|(?:estao|ta|esta) abert[oa]s?|(?:opening|business|working) hours|what time do you (?:open|close)"
+    r"|open on (?:saturday|sunday|weekends?)|(?:abren|atienden) (?:los )?(?:sabados?|domingos?)"
 )
 _ADDRESS = _any(
-    r"enderecos?",
-    r"onde (?:fica\w*|e (?:a )?(?:loja|agencia|voces)|voces (?:ficam|estao|sao))",
-    r"localizacao",
-    r"de onde voces sao",
-    r"where are you(?: located| based)?",
-    r"your address",
-    r"direccion",
-    r"donde (?:estan|queda\w*|se ubican)",
-    r"ficam onde",
+    r"enderecos?|onde (?:fica\w*|e (?:a )?(?:loja|agencia|voces)|voces (?:ficam|estao|sao))|localizacao"
+    r"|de onde voces sao|where are you(?: located| based)?|your address|direccion"
+    r"|donde (?:estan|queda\w*|se ubican)|ficam onde"
 )
 _REACH = _any(
     r"(?:qual|tem|me passa|manda) (?:o |um |seu |teu |algum )*(?:site|instagram|e-?mail"
@@ -314,22 +186,15 @@ _REACH = _any(
     r"(?:tienen|cual es) (?:el |su |un )?(?:sitio|pagina|correo)",
 )
 _WORKS = _any(
-    r"como (?:que )?(?:funciona\w*|e o (?:servico|trabalho|processo)|voces trabalham|vcs trabalham)",
-    r"me explica\w*",
-    r"how (?:does|do) (?:it|this|you) work",
-    r"how it works",
-    r"como (?:trabajan|funciona)",
-    r"como e que (?:e|funciona)",
+    r"como (?:que )?(?:funciona\w*|e o (?:servico|trabalho|processo)|voces trabalham|vcs trabalham)"
+    r"|me explica\w*|how (?:does|do) (?:it|this|you) work|how it works|como (?:trabajan|funciona)"
+    r"|como e que (?:e|funciona)"
 )
 _ABOUT = _any(
-    r"o que (?:e que )?(?:voces|vcs) (?:fazem|oferecem|vendem)",
-    r"(?:quais|que) (?:os |sao os |tipo de )?servicos",
-    r"do que se trata",
-    r"(?:sobre|e) o que\??$",
-    r"what (?:do you (?:do|offer|sell)|is this about)",
-    r"(?:que|a que) (?:hacen|ofrecen|se dedican)",
-    r"fale? (?:mais )?(?:sobre|d[ae]) (?:voces|empresa|agencia)",
-    r"quero saber mais",
+    r"o que (?:e que )?(?:voces|vcs) (?:fazem|oferecem|vendem)|(?:quais|que) (?:os |sao os |tipo de )?servicos"
+    r"|do que se trata|(?:sobre|e) o que\??$|what (?:do you (?:do|offer|sell)|is this about)"
+    r"|(?:que|a que) (?:hacen|ofrecen|se dedican)|fale? (?:mais )?(?:sobre|d[ae]) (?:voces|empresa|agencia)"
+    r"|quero saber mais"
 )
 _LIST = _any(
     r"(?:quais|que|tem|ver|conhecer|sobre) (?:sao )?(?:os |as |outros |seus )?(?:planos|pacotes|opcoes|produtos)",
@@ -342,27 +207,13 @@ _OFFERS = re.compile(
     r"|hacen|trabajan|atienden|ofrecen)\b"
 )
 _MEETING = _any(
-    r"agenda(?:r|mos|mento|do)?",
-    r"agende",
-    r"marca(?:r|mos)?",
-    r"marque",
-    r"reuniao",
-    r"video ?chamada",
-    r"demonstracao",
-    r"horarios? (?:disponive\w+|livres?|vag[oa]s?|voces|vcs|voce|vc|tem|tens|para|pra)",
-    r"(?:tem|teria|quais|que) (?:os |algum |alguns |outro |outros )?horarios?",
-    r"quando (?:posso|podemos|da pra|voce pode|voces podem|a gente pode)",
-    r"(?:quero|podemos|bora|vamos|pode(?:mos)?) conversar",
-    r"schedule",
-    r"book(?: a| the)?",
-    r"(?:a|the) (?:meeting|call|demo)",
-    r"appointment",
-    r"(?:what|which) times?",
-    r"reunion",
-    r"una cita",
-    r"una llamada",
-    r"horarios? (?:disponibles?|libres?)",
-    r"tem (?:vaga|agenda)",
+    r"agenda(?:r|mos|mento|do)?|agende|marca(?:r|mos)?|marque|reuniao|video ?chamada|demonstracao"
+    r"|horarios? (?:disponive\w+|livres?|vag[oa]s?|voces|vcs|voce|vc|tem|tens|para|pra)"
+    r"|(?:tem|teria|quais|que) (?:os |algum |alguns |outro |outros )?horarios?"
+    r"|quando (?:posso|podemos|da pra|voce pode|voces podem|a gente pode)"
+    r"|(?:quero|podemos|bora|vamos|pode(?:mos)?) conversar|schedule|book(?: a| the)?"
+    r"|(?:a|the) (?:meeting|call|demo)|appointment|(?:what|which) times?|reunion|una cita|una llamada"
+    r"|horarios? (?:disponibles?|libres?)|tem (?:vaga|agenda)"
 )
 _THEIR_AGENDA = re.compile(
     r"\b(?:ench\w+|lot\w+|preench\w+|fill\w*|llenar) (?:a |minha |nossa |o |my |our |la "
@@ -375,16 +226,11 @@ _CANCEL = re.compile(
     r"|\b(?:desmarc\w+)\b|\bcancel (?:it|the|my)\b|^\W*cancela\w*(?: (?:ai|por favor))?\W*$"
 )
 _MOVE = _any(
-    r"remarc\w+",
-    r"reagend\w+",
-    r"(?:muda\w*|troca\w*|adia\w*|altera\w*) (?:o |a |de |nosso |nossa |pra "
-    r"|para )*(?:horario|reuniao|conversa|dia|data)",
-    r"reschedul\w+",
-    r"reprogram\w+",
-    r"(?:move|change) (?:the|our|my) (?:meeting|call|time)",
-    r"outro horario",
-    r"outro dia",
-    r"cambiar (?:la|el) (?:hora|reunion|cita|horario)",
+    r"remarc\w+|reagend\w+"
+    r"|(?:muda\w*|troca\w*|adia\w*|altera\w*) (?:o |a |de |nosso |nossa |pra |para )*(?:horario|reuniao"
+    r"|conversa|dia|data)"
+    r"|reschedul\w+|reprogram\w+|(?:move|change) (?:the|our|my) (?:meeting|call|time)|outro horario|outro dia"
+    r"|cambiar (?:la|el) (?:hora|reunion|cita|horario)"
 )
 _CANNOT = _any(
     r"nao (?:vou|vai) (?:mais )?(?:poder|conseguir|dar|estar)",
@@ -392,23 +238,10 @@ _CANNOT = _any(
     r"(?:can'?t|cannot|won'?t)",
     r"no (?:puedo|voy a poder|podre)",
 )
-_RATHER = _any(
-    r"prefir\w+",
-    r"prefiero",
-    r"prefer",
-    r"melhor",
-    r"mejor",
-    r"pode ser",
-    r"poderia ser",
-    r"da (?:pra|para) ser",
-    r"instead",
-)
+_RATHER = _any(r"prefir\w+|prefiero|prefer|melhor|mejor|pode ser|poderia ser|da (?:pra|para) ser|instead")
 _NO_SHOW = _any(
-    r"nao (?:vou|vai) (?:poder|conseguir|dar)",
-    r"nao (?:posso|consigo) (?:mais )?(?:ir|participar|nesse|neste)",
-    r"surgiu um imprevisto",
-    r"i can'?t make it",
-    r"no (?:voy a poder|puedo ir)",
+    r"nao (?:vou|vai) (?:poder|conseguir|dar)|nao (?:posso|consigo) (?:mais )?(?:ir|participar|nesse|neste)"
+    r"|surgiu um imprevisto|i can'?t make it|no (?:voy a poder|puedo ir)"
 )
 _YES = re.compile(
     r"^\W*(?:sim|s|ss|claro|pode(?: ser| sim)?|quero(?: sim)?|aham|uhum|com certeza|ok|okay"
@@ -421,90 +254,21 @@ _NO = re.compile(
     r"|no gracias|nada)\b|^\s*👎"
 )
 _NOT_NOW = _any(
-    r"esquece(?:\w| isso| entao)*",
-    r"desisto",
-    r"forget it",
-    r"olvidalo",
-    r"nao (?:tenho|temos) interesse",
-    r"sem interesse",
-    r"nao (?:me )?interess\w+",
-    r"agora nao",
-    r"nao e (?:o )?momento",
-    r"mais pra frente",
-    r"outro momento",
-    r"not interested",
-    r"not now",
-    r"maybe later",
-    r"no me interesa",
-    r"ahora no",
-    r"mas adelante",
-    r"so (?:estou|to) (?:pesquisando|olhando)",
-    r"deixa pra la",
+    r"esquece(?:\w| isso| entao)*|desisto|forget it|olvidalo|nao (?:tenho|temos) interesse|sem interesse"
+    r"|nao (?:me )?interess\w+|agora nao|nao e (?:o )?momento|mais pra frente|outro momento|not interested"
+    r"|not now|maybe later|no me interesa|ahora no|mas adelante|so (?:estou|to) (?:pesquisando|olhando)"
+    r"|deixa pra la"
 )
 _OFF_TOPIC = _any(
-    r"torce\w* (?:pra|para|por)",
-    r"brasileirao",
-    r"campeonato",
-    r"matematica",
-    r"\d+ ?[x*] ?\d+",
-    r"receitas? (?:de|pra|para)",
-    r"bolos?",
-    r"poemas?",
-    r"poesias?",
-    r"piadas?",
-    r"capital d[aeo]",
-    r"traduz\w*",
-    r"python",
-    r"javascript",
-    r"codigo (?:em|de|para|pra)",
-    r"equac\w+",
-    r"(?:licao|dever|trabalho) (?:de casa|da escola|escolar)",
-    r"redacao (?:sobre|do enem)",
-    r"horoscopo",
-    r"signo",
-    r"previsao do tempo",
-    r"vai chover",
-    r"futebol",
-    r"flamengo",
-    r"corinthians",
-    r"palmeiras",
-    r"jogo d[oe]",
-    r"elei(?:cao|coes)",
-    r"presidente",
-    r"lula",
-    r"bolsonaro",
-    r"politica",
-    r"filmes?",
-    r"series?",
-    r"letra da musica",
-    r"remedios?",
-    r"dor de \w+",
-    r"sintomas?",
-    r"biblia",
-    r"bitcoin",
-    r"cotacao",
-    r"dolar hoje",
-    r"escreve\w* (?:um|uma) (?:texto|carta|email|historia)",
-    r"quanto e \d+ ?(?:x|vezes|mais|\+|\*)",
-    r"recipes?",
-    r"poems?",
-    r"weather",
-    r"football",
-    r"soccer",
-    r"president",
-    r"movies?",
-    r"jokes?",
-    r"homework",
-    r"essay",
-    r"chistes?",
-    r"recetas?",
-    r"tarea de",
-    r"capital of",
-    r"quem ganhou",
-    r"que horas sao",
-    r"me conta uma historia",
-    r"write me (?:a|an)",
-    r"translate",
+    r"torce\w* (?:pra|para|por)|brasileirao|campeonato|matematica|\d+ ?[x*] ?\d+|receitas? (?:de|pra|para)"
+    r"|bolos?|poemas?|poesias?|piadas?|capital d[aeo]|traduz\w*|python|javascript|codigo (?:em|de|para|pra)"
+    r"|equac\w+|(?:licao|dever|trabalho) (?:de casa|da escola|escolar)|redacao (?:sobre|do enem)|horoscopo"
+    r"|signo|previsao do tempo|vai chover|futebol|flamengo|corinthians|palmeiras|jogo d[oe]|elei(?:cao|coes)"
+    r"|presidente|lula|bolsonaro|politica|filmes?|series?|letra da musica|remedios?|dor de \w+|sintomas?"
+    r"|biblia|bitcoin|cotacao|dolar hoje|escreve\w* (?:um|uma) (?:texto|carta|email|historia)"
+    r"|quanto e \d+ ?(?:x|vezes|mais|\+|\*)|recipes?|poems?|weather|football|soccer|president|movies?|jokes?"
+    r"|homework|essay|chistes?|recetas?|tarea de|capital of|quem ganhou|que horas sao|me conta uma historia"
+    r"|write me (?:a|an)|translate"
 )
 _QUESTION_WORD = re.compile(
     r"^\W*(?:e |mas |entao |and |but |y )?(?:qual|quais|quando|onde|quem|como|quantos|quantas"
@@ -537,26 +301,18 @@ _VOICE = re.compile(r"\b(?:voz|voice|audio)\b")
 # --- evidence -----------------------------------------------------------------------------------------
 
 _NEED = _any(
-    r"(?:quero|queria|preciso|precisava|busco|procuro|gostaria) (?!saber|falar|ver|agendar"
-    r"|marcar|entender|conversar|um atendente|uma pessoa|de um atendente|sair|parar|cancelar"
-    r"|orcamento|um orcamento|desconto)\w+",
-    r"(?:estou|to|tou) (?:buscando|procurando|querendo|precisando)",
-    r"meu (?:problema|objetivo|desafio)",
-    r"minha (?:dificuldade|meta)",
-    r"nao (?:consigo|estou conseguindo|tenho conseguido) (?:vender|atrair|clientes?|crescer"
-    r"|divulgar|captar)",
-    r"(?:poucos?|falta\w*|mais|novos|trazer|atrair|captar|conseguir) (?:clientes?|vendas"
-    r"|agendamentos|pacientes|alunos|leads|seguidores|movimento|pedidos)",
-    r"aumentar (?:as |o |minhas |meu )?\w+",
-    r"divulgar",
-    r"vender mais",
-    r"agenda (?:vazia|parada)",
-    r"(?:loja|clinica|salao|restaurante|academia) (?:vazi[oa]|parad[oa])",
-    r"(?:i|we) (?:want|need|would like) (?!to (?:know|talk|book|schedule|speak))",
-    r"looking for",
-    r"more (?:customers|clients|sales|leads|patients|bookings)",
-    r"(?:quiero|necesito|busco) (?!saber|hablar|agendar)\w+",
-    r"mas (?:clientes|ventas|pacientes)",
+    r"(?:quero|queria|preciso|precisava|busco|procuro|gostaria) (?!saber|falar|ver|agendar|marcar|entender"
+    r"|conversar|um atendente|uma pessoa|de um atendente|sair|parar|cancelar|orcamento|um orcamento|desconto)\w+"
+    r"|(?:estou|to|tou) (?:buscando|procurando|querendo|precisando)|meu (?:problema|objetivo|desafio)"
+    r"|minha (?:dificuldade|meta)"
+    r"|nao (?:consigo|estou conseguindo|tenho conseguido) (?:vender|atrair|clientes?|crescer|divulgar|captar)"
+    r"|(?:poucos?|falta\w*|mais|novos|trazer|atrair|captar|conseguir) (?:clientes?|vendas|agendamentos"
+    r"|pacientes|alunos|leads|seguidores|movimento|pedidos)"
+    r"|aumentar (?:as |o |minhas |meu )?\w+|divulgar|vender mais|agenda (?:vazia|parada)"
+    r"|(?:loja|clinica|salao|restaurante|academia) (?:vazi[oa]|parad[oa])"
+    r"|(?:i|we) (?:want|need|would like) (?!to (?:know|talk|book|schedule|speak))|looking for"
+    r"|more (?:customers|clients|sales|leads|patients|bookings)"
+    r"|(?:quiero|necesito|busco) (?!saber|hablar|agendar)\w+|mas (?:clientes|ventas|pacientes)"
 )
 _PLAIN_NEED = re.compile(
     r"\b(?:mais|novos|mas|more|new) (?:clientes?|vendas|pacientes|alunos|leads|pedidos"
@@ -564,138 +320,59 @@ _PLAIN_NEED = re.compile(
     r"|sales|students|patients|bookings)\b|\b(?:vender mais|divulgar|sell more|vender mas)\b"
 )
 _NOW = _any(
-    r"urgente",
-    r"o quanto antes",
-    r"o mais rapido",
-    r"pra ontem",
-    r"para ontem",
-    r"(?:essa|esta|nesta|nessa) semana",
-    r"semana que vem",
-    r"proxima semana",
-    r"(?:este|esse|neste|nesse) mes",
-    r"imediat\w+",
-    r"(?:pra|para) (?:ja|agora|hoje|amanha)",
-    r"comecar (?:ja|agora|logo|amanha|hoje)",
-    r"asap",
-    r"as soon as",
-    r"this (?:week|month)",
-    r"right away",
-    r"next week",
-    r"esta semana",
-    r"cuanto antes",
-    r"de inmediato",
-    r"^agora$",
-    r"^ja$",
-    r"hoje mesmo",
-    r"black friday",
-    r"(?:antes|ate) (?:do |o )?(?:natal|fim do ano|fim de ano)",
-    r"em (?:15|10|20|30|quinze|dez|vinte|trinta) dias",
+    r"urgente|o quanto antes|o mais rapido|pra ontem|para ontem|(?:essa|esta|nesta|nessa) semana"
+    r"|semana que vem|proxima semana|(?:este|esse|neste|nesse) mes|imediat\w+"
+    r"|(?:pra|para) (?:ja|agora|hoje|amanha)|comecar (?:ja|agora|logo|amanha|hoje)|asap|as soon as"
+    r"|this (?:week|month)|right away|next week|esta semana|cuanto antes|de inmediato|^agora$|^ja$|hoje mesmo"
+    r"|black friday|(?:antes|ate) (?:do |o )?(?:natal|fim do ano|fim de ano)"
+    r"|em (?:15|10|20|30|quinze|dez|vinte|trinta) dias"
 )
 _SOON = _any(
-    r"mes que vem",
-    r"proximo mes",
-    r"em (?:um|dois|tres|1|2|3) mes(?:es)?",
-    r"proximos meses",
-    r"em (?:45|60|90) dias",
-    r"next month",
-    r"in (?:a|one|two|three|2|3) months?",
-    r"el mes que viene",
-    r"dentro de (?:dos|tres) meses",
-    r"comeco do ano",
-    r"janeiro",
-    r"january",
-    r"enero",
+    r"mes que vem|proximo mes|em (?:um|dois|tres|1|2|3) mes(?:es)?|proximos meses|em (?:45|60|90) dias"
+    r"|next month|in (?:a|one|two|three|2|3) months?|el mes que viene|dentro de (?:dos|tres) meses"
+    r"|comeco do ano|janeiro|january|enero"
 )
 _LATER = _any(
-    r"ano que vem",
-    r"proximo ano",
-    r"semestre que vem",
-    r"proximo semestre",
-    r"mais pra frente",
-    r"daqui (?:a )?(?:uns|alguns|seis|6) meses",
-    r"futuramente",
-    r"next year",
-    r"el ano que viene",
-    r"mas adelante",
-    r"in (?:six|6) months",
+    r"ano que vem|proximo ano|semestre que vem|proximo semestre|mais pra frente"
+    r"|daqui (?:a )?(?:uns|alguns|seis|6) meses|futuramente|next year|el ano que viene|mas adelante"
+    r"|in (?:six|6) months"
 )
 _NO_HURRY = _any(
-    r"sem pressa",
-    r"nao tenho (?:pressa|prazo|data)",
-    r"so (?:pesquisando|curiosidade|olhando)",
-    r"no rush",
-    r"no hurry",
-    r"just looking",
-    r"sin prisa",
-    r"solo mirando",
+    r"sem pressa|nao tenho (?:pressa|prazo|data)|so (?:pesquisando|curiosidade|olhando)|no rush|no hurry"
+    r"|just looking|sin prisa|solo mirando"
 )
 _DECIDES = _any(
-    r"sou (?:o |a )?(?:don[oa]|proprietari[oa]|unic[oa]|fundador\w*|responsavel)",
-    r"sou eu (?:que|quem|mesm[oa])(?: \w+)?",
-    r"eu (?:mesm[oa] )?(?:que |quem )?decido",
-    r"(?:decido|resolvo) (?:tudo )?(?:sozinh[oa]|eu)",
-    r"so eu",
-    r"eu mesm[oa]",
-    r"minha (?:clinica|loja|empresa|academia|barbearia|confeitaria|marca)",
-    r"meu (?:negocio|consultorio|salao|restaurante|estudio|escritorio)",
-    r"tenho (?:um|uma) (?:clinica|loja|empresa|salao|restaurante|consultorio|academia|estudio"
-    r"|padaria|pizzaria|barbearia|escola|negocio)",
-    r"i'?m the (?:owner|founder)",
-    r"i (?:own|decide|run)",
-    r"my (?:own )?(?:business|shop|clinic|store|company)",
-    r"soy (?:el |la )?(?:duen[oa]|propietari[oa])",
-    r"yo decido",
-    r"mi (?:negocio|clinica|tienda|empresa)",
+    r"sou (?:o |a )?(?:don[oa]|proprietari[oa]|unic[oa]|fundador\w*|responsavel)"
+    r"|sou eu (?:que|quem|mesm[oa])(?: \w+)?|eu (?:mesm[oa] )?(?:que |quem )?decido"
+    r"|(?:decido|resolvo) (?:tudo )?(?:sozinh[oa]|eu)|so eu|eu mesm[oa]"
+    r"|minha (?:clinica|loja|empresa|academia|barbearia|confeitaria|marca)"
+    r"|meu (?:negocio|consultorio|salao|restaurante|estudio|escritorio)"
+    r"|tenho (?:um|uma) (?:clinica|loja|empresa|salao|restaurante|consultorio|academia|estudio|padaria|pizzaria"
+    r"|barbearia|escola|negocio)"
+    r"|i'?m the (?:owner|founder)|i (?:own|decide|run)|my (?:own )?(?:business|shop|clinic|store|company)"
+    r"|soy (?:el |la )?(?:duen[oa]|propietari[oa])|yo decido|mi (?:negocio|clinica|tienda|empresa)"
 )
 _SHARES = _any(
-    r"(?:meu|minha|com o|com a|mais o|mais a) (?:soci[oa]|marido|esposa|mulher|irma[o]?)",
-    r"(?:preciso|tenho que|vou) (?:falar|ver|alinhar|conversar|decidir) com",
-    r"(?:decidimos|decide) junt[oa]s?",
-    r"my (?:partner|husband|wife)",
-    r"mi (?:soci[oa]|espos[oa]|marido)",
-    r"(?:eu e|junto com) (?:meu|minha)",
+    r"(?:meu|minha|com o|com a|mais o|mais a) (?:soci[oa]|marido|esposa|mulher|irma[o]?)"
+    r"|(?:preciso|tenho que|vou) (?:falar|ver|alinhar|conversar|decidir) com|(?:decidimos|decide) junt[oa]s?"
+    r"|my (?:partner|husband|wife)|mi (?:soci[oa]|espos[oa]|marido)|(?:eu e|junto com) (?:meu|minha)"
 )
 _OTHER = _any(
-    r"(?:meu|minha) (?:chefe|gerente|patrao|patroa|diretor\w*)",
-    r"nao sou eu (?:que|quem)",
-    r"quem decide e",
-    r"my boss",
-    r"mi jef[ea]",
+    r"(?:meu|minha) (?:chefe|gerente|patrao|patroa|diretor\w*)|nao sou eu (?:que|quem)|quem decide e|my boss"
+    r"|mi jef[ea]"
 )
 _BUDGET = _any(
-    r"invest\w+",
-    r"orcamento",
-    r"verba",
-    r"gastar",
-    r"pagar",
-    r"(?:tenho|temos|posso|consigo|ate|uns|cerca de|em torno de|no maximo) (?:ate |uns "
-    r"|r\$ ?)?\d",
-    r"budget",
-    r"spend",
-    r"presupuesto",
-    r"gastar",
-    r"por mes",
-    r"a month",
-    r"al mes",
-    r"mensa\w+",
+    r"invest\w+|orcamento|verba|gastar|pagar"
+    r"|(?:tenho|temos|posso|consigo|ate|uns|cerca de|em torno de|no maximo) (?:ate |uns |r\$ ?)?\d|budget"
+    r"|spend|presupuesto|gastar|por mes|a month|al mes|mensa\w+"
 )
 _BUDGET_OPEN = _any(
-    r"depende",
-    r"nao (?:sei|defini)\w*(?: ainda)?",
-    r"o que for (?:preciso|necessario)",
-    r"se valer a pena",
-    r"depends",
-    r"not sure yet",
-    r"no se aun",
-    r"tenho (?:verba|orcamento)",
-    r"nao e problema",
+    r"depende|nao (?:sei|defini)\w*(?: ainda)?|o que for (?:preciso|necessario)|se valer a pena|depends"
+    r"|not sure yet|no se aun|tenho (?:verba|orcamento)|nao e problema"
 )
 _BUDGET_NONE = _any(
-    r"(?:sem|nao tenho|zero) (?:dinheiro|verba|orcamento|grana)",
-    r"no budget",
-    r"sin presupuesto",
-    r"nao posso pagar",
-    r"sem condicoes",
+    r"(?:sem|nao tenho|zero) (?:dinheiro|verba|orcamento|grana)|no budget|sin presupuesto|nao posso pagar"
+    r"|sem condicoes"
 )
 _MONEY = re.compile(r"\d")
 
