@@ -23,8 +23,9 @@ from prompts.texts import Texts
 DATA = "/chat/data/view"
 PAGE = r"/chat/view/[a-z_]+(/[\w-]+)?"
 """The addresses of pages of a view's own, as a regular expression."""
-Id = Annotated[str, StringConstraints(pattern=r"^[\w.:-]{1,100}$")]
-MaybeId = Annotated[str, StringConstraints(pattern=r"^[\w.:-]{0,100}$")]
+# Lengths apart from the pattern: counted within it, each of the two dozen that name these takes 20 ms to compile.
+Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\w.:-]+$")]
+MaybeId = Annotated[str, StringConstraints(max_length=100, pattern=r"^[\w.:-]*$")]
 Count = Annotated[int, Field(ge=0, le=2**62)]
 
 

@@ -22,7 +22,8 @@ import certifi
 import psycopg
 import pytest
 from argon2 import PasswordHasher
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier, Literal
 
 from agents.intents import Classifier
 from business.people.model import Tenant
@@ -132,9 +133,20 @@ def server() -> Iterator[Postgres]:
     try:
         with Postgres.start(folder, durable=False) as postgres:
             migrate(postgres.owner_dsn, app_dsn=postgres.app_dsn)
+            _cheap_to_enter(postgres)
             yield postgres
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cheap_to_enter(server: Postgres) -> None:
+    """The same passwords, hashed once instead of 4,096 times: each of ten thousand connections would take 2 ms more."""
+    with psycopg.connect(server.owner_dsn) as conn:
+        conn.execute("SET scram_iterations = 1")
+        for dsn in (server.owner_dsn, server.app_dsn):
+            login = conninfo_to_dict(dsn)
+            role, password = Identifier(str(login["user"])), Literal(login["password"])
+            conn.execute(SQL("ALTER ROLE {} PASSWORD {}").format(role, password))
 
 
 @contextlib.contextmanager
