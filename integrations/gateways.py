@@ -144,7 +144,7 @@ def file_of(text: str, told: str, most: int) -> media.Fetched:
     if len(content) > most:
         raise too_big(most, len(content))
     found = media.mime_of(content)
-    if told and not media.same_kind(told, found):
+    if not media.honest(told, found):
         raise Refused("whatsapp_media_lies", f"told {told}, is {found}", told=told[:100], found=found)
     return media.Fetched(content, found)
 

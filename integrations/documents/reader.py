@@ -46,7 +46,7 @@ class DocumentReader:
         Unavailable("document_reader_failed") when no process can be started.
         """
         if mime in _PLAIN:
-            text = storable(content.decode("utf-8", "replace")).strip()
+            text = storable(_decoded(content)).strip()
             if not text:
                 raise _unreadable("no_text")
             return DocumentText(text[: self._signs], 0, len(text) > self._signs)
@@ -85,3 +85,11 @@ class DocumentReader:
 
 def _unreadable(reason: str) -> ArgumentsWrong:
     return ArgumentsWrong("document_unreadable", f"a document cannot be read: {reason}", reason=reason)
+
+
+def _decoded(content: bytes) -> str:
+    """In UTF-8, or as Excel writes CSV on Windows."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")

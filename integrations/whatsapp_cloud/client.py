@@ -191,7 +191,7 @@ class WhatsAppCloud:
         if info.sha256 is not None and not _same_hash(info.sha256, content):
             raise answer_broken("the media's hash is another one")
         found = media.mime_of(content)
-        if not media.same_kind(info.mime, found):
+        if not media.honest(info.mime, found):
             raise Refused("whatsapp_media_lies", f"told {info.mime}, is {found}", told=info.mime[:100], found=found)
         return Fetched(content, found)
 

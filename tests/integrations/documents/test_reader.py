@@ -30,6 +30,7 @@ async def test_pdf_word_and_plain_text_are_read_and_cut_where_they_are_long() ->
     assert word.text == "linha 0\nlinha 1\nlinha 2"
     plain = await DocumentReader(signs=5).read("preço\x00 alto".encode(), "text/plain")
     assert (plain.text, plain.cut) == ("preço", True)
+    assert (await DocumentReader().read("João;preço".encode("cp1252"), "text/plain")).text == "João;preço"
 
 
 @pytest.mark.parametrize(

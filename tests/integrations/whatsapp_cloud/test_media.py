@@ -4,7 +4,7 @@ import pytest
 
 from core.errors import ArgumentsWrong, Refused
 from integrations.whatsapp_cloud.limits import MEDIA_LIMITS
-from integrations.whatsapp_cloud.media import UNKNOWN, check_upload, check_url, mime_of, same_kind
+from integrations.whatsapp_cloud.media import UNKNOWN, check_upload, check_url, honest, mime_of, same_kind
 
 FILES: dict[str, bytes] = {
     "image/jpeg": b"\xff\xd8\xff\xe0" + bytes(20),
@@ -40,6 +40,57 @@ def test_a_file_may_not_call_itself_what_it_is_not() -> None:
         assert not same_kind(told, found)
     assert same_kind("application/msword", "application/x-ole-storage")
     assert same_kind("audio/mp4", "video/mp4")  # the same container
+
+
+NOTHING_KNOWN = b"Rar!\x1a\x07\x00" + bytes(30)
+SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("nome;preço\r\nJoão;R$ 900,00".encode("cp1252"), "text/csv"),
+        ("nome;preço\r\nJoão;R$ 900,00".encode("cp1252"), "application/vnd.ms-excel"),  # a CSV where Excel is installed
+        ("preço".encode("utf-16"), "text/plain"),
+        (b'\xef\xbb\xbf<?xml version="1.0" encoding="UTF-8"?><nfeProc><NFe/></nfeProc>', "application/xml"),
+        (b"<?xml version='1.0'?><nfeProc/>", "text/xml"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
+        (b'{"a": 1}', "application/json"),
+        (rb"{\rtf1\ansi Contrato}", "application/rtf"),
+        (rb"{\rtf1\ansi Contrato}", "application/msword"),
+        (NOTHING_KNOWN, "application/vnd.rar"),
+        (b"8BPS" + bytes(30), "image/vnd.adobe.photoshop"),
+        (b"%PDF-1.5 %AI", "application/postscript"),
+        (FILES["application/zip"], "application/x-zip-compressed"),
+        (FILES["application/zip"] + b"mimetypeapplication/vnd.oasis", "application/vnd.oasis.opendocument.text"),
+        (b"PK\x03\x04" + bytes(300_000) + b"xl/workbook.xml" + bytes(30), SHEET),
+        (FILES[SHEET], "application/vnd.ms-excel.sheet.macroEnabled.12"),
+        (FILES["application/x-ole-storage"], SHEET),  # protected by a password
+        (b"\x00\x00\x00\x18ftypheic", "image/heic"),
+        (b"\x00\x00\x00\x14ftypqt  ", "video/quicktime"),
+        (FILES["application/pdf"], "application/octet-stream"),
+        (FILES["text/html"], ""),
+    ],
+)
+def test_what_comes_may_be_of_more_kinds_than_we_know(content: bytes, told: str) -> None:
+    assert honest(told, mime_of(content)), mime_of(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        *((FILES["text/html"], told) for told in ("image/png", "application/pdf", "text/plain", "application/xml")),
+        (b"<?xml version='1.0'?><html><script>1</script></html>", "application/xml"),
+        (b"<?xml version='1.0'?><svg/>", "text/xml"),
+        *((FILES["text/plain"], told) for told in ("application/pdf", "image/jpeg", SHEET, "text/html")),
+        *((NOTHING_KNOWN, told) for told in ("audio/ogg", "video/mp4", "application/pdf", SHEET)),
+        *((FILES["application/zip"], told) for told in ("application/pdf", "image/png")),
+        (FILES["image/gif"], "image/png"),
+        (FILES["application/pdf"], "application/msword"),
+    ],
+)
+def test_what_comes_is_a_lie_where_it_is_surely_something_else(content: bytes, told: str) -> None:
+    assert not honest(told, mime_of(content))
 
 
 @pytest.mark.parametrize("kind", MEDIA_LIMITS)
