@@ -5,8 +5,10 @@ A reader per provider makes them of an inbox row (reading.py); the sorter knows 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
+
+from business.messaging.window import SKEW
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,9 @@ Arrival = Incoming | Edited | Reacted | Echoed | Seen | Wished | TemplateTold | 
 
 
 def moment_of(at: datetime, received: datetime) -> datetime:
-    """A gateway's moment; ours where it told none that can be one."""
-    return received if at.year < 2009 or at > received + timedelta(days=1) else at
+    """A gateway's moment; ours where it told none that can be one. One that is ahead of our clock would leave the
+    window open longer than its 24 hours."""
+    return received if at.year < 2009 or at > received + SKEW else at
 
 
 def plain_text(text: str) -> str:

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 
 SERVICE_WINDOW = timedelta(hours=24)
 ENTRY_WINDOW = timedelta(hours=72)
-_SKEW = timedelta(minutes=5)  # a contact's clock is WhatsApp's; more ahead than this it is a mistake
+SKEW = timedelta(minutes=5)
+"""By how much a gateway's clock may be ahead of ours; what is further ahead is a mistake (arrivals.moment_of)."""
 
 _NO_MESSAGE = frozenset({"reaction", "edit", "revoke", "system"})
 
@@ -43,11 +44,10 @@ def opens_window(kind: str) -> bool:
 
 
 def closes(last_from_contact: datetime | None, now: datetime) -> datetime | None:
-    """When the 24 hours end (that moment excluded), or None when the contact never wrote. A timestamp that lies
-    ahead of `now` by more than 5 minutes counts as `now`: a wrong clock opens no window of days."""
+    """When the 24 hours end (that moment excluded), or None when the contact never wrote."""
     if last_from_contact is None:
         return None
-    return min(last_from_contact, now + _SKEW) + SERVICE_WINDOW
+    return min(last_from_contact, now + SKEW) + SERVICE_WINDOW
 
 
 def is_open(last_from_contact: datetime | None, now: datetime, margin: timedelta = timedelta()) -> bool:

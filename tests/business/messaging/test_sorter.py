@@ -13,6 +13,7 @@ import pytest
 from business.messaging.inbox import Received
 from business.messaging.outbox import Draft
 from business.messaging.templates import Purpose
+from business.messaging.window import is_open
 from core.clock import FixedClock
 from core.db import Database
 from core.permissions import Permissions
@@ -90,6 +91,14 @@ async def test_a_burst_waits_for_a_quiet_and_no_longer_than_the_longest_wait(hou
     assert other["due_at"] == house.clock.now()
     (message,) = await house.messages(OTHER)
     assert (message.kind, message.text, message.content["choice"]) == ("button", "Sim", "sim")
+
+
+async def test_a_clock_that_is_ahead_leaves_no_window_open_longer(house: ChatHouse) -> None:
+    await house.sort(webhook(wrote("1", at=NOON + timedelta(minutes=4))))
+    assert (await house.chat())["last_from_contact"] == NOON + timedelta(minutes=4)
+    await house.sort(webhook(wrote("2", at=NOON + timedelta(hours=23), who=OTHER)))
+    written = (await house.chat(OTHER))["last_from_contact"]
+    assert written == NOON and not is_open(written, NOON + timedelta(hours=24))
 
 
 async def test_one_odd_item_is_set_aside_and_its_siblings_stand(house: ChatHouse) -> None:
