@@ -105,7 +105,8 @@ class Notify:
                     continue
                 told += 1
                 place = await self._place(conn, who, now)
-                await self._conversations.announce(tenant_id, place, shown, within=conn)
+                # By its notice it is found again when somebody is erased (tools/chat_traces.py).
+                await self._conversations.announce(tenant_id, place, shown, {"notice": _id_of(key)}, within=conn)
                 if await self._by_mail(conn, tenant_id):
                     await self._jobs.defer(conn, MAIL_JOB, tenant_id=tenant_id, user_id=who.user_id, key=_id_of(key))
         return told
