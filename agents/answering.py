@@ -221,7 +221,8 @@ class Turns:
             channel = await self.channels.get(tenant_id, chat.channel_id, conn)
             settings = await self.rules.of(conn, tenant_id)
             zone = await _scalar(conn, "SELECT time_zone FROM tenants WHERE id = %s", tenant_id)
-            query = "SELECT purpose FROM outbox WHERE chat_id = %s AND state <> 'dropped' ORDER BY seq DESC LIMIT 1"
+            query = """SELECT purpose FROM outbox WHERE chat_id = %s AND state <> 'dropped'
+                       ORDER BY created_at DESC, seq DESC LIMIT 1"""
             last = await _scalar(conn, query, chat_id)
             return _Begun(chat, channel, settings, str(zone or "America/Sao_Paulo"), waiting, before, str(last or ""))
 

@@ -71,9 +71,8 @@ class Reach:
         """Why it must not go on, or when the message before left."""
         chats = await fetch_all(
             conn,
-            """SELECT id, address, held, last_received_at, closed_at FROM chats WHERE id = %(chat)s
-               OR (%(company)s::text IS NOT NULL AND company_id = %(company)s)
-               OR (%(contact)s::text IS NOT NULL AND contact_id = %(contact)s)""",
+            """SELECT id, address, held, last_received_at, closed_at FROM chats
+               WHERE id = %(chat)s OR company_id = %(company)s OR contact_id = %(contact)s""",
             {"chat": run.chat_id, "company": run.company_id, "contact": run.contact_id},
         )
         if run.chat_id and not any(one["id"] == run.chat_id for one in chats):
@@ -245,9 +244,13 @@ class Reach:
         """Runs whose people wrote since they began, on any channel."""
         rows = await fetch_all(
             conn,
-            """SELECT r.id FROM outreach_runs r WHERE r.state IN ('running', 'waiting') AND EXISTS (
-                   SELECT FROM chats c WHERE c.tenant_id = r.tenant_id AND c.last_received_at > r.started_at
-                     AND (c.id = r.chat_id OR c.company_id = r.company_id OR c.contact_id = r.contact_id)) LIMIT 500""",
+            """SELECT r.id FROM outreach_runs r WHERE r.state IN ('running', 'waiting') AND (
+                   EXISTS (SELECT FROM chats c WHERE c.tenant_id = r.tenant_id AND c.id = r.chat_id
+                       AND c.last_received_at > r.started_at)
+                   OR EXISTS (SELECT FROM chats c WHERE c.tenant_id = r.tenant_id AND c.company_id = r.company_id
+                       AND c.last_received_at > r.started_at)
+                   OR EXISTS (SELECT FROM chats c WHERE c.tenant_id = r.tenant_id AND c.contact_id = r.contact_id
+                       AND c.last_received_at > r.started_at)) LIMIT 500""",
         )
         return [row["id"] for row in rows]
 
@@ -269,26 +272,35 @@ class Reach:
         """The bot had the last word, nothing waits, nobody was asked for, they said no to nothing (not now, never), no
         person closes a sale with them, and no meeting stands or was held since they wrote."""
         now = self._clock.now()
-        rows = await fetch_all(
+        rows = await fetch_all(  # no OR between chat, contact and company: each compares all with all, each minute
             conn,
-            """SELECT c.* FROM chats c JOIN channels n ON n.tenant_id = c.tenant_id AND n.id = c.channel_id
+            """WITH silent AS MATERIALIZED (
+               SELECT c.* FROM chats c JOIN channels n ON n.tenant_id = c.tenant_id AND n.id = c.channel_id
                WHERE c.held = 'bot' AND c.closed_at IS NULL AND c.messages_in > 0 AND c.answered_in >= c.messages_in
                  AND c.waiting_since IS NULL AND NOT c.goodbye_sent AND c.last_received_at <= %(before)s
                  AND c.last_received_at > %(oldest)s AND n.state = 'active'
+                 AND NOT EXISTS (SELECT FROM outreach_runs r WHERE r.tenant_id = c.tenant_id AND r.chat_id = c.id
+                     AND (r.state IN ('running', 'waiting') OR r.started_at > c.last_received_at))
                  AND NOT EXISTS (SELECT FROM outreach_runs r WHERE r.tenant_id = c.tenant_id
-                     AND (r.chat_id = c.id OR r.company_id = c.company_id)
+                     AND r.company_id = c.company_id
                      AND (r.state IN ('running', 'waiting') OR r.started_at > c.last_received_at))
                  AND NOT EXISTS (SELECT FROM consent_entries e WHERE e.tenant_id = c.tenant_id AND e.act = 'stopped'
-                     AND (e.address = c.address OR e.contact_id = c.contact_id))
+                     AND e.address = c.address)
+                 AND NOT EXISTS (SELECT FROM consent_entries e WHERE e.tenant_id = c.tenant_id AND e.act = 'stopped'
+                     AND e.contact_id = c.contact_id)
                  AND NOT EXISTS (SELECT FROM sales_leads s WHERE s.tenant_id = c.tenant_id AND s.chat_id = c.id
                      AND s.stage = ANY(%(settled)s))
                  AND NOT EXISTS (SELECT FROM appointments a WHERE a.tenant_id = c.tenant_id AND a.state <> 'cancelled'
-                     AND a.ends_at > c.last_received_at
-                     AND (a.chat_id = c.id OR a.contact_id = c.contact_id OR a.company_id = c.company_id))
+                     AND a.ends_at > c.last_received_at AND a.chat_id = c.id)
+                 AND NOT EXISTS (SELECT FROM appointments a WHERE a.tenant_id = c.tenant_id AND a.state <> 'cancelled'
+                     AND a.ends_at > c.last_received_at AND a.contact_id = c.contact_id)
+                 AND NOT EXISTS (SELECT FROM appointments a WHERE a.tenant_id = c.tenant_id AND a.state <> 'cancelled'
+                     AND a.ends_at > c.last_received_at AND a.company_id = c.company_id)
                  AND NOT EXISTS (SELECT FROM crm_deals d JOIN crm_stages s
                      ON s.tenant_id = d.tenant_id AND s.id = d.stage_id
-                     WHERE d.tenant_id = c.tenant_id AND d.id = c.deal_id AND s.kind <> 'open')
-                 AND 'bot' = (SELECT m.author FROM chat_messages m WHERE m.tenant_id = c.tenant_id AND m.chat_id = c.id
+                     WHERE d.tenant_id = c.tenant_id AND d.id = c.deal_id AND s.kind <> 'open'))
+               SELECT * FROM silent c WHERE 'bot' = (
+                   SELECT m.author FROM chat_messages m WHERE m.tenant_id = c.tenant_id AND m.chat_id = c.id
                      AND m.direction = 'out' AND m.status NOT IN ('dropped', 'failed') ORDER BY m.seq DESC LIMIT 1)
                ORDER BY c.last_received_at LIMIT %(most)s""",
             {

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
@@ -23,7 +24,7 @@ from business.outreach.rounds import Rounds
 from business.outreach.runs import Cadences, Lead
 from business.people.service import People
 from business.prospecting.contact import message_key
-from core.db import Database
+from core.db import Database, fetch_all
 from core.errors import ArgumentsWrong, Refused
 from core.permissions import Permissions
 from core.tenancy import Role
@@ -410,6 +411,42 @@ def test_a_file_is_read_with_its_words_and_refused_with_the_place_of_what_is_wro
         with pytest.raises(ArgumentsWrong) as caught:
             parse_cadence(text)
         assert caught.value.code == "cadence_unreadable"
+
+
+async def test_a_step_reads_the_rows_of_its_lead_and_not_all_of_the_account(outreach: Outreach, owner_dsn: str) -> None:
+    house, reach = outreach.house, outreach.cadences.reach
+    await outreach.first(1, "Ipê")
+    async with house.db.tenant(house.tenant_id) as conn:
+        await conn.execute(
+            """INSERT INTO chats (tenant_id, id, channel_id, address, last_at, created_at)
+               SELECT current_tenant(), 'chat_' || n, %s, 'a' || n, now(), now() FROM generate_series(1, 60) n""",
+            [house.channel.id],
+        )
+        await conn.execute(
+            """INSERT INTO chat_messages (tenant_id, id, chat_id, direction, author, kind, at, received_at)
+               SELECT current_tenant(), 'msg_' || n, 'chat_' || n, 'out', 'bot', 'text', now(), now()
+               FROM generate_series(1, 60) n"""
+        )
+        await conn.execute(
+            """INSERT INTO outbox (tenant_id, id, chat_id, message_id, key, content, purpose, author, state, created_at)
+               SELECT current_tenant(), 'out_' || n, 'chat_' || n, 'msg_' || n, n, '{}', 'answer', 'bot', 'sent', now()
+               FROM generate_series(1, 60) n"""
+        )
+    with psycopg.connect(owner_dsn, autocommit=True) as owner:
+        owner.execute("ANALYZE chats, outbox, outreach_runs")
+    row = (await outreach.runs())[0]
+    async with house.db.tenant(house.tenant_id) as conn:
+        await conn.execute("SET LOCAL enable_seqscan = off")  # of 60 rows it makes no difference
+        counted = """SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS rows
+            FROM pg_stat_xact_user_tables WHERE relname IN ('chats', 'outbox') ORDER BY relname"""
+        before = await fetch_all(conn, counted)
+        assert await reach.answered(conn) == []
+        run = await outreach.cadences.get(conn, row["id"])
+        assert run is not None and (await reach.situation(conn, run)).stop is None
+        assert await reach.send(conn, run, run.cadence.steps[0], "Oi!", "", "cadence:once")
+        after = await fetch_all(conn, counted)
+        read = {one["relname"]: one["rows"] - old["rows"] for one, old in zip(after, before, strict=True)}
+        assert read.keys() == {"chats", "outbox"} and max(read.values()) < 30, read
 
 
 @pytest.mark.parametrize("how", ["a person says no", "WhatsApp cannot deliver it"])
