@@ -17,6 +17,7 @@ from business.crm.identity import is_mobile, phone
 from business.messaging.channels import Channel, Channels
 from business.messaging.conversation import open_chat
 from business.messaging.model import Decision, Verdict, Why
+from business.messaging.opening import row_at
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.outcomes import Undelivered
 from business.messaging.templates import Purpose
@@ -111,17 +112,13 @@ def _own_number(chat: Mapping[str, Any]) -> str | None:
 async def _theirs(conn: Connection, outlet: Channel, address: str, chat: Mapping[str, Any]) -> bool:
     """Whether a conversation at this address would be this person's: there is none yet, it is the same contact's, or
     nobody knows whose it is and it is the very number that we write to or has not a word in it."""
-    there = await fetch_one(
-        conn,
-        """SELECT contact_id, EXISTS (SELECT FROM chat_messages m WHERE m.tenant_id = c.tenant_id AND m.chat_id = c.id)
-           AS spoken FROM chats c WHERE channel_id = %s AND address = %s""",
-        [outlet.id, address],
-    )
+    there = await row_at(conn, outlet.id, address)
     if there is None:
         return True
     if there["contact_id"] is not None:
         return bool(there["contact_id"] == chat["contact_id"])
-    return not there["spoken"] or f"+{address}" == _own_number(chat)
+    spoken = await fetch_one(conn, "SELECT 1 FROM chat_messages WHERE chat_id = %s LIMIT 1", [there["id"]])
+    return not spoken or f"+{address}" == _own_number(chat)
 
 
 async def known_ways(conn: Connection, contact_id: str | None, company_id: str | None) -> tuple[list[str], list[str]]:

@@ -14,8 +14,8 @@ from business.messaging.channels import Channel as Outlet
 from business.messaging.conversation import open_chat
 from business.messaging.hands import Hands
 from business.messaging.known import Blocked, has_window, known, new_chat
-from business.messaging.ledger import same_addresses
 from business.messaging.model import Author, Outgoing, Verdict, Why
+from business.messaging.opening import row_at
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.policy import decide
 from business.messaging.rules import MessageRules
@@ -266,11 +266,7 @@ def _tries(key: str) -> list[str]:
 async def _chat_row(conn: Connection, tenant_id: str, outlet: Outlet, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """The conversation that there is with this address on this channel, or what one would begin as."""
     address = str(data["way"]["address"])
-    row = await fetch_one(
-        conn,
-        "SELECT * FROM chats WHERE channel_id = %s AND address = ANY(%s) ORDER BY last_at DESC LIMIT 1",
-        [outlet.id, same_addresses(address)],
-    )
+    row = await row_at(conn, outlet.id, address)
     return row or new_chat(tenant_id, address, place=(await _company(conn, data["company"])).get("uf") or "")
 
 

@@ -221,6 +221,19 @@ async def test_five_messages_are_one_card_edited_and_left_out_and_approved_as_th
     assert await desk.approvals.forget(desk.who.tenant_id, ["com_5"]) >= 1
 
 
+async def test_who_wrote_to_us_is_written_to_in_the_conversation_there_is_though_the_crm_has_the_ninth_digit(
+    desk: Desk,
+) -> None:
+    await desk.lead(1, "Ipê")
+    house = desk.house
+    there = await house.chat(address="551999990001", wrote=timedelta(days=40), answered_in=1)
+    made = await desk.propose(await desk.change(1, "Ipê", to="+5519999990001"))
+    await desk.approvals.approve(desk.who, made.id, "chat")
+    (chat,) = await house.rows("SELECT id, address, company_id FROM chats")
+    assert chat == {"id": there, "address": "551999990001", "company_id": "com_1"}
+    assert [row["chat"] for row in await desk.outbox()] == [there]
+
+
 async def test_what_a_person_dictated_is_not_thrown_away_when_its_reader_writes_first(desk: Desk) -> None:
     await desk.lead(1, "Ipê")
     house = desk.house
