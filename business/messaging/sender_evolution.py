@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections import OrderedDict
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,30 +22,32 @@ log = structlog.get_logger(__name__)
 OpenClient = Callable[[Channel], Awaitable[EvolutionClient]]
 """Channel → its client, with the channel's own address and key."""
 _TYPING_SECONDS = 8.0
-_MOST_HELD_BYTES = 64 * 1024 * 1024
+_HELD_SECONDS = 600.0
 
 
 class HeldFiles:
-    """Files between `upload` and `send`, in memory: a gateway without an upload takes them with the message. The oldest
-    go when they are too many."""
+    """Files between `upload` and `send`, in memory: a gateway without an upload takes them with the message. They are
+    sent at once, and brought anew for another attempt; what is never sent goes after ten minutes. So there are no more
+    than messages that leave at the same time."""
 
-    def __init__(self, most_bytes: int = _MOST_HELD_BYTES) -> None:
-        self._most = most_bytes
-        self._files: OrderedDict[str, tuple[bytes, str, str]] = OrderedDict()
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """`now` in seconds."""
+        self._now = now
+        self._files: dict[str, tuple[float, bytes, str, str]] = {}
 
     def keep(self, content: bytes, mime: str, name: str) -> str:
-        file_id = new_id("held")
-        self._files[file_id] = (content, mime, name)
-        while len(self._files) > 1 and sum(len(one[0]) for one in self._files.values()) > self._most:
-            self._files.popitem(last=False)
+        now, file_id = self._now(), new_id("held")
+        self._files = {one: kept for one, kept in self._files.items() if now - kept[0] < _HELD_SECONDS}
+        self._files[file_id] = (now, content, mime, name)
         return file_id
 
     def get(self, file_id: str) -> tuple[bytes, str, str] | None:
         """(content, type, name)."""
-        return self._files.get(file_id)
+        found = self._files.get(file_id)
+        return found[1:] if found else None
 
     def forget(self, content: Content) -> None:
-        """The file of a message that has left."""
+        """The file of a message that has been tried to send."""
         if isinstance(content.payload, dict):
             self._files.pop(str(content.payload.get("id")), None)
 
@@ -63,9 +65,10 @@ class EvolutionSender:
 
         ArgumentsWrong("gateway_cannot", what) for a template and for a file that this process does not hold.
         """
-        client = await self._open(channel)
-        sent = await self._say(client, to, content, reply_to)
-        self._held.forget(content)
+        try:
+            sent = await self._say(await self._open(channel), to, content, reply_to)
+        finally:
+            self._held.forget(content)
         return Taken(sent.id, sent.address)
 
     async def mark_read(self, channel: Channel, message_id: str, *, typing: bool = False) -> None:

@@ -23,10 +23,12 @@ class MappedSender:
         self, channel: Channel, to: str, content: Content, *, callback: str, reply_to: str | None = None
     ) -> Taken:
         """As `Sender.send`. `callback` travels along where the map has a field for it."""
-        client = await self._open(channel)
-        what, said = self._said(content)
-        sent = await client.say(what, to, said | {"reply_to": reply_to, "callback": callback})
-        self._held.forget(content)
+        try:
+            client = await self._open(channel)
+            what, said = self._said(content)
+            sent = await client.say(what, to, said | {"reply_to": reply_to, "callback": callback})
+        finally:
+            self._held.forget(content)
         return Taken(sent.id, sent.address)
 
     async def mark_read(self, channel: Channel, message_id: str, *, typing: bool = False) -> None:

@@ -13,6 +13,7 @@ from business.messaging.arrivals import Echoed, Incoming, Reacted, Seen, Told
 from business.messaging.channels import Channel
 from business.messaging.gateway_doors import MappedDoor, hook_keys
 from business.messaging.reading import read
+from business.messaging.sender_evolution import HeldFiles
 from business.messaging.sender_mapped import MappedSender
 from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, SetupError
 from integrations.gateway_maps.client import MappedClient
@@ -183,6 +184,13 @@ async def test_messages_leave_as_the_map_says_and_nothing_else_does(
     assert path == "/send/media" and (body["type"], body["text"], body["mimetype"]) == ("image", "foto", "image/png")
     with pytest.raises(ArgumentsWrong):  # it has left, and is kept no longer
         await sent(say.image(MediaRef(id=file)))
+    failed = await uazapi.upload(CHANNEL, "image", PNG, "image/png", "a.png")
+    answer, gateway.answer = gateway.answer, (500, {})
+    with pytest.raises(OutcomeUnknown):
+        await sent(say.image(MediaRef(id=failed)))
+    gateway.answer = answer
+    with pytest.raises(ArgumentsWrong):  # another attempt brings it anew
+        await sent(say.image(MediaRef(id=failed)))
     voice = await sent(say.audio(MediaRef(link="https://e.co/a.ogg"), voice=True))
     assert voice[1]["type"] == "ptt"
     where = await sent(say.location(-22.9, -47.0, "Loja"))
@@ -244,3 +252,14 @@ async def test_a_file_is_fetched_from_the_gateway_itself_and_is_what_it_says(
     assert lies.value.code == "whatsapp_media_lies"
     await by.mark_read(CHANNEL, "3EB0AA", typing=True)
     assert gateway.asked[-1][1].endswith("/message/markread") and gateway.asked[-1][3] == {"id": ["3EB0AA"]}
+
+
+def test_files_wait_for_their_message_however_many_there_are_and_not_for_ever() -> None:
+    seconds = 0.0
+    held = HeldFiles(lambda: seconds)
+    large = bytes(40_000_000)
+    files = [held.keep(large, "application/pdf", f"{n}.pdf") for n in range(3)]
+    assert [held.get(one) for one in files] == [(large, "application/pdf", f"{n}.pdf") for n in range(3)]
+    seconds = 700.0
+    fresh = held.keep(b"%PDF-", "application/pdf", "new.pdf")
+    assert [held.get(one) is None for one in (*files, fresh)] == [True, True, True, False]
