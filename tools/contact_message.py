@@ -35,7 +35,7 @@ from core.errors import ArgumentsWrong, Refused
 from core.turn import Turn
 from prompts.texts import Texts
 from tools.crm_targets import CONTACTS, called, meant
-from tools.first_contact import FirstContacts
+from tools.first_contact import FirstContacts, address_of
 from tools.leads import Leads
 from tools.messages import MESSAGE_TOOLS, MessageDesk, pointed_at
 from tools.spec import Effect, ProposedChange, ToolArgs, ToolContext, tool
@@ -196,8 +196,9 @@ def _number(contact: Contact) -> str:
     """Refused("contact_no_phone", name)."""
     for kind in (KeyKind.WA_ID, KeyKind.PHONE):
         for key in contact.keys:
-            if key.kind is kind and "?" not in key.value:  # one without its area code is nobody's
-                return f"+{key.value.lstrip('+')}"
+            number = f"+{key.value.lstrip('+')}"
+            if key.kind is kind and "?" not in number and address_of("phone", number):  # without area code: nobody's
+                return number
     raise Refused("contact_no_phone", "no telephone of the contact is known", name=called(contact))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from business.crm.identity import phone
 from business.messaging.attention import Event
 from business.messaging.brazil import Place
 from business.messaging.channels import WHATSAPP, Channels
@@ -294,13 +295,12 @@ def _underscored(way: Mapping[str, Any]) -> str:
 
 
 def address_of(channel: Channel, to: str) -> str:
-    """By what WhatsApp or a mail server is told whom: digits with country code, an e-mail address; "" for neither."""
+    """By what WhatsApp or a mail server is told whom: digits with country code, an e-mail address; "" for neither, and
+    for a number without its area code."""
     if channel == "email":
         return to.strip() if "@" in to else ""
-    digits = "".join(filter(str.isdigit, to))
-    if len(digits) in (10, 11) and not to.lstrip().startswith("+"):
-        digits = f"55{digits}"
-    return digits if 11 <= len(digits) <= 15 else ""
+    number = phone(to) or ""
+    return number[1:] if number.startswith("+") else ""
 
 
 def text_for(outlet: Outlet, data: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ from tests.business.messaging.conftest import running_wire, wire
 from tests.business.messaging.outbox_house import House, Wire, open_house
 from tests.conftest import Tenants
 from tools.contact_notes import ContactNotes
-from tools.first_contact import FirstContacts
+from tools.first_contact import FirstContacts, address_of
 
 __all__ = ["running_wire", "wire"]
 
@@ -312,6 +312,15 @@ async def refused(desk: Desk, proposal: Proposal, code: str) -> None:
     assert caught.value.code == code
     assert all(desk.texts.error(language, caught.value) for language in ("pt-BR", "en", "es"))
     assert (await desk.approvals.get(desk.who, proposal.id)).state is ProposalState.PENDING
+
+
+def test_a_number_is_told_to_whatsapp_with_its_country_and_without_the_trunk_zero() -> None:
+    for given, told in (
+        ("+45 31 42 53 64", "4531425364"), ("+65 9123 4567", "6591234567"), ("+47 912 34 567", "4791234567"),
+        ("011 98811-2233", "5511988112233"), ("0 21 11 98811-2233", "5511988112233"), ("1998811-2233", "5519988112233"),
+        ("+55 19 3668-9288", "551936689288"), ("98811-2233", ""), ("+45 31", ""), ("oi@ipe.example", ""),
+    ):  # fmt: skip
+        assert address_of("phone", given) == told
 
 
 def test_of_a_message_the_template_gets_what_it_does_not_say_itself() -> None:
