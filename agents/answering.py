@@ -14,6 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -30,7 +31,7 @@ from business.messaging.clocks import UNCLEAR_NOW, clock_of
 from business.messaging.conversation import Chat, Message, chat_of, recent
 from business.messaging.hands import Hands
 from business.messaging.hours import closed_because, next_open
-from business.messaging.opting import LEAVES
+from business.messaging.opting import LEAVES, STAYS, asked_to_leave, offered
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.rules import MessageRules
 from business.messaging.senders import Sender
@@ -94,6 +95,8 @@ Agent = Callable[[str], Awaitable[Identity]]
 """Who acts for a tenant where no user asks."""
 Acquaint = Callable[[str, str], Awaitable[None]]
 """Make the person of a conversation known to the CRM: (tenant id, chat id)."""
+Meets = Callable[[Chat], Awaitable[Mapping[str, str] | None]]
+"""The next meeting of a conversation that stands, as {"day", "time"} in words."""
 MediaTold = Callable[[str, Mapping[str, Any]], tuple[str, dict[str, Any]]]
 """What a file says, as a text key with its values: (kind, row of chat_media)."""
 
@@ -131,6 +134,7 @@ class Turns:
     tell: Tell
     media_told: MediaTold
     limits: Limits = field(default_factory=Limits)
+    meets: Meets | None = None
 
     async def run(self, tenant_id: str, chat_id: str) -> None:
         """Answer what waits in this conversation, if its moment has come and the bot has it."""
@@ -263,20 +267,36 @@ class Turns:
             # It reached us days after it was written: nobody acts on it unseen.
             await self._say_and_fetch(begun, "messaging.to_contact.late", "late")
             return True
-        if begun.last_purpose in _PROACTIVE and len(begun.waiting) == 1 and begun.waiting[0].kind == "text":
-            heard = consent.heard_opt_out(begun.waiting[0].text)
-            if heard is not None and not heard.sure:
-                await self._ask_whether_to_stop(begun)
+        if self._perhaps_leaves(begun):
+            meeting = await self.meets(chat) if self.meets is not None else None
+            if meeting is None or not consent.calls_off(_written(begun)):
+                await self._ask_whether_to_stop(begun, meeting)
                 return True
         return False
 
-    async def _ask_whether_to_stop(self, begun: _Begun) -> None:
-        language = begun.chat.language
-        question, yes, no = (
-            self.texts.say(language, f"messaging.to_contact.{key}")
-            for key in ("opt_out_question", "opt_out_yes", "opt_out_no")
-        )
-        content = said.buttons(question, [said.Button(LEAVES, yes), said.Button("opt_out_no", no)])
+    def _perhaps_leaves(self, begun: _Begun) -> bool:
+        """Whether what they wrote may mean that they want no more messages, and may not; they are asked once."""
+        ours = next((one for one in reversed(begun.before) if one.direction == "out"), None)
+        if any(one.kind not in ("text", "button") for one in begun.waiting) or (ours and asked_to_leave(ours.content)):
+            return False
+        unasked, written = begun.last_purpose in _PROACTIVE, _written(begun)
+        choices = offered(ours.text, ours.content) if ours is not None and not unasked else []
+        heard = consent.heard_opt_out(written, offered=choices)
+        if heard is None and unasked:
+            heard = consent.heard_opt_out(written, unasked=True)
+        return heard is not None and not heard.sure
+
+    async def _ask_whether_to_stop(self, begun: _Begun, meeting: Mapping[str, str] | None) -> None:
+        """`meeting`: day and time of the one that stands, which may be what they mean."""
+        say = partial(self.texts.say, begun.chat.language)
+        leaves = said.Button(LEAVES, say("messaging.to_contact.opt_out_yes"))
+        if meeting is None:
+            stays = said.Button(STAYS, say("messaging.to_contact.opt_out_no"))
+            content = said.buttons(say("messaging.to_contact.opt_out_question"), [leaves, stays])
+        else:
+            question = say("messaging.to_contact.opt_out_or_meeting", **meeting)
+            off = said.Button("meeting_off", say("messaging.to_contact.meeting_off"))
+            content = said.buttons(question, [off, leaves])
         async with self.db.tenant(begun.chat.tenant_id) as conn:
             if await self._still(conn, begun) is not None:
                 await self._put(conn, begun, [(content, "")], None)
@@ -631,6 +651,10 @@ def _link(view: View, body: str) -> tuple[said.Content, str]:
 def _numbered(view: View) -> str:
     lines = [f"{place}. {one['title']}" for place, one in enumerate(view.data.get("choices", []), 1)]
     return "\n".join([view.title, *lines] if view.title else lines)
+
+
+def _written(begun: _Begun) -> str:
+    return "\n".join(one.text for one in begun.waiting)
 
 
 def _cut(text: str, most: int) -> str:

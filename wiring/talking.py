@@ -40,6 +40,7 @@ from tools.call_off import CallOff
 from tools.contact_notes import ContactNotes
 from tools.library import JOB as DOCUMENTS_JOB
 from tools.media_words import MediaWords
+from tools.meetings import in_words
 from tools.message_values import MessageValues
 from tools.notify import MAIL_JOB
 from wiring.chatting import Chatting
@@ -94,6 +95,10 @@ def open_talking(
         kind = "person_waited" if why.reason == "waits" else "person_wanted"
         await notify.tell(chat.tenant_id, chat.owner_id, kind, about, key=key, within=conn)
 
+    async def meets(chat: Chat) -> dict[str, str] | None:
+        coming = await selling.calendar.coming(chat.tenant_id, chat_id=chat.id)
+        return in_words(coming[0].local(), chat.language) if coming else None
+
     opting = Opting(outbox, outreach.ledger, texts.say)
     sorting = Sorting(
         outbox, outreach.settling, opting, hands, waking, templates=templates.told, warn=chatting.number_news.number
@@ -101,7 +106,7 @@ def open_talking(
     sorter = Sorter(db, clock, jobs, channels, rules, floor.notices, sorting)
     answering = Turns(
         db, clock, supervisor.answer_contact, people.agent, channels, rules, outbox, hands, waking, floor.notices,
-        texts, senders, acquaint, tell=wanted, media_told=media.told, limits=settings.limits,
+        texts, senders, acquaint, tell=wanted, media_told=media.told, limits=settings.limits, meets=meets,
     )  # fmt: skip
 
     inbox = Inbox(floor.db.app_dsn, clock)

@@ -29,6 +29,10 @@ _POLITE = re.compile(
     r"\b"
 )
 
+_CLAUSE = re.compile(r"[.,;:!?…()\n]+")
+_MESSAGES = re.compile(r"mensage|msg|mensaje|messag|text|propagand|spam|nada|e ?mail|contat|sms")
+_NO_MORE = re.compile(r"\b(mais|mas|novamente|de novo|anymore)\b|\bstop\b|\bpar[ae]m?\b")
+
 
 class Act(StrEnum):
     CONSENTED = "consented"  # the contact agreed to be written to
@@ -115,43 +119,89 @@ def _order(entry: Entry) -> tuple[datetime, bool, bool, str, str, str]:
 
 @dataclass(frozen=True)
 class Heard:
-    """An opt-out in a message. Not `sure`: the contact is asked before anything is written into the ledger."""
+    """An opt-out in a message. Not `sure`: the contact is asked before anything is written into the ledger. `alone`:
+    nothing else was said."""
 
     scope: Scope
     sure: bool
     words: str
+    alone: bool = False
 
 
-def heard_opt_out(text: str, *, offered: Iterable[str] = ()) -> Heard | None:
+def heard_opt_out(text: str, *, offered: Iterable[str] = (), unasked: bool = False) -> Heard | None:
     """Whether the contact opts out by `text`: Portuguese, Spanish or English; None when not.
 
     `offered`: the choices of our last message (titles of buttons, "1 - cancelar a reunião"): who repeats one of them
-    answers us and opts out of nothing.
+    answers us and opts out of nothing. `unasked`: our last message was one that nobody asked for, or it offered to
+    leave; words that answer many a question ("cancelar") mean that, then.
     """
-    said = folded(text[:_LONGEST])
+    text = text[:_LONGEST]
+    said = folded(text)
     if not said or said in {folded(one) for one in offered}:
         return None
-    alone = " ".join(_POLITE.sub(" ", said).split())
+    alone = _alone(text)
     words = _words()
     for pattern in words.marketing:
         if found := pattern.search(alone):
-            return Heard(Scope.MARKETING, True, found[0])
-    if alone in words.whole:
-        return Heard(Scope.ALL, True, alone)
-    if alone in words.perhaps:
-        return Heard(Scope.ALL, False, alone)
-    if any(pattern.search(said) for pattern in words.unless):
-        return None
-    for pattern in words.anywhere:
-        if found := pattern.search(said):
-            return Heard(Scope.ALL, True, found[0].strip())
-    return None
+            return Heard(Scope.MARKETING, True, found[0], found[0] == alone)
+    if alone in words.whole or (unasked and alone in words.refusals):
+        return Heard(Scope.ALL, True, alone, True)
+    if alone in words.answers or (unasked and alone in words.perhaps):
+        return Heard(Scope.ALL, unasked and alone in words.answers, alone, True)
+    return _within(" , ".join(filter(None, map(folded, _CLAUSE.split(text)))))
+
+
+def _within(said: str) -> Heard | None:
+    """An opt-out among other words: `said` in small letters, with " , " between the clauses."""
+    words = _words()
+    instead = words.instead.search(said)
+    unsure: Heard | None = None
+    for pattern in words.anywhere if instead else (*words.anywhere, *words.calls):
+        for found in pattern.finditer(said):
+            begin, end = said.rfind(" , ", 0, found.end()) + 1, said.find(" , ", found.end())
+            clause, behind = said[begin : end if end >= 0 else None], said[found.end() : end if end >= 0 else None]
+            if any(one.search(clause) for one in words.never):
+                continue
+            named = " ".join([found[0], *behind.split()[:2]])
+            if not _MESSAGES.search(named) and any(one.search(clause) for one in words.unless):
+                continue
+            if words.not_so.search(clause) and (words.rather.search(said) or not _NO_MORE.search(found[0])):
+                continue
+            by_program = words.program.search(clause)
+            if by_program and words.person.search(said):
+                continue
+            heard = Heard(Scope.ALL, not (by_program or words.for_now.search(behind)), found[0].strip(" ,"))
+            if heard.sure:
+                return heard
+            unsure = unsure or heard
+    return unsure
+
+
+def confirms(text: str) -> bool:
+    """Whether it says yes to the question whether somebody wants no more messages."""
+    return _alone(text) in _words().confirmed
+
+
+def calls_off(text: str) -> bool:
+    """Whether it may call off something that was agreed: "cancelar"."""
+    return _alone(text).removeprefix("quero ").startswith("cancel")
+
+
+def offers_to_leave(ours: str, word: str) -> bool:
+    """Whether a message of ours says that `word` is for leaving ("para não receber mais, responda CANCELAR")."""
+    said, asked = folded(ours), _alone(word)
+    return bool(asked) and f" {asked} " in f" {said} " and bool(_words().offers.search(said))
 
 
 def heard_resume(text: str) -> bool:
     """Whether somebody who had opted out wants messages again. Asked only of those."""
-    alone = " ".join(_POLITE.sub(" ", folded(text[:_LONGEST])).split())
+    alone = _alone(text)
     return alone in _words().again
+
+
+def _alone(text: str) -> str:
+    """The words without politeness around them."""
+    return " ".join(_POLITE.sub(" ", folded(text[:_LONGEST])).split())
 
 
 def preference_entry(value: str, at: datetime, detail: str = "") -> Entry | None:
@@ -163,24 +213,37 @@ def preference_entry(value: str, at: datetime, detail: str = "") -> Entry | None
 
 @dataclass(frozen=True)
 class _Words:
+    """opt_out.yaml, which says what each is."""
+
     whole: frozenset[str]
+    answers: frozenset[str]
+    refusals: frozenset[str]
     perhaps: frozenset[str]
     again: frozenset[str]
+    confirmed: frozenset[str]
     anywhere: tuple[re.Pattern[str], ...]
+    calls: tuple[re.Pattern[str], ...]
     marketing: tuple[re.Pattern[str], ...]
     unless: tuple[re.Pattern[str], ...]
+    never: tuple[re.Pattern[str], ...]
+    offers: re.Pattern[str]
+    instead: re.Pattern[str]
+    not_so: re.Pattern[str]
+    rather: re.Pattern[str]
+    program: re.Pattern[str]
+    person: re.Pattern[str]
+    for_now: re.Pattern[str]
 
 
 @cache
 def _words() -> _Words:
     data: Mapping[str, Any] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-
-    def said(name: str) -> frozenset[str]:
-        return frozenset(word for words in data[name].values() for word in words)
-
-    def patterns(name: str) -> tuple[re.Pattern[str], ...]:
-        return tuple(re.compile(one) for one in data[name])
-
-    return _Words(
-        said("whole"), said("perhaps"), said("again"), patterns("anywhere"), patterns("marketing"), patterns("unless")
-    )
+    read: dict[str, Any] = {}
+    for name, value in data.items():
+        if isinstance(value, dict):  # whole messages by language
+            read[name] = frozenset(word for words in value.values() for word in words)
+        elif isinstance(value, str):
+            read[name] = re.compile(value)
+        else:
+            read[name] = tuple(re.compile(one) for one in value)
+    return _Words(**{**read, "confirmed": frozenset(data["confirmed"])})

@@ -18,10 +18,12 @@ from business.messaging.ledger import Ledger, standing_of
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.templates import Purpose
 from core.db import fetch_one
+from core.words import folded
 from integrations.whatsapp_cloud import messages as said
 
-LEAVES = "opt_out_yes"
-"""Id of the button by which a contact says that they want no more messages."""
+LEAVES, STAYS = "opt_out_yes", "opt_out_no"
+"""Ids of the buttons by which a contact says that they want no more messages, or that they may go on."""
+_UNASKED = (Purpose.FIRST_CONTACT, Purpose.FOLLOW_UP, Purpose.CAMPAIGN)
 
 Say = Callable[[str, str], str]
 """A sentence for a contact: (language, text key)."""
@@ -36,21 +38,20 @@ class Opting:
     say: Say
 
     async def hear(self, batch: Batch, chat: Thread, one: Incoming, text: str, at: datetime) -> bool:
-        """Whether the message was an opt-out, or the end of one: it is written down and confirmed, and nothing else is
-        said to it."""
+        """Whether the message was an opt-out, or the end of one, and nothing else: it is written down and confirmed,
+        and nothing else is said to it."""
         pressed = one.kind in ("button", "interactive")
         how = consent.How.BUTTON if pressed else consent.How.WORDS
         if pressed and one.choice == LEAVES:
-            heard: consent.Heard | None = consent.Heard(consent.Scope.ALL, True, text)
+            heard: consent.Heard | None = consent.Heard(consent.Scope.ALL, True, text, True)
         elif pressed and one.content.get("source") != "template":
             heard = None  # one of our own choices: it means what we meant by it
         else:
-            heard = consent.heard_opt_out(text)
-            if heard and heard.sure and not pressed:
-                heard = consent.heard_opt_out(text, offered=await _offered(batch, chat))
+            heard = await _heard(batch, chat, text, one.reply_to)
         if heard is not None and heard.sure:
+            asks = chat.row["waiting_since"] is not None or chat.id in batch.with_answers
             await self.left(batch, chat, consent.Entry(at, consent.Act.STOPPED, heard.scope, how, text[:500]), one.id)
-            return True
+            return heard.scope is consent.Scope.ALL or (heard.alone and not asks)
         if not consent.heard_resume(text):
             return False
         row = chat.row
@@ -67,16 +68,28 @@ class Opting:
         )
         return True
 
+    async def edited(self, batch: Batch, chat: Thread, edit_id: str, text: str, at: datetime) -> bool:
+        """Whether what a message was changed to is an opt-out of everything: as `hear`."""
+        heard = await _heard(batch, chat, text, None)
+        if heard is None or not heard.sure:
+            return False
+        entry = consent.Entry(at, consent.Act.STOPPED, heard.scope, consent.How.WORDS, text[:500])
+        await self.left(batch, chat, entry, edit_id)
+        return heard.scope is consent.Scope.ALL
+
     async def left(self, batch: Batch, chat: Thread, entry: consent.Entry, message_id: str) -> None:
-        """The line in the ledger, nothing of the bot's leaves any more but the one confirmation."""
+        """The line in the ledger, and the one confirmation; of the bot's nothing else leaves any more, or nothing that
+        it begins where only marketing was stopped."""
         await self._note(batch, chat, entry)
-        await self.outbox.drop(batch.conn, chat.id, "opted_out")
-        batch.with_answers.discard(chat.id)
-        every = entry.scope is consent.Scope.ALL
-        if every:
+        if entry.scope is consent.Scope.ALL:
+            await self.outbox.drop(batch.conn, chat.id, "opted_out")
+            batch.with_answers.discard(chat.id)
             chat.set(waiting_since=None)
             await batch.conn.execute("UPDATE chats SET answered_in = messages_in WHERE id = %s", [chat.id])
-        key = "messaging.to_contact.goodbye" if every else "messaging.to_contact.goodbye_marketing"
+            key = "messaging.to_contact.goodbye"
+        else:
+            await self.outbox.drop(batch.conn, chat.id, "opted_out", purposes=_UNASKED)
+            key = "messaging.to_contact.goodbye_marketing"
         await self._speak(batch, chat, key, Purpose.GOODBYE, f"goodbye:{chat.id}:{message_id}")
 
     async def _note(self, batch: Batch, chat: Thread, entry: consent.Entry) -> None:
@@ -121,22 +134,59 @@ class Opting:
         return "sorted"
 
 
-async def _offered(batch: Batch, chat: Thread) -> list[str]:
-    """The choices of our last message: who repeats one of them answers it."""
-    await batch.write()
-    query = """SELECT text, content FROM chat_messages WHERE chat_id = %s AND direction = 'out'
-               AND status IS DISTINCT FROM 'dropped' ORDER BY seq DESC LIMIT 1"""
-    row = await fetch_one(batch.conn, query, [chat.id])
-    if row is None:
-        return []
-    lines = [line.strip() for line in row["text"].splitlines()]
+def asked_to_leave(content: Mapping[str, Any]) -> bool:
+    """Whether a message of ours asks whether they want no more messages."""
+    return LEAVES in [id for id, _ in _choices(content)]
+
+
+def offered(text: str, content: Mapping[str, Any]) -> list[str]:
+    """The choices of a message of ours: who repeats one of them answers it."""
+    lines = [line.strip() for line in text.splitlines()]
     numbered = [part.strip() for line in lines for part in (line, line.partition("-")[2], line.partition(".")[2])]
-    return [*numbered, *_titles(row["content"])]
+    return [*numbered, *(title for _, title in _choices(content))]
 
 
-def _titles(content: Mapping[str, Any]) -> list[str]:
-    """Titles of the buttons or rows of a message of ours."""
+async def _heard(batch: Batch, chat: Thread, text: str, reply_to: str | None) -> consent.Heard | None:
+    """What a text says about being written to, as the answer to our last message, or to the one that it quotes."""
+    if not (consent.heard_opt_out(text, unasked=True) or consent.confirms(text) or text.strip(" .)").isdecimal()):
+        return None
+    ours = await _ours(batch, chat, reply_to)
+    if ours is None:
+        return consent.heard_opt_out(text)
+    choices = _choices(ours["content"])
+    ids = [id for id, _ in choices]
+    if LEAVES in ids:
+        said = folded(text)
+        picked = next((id for place, (id, title) in enumerate(choices, 1) if said in (str(place), folded(title))), "")
+        if picked == LEAVES or (STAYS in ids and consent.confirms(text)):
+            return consent.Heard(consent.Scope.ALL, True, text, True)
+        return None if picked else consent.heard_opt_out(text, unasked=STAYS in ids or not consent.calls_off(text))
+    if ours["unasked"] or consent.offers_to_leave(f"{ours['text']} {ours['template'] or ''}", text):
+        return consent.heard_opt_out(text, unasked=True)
+    return consent.heard_opt_out(text, offered=offered(ours["text"], ours["content"]))
+
+
+async def _ours(batch: Batch, chat: Thread, reply_to: str | None) -> Mapping[str, Any] | None:
+    """The last message of ours that left, or the one that is quoted: its `text` and `content`, everything that its
+    `template` says, and whether it was `unasked` for."""
+    await batch.write()
+    query = """SELECT m.text, m.content,
+                      coalesce(o.purpose = ANY(%(unasked)s) OR o.marketing, false) AS unasked,
+                      (SELECT string_agg(t.components::text, ' ') FROM message_templates t
+                       WHERE t.channel_id = %(channel)s AND t.name = o.template AND o.template <> '') AS template
+               FROM chat_messages m LEFT JOIN outbox o ON o.tenant_id = m.tenant_id AND o.message_id = m.id
+               WHERE m.chat_id = %(chat)s AND m.direction = 'out' AND m.status IS DISTINCT FROM 'dropped'
+                 AND (o.id IS NULL OR o.claimed_at IS NOT NULL)
+                 AND (%(quoted)s::text IS NULL OR m.external_id = %(quoted)s)
+               ORDER BY m.seq DESC LIMIT 1"""
+    asked = {"chat": chat.id, "channel": chat.channel.id, "unasked": [str(one) for one in _UNASKED]}
+    quoted = await fetch_one(batch.conn, query, {**asked, "quoted": reply_to}) if reply_to else None
+    return quoted or await fetch_one(batch.conn, query, {**asked, "quoted": None})
+
+
+def _choices(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(id, title) of the buttons or rows of a message of ours."""
     action = content.get("interactive", {}).get("action", {}) if isinstance(content.get("interactive"), dict) else {}
-    buttons = [one.get("reply", {}).get("title", "") for one in action.get("buttons", [])]
-    rows = [row.get("title", "") for section in action.get("sections", []) for row in section.get("rows", [])]
-    return [title for title in (*buttons, *rows) if title]
+    buttons = [one.get("reply", {}) for one in action.get("buttons", [])]
+    rows = [row for section in action.get("sections", []) for row in section.get("rows", [])]
+    return [(one.get("id", ""), one["title"]) for one in (*buttons, *rows) if one.get("title")]

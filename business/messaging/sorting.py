@@ -12,7 +12,6 @@ from typing import Any
 import structlog
 from psycopg.types.json import Jsonb
 
-from business.messaging import consent
 from business.messaging.arrivals import (
     Arrival,
     Echoed,
@@ -208,9 +207,7 @@ class Sorting:
         batch.touched.add(row["chat_id"])
         if chat is None:
             chat = await batch.by_id(row["chat_id"], channel)
-        if one.text is not None and (heard := consent.heard_opt_out(plain_text(one.text))) is not None and heard.sure:
-            entry = consent.Entry(at, consent.Act.STOPPED, heard.scope, consent.How.WORDS, plain_text(one.text)[:500])
-            await self.opting.left(batch, chat, entry, one.id)
+        if one.text is not None and await self.opting.edited(batch, chat, one.id, plain_text(one.text), at):
             return "sorted"
         since = chat.row["waiting_since"]
         if since is not None and row["received_at"] >= since:

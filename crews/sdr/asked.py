@@ -223,7 +223,7 @@ _THEIR_AGENDA = re.compile(
 _CANCEL = re.compile(
     r"\b(?:cancel\w+|desmarc\w+)\b.{0,40}\b(?:reuniao|conversa|horario|call|meeting|cita"
     r"|reunion|chamada|agendamento|compromisso)"
-    r"|\b(?:desmarc\w+)\b|\bcancel (?:it|the|my)\b|^\W*cancela\w*(?: (?:ai|por favor))?\W*$"
+    r"|\b(?:desmarc\w+)\b|\bcancel (?:it|the|my)\b|^\W*(?:quero )?cancel(?:a\w*|e)?(?: (?:ai|por favor|please))?\W*$"
 )
 _MOVE = _any(
     r"remarc\w+|reagend\w+"

@@ -461,6 +461,40 @@ async def test_no_after_a_first_message_is_asked_about_before_it_is_written_down
     assert len(desk.crew.turns) == 1 and await desk.house.rows("SELECT 1 FROM consent_entries") == []
 
 
+async def test_cancel_calls_off_what_stands_and_is_asked_about_where_nothing_does(desk: Desk) -> None:
+    async def meets(chat: Chat) -> dict[str, str]:
+        return {"day": "quinta, 26/11", "time": "15h"}
+
+    async def asked() -> tuple[str, list[str]]:
+        (row,) = await desk.house.rows("SELECT content FROM outbox ORDER BY seq DESC LIMIT 1")
+        told = row["content"]["interactive"]
+        return told["body"]["text"], [one["reply"]["title"] for one in told["action"]["buttons"]]
+
+    await desk.due(webhook(wrote("0", "oi")))
+    await desk.run()
+    await desk.left()
+    await desk.due(webhook(wrote("1", "Cancelar"), wrote("2", "por favor")))
+    await desk.run()
+    assert await asked() == ("Você prefere não receber mais mensagens nossas?", ["Não quero receber", "Pode continuar"])
+    await desk.left()
+    await desk.due(webhook(wrote("3", "não entendi")))
+    await desk.run()
+    await desk.left()
+
+    desk.turns.meets = meets
+    await desk.due(webhook(wrote("4", "Cancelar")))
+    await desk.run()
+    assert [turn.text for turn in desk.crew.turns] == ["oi", "não entendi", "Cancelar"], "the crew calls it off"
+    await desk.left()
+    await desk.due(webhook(wrote("5", "não quero mais")))
+    await desk.run()
+    assert await asked() == (
+        "Você quer cancelar a conversa de quinta, 26/11, às 15h, ou prefere não receber mais mensagens?",
+        ["Cancelar a conversa", "Não quero receber"],
+    )
+    assert await desk.house.rows("SELECT 1 FROM consent_entries") == []
+
+
 async def test_a_program_that_writes_all_day_is_answered_at_a_person_s_pace(desk: Desk) -> None:
     await desk.due(webhook(wrote("0", "oi")))
     await desk.run()

@@ -53,13 +53,13 @@ onde cancelo? | parei de ler na metade, resume?
 
 @pytest.mark.parametrize("text", [one.strip() for one in OPT_OUTS if one.strip()])
 def test_what_people_write_to_be_left_alone_is_understood(text: str) -> None:
-    heard = heard_opt_out(text)
+    heard = heard_opt_out(text, unasked=True)  # what else some of them answer: test_opting.py
     assert heard is not None and heard.sure and heard.scope is Scope.ALL
 
 
 @pytest.mark.parametrize("text", [one.strip() for one in NOT_OPT_OUTS if one.strip()])
 def test_what_is_about_something_else_opts_nobody_out(text: str) -> None:
-    heard = heard_opt_out(text)
+    heard = heard_opt_out(text, unasked=True)
     assert heard is None or not heard.sure
 
 
@@ -67,7 +67,7 @@ def test_what_is_about_something_else_opts_nobody_out(text: str) -> None:
     "text", ["para", "Não", "não tenho interesse", "no", "no, gracias", "not interested", "deixa pra lá"]
 )
 def test_a_word_that_may_mean_either_is_asked_about(text: str) -> None:
-    heard = heard_opt_out(text)
+    heard = heard_opt_out(text, unasked=True)
     assert heard is not None and not heard.sure
 
 

@@ -59,6 +59,7 @@ async def test_a_meeting_is_moved_and_called_off_in_plain_words(house: House) ->
         assert told in await answers(talk, odd)
         assert "book_meeting" not in talk.called
     assert "Marcado: segunda, 23/11, às 9h" in await answers(talk, "", choice="slot:2026-11-23T09:00")
+    assert "desmarquei a conversa" in await answers(talk, "quero cancelar")
 
 
 async def test_a_lead_in_manaus_meets_by_their_clock_and_is_told_so_and_the_owner_reads_ours(house: House) -> None:
