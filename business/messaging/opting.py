@@ -14,7 +14,7 @@ from business.messaging.arrivals import Incoming, Wished, moment_of, plain_text
 from business.messaging.attention import Held
 from business.messaging.batch import Batch, Thread, addresses_of
 from business.messaging.channels import Channel
-from business.messaging.ledger import Ledger, standing_of
+from business.messaging.ledger import Ledger, entries, standing_of
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.templates import Purpose
 from core.db import fetch_one
@@ -91,6 +91,14 @@ class Opting:
             await self.outbox.drop(batch.conn, chat.id, "opted_out", purposes=_UNASKED)
             key = "messaging.to_contact.goodbye_marketing"
         await self._speak(batch, chat, key, Purpose.GOODBYE, f"goodbye:{chat.id}:{message_id}")
+
+    async def moved(self, batch: Batch, chat: Thread, old: str, new: str) -> None:
+        """What was said under the old number is said by the new one, too, whether the CRM knows the person or not."""
+        for entry in await entries(batch.conn, address=old):
+            await self.ledger.write(
+                batch.conn, batch.tenant_id, entry, address=new, contact_id=chat.row["contact_id"], chat_id=chat.id,
+                tell=False,
+            )  # fmt: skip
 
     async def _note(self, batch: Batch, chat: Thread, entry: consent.Entry) -> None:
         await batch.write()

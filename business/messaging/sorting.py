@@ -266,6 +266,8 @@ class Sorting:
         row |= {"direction": "note", "author": "system"}
         await batch.write()
         new = one.new_address
+        if new:
+            await self.opting.moved(batch, chat, chat.row["address"], new)
         if new and not batch.has(channel, new):
             taken = "SELECT 1 FROM chats WHERE channel_id = %s AND address = %s"
             if await fetch_one(batch.conn, taken, [channel.id, new]) is None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from business.messaging.consent import Scope, heard_opt_out
+from business.messaging.ledger import standing_of
 from business.messaging.outbox import Draft
 from business.messaging.templates import Purpose
 from core.clock import FixedClock
@@ -220,3 +221,13 @@ async def test_who_wants_no_promotions_is_still_answered(house: ChatHouse) -> No
     await ours(house, "told", Purpose.ANSWER, "O Pro custa R$ 1.900,00.")
     await house.sort(webhook(wrote("2", "Parar promoções")))
     assert (await house.chat())["due_at"] is None and await goodbyes(house) == 2
+
+
+async def test_what_was_stopped_under_a_number_is_stopped_under_the_next_one(house: ChatHouse) -> None:
+    await house.sort(webhook(wrote("1", "Parar promoções")))
+    new = "5511988887777"
+    moved: dict[str, Any] = {"type": "system", "system": {"type": "user_changed_number", "wa_id": new, "body": "mudou"}}
+    await house.sort(webhook(wrote("2", **moved)))
+    async with house.db.tenant(house.id) as conn:
+        held = await standing_of(conn, address=new, more=())
+    assert (await house.chat(new))["contact_id"] is None and held.marketing_stopped is not None
