@@ -89,7 +89,7 @@ async def live(wish: Mapping[str, Any]) -> None:
 
         async def proposed(number: int) -> str:
             """A first message to a lead that a search found, waiting for a yes."""
-            who, name, to = await director(), f"Estúdio {word(number).upper()}", f"+551988{number:07d}"
+            who, name, to = await director(), f"Estúdio {word(number).upper()}", f"+551998{number:07d}"
             messaging = made.messaging
             first = FirstContacts(
                 made.db, made.clock, messaging.channels, messaging.outbox, messaging.rules, messaging.chats.hands
