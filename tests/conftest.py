@@ -5,6 +5,7 @@ Nothing here replaces our own code. A test that reaches for anything but this ma
 
 import asyncio
 import contextlib
+import fcntl
 import ipaddress
 import os
 import shutil
@@ -25,7 +26,7 @@ from argon2 import PasswordHasher
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
 
-from agents.intents import Classifier
+from agents.intents import Classifier, warm
 from business.people.model import Tenant
 from business.people.service import People
 from core.clock import FixedClock
@@ -257,10 +258,16 @@ async def permissions(database: Database) -> Permissions:
 @pytest.fixture(scope="session")
 def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `cache` of a data folder in which the house was open before. Laid into a new one it spares a process that the
-    test starts the three seconds of learning what people want. All processes of a run share it."""
-    run = tmp_path_factory.getbasetemp()
-    cache = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "learnt"
-    Classifier.load(cache=cache)
+    test starts the three seconds of learning what people want. One process of a run learns; this one, too, only reads.
+    """
+    own = tmp_path_factory.getbasetemp()
+    run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    cache = run / "learnt"
+    with (run / "learning").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        warm(cache)
+        if not any(cache.glob("*.npz")):  # this one had learnt elsewhere already
+            Classifier.load(cache=cache)
     return cache
 
 

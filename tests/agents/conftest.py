@@ -11,7 +11,7 @@ DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture(scope="session")
-def classifier() -> Classifier:
+def classifier(learnt: Path) -> Classifier:
     return warm()
 
 

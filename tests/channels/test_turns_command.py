@@ -57,7 +57,7 @@ Turns = tuple[Terminal, dict[str, str]]
 
 
 @pytest.fixture
-async def turns(dsns: Dsns, clock: FixedClock, tmp_path: Path) -> AsyncIterator[Turns]:
+async def turns(dsns: Dsns, clock: FixedClock, tmp_path: Path, learnt: Path) -> AsyncIterator[Turns]:
     """A terminal, and the ids of turns: by a model, by the rules, one that still runs, and another tenant's."""
     graph = launch.start(tmp_path / "graph", clock.now())
     script = [Answer(calls=[CALL], prompt_tokens=1_234), Answer("Foi bem."), Answer(status=500), Answer(status=500)]

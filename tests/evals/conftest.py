@@ -1,6 +1,7 @@
 """A database and a stage for whole modules: playing scenarios is quick, setting the stage is not."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,7 +15,7 @@ OFFLINE = Settings(model="offline", ignore_provider_keys=True, log_level="ERROR"
 
 
 @pytest.fixture(scope="module")
-def stage_dsns(server: Postgres) -> Iterator[tuple[str, str]]:
+def stage_dsns(server: Postgres, learnt: Path) -> Iterator[tuple[str, str]]:
     """(owner, app) of a migrated database for one module."""
     name = new_id("test")
     maintenance = make_conninfo(server.owner_dsn, dbname="postgres")

@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ class Street:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def street(server: Postgres) -> AsyncIterator[Street]:
+async def street(server: Postgres, learnt: Path) -> AsyncIterator[Street]:
     with fresh_database(server) as dsns:
         async with houses(dsns, FixedClock()) as open_house:
             house = await open_house()

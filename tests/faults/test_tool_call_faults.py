@@ -6,6 +6,7 @@ All questions go to one house whose models are two stand-ins: the analyst's firs
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ class Stage:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def built(server: Postgres) -> AsyncIterator[Stage]:
+async def built(server: Postgres, learnt: Path) -> AsyncIterator[Stage]:
     with fresh_database(server) as dsns, ExitStack() as stack:
         first, second = Model(stack), Model(stack)
         async with houses(dsns, FixedClock()) as open_house:

@@ -109,7 +109,7 @@ async def _demo_users(dsns: Dsns, clock: Clock, settings: Settings) -> None:
 
 
 @pytest.fixture
-async def open_house(dsns: Dsns, clock: FixedClock) -> AsyncIterator[OpenHouse]:
+async def open_house(dsns: Dsns, clock: FixedClock, learnt: Path) -> AsyncIterator[OpenHouse]:
     """Opens a house with settings of the test's choice; all of them share the database and the sandbox."""
     async with houses(dsns, clock) as open_one:
         yield open_one
