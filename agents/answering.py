@@ -238,8 +238,9 @@ class Turns:
                 since = datetime.fromisoformat(media["created_at"])
                 if now - since < _MEDIA_PATIENCE:
                     return now + timedelta(seconds=1)
-        query = """SELECT count(*) FROM outbox WHERE chat_id = %s AND author = 'bot' AND purpose = 'answer'
-                   AND created_at > %s"""
+        # Each counts once, in however many messages it was said.
+        query = """SELECT count(DISTINCT facts->>'answers') FROM outbox WHERE chat_id = %s AND author = 'bot'
+                   AND purpose = 'answer' AND created_at > %s"""
         made = await _scalar(conn, query, chat.id, now - timedelta(hours=1))
         if int(made or 0) >= MOST_AN_HOUR and chat.waiting_since and now - chat.waiting_since < timedelta(minutes=1):
             log.warning("contact_writes_too_fast", tenant=chat.tenant_id, chat=chat.id)

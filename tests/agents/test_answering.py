@@ -496,20 +496,32 @@ async def test_cancel_calls_off_what_stands_and_is_asked_about_where_nothing_doe
 
 
 async def test_a_program_that_writes_all_day_is_answered_at_a_person_s_pace(desk: Desk) -> None:
+    async def answered(first: int, last: int) -> None:
+        """So many answers more, of four messages each."""
+        async with desk.house.db.tenant(desk.house.id) as conn:
+            await conn.execute(
+                """INSERT INTO outbox (tenant_id, id, chat_id, message_id, key, content, purpose, author, created_at,
+                       facts)
+                   SELECT tenant_id, id || n || p, chat_id, message_id, key || n || p, content, purpose, author,
+                       created_at, jsonb_build_object('answers', n)
+                   FROM (SELECT * FROM outbox ORDER BY seq LIMIT 1) o, generate_series(%s::int, %s::int) n,
+                       generate_series(1, 4) p""",
+                [first, last],
+            )
+
     await desk.due(webhook(wrote("0", "oi")))
     await desk.run()
-    async with desk.house.db.tenant(desk.house.id) as conn:
-        await conn.execute(
-            """INSERT INTO outbox (tenant_id, id, chat_id, message_id, key, content, purpose, author, created_at)
-               SELECT tenant_id, id || n, chat_id, message_id, key || n, content, purpose, author, created_at
-               FROM outbox, generate_series(1, 40) n"""
-        )
+    await answered(101, 115)
     await desk.due(webhook(wrote("1", "oi de novo")))
     await desk.run()
-    assert len(desk.crew.turns) == 1 and (await desk.house.chat())["due_at"] is not None
+    assert len(desk.crew.turns) == 2, "sixty messages, sixteen answers"
+    await answered(116, 140)
+    await desk.due(webhook(wrote("2", "oi mais uma vez")))
+    await desk.run()
+    assert len(desk.crew.turns) == 2 and (await desk.house.chat())["due_at"] is not None
     desk.house.later(60)
     await desk.run()
-    assert len(desk.crew.turns) == 2
+    assert len(desk.crew.turns) == 3
 
 
 async def test_the_supervisor_lets_the_crew_for_contacts_answer_and_nobody_else(
