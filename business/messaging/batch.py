@@ -121,6 +121,8 @@ class Batch:
         self.numbers = numbers
         self.known: set[tuple[str, str]] = set()
         """(chat id, gateway's id) of messages that are there."""
+        self.came: set[str] = set()
+        """Gateway's ids of messages that the contacts wrote, new in this batch."""
         self.with_answers: set[str] = set()
         """Chats with something of the bot's in the outbox that has not left."""
         self.touched: set[str] = set()
@@ -263,6 +265,8 @@ class Batch:
             "reaction": "",
         }
         self._messages.append(row)
+        if inward:
+            self.came.add(one.id)
         self.known.add((chat.id, one.id))
         self.touched.add(chat.id)
         return row

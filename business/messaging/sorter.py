@@ -6,7 +6,8 @@ What each item becomes stands in sorting.py, what is gathered meanwhile in batch
 
 One sorter works for a tenant at a time, whichever process it is in, and tenants take turns, a batch each; within a
 tenant people do, when one of them floods it. A batch in which one item fails is done again item by item, each within a
-savepoint of its own: the odd one is set aside ("dead:<why>"), its siblings stand.
+savepoint of its own: the odd one is set aside ("dead:<why>"), its siblings stand. What changes a message that is not
+there yet is sorted anew in the batch after that message ("early:<id>").
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from business.messaging.channels import Channel, Channels
 from business.messaging.reading import read
 from business.messaging.rules import MessageRules
 from business.messaging.settings import Settings
-from business.messaging.sorting import Sorting
+from business.messaging.sorting import Sorting, too_early
 from core.clock import Clock
 from core.db import Connection, Database, fetch_all, fetch_one
 from core.errors import MutiraoError, Unavailable
@@ -46,6 +47,9 @@ _FAIR = f"""SELECT number, key, kind, item, received_at FROM (
             WHERE tenant_id = %(tenant)s AND sorted_at IS NULL ORDER BY id LIMIT %(most)s * 50) far) each_in_turn
     ORDER BY nth, id LIMIT %(most)s"""
 """What waits, the oldest first; and where one person fills it all: the first of each, then the second of each …"""
+_NO_LONGER_EARLY = """UPDATE inbox SET sorted_at = NULL, outcome = NULL
+    WHERE tenant_id = current_tenant() AND outcome LIKE 'early:%%' AND outcome = ANY(%s) AND item <> '{}'"""
+"""Edits, revocations and reactions wait again once their message is there: gateways promise no order."""
 
 
 @dataclass
@@ -132,24 +136,27 @@ class Sorter:
             settings = await self.rules.of(conn, tenant_id)
             numbers = await _numbers(self.channels, conn, tenant_id)
             outcomes: list[str] = []
+            came: set[str] = set()
             if careful:
                 for row in rows:
-                    outcomes += await self._alone(conn, tenant_id, settings, numbers, row)
+                    outcomes += await self._alone(conn, tenant_id, settings, numbers, row, came)
             else:
-                outcomes = await self._together(conn, tenant_id, settings, numbers, rows)
+                outcomes = await self._together(conn, tenant_id, settings, numbers, rows, came)
             await conn.execute(
                 """UPDATE inbox i SET sorted_at = %s, outcome = n.outcome
                    FROM unnest(%s::text[], %s::text[], %s::text[]) AS n (number, key, outcome)
                    WHERE i.number = n.number AND i.key = n.key""",
                 [self.clock.now(), [r["number"] for r in rows], [r["key"] for r in rows], outcomes],
             )
+            if came:
+                await conn.execute(_NO_LONGER_EARLY, [[too_early(one) for one in came]])
             reach("sort.before_commit")
         return len(rows)
 
     async def _together(
-        self, conn: Connection, tenant_id: str, settings: Settings, numbers: Numbers, rows: list[Row]
+        self, conn: Connection, tenant_id: str, settings: Settings, numbers: Numbers, rows: list[Row], came: set[str]
     ) -> list[str]:
-        """The outcome of each, in their order."""
+        """The outcome of each, in their order. `came`: takes the ids of new messages."""
         batch = Batch(conn, tenant_id, settings, numbers, self.jobs)
         arrivals = [_read(tenant_id, numbers, row) for row in rows]
         await batch.look_up(arrivals)
@@ -158,15 +165,16 @@ class Sorter:
             outcomes.append(arrival if isinstance(arrival, str) else await self.sorting.become(batch, row, arrival))
         await batch.write()
         await batch.tell()
+        came |= batch.came
         return outcomes
 
     async def _alone(
-        self, conn: Connection, tenant_id: str, settings: Settings, numbers: Numbers, row: Row
+        self, conn: Connection, tenant_id: str, settings: Settings, numbers: Numbers, row: Row, came: set[str]
     ) -> list[str]:
         """The outcome of one, which takes nothing else along when it fails."""
         try:
             async with conn.transaction():
-                return await self._together(conn, tenant_id, settings, numbers, [row])
+                return await self._together(conn, tenant_id, settings, numbers, [row], came)
         except Exception as error:
             if _of_the_server(error):
                 raise

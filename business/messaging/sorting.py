@@ -186,7 +186,7 @@ class Sorting:
         await batch.write()
         chat = batch.find(channel, one.who)
         if chat is None and one.who.address:
-            return "ignored"
+            return too_early(one.of)
         query = """SELECT m.id, m.chat_id, m.text, m.kind, m.received_at FROM chat_messages m
                    JOIN chats c ON c.tenant_id = m.tenant_id AND c.id = m.chat_id
                    WHERE m.external_id = %s AND c.channel_id = %s AND m.direction = 'in'
@@ -194,7 +194,7 @@ class Sorting:
         of = chat.id if chat else None
         row = await fetch_one(batch.conn, query, [one.of, channel.id, of, of])
         if row is None:
-            return "ignored"
+            return too_early(one.of)
         at = moment_of(one.at, received)
         if one.text is None:
             await batch.conn.execute("UPDATE chat_messages SET revoked_at = %s WHERE id = %s", [at, row["id"]])
@@ -229,7 +229,7 @@ class Sorting:
         of, emoji = chat.id if chat else None, plain_text(one.emoji)[:40]
         row = await fetch_one(batch.conn, query, [emoji, one.of, channel.id, of, of])
         if row is None:
-            return "ignored"
+            return too_early(one.of)
         batch.touched.add(row["chat_id"])
         theirs, before = chat or await batch.by_id(row["chat_id"], channel), None
         if (since := theirs.row["waiting_since"]) is not None:
@@ -276,3 +276,8 @@ class Sorting:
                 batch.know(chat)
                 await batch.acquaint(chat)
         return "sorted"
+
+
+def too_early(message_id: str) -> str:
+    """The outcome of what is about a message that is not there (yet): sorted anew when it comes (sorter.py)."""
+    return f"early:{message_id}"[:200]

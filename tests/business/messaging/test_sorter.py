@@ -221,7 +221,7 @@ async def test_nobody_changes_or_takes_back_what_others_wrote_and_an_edit_may_be
     await house.sort(webhook(wrote("2", **edit("wamid.ours", "de graça")), wrote("3", who=OTHER, **gone)))
     assert [one.text for one in await house.messages()] == ["quanto custa?", "1.490 por mês"]
     assert not any(one.revoked_at for one in await house.messages())
-    assert (await house.outcomes())[-2:] == ["ignored", "ignored"]
+    assert (await house.outcomes())[-2:] == ["early:wamid.ours", "early:wamid.1"], "none of theirs, so far"
     # A moment ahead of our clock does not outlast a hand-back.
     chat = await house.chat()
     assert chat["held"] == "person" and chat["held_since"] <= house.clock.now()
@@ -309,6 +309,22 @@ async def test_edits_revocations_reactions_media_places_and_new_numbers_find_the
     await house.sort(webhook(wrote("a1", "vi o anúncio", who="5521977776666", referral=ad)))
     came = await house.chat("5521977776666")
     assert came["referral"]["ctwa_clid"] == "clid" and came["entry_at"] == NOON and came["place"] == "RJ"
+
+
+async def test_what_changes_a_message_and_comes_before_it_waits_for_it(house: ChatHouse) -> None:
+    gone: dict[str, Any] = {"type": "revoke", "revoke": {"original_message_id": "wamid.1"}}
+    edit: dict[str, Any] = {"type": "edit", "edit": {"original_message_id": "wamid.2",
+            "message": {"type": "text", "text": {"body": "900"}}}}  # fmt: skip
+    heart: dict[str, Any] = {"type": "reaction", "reaction": {"message_id": "wamid.3", "emoji": "❤"}}
+    await house.sort(webhook(wrote("r", **gone), wrote("f", who=OTHER, **gone)))  # of nobody whom we know
+    await house.sort(webhook(wrote("e", **edit), wrote("h", **heart), wrote("1", "engano"), wrote("2", "90")))
+    await house.sort(webhook(wrote("3", "obrigada")))
+    first, second, third = await house.messages()
+    assert first.revoked_at is not None and (second.text, second.content["was"]) == ("900", "90")
+    assert third.reaction == "❤" and third.revoked_at is None
+    # What another person says of it stays without effect, and is looked at no more.
+    assert await house.outcomes() == ["sorted", "early:wamid.1", *["sorted"] * 5]
+    assert await house.sorter.sort(house.id) == 0
 
 
 async def test_a_newer_message_takes_the_place_of_an_answer_that_has_not_left_but_not_for_ever(
