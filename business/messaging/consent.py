@@ -29,7 +29,7 @@ _POLITE = re.compile(
     r"\b"
 )
 
-_CLAUSE = re.compile(r"[.,;:!?…()\n]+")
+_CLAUSE = re.compile(r"[.,;!?…()\n]+")
 _MESSAGES = re.compile(r"mensage|msg|mensaje|messag|text|propagand|spam|nada|e ?mail|contat|sms")
 _NO_MORE = re.compile(r"\b(mais|mas|novamente|de novo|anymore)\b|\bstop\b|\bpar[ae]m?\b")
 
@@ -174,7 +174,8 @@ def _within(said: str) -> Heard | None:
             if heard.sure:
                 return heard
             unsure = unsure or heard
-    return unsure
+    maybe = next((found for one in words.maybe if (found := one.search(said))), None)
+    return unsure or (Heard(Scope.ALL, False, maybe[0]) if maybe else None)
 
 
 def confirms(text: str) -> bool:
@@ -223,6 +224,7 @@ class _Words:
     confirmed: frozenset[str]
     anywhere: tuple[re.Pattern[str], ...]
     calls: tuple[re.Pattern[str], ...]
+    maybe: tuple[re.Pattern[str], ...]
     marketing: tuple[re.Pattern[str], ...]
     unless: tuple[re.Pattern[str], ...]
     never: tuple[re.Pattern[str], ...]

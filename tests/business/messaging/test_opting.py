@@ -44,11 +44,21 @@ parem de mandar mensagem                                     | out | out
 me tira da lista                                             | out | out
 quero ser removida da lista                                  | out | out
 me deixem em paz                                             | out | out
+nunca mais me mande mensagem                                 | out | out
+favor não entrar mais em contato                             | out | out
+já pedi pra não me mandarem mais mensagem                    | out | out
+quero parar de receber mensagens                             | out | out
+eu já disse para parar de me mandar mensagem                 | out | out
+pare, não quero                                              | out | out
+remova meu número                                            | out | out
+não manda mais                                               | out | out
 não me ligue mais                                            | out | out
 no me escriban más, por favor                                | out | out
 no quiero recibir mensajes                                   | out | out
 please don't text me again                                   | out | out
 stop messaging me                                            | out | out
+I don't want any more messages                               | out | out
+remove my number from your list                              | out | out
 take me off your list                                        | out | out
 # they answer many a question besides
 cancelar                                                     | ask | out
@@ -69,6 +79,9 @@ not interested                                               | no  | ask
 não me mande mensagem agora, estou dirigindo                 | ask | ask
 não me mandem mais mensagens hoje                            | ask | ask
 não quero mais mensagens automáticas                         | ask | ask
+vou bloquear vocês                                           | ask | ask
+não me mande mensagem no sábado                              | ask | ask
+don't text me now, I'm driving                               | ask | ask
 # of something else
 vocês não me mandaram mais notícias                          | no  | no
 ninguém me ligou, não me chamaram mais                       | no  | no
@@ -86,6 +99,14 @@ não quero mensagem automática, quero falar com uma pessoa    | no  | no
 vocês não enviam mais para Manaus?                           | no  | no
 não me chame mais de senhora                                 | no  | no
 quero parar de mandar mensagem para os clientes um por um    | no  | no
+o cliente disse não me mande mais mensagem                   | no  | no
+o sistema para de mandar mensagem depois das 20h?            | no  | no
+quando o lead responde ele para de receber mensagem?         | no  | no
+não entre em contato com meu sócio, fale comigo              | no  | no
+vocês nunca mais me mandaram nada                            | no  | no
+o celular não liga mais                                      | no  | no
+não quero mais esse horário                                  | no  | no
+só isso, não quero mais nada                                 | no  | no
 quero cancelar a reunião de quinta                           | no  | no
 me tira da lista de espera                                   | no  | no
 quiero dar de baja mi línea de teléfono                      | no  | no
