@@ -31,6 +31,7 @@ from business.outreach.runs import Cadences
 from business.people.sample import demo_logins
 from business.prospecting.searches import Searches
 from business.prospecting.sources import LazySources
+from channels.leaving import before
 from channels.phone_page import PhoneNumber, PhonePage, Wire
 from channels.services import Messaging, Services
 from channels.terminal import commands
@@ -271,7 +272,7 @@ def serve(settings: Settings) -> None:
             )
             server = uvicorn.Server(
                 uvicorn.Config(
-                    in_front(app, messaging.door()),
+                    in_front(before(app, messaging.leave_door), messaging.door()),
                     log_level="warning",
                     access_log=False,
                     lifespan="on",

@@ -29,6 +29,7 @@ from business.prospecting.searches import Searches
 from business.sales.files import SalesFiles
 from business.sales.google_calendar import Links
 from business.sales.records import SalesRecords
+from channels.leaving import LeaveDoor
 from channels.whatsapp.door import WhatsAppDoor
 from core.clock import Clock
 from core.db import Database
@@ -72,6 +73,8 @@ class Messaging:
     """What a person outside would be told (agents/supervisor.py, answer_contact). Sends nothing."""
     door: Callable[[], WhatsAppDoor]
     """Makes what takes webhooks in: to be put in front of the web server (channels.whatsapp.door.in_front)."""
+    leave_door: LeaveDoor
+    """The page by which one leaves from an e-mail, in front of the web server, too (channels.leaving.before)."""
     sandbox: SandboxWhatsApp | None
     """The simulated WhatsApp, not started; None in live mode."""
 

@@ -79,7 +79,8 @@ class Settings(BaseModel):
     whatsapp_verify_token: SecretStr | None = None
     """What Meta has to bring when it checks our address; None: one that the data folder keeps."""
     public_url: str | None = None
-    """Where the outside reaches this server, such as https://mutirao.example.com: the address of the webhooks."""
+    """Where the outside reaches this server, such as https://mutirao.example.com: the address of the webhooks, and
+    of the link by which one leaves from an e-mail."""
 
     minha_receita: Literal["sandbox", "live"] = "sandbox"
     """The public company registry."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from business.messaging.channels import Channels
 from business.messaging.gateway_clients import evolution_opener, mapped_opener
 from business.messaging.hands import Hands
+from business.messaging.leaving import SECRET as LEAVE_SECRET
+from business.messaging.leaving import LeaveLinks
 from business.messaging.ledger import Ledger
 from business.messaging.outbox import Outbox
 from business.messaging.outcomes import Outcomes
@@ -46,6 +48,7 @@ class Outreach:
     first_contacts: FirstContacts
     cadences: Cadences
     leads: Leads
+    leave_links: LeaveLinks
 
 
 def open_outreach(floor: Floor, records: Records) -> Outreach:
@@ -53,7 +56,8 @@ def open_outreach(floor: Floor, records: Records) -> Outreach:
     channels = Channels(db, floor.vault, clock, floor.settings.whatsapp, permissions)
     rules = MessageRules(db, permissions)
     clients = CloudClients(channels, floor.http)
-    senders = _senders(floor, channels, clients)
+    leave_links = LeaveLinks(db, floor.vault.named_secret(LEAVE_SECRET), floor.settings.public_url)
+    senders = _senders(floor, channels, clients, leave_links)
     notify = Notify(db, clock, people, floor.conversations, floor.texts, jobs, channels, senders["email"])
     ledger = Ledger(jobs)
     outbox = Outbox(db, clock, jobs, permissions, tell=notify.alert)
@@ -83,16 +87,17 @@ def open_outreach(floor: Floor, records: Records) -> Outreach:
         first_contacts=first_contacts,
         cadences=cadences,
         leads=Leads(db, records.crm, records.searches, floor.texts, first_contacts),
+        leave_links=leave_links,
     )
 
 
-def _senders(floor: Floor, channels: Channels, clients: CloudClients) -> dict[str, Sender]:
+def _senders(floor: Floor, channels: Channels, clients: CloudClients, links: LeaveLinks) -> dict[str, Sender]:
     mapped = MappedSender(mapped_opener(channels, floor.http, floor.settings.data_dir))
     return {
         "whatsapp_cloud": CloudSender(clients),
         "evolution": EvolutionSender(evolution_opener(channels, floor.http)),
         "uazapi": mapped,
         "lancepilot": mapped,
-        "email": EmailSender(channels, floor.http, floor.clock, OwnersMailbox(floor.db)),
+        "email": EmailSender(channels, floor.http, floor.clock, OwnersMailbox(floor.db), links.of),
         "sms": SmsSender(channels, floor.http),
     }

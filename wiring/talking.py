@@ -13,6 +13,7 @@ from business.messaging.connecting import verify_token
 from business.messaging.conversation import Chat
 from business.messaging.gateway_doors import gateway_doors, secrets_of
 from business.messaging.inbox import Inbox
+from business.messaging.leaving import Leaving
 from business.messaging.ledger import CONSENT_TOLD
 from business.messaging.opening import ACQUAINT_JOB
 from business.messaging.opting import Opting
@@ -26,6 +27,7 @@ from business.messaging.sorter import Sorter
 from business.messaging.sorting import Sorting
 from business.messaging.waking import CHAT_TURN
 from business.people.sample import ensure_sample_company
+from channels.leaving import LeaveDoor
 from channels.services import Messaging
 from channels.whatsapp.door import WhatsAppDoor
 from channels.whatsapp.numbers import Numbers
@@ -150,6 +152,9 @@ def open_talking(
         cadences=outreach.cadences,
         call_off=CallOff(db, floor.permissions, chatting.chats, selling.calendar, selling.meetings),
         door=door,
+        leave_door=LeaveDoor(
+            outreach.leave_links, Leaving(db, clock, outbox, outreach.ledger), texts, settings.language
+        ),
         sandbox=sandbox,
         answer=supervisor.answer_contact,
     )

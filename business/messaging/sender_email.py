@@ -5,7 +5,7 @@ A channel's number is the sender's address, its name what people see. Its settin
 A text begins with its subject ("Assunto: …" and an empty line) or gets the house's name for one.
 
 Nobody reads answers here, so they go to a person: to the settings' `reply_to`, else to the mailbox of the
-conversation's owner, else back to the sender's address.
+conversation's owner, else back to the sender's address. What we began carries a link by which one leaves (leaving.py).
 """
 
 import hashlib
@@ -33,6 +33,8 @@ _STOPS = {"mail_no_such_address": "contact", "mail_key_refused": "number", "mail
 
 Mailbox = Callable[[str, str], Awaitable[str | None]]
 """(tenant id, outbox id): who of ours reads what is answered to this message; None for nobody."""
+LeaveLink = Callable[[str, str], Awaitable[str | None]]
+"""(tenant id, outbox id): where one leaves by a click (leaving.py); None for a message that carries no such link."""
 
 
 class OwnersMailbox:
@@ -57,12 +59,18 @@ class EmailSender:
     """See senders.Sender for what each of these does. Files do not travel by e-mail here."""
 
     def __init__(
-        self, channels: Channels, http: httpx.AsyncClient, clock: Clock, mailbox: Mailbox | None = None
+        self,
+        channels: Channels,
+        http: httpx.AsyncClient,
+        clock: Clock,
+        mailbox: Mailbox | None = None,
+        leave: LeaveLink | None = None,
     ) -> None:
         self._channels = channels
         self._http = http
         self._clock = clock
         self._mailbox = mailbox
+        self._leave = leave
 
     async def send(
         self, channel: Channel, to: str, content: Content, *, callback: str, reply_to: str | None = None
@@ -73,13 +81,21 @@ class EmailSender:
         reply = cast(str | None, channel.settings.get("reply_to"))
         if not reply and self._mailbox is not None:
             reply = await self._mailbox(channel.tenant_id, callback)
+        headers = await self._headers(channel.tenant_id, callback)
         if channel.settings.get("by") == "smtp":
             server = server_of(channel, secrets.get("password", ""))
-            mail = smtp.Mail(sender, to, subject, text, _mail_id(callback), self._clock.now(), reply)
+            mail = smtp.Mail(sender, to, subject, text, _mail_id(callback), self._clock.now(), reply, headers)
             return Taken(await smtp.send(server, mail), address=to)
         client = Resend(self._http, secrets.get("api_key", ""), base_url=channel.base_url or RESEND_URL)
         _same_world(channel, channel.base_url or RESEND_URL)
-        return Taken(await client.send(ResendMail(sender, to, subject, text, reply), key=callback), address=to)
+        mail_there = ResendMail(sender, to, subject, text, reply, headers)
+        return Taken(await client.send(mail_there, key=callback), address=to)
+
+    async def _headers(self, tenant_id: str, outbox_id: str) -> tuple[tuple[str, str], ...]:
+        link = await self._leave(tenant_id, outbox_id) if self._leave is not None else None
+        if link is None:
+            return ()
+        return (("List-Unsubscribe", f"<{link}>"), ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
 
     async def look(self, channel: Channel, key: str = "") -> None:
         """Whether it would take a mail of ours, asked without sending one: with `key`, or the one that is kept. Errors

@@ -10,17 +10,29 @@ import smtplib
 import ssl
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP as _WIRE
+from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
-from typing import Literal
+from typing import Any, Literal
 
 from core.errors import ArgumentsWrong, MutiraoError, OutcomeUnknown, Refused, Unavailable
 
 Security = Literal["starttls", "tls", "none"]
 """`none` is for this machine and for tests: a password never travels by it to another."""
 _LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+class _Whole(UnstructuredHeader):
+    """A header on one line: a long link would be folded into encoded words, and be none (RFC 2369 wants an URL)."""
+
+    def fold(self, *, policy: Any) -> str:
+        return f"{self.name}: {self}{policy.linesep}"  # type: ignore[attr-defined]
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", _Whole)  # type: ignore[arg-type]  # as the registry builds them
+_WIRE = SMTP.clone(header_factory=_HEADERS)
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,8 @@ class Server:
 
 @dataclass(frozen=True)
 class Mail:
-    """`sender` as "Name <address>" or an address. `id`: for Message-ID, by which a mail is recognised; plain `text`."""
+    """`sender` as "Name <address>" or an address. `id`: for Message-ID, by which a mail is recognised; plain `text`.
+    `headers`: further ones, each shorter than 900 characters."""
 
     sender: str
     to: str
@@ -46,6 +59,7 @@ class Mail:
     id: str
     at: datetime
     reply_to: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 async def send(server: Server, mail: Mail) -> str:
@@ -81,6 +95,8 @@ def compose(mail: Mail) -> EmailMessage:
         message["Message-ID"] = f"<{mail.id}@{address.rsplit('@', 1)[1]}>"
         if mail.reply_to:
             message["Reply-To"] = Address(addr_spec=parseaddr(mail.reply_to)[1])
+        for name, value in mail.headers:
+            message[name] = value
         message.set_content(mail.text)
     except (ValueError, TypeError, IndexError) as error:
         raise ArgumentsWrong("mail_malformed", str(error), detail=str(error)[:200]) from None
