@@ -46,6 +46,12 @@ def product() -> dict[str, ast.Module]:
 
 
 @cache
+def calls() -> list[tuple[str, ast.Call]]:
+    """(path, call) of everything that the product calls: half the tests look through these."""
+    return [(name, node) for name, tree in product().items() for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+@cache
 def suite() -> dict[str, ast.Module]:
     files = sorted((ROOT / "tests").rglob("*.py"))
     return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in files}
@@ -71,18 +77,14 @@ def raised_codes() -> Iterator[tuple[str, int, str, set[str] | None]]:
 
     A bare `MutiraoError` is no kind of failure: it carries a code and parameters somewhere (an outcome, say).
     """
-    for name, tree in product().items():
-        for node in ast.walk(tree):
-            if not (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id in failure_kinds() - {"MutiraoError"}
-            ):
-                continue
-            if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
-                names = {keyword.arg for keyword in node.keywords}
-                known = None if None in names else {str(found) for found in names}
-                yield name, node.lineno, node.args[0].value, known
+    kinds = failure_kinds() - {"MutiraoError"}
+    for name, node in calls():
+        if not (isinstance(node.func, ast.Name) and node.func.id in kinds):
+            continue
+        if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
+            names = {keyword.arg for keyword in node.keywords}
+            known = None if None in names else {str(found) for found in names}
+            yield name, node.lineno, node.args[0].value, known
 
 
 def imports(tree: ast.Module, *, top_level: bool = False) -> Iterator[tuple[int, str]]:

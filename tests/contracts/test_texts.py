@@ -9,7 +9,7 @@ from jinja2 import Environment, meta
 from business.messaging.attention import Event
 from core.turn import LANGUAGES
 from prompts.texts import Texts
-from tests.contracts.source import product, raised_codes
+from tests.contracts.source import calls, raised_codes
 
 TEXTS = Texts.load()
 FIRST, *OTHERS = LANGUAGES
@@ -58,9 +58,8 @@ def test_the_sentence_of_an_error_asks_only_for_what_is_raised_with_it() -> None
 def test_every_sentence_of_the_doctor_exists() -> None:
     keys = {
         f"doctor.{node.args[1].value}"
-        for tree in product().values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "_found"
+        for _, node in calls()
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "_found"
         if len(node.args) > 1 and isinstance(node.args[1], ast.Constant)
     }
     assert len(keys) > 20
@@ -71,9 +70,8 @@ def reasons(method: str, place: int) -> set[str]:
     """The words that are handed to a method of this name, as its argument at this place."""
     return {
         call.args[place].value
-        for tree in product().values()
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == method
+        for _, call in calls()
+        if isinstance(call.func, ast.Attribute) and call.func.attr == method
         and len(call.args) > place
         and isinstance(call.args[place], ast.Constant) and isinstance(call.args[place].value, str)
     }  # fmt: skip
@@ -89,9 +87,8 @@ def test_every_reason_for_which_a_message_never_leaves_has_its_words() -> None:
 def test_every_reason_for_which_a_cadence_stops_has_its_words() -> None:
     stops = reasons("end", 3) | {
         one.value
-        for tree in product().values()
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Situation"
+        for _, call in calls()
+        if isinstance(call.func, ast.Name) and call.func.id == "Situation"
         for arg in call.args
         for one in (
             arg,
