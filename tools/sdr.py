@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from business.messaging.clocks import UNCLEAR_NOW
+from business.messaging.clocks import UNCLEAR_NOW, clock_said
 from business.messaging.consent import Act, Entry, How, Scope
 from business.sales.calendar import Appointment, Guest, Slot
 from business.sales.catalogue import Item
@@ -27,10 +27,11 @@ from core.db import fetch_one
 from core.errors import ArgumentsWrong, Refused
 from core.money import Money
 from core.turn import HandOver, Turn
-from core.words import ORDINALS, folded, plain
+from core.words import folded, plain
 from prompts.texts import Texts
 from tools.amounts import amounts_in
 from tools.meetings import in_words
+from tools.said_times import WEEKDAYS, days_of, takes, times_of
 from tools.sdr_desk import SdrDesk, asked_next, contact_of, moment, read_slot
 from tools.spec import Effect, ToolArgs, ToolContext, ToolResult, tool
 
@@ -38,14 +39,6 @@ AREA = "sdr"
 SESSION = "sdr"
 """Under which a conversation's session keeps what this crew needs again."""
 _MOST_ITEMS = 30  # of the catalogue that a model is told at once; with more it searches
-_YES = re.compile(
-    r"\b(?:sim|pode ser|pode|fechado|combinado|perfeito|otimo|beleza|blz|ok|okay|claro|isso"
-    r"|esse|essa|serve|confirmo"
-    r"|confirmado|topo|bora|vamos|marca|marque|agenda|agende|yes|yep|sure|works|perfect|great"
-    r"|that one|book it|si|dale"
-    r"|vale|perfecto|de acuerdo|me sirve|ese|esa)\b|[👍👌✅]"
-)
-_SIGNS = re.compile(r"[👍👌✅]")
 _OTHER_TIME = re.compile(
     r"\b(?:remarc\w+|reagend\w+|mudar|muda|trocar|adiar|instead|rather|reschedul\w+|move"
     r"|outr[oa] (?:dia|hora|horario|data)"
@@ -395,7 +388,7 @@ async def book_meeting(ctx: ToolContext, args: BookArgs) -> BookResult:
             "sdr_clock_unclear", "they named a clock that is not known: ask which day and hour it is in Brasília"
         )
     standing, zone = await desk.meetings(turn), turn.identity.time_zone
-    if not (agreed(turn, starts) or _same_hour(turn, starts, standing)):
+    if not (agreed(turn, starts, [one.starts_at for one in standing]) or _same_hour(turn, starts, standing)):
         raise ArgumentsWrong("sdr_time_not_agreed", "the contact did not agree to this time: offer it and ask")
     who, tenant_id = contact_of(turn), turn.identity.tenant_id
     sales = await desk.sales(turn)
@@ -546,32 +539,81 @@ def money_in(text: str) -> Decimal | None:
     return max(named, default=None)
 
 
-def agreed(turn: Turn, starts: datetime) -> bool:
-    """Whether the contact's words of now mean this time: they pressed its button, named its hour, said which one of
-    those that were offered, or said yes where it was the only one."""
-    local = starts.astimezone(ZoneInfo(turn.identity.time_zone))
-    chat = turn.session.get("chat") or {}
-    if pressed(turn) == moment(local):
+def agreed(turn: Turn, starts: datetime, standing: Sequence[datetime] = ()) -> bool:
+    """Whether the contact's words of now mean this time: they pressed its button, named its day and hour (or the hour
+    alone, where one day is spoken of), said which one of those that were proposed, or said yes where it was the only
+    one. `standing`: when their meetings are, which can be moved to another hour of the same day."""
+    zone = ZoneInfo(turn.identity.time_zone)
+    wanted, today = starts.astimezone(zone), turn.now.astimezone(zone).date()
+    if pressed(turn) == moment(wanted):
         return True
-    text = plain(turn.text)
-    if _names_hour(text, local):
-        return True
-    yes = bool(_YES.search(_SIGNS.sub(" ", text) if reacts_elsewhere(turn, local) else text))
-    offered = offered_to(turn)
-    last = next((said for role, said in reversed(turn.session.get("history", [])) if role == "assistant"), "")
-    if not offered:
-        asked = [plain(one["text"]) for one in chat.get("reacted_to") or []] or [plain(last)]
-        return yes and any(_names_hour(one, local) for one in asked)
-    if moment(local) not in offered:
-        return False
-    place = offered.index(moment(local)) + 1
-    named = {ORDINALS[word] for word in folded(text).split() if word in ORDINALS}
-    if place in named or (place == len(offered) and re.search(r"\b(?:ultim[ao]|last)\b", text)):
-        return True
-    same_day = [one for one in offered if one[:10] == moment(local)[:10]]
-    if len(same_day) == 1 and _names_day(text, local.date(), turn.now.astimezone(local.tzinfo).date()):
-        return True
-    return len(offered) == 1 and yes
+    offered = [datetime.fromisoformat(one) for one in offered_to(turn)]
+    # Who says another clock now makes other hours of what we said, and of the moments that were offered none.
+    said = [] if offered and clock_said(turn.text) else _proposed(turn, today)
+    before = next((text for role, text in reversed(turn.session.get("history", [])) if role == "user"), "")
+    spoken_of = (
+        {on for text, day in said for on in days_of(text, day)}
+        or days_of(before, today)
+        or {one.date() for one in offered}
+        or {one.astimezone(zone).date() for one in standing[:1]}
+        or {today if wanted.time() > turn.now.astimezone(zone).time() else today + timedelta(days=1)}
+    )
+    return takes(
+        _own_words(turn),
+        wanted.replace(tzinfo=None),
+        today=today,
+        table=_table(said, offered),
+        listed=_times(said, listed=True),
+        numbered=contact_of(turn).provider != "whatsapp_cloud",
+        days=spoken_of,
+        signs=not reacts_elsewhere(turn, wanted),
+    )
+
+
+def _own_words(turn: Turn) -> str:
+    """What they wrote or spoke now: a time in their picture or document is none that they agree to."""
+    files = [one for one in turn.session.get("attachments") or [] if one["kind"] not in ("audio", "voice")]
+    read = {line.strip() for one in files for line in (one["words"] or "").split("\n")}
+    kept = []
+    for line in turn.text.split("\n"):
+        sign = re.match(r"\s*\[([^\]]*)\]", line)  # "[Foto, descrita] …" (prompts/texts, media.yaml)
+        if sign is None and line.strip() not in read:
+            kept.append(line)
+        elif sign is not None and re.search(r"\b(?:voz|voice)\b", plain(sign[1])):
+            kept.append(line[sign.end() :])
+    return "\n".join(kept)
+
+
+def _proposed(turn: Turn, today: date) -> list[tuple[str, date]]:
+    """Our words that theirs answer, and on which day they were said: those at which they put a sign, else our last."""
+    if reacted := (turn.session.get("chat") or {}).get("reacted_to"):
+        return [(one["text"], date.fromisoformat(one["on"])) for one in reacted]
+    ours: list[str] = []
+    for role, text in reversed(turn.session.get("history", [])):
+        if role != "assistant":
+            break
+        ours.insert(0, text)
+    return [("\n".join(ours), today)]
+
+
+def _table(said: Sequence[tuple[str, date]], offered: Sequence[datetime]) -> list[datetime]:
+    """The times that were proposed last: those of the offered ones that our last words name, on whatever day of the
+    last week these were said ("amanhã"); else all that they name; else what was offered before."""
+    for listed in (False, True):
+        for ago in range(7):
+            named = _times([(text, day - timedelta(days=ago)) for text, day in said], listed=listed)
+            if found := [one for one in named if one in offered]:
+                return found
+    return _times(said) or _times(said, listed=True) or list(offered)
+
+
+def _times(said: Sequence[tuple[str, date]], *, listed: bool = False) -> list[datetime]:
+    """The times in our words, or those of the list below them (agents/answering.py writes its lines)."""
+    found = []
+    for text, day in said:
+        lines = [line for line in text.split("\n") if line.startswith("• ") == listed]
+        found += times_of("\n".join(lines), day)
+    return found
 
 
 def offer_of(starts: str, turn: Turn) -> str:
@@ -602,15 +644,9 @@ def reacts_elsewhere(turn: Turn, starts: datetime) -> bool:
     chat = turn.session.get("chat") or {}
     if "reaction" not in (chat.get("kinds") or []):
         return False
-    local = starts.astimezone(ZoneInfo(turn.identity.time_zone))
-    day = local.date()
-    for one in chat.get("reacted_to") or []:
-        text, said_on = plain(one["text"]), date.fromisoformat(one["on"])
-        near = 0 <= (day - said_on).days < 7  # the name of a weekday says no more
-        dated = plain(in_words(local, turn.language)["day"]) in text
-        if _names_hour(text, local) and (dated or (near and _names_day(text, day, said_on))):
-            return False
-    return True
+    local = starts.astimezone(ZoneInfo(turn.identity.time_zone)).replace(tzinfo=None)
+    stood_at = [(one["text"], date.fromisoformat(one["on"])) for one in chat.get("reacted_to") or []]
+    return not any(local in times_of(text, day) for text, day in stood_at)
 
 
 _SAME_HOUR = re.compile(r"\bmesm[oa] (?:hora\w*|horario)\b|\bsame (?:time|hour)\b|\bmisma hora\b|\bmismo horario\b")
@@ -621,38 +657,13 @@ def _same_hour(turn: Turn, starts: datetime, standing: Sequence[Appointment]) ->
     zone = ZoneInfo(turn.identity.time_zone)
     local, text = starts.astimezone(zone), plain(turn.text)
     at = [one.starts_at.astimezone(zone).time() for one in standing]
-    day = _names_day(text, local.date(), turn.now.astimezone(zone).date())
+    day = local.date() in days_of(text, turn.now.astimezone(zone).date())
     return bool(_SAME_HOUR.search(text)) and day and local.time() in at
-
-
-def _names_hour(text: str, local: datetime) -> bool:
-    hours = {local.hour} | ({local.hour - 12} if local.hour > 12 else set())
-    minutes = (
-        rf"[:h]\s?{local.minute:02d}" if local.minute else r"(?:\s?[:h]\s?00|\s?h(?:rs?|s|oras?)?\b|\s?[ap]\.?m\b)?"
-    )
-    half = local.minute == 30
-    for hour in hours:
-        if re.search(rf"(?<![\d/:,.])0?{hour}{minutes}(?![\d/:%]|\s?h\s?\d)(?!,\d|\.\d)", text):
-            return True
-        if half and re.search(rf"(?<![\d/:])0?{hour}\s?h?\s+e\s+meia\b", text):
-            return True
-    return local.hour == 12 and not local.minute and bool(re.search(r"\bmeio[- ]dia\b|\bnoon\b|\bmediodia\b", text))
-
-
-_WEEKDAYS = (
-    "segunda lunes monday", "terca martes tuesday", "quarta miercoles wednesday", "quinta jueves thursday",
-    "sexta viernes friday", "sabado saturday", "domingo sunday",
-)  # fmt: skip
-
-
-def _names_day(text: str, day: date, today: date) -> bool:
-    named = re.search(rf"\b(?:{'|'.join(day_words(day, today))})\b", text)
-    return bool(named) or f"{day.day:02d}/{day.month:02d}" in text
 
 
 def day_words(day: date, today: date) -> list[str]:
     """What a day is called, in plain letters: its weekday, and today or tomorrow."""
-    words = _WEEKDAYS[day.weekday()].split()
+    words = WEEKDAYS[day.weekday()].split()
     if day == today + timedelta(days=1):
         words += ["amanha", "tomorrow", "(?<!de la )(?<!por la )(?<!la )manana"]
     if day == today:

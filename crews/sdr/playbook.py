@@ -15,7 +15,7 @@ from core.words import ORDINALS, folded
 from crews.sdr.asked import Heard, hear
 from crews.sdr.words import MOST_CHOICES, Words
 from llm.messages import ToolCall
-from tools.sdr import SESSION, local_of, offer_of, offered_to, pressed, reacts_elsewhere
+from tools.sdr import SESSION, agreed, local_of, offer_of, offered_to, pressed, reacts_elsewhere
 
 _ASKED_MOST = 2  # times that one question is put
 _ANY_PRODUCT = frozenset(
@@ -212,6 +212,16 @@ class SdrPlaybook:
 
     def _picked(self) -> str:
         """`starts` of an offered time that the contact chose by its button, its place or its hour; else empty."""
+        found = self._pointed()
+        return found if found and self._agreed(found) else ""
+
+    def _agreed(self, starts: str) -> bool:
+        """Whether it would be booked: what would be refused is asked about, and never called taken."""
+        meeting = self._brief["meeting"]
+        standing = [local_of(meeting["starts"], self._turn)] if meeting else []
+        return agreed(self._turn, local_of(starts, self._turn), standing)
+
+    def _pointed(self) -> str:
         offered = self._offered
         if choice := pressed(self._turn):
             return choice
@@ -264,6 +274,7 @@ class SdrPlaybook:
             for slot in found.result["slots"]
             if slot["starts"][11:16] == f"{when.clock:%H:%M}"
             and (not when.day or slot["starts"][:10] == when.day.isoformat())
+            and self._agreed(slot["starts"])
         ]
         return fits[0] if fits else ""
 
