@@ -17,6 +17,7 @@ from business.messaging.channels import Channel as Outlet
 from business.messaging.conversation import open_chat
 from business.messaging.hours import after_business_days
 from business.messaging.known import has_window, place_of
+from business.messaging.opting import LEAVES
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.rules import MessageRules
 from business.messaging.templates import Filled, Purpose
@@ -269,8 +270,9 @@ class Reach:
         return [row["id"] for row in rows]
 
     async def quiet(self, conn: Connection, hours: int, most: int) -> Sequence[Lead]:
-        """The bot had the last word, nothing waits, nobody was asked for, they said no to nothing (not now, never), no
-        person closes a sale with them, and no meeting stands or was held since they wrote."""
+        """The bot had the last word, which did not ask whether they want no more; nothing waits, nobody was asked for,
+        they said no to nothing (not now, never), no person closes a sale with them, and no meeting stands or was held
+        since they wrote."""
         now = self._clock.now()
         rows = await fetch_all(  # no OR between chat, contact and company: each compares all with all, each minute
             conn,
@@ -299,14 +301,16 @@ class Reach:
                  AND NOT EXISTS (SELECT FROM crm_deals d JOIN crm_stages s
                      ON s.tenant_id = d.tenant_id AND s.id = d.stage_id
                      WHERE d.tenant_id = c.tenant_id AND d.id = c.deal_id AND s.kind <> 'open'))
-               SELECT * FROM silent c WHERE 'bot' = (
-                   SELECT m.author FROM chat_messages m WHERE m.tenant_id = c.tenant_id AND m.chat_id = c.id
+               SELECT * FROM silent c WHERE (
+                   SELECT m.author = 'bot' AND m.content::text NOT LIKE %(asks_to_leave)s
+                   FROM chat_messages m WHERE m.tenant_id = c.tenant_id AND m.chat_id = c.id
                      AND m.direction = 'out' AND m.status NOT IN ('dropped', 'failed') ORDER BY m.seq DESC LIMIT 1)
                ORDER BY c.last_received_at LIMIT %(most)s""",
             {
                 "before": now - timedelta(hours=hours),
                 "oldest": now - _NOT_BEFORE,
                 "settled": [Stage.CLOSE, *AWAY],
+                "asks_to_leave": f'%"{LEAVES}"%',
                 "most": most,
             },
         )

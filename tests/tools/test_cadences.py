@@ -345,6 +345,9 @@ async def test_nobody_who_said_no_who_has_met_us_or_whom_a_person_talked_to_is_f
     finished = await outreach.answered()
     await house.say(finished, "Combinado, Ana!", author="person", author_id=outreach.desk.who.user_id)
     await house.change(finished, held="bot")  # handed back when all was said
+    button = '{"interactive": {"action": {"buttons": [{"reply": {"id": "opt_out_yes"}}]}}}'
+    asked = "UPDATE chat_messages SET content = %s::jsonb WHERE chat_id = %s AND direction = 'out' RETURNING id"
+    assert await house.rows(asked, button, await outreach.answered()), "whether they want no more messages"
     called_off, talks = await outreach.answered(), await outreach.answered()
     await outreach.meets(called_off, now + timedelta(hours=5), state="cancelled")
     await outreach.stands(talks, "qualification")
