@@ -31,7 +31,7 @@ from business.messaging.clocks import UNCLEAR_NOW, clock_of
 from business.messaging.conversation import Chat, Message, chat_of, recent
 from business.messaging.hands import Hands
 from business.messaging.hours import closed_because, next_open
-from business.messaging.opting import LEAVES, STAYS, asked_to_leave, offered
+from business.messaging.opting import LEAVES, STAYS, asked_to_leave, offered, picked
 from business.messaging.outbox import Draft, Outbox
 from business.messaging.rules import MessageRules
 from business.messaging.senders import Sender
@@ -277,7 +277,7 @@ class Turns:
 
     def _perhaps_leaves(self, begun: _Begun) -> bool:
         """Whether what they wrote may mean that they want no more messages, and may not; they are asked once."""
-        ours = next((one for one in reversed(begun.before) if one.direction == "out"), None)
+        ours = _last_of_ours(begun)
         if any(one.kind not in ("text", "button") for one in begun.waiting) or (ours and asked_to_leave(ours.content)):
             return False
         unasked, written = begun.last_purpose in _PROACTIVE, _written(begun)
@@ -347,15 +347,13 @@ class Turns:
             for one in begun.waiting
             if one.media
         ]
+        texts = (self._words(one, chat.language, now=True) for one in begun.waiting)
         return Turn(
             id=new_id("turn"),
             identity=replace(agent, time_zone=lives.zone),
             conversation_id=chat.id,
             door="whatsapp",
-            text=_cut(
-                "\n".join(text for one in begun.waiting if (text := self._words(one, chat.language, now=True))),
-                _LONGEST,
-            ),
+            text=_cut(_choice_of(begun) or "\n".join(filter(None, texts)), _LONGEST),
             language=chat.language if chat.language in ("pt-BR", "en", "es") else "pt-BR",
             now=now,
             session=session,
@@ -652,6 +650,16 @@ def _link(view: View, body: str) -> tuple[said.Content, str]:
 def _numbered(view: View) -> str:
     lines = [f"{place}. {one['title']}" for place, one in enumerate(view.data.get("choices", []), 1)]
     return "\n".join([view.title, *lines] if view.title else lines)
+
+
+def _last_of_ours(begun: _Begun) -> Message | None:
+    return next((one for one in reversed(begun.before) if one.direction == "out"), None)
+
+
+def _choice_of(begun: _Begun) -> str:
+    """What they picked by its number of the question whether they want no more messages, which the crew did not ask."""
+    ours = _last_of_ours(begun)
+    return picked(ours.content, _written(begun))[1] if ours and asked_to_leave(ours.content) else ""
 
 
 def _written(begun: _Begun) -> str:

@@ -154,6 +154,14 @@ def offered(text: str, content: Mapping[str, Any]) -> list[str]:
     return [*numbered, *(title for _, title in _choices(content))]
 
 
+def picked(content: Mapping[str, Any], text: str) -> tuple[str, str]:
+    """(id, title) of the choice of a message of ours that they wrote instead of pressing it, by its title or, where a
+    gateway has no buttons, its number; empty for none."""
+    written = folded(text)
+    found = (one for place, one in enumerate(_choices(content), 1) if written in (str(place), folded(one[1])))
+    return next(found, ("", ""))
+
+
 async def _heard(batch: Batch, chat: Thread, text: str, reply_to: str | None) -> consent.Heard | None:
     """What a text says about being written to, as the answer to our last message, or to the one that it quotes."""
     if not (consent.heard_opt_out(text, unasked=True) or consent.confirms(text) or text.strip(" .)").isdecimal()):
@@ -161,14 +169,12 @@ async def _heard(batch: Batch, chat: Thread, text: str, reply_to: str | None) ->
     ours = await _ours(batch, chat, reply_to)
     if ours is None:
         return consent.heard_opt_out(text)
-    choices = _choices(ours["content"])
-    ids = [id for id, _ in choices]
+    ids = [id for id, _ in _choices(ours["content"])]
     if LEAVES in ids:
-        said = folded(text)
-        picked = next((id for place, (id, title) in enumerate(choices, 1) if said in (str(place), folded(title))), "")
-        if picked == LEAVES or (STAYS in ids and consent.confirms(text)):
+        chosen, _ = picked(ours["content"], text)
+        if chosen == LEAVES or (STAYS in ids and consent.confirms(text)):
             return consent.Heard(consent.Scope.ALL, True, text, True)
-        return None if picked else consent.heard_opt_out(text, unasked=STAYS in ids or not consent.calls_off(text))
+        return None if chosen else consent.heard_opt_out(text, unasked=STAYS in ids or not consent.calls_off(text))
     if ours["unasked"] or consent.offers_to_leave(f"{ours['text']} {ours['template'] or ''}", text):
         return consent.heard_opt_out(text, unasked=True)
     return consent.heard_opt_out(text, offered=offered(ours["text"], ours["content"]))

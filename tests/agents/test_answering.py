@@ -492,6 +492,10 @@ async def test_cancel_calls_off_what_stands_and_is_asked_about_where_nothing_doe
         "Você quer cancelar a conversa de quinta, 26/11, às 15h, ou prefere não receber mais mensagens?",
         ["Cancelar a conversa", "Não quero receber"],
     )
+    await desk.left()
+    await desk.due(webhook(wrote("6", "1")))
+    await desk.run()
+    assert desk.crew.turns[-1].text == "Cancelar a conversa", "by its number, where a gateway has no buttons"
     assert await desk.house.rows("SELECT 1 FROM consent_entries") == []
 
 
