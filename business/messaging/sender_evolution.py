@@ -1,9 +1,11 @@
-"""How a message leaves by Evolution API: WhatsApp Web, so no templates, no media ids, and choices as numbered words."""
+"""How a message leaves by Evolution API: WhatsApp Web, so no templates, no media ids, and choices as numbered words, by
+whose numbers they are chosen."""
 
 import asyncio
 import base64
+import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -23,6 +25,11 @@ OpenClient = Callable[[Channel], Awaitable[EvolutionClient]]
 """Channel → its client, with the channel's own address and key."""
 _TYPING_SECONDS = 8.0
 _HELD_SECONDS = 600.0
+_BY_NUMBER = re.compile(
+    r"[\s#(*]*(?:(?:[ao]|la|el|the)\s+)?(?:(?:op[çc][ãa]o|opci[óo]n|option|n[úu]mero|number|n[º°.]?)\s*)?"
+    r"([0-9]{1,2})[\s.)*!ªº°\ufe0f\u20e3]*",
+    re.IGNORECASE,
+)
 
 
 class HeldFiles:
@@ -148,7 +155,7 @@ def refusal_of(error: Exception) -> Refusal:
     return Refusal(0, found.action, found.scope, wait, found.sure, text=str(detail), sentence=sentence)
 
 
-def as_words(raw: dict[str, Any]) -> str:
+def as_words(raw: Mapping[str, Any]) -> str:
     """An interactive message as a text: buttons and options numbered, a link under its name. Gateways over WhatsApp Web
     show real buttons on some telephones and nothing at all on others."""
     header, footer, action = raw.get("header") or {}, raw.get("footer") or {}, raw["action"]
@@ -173,6 +180,21 @@ def as_words(raw: dict[str, Any]) -> str:
     if footer.get("text"):
         lines += ["", f"_{footer['text']}_"]
     return "\n".join(lines)
+
+
+def option_of(raw: Mapping[str, Any], answer: str) -> tuple[str, str] | None:
+    """(id, title) of the option that `answer` names by its number in `as_words` ("2", "opção 2", "2️⃣"); None when it
+    says more or something else, and where the number is also the hour of another option."""
+    found, action = _BY_NUMBER.fullmatch(answer.strip()), raw["action"]
+    options = [button["reply"] for button in action.get("buttons", ())]
+    options += [row for section in action.get("sections", ()) for row in section["rows"]]
+    number = int(found[1]) if found else 0
+    if not 1 <= number <= len(options):
+        return None
+    hour = re.compile(rf"(?<!\d)0?{number}\s?(?:h|:\d\d|[ap]\.?m)", re.IGNORECASE)
+    if any(hour.search(one["title"]) for place, one in enumerate(options, 1) if place != number):
+        return None
+    return str(options[number - 1]["id"]), str(options[number - 1]["title"])
 
 
 def _contact(card: dict[str, Any]) -> Contact:

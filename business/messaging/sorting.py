@@ -32,6 +32,7 @@ from business.messaging.channels import Channel
 from business.messaging.hands import Hands
 from business.messaging.opting import Opting
 from business.messaging.outbox import Outbox
+from business.messaging.sender_evolution import option_of
 from business.messaging.settling import Settling
 from business.messaging.templates import Purpose
 from business.messaging.turns import Arrival as Burst
@@ -52,6 +53,10 @@ _ASKED_LAST = """SELECT 1 FROM chat_messages m WHERE m.chat_id = %s AND m.id = %
     AND NOT EXISTS (SELECT FROM chat_messages o WHERE o.chat_id = m.chat_id AND o.seq > m.seq
                     AND (o.direction = 'in' OR o.author = 'person') AND o.direction <> 'note')"""
 """Whether a message of the bot's asks something itself, and nobody but the bot has said anything since."""
+_ASKED = """SELECT content FROM chat_messages WHERE chat_id = %(chat)s AND direction = 'out'
+    AND coalesce(status, '') NOT IN ('dropped', 'failed')
+    AND (%(of)s::text IS NULL OR external_id = %(of)s) ORDER BY seq DESC LIMIT 1"""
+_LONGEST_NUMBER = 20  # characters of "opção número 10", and a little
 _ANSWERED_SO = """SELECT id, text, received_at FROM chat_messages WHERE chat_id = %s AND kind = 'reaction'
     AND direction = 'in' AND reply_to = %s AND revoked_at IS NULL ORDER BY seq DESC LIMIT 1"""
 """The sign on a message that counts as an answer to it."""
@@ -111,6 +116,8 @@ class Sorting:
         chat = await batch.chat(channel, one.who, received)
         if (chat.id, one.id) in batch.known:
             return "twice"
+        if one.kind == "text" and channel.provider != "whatsapp_cloud":
+            one = await _chosen(batch, chat, one)
         text = plain_text(one.text)[:LONGEST]
         row = chat.row
         received = chat.follows(received)
@@ -276,6 +283,20 @@ class Sorting:
                 batch.know(chat)
                 await batch.acquaint(chat)
         return "sorted"
+
+
+async def _chosen(batch: Batch, chat: Thread, one: Incoming) -> Incoming:
+    """A text that names an option of our last message, or of the one it answers, by its number, as the press of a
+    button is: gateways over WhatsApp Web have no buttons. `content.wrote` keeps their words."""
+    if len(one.text) > _LONGEST_NUMBER or not any(sign.isdecimal() for sign in one.text):
+        return one
+    row = await fetch_one(batch.conn, _ASKED, {"chat": chat.id, "of": one.reply_to})
+    asked = row["content"].get("interactive") if row else None
+    found = option_of(asked, one.text) if asked else None
+    if found is None:
+        return one
+    content = {**one.content, "wrote": plain_text(one.text)}
+    return replace(one, kind="interactive", choice=found[0], text=found[1], content=content)
 
 
 def too_early(message_id: str) -> str:

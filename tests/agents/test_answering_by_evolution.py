@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,7 +18,7 @@ from business.messaging.gateway_clients import evolution_opener
 from business.messaging.gateway_doors import EvolutionDoor, hook_keys, secrets_of
 from business.messaging.inbox import Received
 from business.messaging.outbox import Draft
-from business.messaging.sender_evolution import EvolutionSender
+from business.messaging.sender_evolution import EvolutionSender, option_of
 from business.messaging.senders import Sender
 from business.messaging.sending import Sending
 from business.messaging.templates import Purpose
@@ -81,7 +82,7 @@ async def test_choices_and_files_whose_echo_comes_before_the_answer_stay_the_bot
             house.later(10)  # the pace of one conversation
             return await house.chat(LEAD)
 
-        for words, count in (("quero marcar", 3), ("tem outros?", 5), ("o segundo", 0)):
+        for words, count in (("quero marcar", 3), ("tem outros?", 5), ("2.", 0)):
             choices = [{"id": f"slot:{n}", "title": f"Terça, {n + 9}h"} for n in range(count)]
             desk.crew.said = f"Sobre {words}: qual horário?"
             desk.crew.views = [View("choices", "", data={"label": "Horários", "choices": choices})] if count else []
@@ -92,6 +93,13 @@ async def test_choices_and_files_whose_echo_comes_before_the_answer_stay_the_bot
             await desk.run(LEAD)
             chat = await leaves()
             assert (words, chat["held"], chat["waiting_since"]) == (words, "bot", None)
+
+        chosen = desk.crew.turns[-1]
+        assert (chosen.text, chosen.session["chat"]["choice"]) == ("Terça, 10h", "slot:1")
+        (message,) = await house.rows(
+            "SELECT content FROM chat_messages WHERE kind = 'interactive' AND direction = 'in'"
+        )
+        assert message["content"]["wrote"] == "2."
 
         pdf = await files.store(admin, b"%PDF-1.4 contrato", name="contrato.pdf", mime="application/pdf")
         document = say.document(say.MediaRef(id=pdf.id), "contrato.pdf")
@@ -108,3 +116,22 @@ async def test_choices_and_files_whose_echo_comes_before_the_answer_stay_the_bot
     written = await house.rows("SELECT author, status FROM chat_messages WHERE direction = 'out' ORDER BY seq")
     assert [(row["author"], row["status"]) for row in written] == [("bot", "delivered")] * 4
     assert [one["body"].get("mediatype") for one in evolution.since(begun)][-1] == "document"
+
+
+@pytest.mark.parametrize(
+    ("answer", "place"),
+    [
+        *(
+            (one, 2)
+            for one in ("2", " 2. ", "2)", "(2)", "*2*", "2️⃣", "opção 2", "a opção 2", "Número 2!", "la opción 2")
+        ),
+        ("n° 10", 10),
+        *((one, 0) for one in ("0", "11", "2h", "2 pessoas", "às 2", "2 ou 3", "9", "R$ 2", "2%", "", "dois")),
+    ],
+)
+def test_an_option_is_named_by_its_number_alone_and_not_by_an_hour(answer: str, place: int) -> None:
+    rows = tuple(say.Row(f"slot:{n}", "ter 24/11 9h" if n == 1 else f"qua 25/11 {n + 9}h") for n in range(1, 11))
+    asked = say.option_list("Qual horário?", "Horários", [say.Section(None, rows)]).payload
+    expected = (rows[place - 1].id, rows[place - 1].title) if place else None
+    assert option_of(asked, answer) == expected
+    assert option_of(say.link_button("Entre", "Entrar", "https://ipe.example").payload, answer) is None
