@@ -108,6 +108,7 @@ _DENIAL = re.compile(
     r"|busy|cancel\w*|desmarc\w*|n (?=posso|da\b|vai|consigo|rola|quero|pode)"
     r"|no (?=puedo|podre|voy|me\b|es\b|esta|estoy|can\b|tengo|funciona|sirve|works?|quiero|va\b)|no$)"
 )
+_NEAR = 80  # letters before and behind a day or an hour that are looked at for what is said of it
 _DENIES_NEXT = 4  # words between a denial and what it denies; as many behind it
 _INSTEAD = re.compile(
     r"\b(?:em vez|ao inves|no lugar|instead|en vez|en lugar)\s+(?:d[aeo]s?|of|del?)?\s*(?:l?as?)?\s*$"
@@ -186,10 +187,6 @@ class Named:
     numbers: list[int] = field(default_factory=list)
     clauses: list[tuple[str, bool]] = field(default_factory=list)
     """Each with whether it denies something."""
-
-    def names(self, wanted: datetime) -> bool:
-        """Whether day and hour of this time are named together."""
-        return any(wanted.date() in days and wanted.time() in times for days, times in self.times)
 
     def denies(self, wanted: datetime) -> bool:
         return any(
@@ -428,10 +425,10 @@ def _bounds(said: str, mentions: Sequence[_Mention], place: int) -> bool:
     """Whether an hour is the end of a span: "depois das 15h", "das 14h às 16h", "em 24 horas"."""
     one = mentions[place]
     pre = re.match(r"(?:as|at|a las|a la|las|pelas|das|around|umas)\s+", said[one.start : one.end])
-    before = said[: one.start] + (pre[0] if pre else "")
+    before = _before(said, one.start) + (pre[0] if pre else "")
     if _BOUND.search(before.rstrip() + " "):
         return True
-    if re.search(r"\bd[ea]\s+$", said[: one.start]) and re.match(r"[1-3]\s?h", said[one.start : one.end]):
+    if re.search(r"\bd[ea]\s+$", _before(said, one.start)) and re.match(r"[1-3]\s?h", said[one.start : one.end]):
         return True  # "uma reunião de 1 hora"
     opens = bool(pre and pre[0].strip() == "das") or bool(re.search(r"\b(?:de|from|entre|between)\s+$", before))
     after = next((other for other in mentions[place + 1 : place + 2] if other.times), None)
@@ -440,18 +437,22 @@ def _bounds(said: str, mentions: Sequence[_Mention], place: int) -> bool:
     if place and mentions[place - 1].times and _UNTIL.fullmatch(said[mentions[place - 1].end : one.start]):
         first = mentions[place - 1]
         opened = said[first.start : first.end].startswith("das") or re.search(
-            r"\b(?:de|from|entre|between)\s+$", said[: first.start]
+            r"\b(?:de|from|entre|between)\s+$", _before(said, first.start)
         )
         return bool(opened)
     return False
 
 
+def _before(said: str, at: int) -> str:
+    return said[max(0, at - _NEAR) : at]
+
+
 def _is_denied(said: str, span: tuple[int, int], one: _Mention) -> bool:
-    if _INSTEAD.search(said[: one.start]):
+    if _INSTEAD.search(_before(said, one.start)):
         return True
-    before, behind = said[span[0] : one.start], said[one.end : span[1]]
-    whole = _NO_DENIAL.sub(lambda found: " " * len(found[0]), said[span[0] : span[1]])
-    before, behind = whole[: len(before)], whole[len(whole) - len(behind) :].rstrip()
+    first, last = max(span[0], one.start - _NEAR), min(span[1], one.end + _NEAR)
+    near_it = _NO_DENIAL.sub(lambda found: " " * len(found[0]), said[first:last])
+    before, behind = near_it[: one.start - first], near_it[one.end - first :].rstrip()
     near = [found for found in _DENIAL.finditer(before) if len(before[found.end() :].split()) <= _DENIES_NEXT]
     return bool(near) or any(len(behind[: found.start()].split()) < _DENIES_NEXT for found in _DENIAL.finditer(behind))
 
@@ -465,7 +466,7 @@ def _is_left(said: str, mentions: Sequence[_Mention], place: int) -> bool:
         between = said[mentions[chain - 1].end : mentions[chain].start]
         if _TO.fullmatch(between):
             same = bool(mentions[chain].days) == bool(one.days)
-            return same and bool(start.startswith("das ") or _FROM.search(said[: one.start]))
+            return same and bool(start.startswith("das ") or _FROM.search(_before(said, one.start)))
         if not re.fullmatch(r"[\s,]*(?:as|a|na|no|de)?\s*", between):
             return False
         chain += 1
