@@ -174,7 +174,7 @@ def _within(said: str) -> Heard | None:
             if heard.sure:
                 return heard
             unsure = unsure or heard
-    maybe = next((found for one in words.maybe if (found := one.search(said))), None)
+    maybe = next(filter(None, (one.search(said) for one in words.maybe)), None)
     return unsure or (Heard(Scope.ALL, False, maybe[0]) if maybe else None)
 
 
