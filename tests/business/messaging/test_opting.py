@@ -44,6 +44,8 @@ parem de mandar mensagem                                     | out | out
 me tira da lista                                             | out | out
 quero ser removida da lista                                  | out | out
 me deixem em paz                                             | out | out
+não me liguem nem mandem mensagem                            | out | out
+não me ligue mais aqui                                       | out | out
 nunca mais me mande mensagem                                 | out | out
 favor não entrar mais em contato                             | out | out
 já pedi pra não me mandarem mais mensagem                    | out | out
