@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
@@ -31,6 +31,8 @@ class Settings:
     business_hours: Hours
     holidays: bool
     optional_holidays: bool
+    house_state: str
+    """Two letters, or none said: whose holidays are days off of the house."""
     extra_holidays: Mapping[date, str]
     working_holidays: frozenset[date]
     most_touches: int
@@ -47,6 +49,9 @@ class Settings:
     most_superseded: int
 
     def calendar(self, place: Place) -> Calendar:
+        """The days off there; of the house, where it is not known better where somebody is."""
+        if place.known_by == "account":
+            place = replace(place, state=self.house_state or None)
         return Calendar(
             place, self.extra_holidays, self.working_holidays, self.optional_holidays, any_day=not self.holidays
         )
@@ -96,6 +101,7 @@ def parse_settings(text: str) -> Settings:
         business_hours=value("business_hours", _hours),
         holidays=value("holidays", _yes_no),
         optional_holidays=value("optional_holidays", _yes_no),
+        house_state=value("house_state", _state),
         extra_holidays=value("extra_holidays", _named_days),
         working_holidays=value("working_holidays", _days),
         most_touches=value("most_touches", _whole(1, 20)),
@@ -154,6 +160,12 @@ def _choice(*allowed: str) -> Callable[[str, Any], str]:
         return str(given)
 
     return read
+
+
+def _state(where: str, given: Any) -> str:
+    if given not in ("", *_STATES):
+        raise _wrong(where, given, "AC … TO")
+    return str(given)
 
 
 def _yes_no(where: str, given: Any) -> bool:

@@ -273,6 +273,7 @@ def test_an_accounts_file_changes_what_it_names_and_leaves_the_rest() -> None:
         ("contact_hours: {mon: null}", "contact_hours"),
         ('contact_hours_by_state: {ZZ: {mon: ["09:00", "18:00"]}}', "contact_hours_by_state.ZZ"),
         ("extra_holidays: {natal: x}", "extra_holidays"),
+        ("house_state: XX", "house_state"),
         ("working_holidays: 2026-12-24", "working_holidays"),
         ("marketing: {most: 2, weeks: 1}", "marketing.weeks"),
         ("first_contact_without_consent: always", "first_contact_without_consent"),

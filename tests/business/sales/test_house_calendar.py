@@ -37,7 +37,7 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
 
 
 async def test_times_are_within_the_hours_of_house_and_guest_and_no_holiday(
-    calendar: HouseCalendar, clock: FixedClock, tenants: Tenants
+    calendar: HouseCalendar, clock: FixedClock, tenants: Tenants, database: Database, permissions: Permissions
 ) -> None:
     house = tenants.one.id
     clock.at = at(19, 15)  # Thursday; Friday the 20th is a holiday
@@ -48,6 +48,12 @@ async def test_times_are_within_the_hours_of_house_and_guest_and_no_holiday(
     acre = await calendar.free(house, since=at(23, 1), until=at(23, 20), zone="America/Rio_Branco", most=30)
     assert acre[0].local("America/Rio_Branco").strftime("%H:%M") == "08:00"  # 10:00 of the house
     assert await calendar.free(house, since=at(20, 8), until=at(20, 20)) == []
+    july = datetime(2026, 7, 9, 12, tzinfo=UTC)
+    clock.at = july - timedelta(days=2)
+    assert len(await calendar.free(house, since=july, until=july + timedelta(hours=9))) == 6
+    await MessageRules(database, permissions).save(tenants.one[Role.ADMIN], "house_state: SP")
+    assert await calendar.free(house, since=july, until=july + timedelta(hours=9)) == [], "9 July, in São Paulo"
+    clock.at = at(19, 15)
     assert await code(calendar.free(house, since=at(1, 9), until=at(1, 9) + timedelta(days=40))) == "calendar_span"
     assert await code(calendar.free(house, since=at(23, 9), until=at(24, 9), minutes=7)) == "calendar_minutes"
 
