@@ -82,6 +82,7 @@ _DAY = re.compile(
     r"|\bel\s+(?P<d5>\d{1,2})\b(?!\s?(?:h\b|h\d|:|[ap]m))|\b(?P<d6>\d{1,2})(?:st|nd|rd|th)\b"
     rf"|\b(?P<week>{'|'.join(' '.join(WEEKDAYS).split())})s?\b(?:[- ]feira)?"
     rf"(?!\s+(?:opc\w+|option|alternativa|data|sugestao|vez|pessoa|reuniao|hora|proposta|loja|unidade|one)\b)"
+    r"|\b(?P<nth>[2-6])a[- ]?feira\b"
     rf"|\b(?P<short>{'|'.join(' '.join(_SHORT).split())})\b\.?"
     rf"(?=,?\s*(?:(?:dia |as |at |a las )?\d{{1,2}}(?:/|h|:|\s?[ap]m)|(?:{'|'.join(_MONTH)})\b))"
 )
@@ -118,7 +119,7 @@ _BOUND = re.compile(
     r"|durante|within|ha|cada|daqui a|mais de|menos de|entre|between)\s*(?:d[aeo]s?|l?as?|of|the|uns|umas)?\s*$"
 )
 _LASTS = re.compile(r"^\s*(?:por (?:dia|semana|mes)|a (?:day|week)|de (?:reuniao|conversa|duracao)|al dia|long)\b")
-_COUNTS = re.compile(r"^\s+(?!mais\b|antes\b|horas\b)[a-z]*[aeo]s\b(?<!mos)")
+_COUNTS = re.compile(r"^\s+(?!(?:mais|antes|horas|d?as|las)\b)[a-z]*[aeo]s\b(?<!mos)")
 """Behind "as 15": what there are fifteen of ("as 15 lojas"), which is no hour."""
 _UNTIL = re.compile(r"\s*(?:e |y |and |ate |a |to |-|–)?\s*(?:l?as )?\s*$")
 _TO = re.compile(r"[\s,]*(?:pra|para|pras|pro|to|por)\s*(?:as|a|o|the|las|la|el|next|proxima|n[ao])?\s*$")
@@ -134,8 +135,8 @@ _ON_IT = re.compile(r"\s*(?:d[ae] (?:manha|tarde|noite) )?(?:n[ao]|d[aeo]|on|el|
 # --- a yes, a place in the list -----------------------------------------------------------------------
 
 _SURE = re.compile(
-    r"\b(?:sim|pode ser|fechado|combinado|confirmo|confirmado|ok|okay|beleza|blz|yes|yep|sure|de acuerdo|book it"
-    r"|com certeza)\b|[👍👌✅]"
+    r"\b(?:sim|pode ser|fechado|combinado|confirmo|confirmado|ok|okay|beleza|blz|yes|yeah|yep|yup|sure|de acuerdo"
+    r"|book it|por supuesto|com certeza)\b|[👍👌✅]"
 )
 _MAYBE = re.compile(
     r"\b(?:pode|perfeito|otimo|claro|isso|esse|essa|serve|topo|bora|vamos|marca\w*|marque|agend\w+|works?|perfect"
@@ -157,6 +158,8 @@ _SMALL = frozenset(
     " dale perfecto bueno bien acuerdo entonces quiero prefiero mejor puede gracias ese esa eso aham uhum topo"
     " confirm reserva reservar mi genial of course prefer pick d choose numero number certeza conversar falar".split()
 )
+_DRAWN = re.compile(r"\b(?:s+i+m+|o+k+)\b")
+"""How a yes is drawn out: "siim"."""
 _POINTS = re.compile(r"\b(?:o|a|os|as|esse|essa|the|el|la|ese|esa|prefiro|prefer|prefiero|quero|fico com)\b")
 _ORDINAL = re.compile(rf"(?<!\bum )(?<!\bun )(?<!\bone )\b(?P<word>{'|'.join(ORDINALS)}|ultim[ao]|last)\b")
 _PLACE = re.compile(r"\b(?:a|la|essa|esa) (segunda|quarta|quinta|sexta)\b(?!-| feira|,? (?:as |a las )?\d)")
@@ -322,6 +325,8 @@ def _days(said: str, today: date, near: set[date]) -> Iterator[_Mention]:
     for found in _DAY.finditer(said):
         if word := found["week"] or found["short"]:
             days = _weekday(_WEEKDAY[word], today, near, next_week)
+        elif found["nth"]:
+            days = _weekday(int(found["nth"]) - 2, today, near, next_week)
         elif found["two"] or found["one"] or found["now"]:
             days = {today + timedelta(days=2 if found["two"] else 1 if found["one"] else 0)}
         else:
@@ -545,4 +550,5 @@ def _pointed(named: Named, table: Sequence[datetime], numbered: Sequence[datetim
 
 def _is_yes(clause: str, signs: bool) -> bool:
     heard = clause if signs else re.sub(r"[👍👌✅]", " ", clause)
+    heard = _DRAWN.sub(lambda found: re.sub(r"(.)\1+", r"\1", found[0]), heard)
     return bool(_SURE.search(heard)) or (bool(_MAYBE.search(heard)) and _small(heard))
