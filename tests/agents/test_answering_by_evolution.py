@@ -26,10 +26,11 @@ from core.door import View
 from core.files import Files
 from core.tenancy import Role
 from integrations.evolution.simulator.state import INSTANCE
+from integrations.sandbox_http import listen
 from integrations.whatsapp_cloud import messages as say
 from tests.agents.test_answering import Desk, desk
 from tests.business.messaging.chat_house import ChatHouse
-from tests.conftest import free_port, until
+from tests.conftest import until
 from tests.integrations.evolution.conftest import LEAD, Control, evolution
 from tests.integrations.evolution.conftest import _evolution as _evolution
 
@@ -48,12 +49,12 @@ async def hook(house: ChatHouse) -> AsyncIterator[str]:
         await house.sort()
         return Response()
 
-    port, app = free_port(), Starlette(routes=[Route("/", sorted_at_once, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off"))
-    serving = asyncio.create_task(server.serve())
+    app, door_bell = Starlette(routes=[Route("/", sorted_at_once, methods=["POST"])]), listen(0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    serving = asyncio.create_task(server.serve(sockets=[door_bell]))
     await until(lambda: server.started)
     try:
-        yield f"http://127.0.0.1:{port}/"
+        yield f"http://127.0.0.1:{door_bell.getsockname()[1]}/"
     finally:
         server.should_exit = True
         await serving
