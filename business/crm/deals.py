@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -485,6 +486,7 @@ async def _stages(conn: Connection) -> list[Stage]:
     return [Stage(row["id"], row["name"], StageKind(row["kind"]), row["position"]) for row in rows]
 
 
+@cache
 def first_stages() -> dict[str, list[list[str]]]:
     """Language → [name, kind] of the stages of a new tenant, in one order in all languages."""
     text = (Path(__file__).parent / "stages.yaml").read_text(encoding="utf-8")

@@ -21,14 +21,18 @@ from tests.conftest import Dsns, Tenants
 
 def rows(owner_dsn: str, table: str) -> list[dict[str, Any]]:
     with psycopg.connect(owner_dsn) as conn:
-        found = conn.execute(f"SELECT to_jsonb(t) FROM {table} t ORDER BY 1".encode()).fetchall()
-    return [row for (row,) in found]
+        return _rows(conn, table)
 
 
 def everything(owner_dsn: str) -> dict[str, list[dict[str, Any]]]:
     with psycopg.connect(owner_dsn) as conn:
         names = conn.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'crm_%'").fetchall()
-    return {name: rows(owner_dsn, name) for (name,) in names}
+        return {name: _rows(conn, name) for (name,) in names}
+
+
+def _rows(conn: psycopg.Connection, table: str) -> list[dict[str, Any]]:
+    found = conn.execute(f"SELECT to_jsonb(t) FROM {table} t ORDER BY 1".encode()).fetchall()
+    return [row for (row,) in found]
 
 
 async def test_a_new_person_is_made_found_again_and_completed(crm: Crm, tenants: Tenants, clock: FixedClock) -> None:
