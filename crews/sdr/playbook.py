@@ -4,6 +4,7 @@ It greets once, answers what was asked, asks one thing at a time, and offers tim
 says follows from the tool results of the turn, so it is also what is said when a model's own words may not leave.
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,12 @@ from llm.messages import ToolCall
 from tools.sdr import SESSION, agreed, local_of, offer_of, offered_to, pressed, reacts_elsewhere
 
 _ASKED_MOST = 2  # times that one question is put
+_OUR_PLACES = re.compile(
+    r" (?:site|website|pagina|page|perfil|profile|anuncio|ad|instagram) (?:de|d[aeo]s?|of) (?:la )?"
+    r"(?:voces|vcs|empresa|agencia|loja|ustedes|vosotros|yours)(?= )"
+    r"| (?:your|seus?|teus?|sus?|tus?) (?:site|website|pagina|page|perfil|profile|anuncio|ad|instagram)(?= )"
+)
+"""Where they found us ("vi o site de vocês"), which is none of the items, even where one is called so."""
 _ANY_PRODUCT = frozenset(
     "plano planos servico servicos pacote pacotes produto produtos mensalidade mes trabalho consultoria tudo isso voces"
     " plan plans service services package packages it this that month planes servicio servicios paquete eso".split()
@@ -619,7 +626,7 @@ class SdrPlaybook:
     # --- the turn's results -------------------------------------------------------------------
 
     def _named_items(self) -> list[str]:
-        said = f" {folded(self.heard.text)} "
+        said = _OUR_PLACES.sub(" ", f" {folded(self.heard.text)} ")
         return [
             one["name"]
             for one in self._brief["catalogue"]

@@ -46,6 +46,14 @@ async def test_an_easy_lead_is_greeted_once_answered_and_books_and_everything_is
     assert "“quero mais pacientes”" in told["qualified"]
 
 
+async def test_where_they_found_us_is_no_item_that_they_ask_the_price_of(house: House) -> None:
+    ana = await house.talk()
+    assert "Página de captura" not in await answers(ana, "Oi, vi o site de vocês e gostei")
+    assert "Página de captura" in await answers(ana, "quanto custa um site?")
+    bob = await house.talk("Bob", phone="5511988112244")
+    assert "Página de captura" not in await answers(bob, "Hi! I found you on your site")
+
+
 async def test_a_meeting_is_moved_and_called_off_in_plain_words(house: House) -> None:
     talk = await house.talk()
     assert "Qual fica melhor?" in await answers(talk, "quero agendar uma reunião")
