@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,7 @@ def server() -> Iterator[Postgres]:
             migrate(postgres.owner_dsn, app_dsn=postgres.app_dsn)
             _cheap_to_enter(postgres)
             yield postgres
+            _beside(postgres.owner_dsn).close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -153,14 +155,17 @@ def _cheap_to_enter(server: Postgres) -> None:
 @contextlib.contextmanager
 def fresh_database(server: Postgres) -> Iterator[Dsns]:
     """A migrated database of its own, dropped at the end."""
-    name = new_id("test")
-    maintenance = make_conninfo(server.owner_dsn, dbname="postgres")
-    with psycopg.connect(maintenance, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name} TEMPLATE mutirao STRATEGY FILE_COPY".encode())
-        conn.execute(f"GRANT CONNECT ON DATABASE {name} TO mutirao_app".encode())
+    name, beside = new_id("test"), _beside(server.owner_dsn)
+    beside.execute(f"CREATE DATABASE {name} TEMPLATE mutirao STRATEGY FILE_COPY".encode())
+    beside.execute(f"GRANT CONNECT ON DATABASE {name} TO mutirao_app".encode())
     yield Dsns(make_conninfo(server.owner_dsn, dbname=name), make_conninfo(server.app_dsn, dbname=name))
-    with psycopg.connect(maintenance, autocommit=True) as conn:
-        conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    beside.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@cache
+def _beside(owner_dsn: str) -> psycopg.Connection:
+    """To the server's own database, from where the others are made and dropped: one connection for all of them."""
+    return psycopg.connect(make_conninfo(owner_dsn, dbname="postgres"), autocommit=True)
 
 
 @pytest.fixture
