@@ -238,5 +238,9 @@ def clock_name(zone: str, house: str, at: datetime, language: str, texts: Texts)
 
 def clock_called(zone: str, language: str, texts: Texts) -> str:
     """What the clock of a zone is called: "horário de Brasília"."""
-    place = {"America/Sao_Paulo": "Brasília"}.get(zone, zone.rpartition("/")[2].replace("_", " "))
-    return texts.say(language, "sdr.clock", place=place)
+    return texts.say(language, "sdr.clock", place=clock_place(zone))
+
+
+def clock_place(zone: str) -> str:
+    """After which place the clock of a zone is called: "Brasília", "Manaus"."""
+    return {"America/Sao_Paulo": "Brasília"}.get(zone, zone.rpartition("/")[2].replace("_", " "))

@@ -36,13 +36,21 @@ _LETTERS = {"df": "DF", "mg": "MG", "ms": "MS", "mt": "MT", "pr": "PR", "rj": "R
 """Which mean a state behind a preposition only: "rs" is a laugh, "mt" much. "Pará" is one behind "do"."""
 _STATES = {name.strip(): state for state, names in _NAMES.items() for name in names.split(",")}
 _UTC = {2: "America/Noronha", 3: BRASILIA, 4: "America/Manaus", 5: "America/Rio_Branco"}
-_ABROAD = (
-    r"portugal|lisboa|lisbon|londres|london|inglaterra|espanha|espana|spain|madri[dy]?|italia|italy|franca|france|paris"
-    r"|alemanha|germany|alemania|irlanda|dublin|eua|usa|estados unidos|nova york|nova iorque|new york|ny|miami|orlando"
-    r"|boston|los angeles|california|texas|florida|canada|toronto|mexico|argentina|buenos aires|chile|santiago|uruguai"
-    r"|uruguay|montevideo|paraguai|paraguay|bolivia|peru|lima|colombia|bogota|angola|luanda|mocambique|japao|japan|toquio"
-    r"|china|australia|europa|europe|[ep][sd]t|c[sd]t|cest?|bst"
-)
+_CITIES = {
+    "Europe/Lisbon": "portugal|lisboa|lisbon", "Europe/London": "londres|london|inglaterra",
+    "Europe/Madrid": "espanha|espana|spain|madri[dy]?|barcelona", "Europe/Rome": "italia|italy|roma|milao|milano",
+    "Europe/Paris": "franca|france|paris", "Europe/Berlin": "alemanha|germany|alemania|berlim|berlin",
+    "Europe/Dublin": "irlanda|dublin",
+    "America/New_York": "nova york|nova iorque|new york|ny|miami|orlando|boston",
+    "America/Los_Angeles": "los angeles|california|san francisco", "America/Toronto": "toronto",
+    "America/Argentina/Buenos_Aires": "argentina|buenos aires", "America/Santiago": "santiago",
+    "America/Montevideo": "uruguai|uruguay|montevideo", "America/Asuncion": "paraguai|paraguay",
+    "America/La_Paz": "bolivia", "America/Lima": "peru|lima", "America/Bogota": "colombia|bogota",
+    "Africa/Luanda": "angola|luanda", "Africa/Maputo": "mocambique", "Asia/Tokyo": "japao|japan|toquio|tokyo",
+}  # fmt: skip
+"""Places abroad with one clock each."""
+_SEVERAL = "eua|usa|estados unidos|texas|florida|canada|mexico|chile|china|australia|europa|europe"
+_ABROAD = "|".join(names for names in (*_CITIES.values(), _SEVERAL, "[ep][sd]t", "c[sd]t", "cest?", "bst"))
 _PLACE = "|".join(sorted(_STATES, key=len, reverse=True)) + r"|fernando de noronha|noronha"
 _KNOWN = rf"({_PLACE})\b"
 _BEHIND = rf"(?:({'|'.join(_LETTERS)})\b|(?<=do )(para)\b|{_KNOWN})"
@@ -63,12 +71,20 @@ _OTHER = re.compile(
     rf"(?:(?:de|do|da|dos|em|no|na|nos|en|in) )?)(?:{_ABROAD}|utc|gmt)\b|\b(?:{_ABROAD}|eastern|pacific|central) time\b"
     r"|\bfusos?\b|\bhuso horario\b|\bzona horaria\b|\btime ?zones?\b"
 )
+_ABROAD_AT = re.compile(
+    rf"(?:(?:horario|hora|fuso)s? (?:de|do|da|del) |\b(?:em|no|na|en|in|de) )(?P<at>{_ABROAD})\b"
+    rf"|\b(?P<time>{_ABROAD}) time\b"
+)
 _HERE = re.compile(
     r"\b(?:horario|hora) (?:local|daqui(?! a )|de la\b(?! \w)|de aqui|de ca)\b|\b(?:no|pelo) meu horario\b(?! d[eoa])"
     r"|\b(?:my|local) time\b|\ben mi (?:hora|horario)\b"
 )
 _DENIED = re.compile(r"\b(?:nao|not|isn'?t|no es)(?: (?:e|eh|is|it|o|no|em|pelo|in|the|el|en))*\s*$")
 _ASKED = re.compile(r"\b(?:e|eh|seria|sao|is|es|son|qual)(?: (?:o|no|em|pelo|it|that|in|the|el|en))*\s*$")
+_PLACED = re.compile(
+    rf"\b(?:em|no|na|nos|en|in|de|do|da|dos|del|horario|hora|for)\s+(?:(?:o|a|los|las|the)\s+)?(?:{_KNOWN}|({_ABROAD})\b)"
+    rf"|\b(?:{_KNOWN}|({_ABROAD}))(?:'s)?\s+(?:time|clock)\b|^\W*(?:{_KNOWN}|({_ABROAD}))\W*$"
+)
 _ANY_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # Brazil has had no summer time since 2019 (Decreto 9.772)
 
 
@@ -98,6 +114,27 @@ def clock_said(text: str, *, known: bool = False, asked: bool = False) -> str:
     if unclear or len(offsets) > 1:
         return UNCLEAR
     return found[0] if found else ""
+
+
+def clock_told(text: str) -> str:
+    """The zone of the clock that words of our own give an hour by, as clock_said; a place abroad, too, is its zone
+    ("9h em Nova York", "9 am for you in New York"), where all of it has one clock."""
+    said = squeezed(text)
+    abroad = {found["at"] or found["time"] for found in _ABROAD_AT.finditer(said)}
+    zones = {next((zone for zone, names in _CITIES.items() if re.fullmatch(names, one)), UNCLEAR) for one in abroad}
+    if zones:
+        return zones.pop() if len(zones) == 1 else UNCLEAR
+    return clock_said(text)
+
+
+def place_said(words: str) -> str:
+    """The zone of the first place in our own words beside an hour ("for you in New York", "horário de Manaus"); UNCLEAR
+    for one abroad; "" for none. `words` in plain letters."""
+    found = _PLACED.search(words)
+    if found is None:
+        return ""
+    name = next(one for one in found.groups() if one)
+    return _zone(found) if name in _STATES or name.endswith("noronha") else UNCLEAR
 
 
 def clock_of(session: Mapping[str, Any], now: str, before: Iterable[str]) -> tuple[str, dict[str, Any]]:

@@ -6,13 +6,14 @@ every other, so that a replay knows it, and numbers in the reply trace to it.
 
 import re
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
 
+from business.messaging.clocks import UNCLEAR, place_said
 from business.sales.files import SalesFile
 from core.door import View
 from core.errors import MutiraoError
@@ -145,7 +146,8 @@ def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str, wor
     kept = {name: before[name] for name in _COUNTED if name in before}
     keep: dict[str, Any] = {**kept, "greeted": True}
     slots = [slot for r in turn.results if r.name == "free_slots" and r.result for slot in r.result["slots"]]
-    named = named_slots(slots, text, turn.now.astimezone(ZoneInfo(turn.identity.time_zone)).date())
+    zone = turn.identity.time_zone
+    named = named_slots(slots, text, turn.now.astimezone(ZoneInfo(zone)).date(), zone)
     offered = list({slot["starts"]: slot for slot in named}.values())
     choices: list[dict[str, str]] = []
     if booked := _booked(turn):
@@ -153,7 +155,7 @@ def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str, wor
     elif offered or before.get("offered"):
         keep["offered"] = [offer_of(slot["starts"], turn) for slot in offered] or before["offered"]
         keep["proposed"] = True
-        choices = words.choices(offered, turn)
+        choices = words.choices(offered, turn, clock=two_clocks(text, zone))
     if brief["meeting"]:
         keep["told_meeting"] = brief["meeting"]["id"]
     if text.rstrip().endswith("?") and "asked" in said.keep:
@@ -172,22 +174,69 @@ def _booked(turn: Turn) -> dict[str, Any] | None:
     return next((r.result for r in reversed(turn.results) if r.name == "book_meeting" and r.result), None)
 
 
-def named_slots(slots: list[dict[str, Any]], text: str, today: date) -> list[dict[str, Any]]:
-    """The free times that the text names. An hour belongs to the day that it is said to be on ("às 15h na quinta"),
-    else to the day before it, or to the next one where none is before."""
+def named_slots(slots: list[dict[str, Any]], text: str, today: date, zone: str) -> list[dict[str, Any]]:
+    """The free times that the text names, by the clock of `zone`, the contact's. An hour belongs to the day that it is
+    said to be on ("às 15h na quinta"), else to the day before it, or to the next one where none is before. One that is
+    said by another clock is that hour of the contact's; of a place abroad it is none."""
     said = plain(text)
     days = {slot["starts"][:10] for slot in slots} | {(today + timedelta(days=n)).isoformat() for n in range(8)}
     marks = sorted((at, day) for day in days for at in _places(day, said, today))
     found = set()
-    for at, end, hour in hours_at(said):
+    for at, end, hour, clock in _clocked(said):
         before = [place for place, _ in marks if place <= at]
         behind = [place for place, _ in marks if place > at]
         on_it = [place for place in behind[:1] if _ON.fullmatch(said, end, place)]
-        if place := (on_it or before[-1:] or behind[:1]):
-            found |= {f"{day}T{hour}" for where, day in marks if where == place[0]}
+        if clock != UNCLEAR and (place := (on_it or before[-1:] or behind[:1])):
+            found |= {_moved(f"{day}T{hour}", clock, zone) for where, day in marks if where == place[0]}
     return [slot for slot in slots if slot["starts"][:16] in found]
 
 
+def two_clocks(text: str, zone: str) -> bool:
+    """Whether hours are said by another clock than that of `zone`, too."""
+    noon = "2026-01-01T12:00"
+    return any(clock == UNCLEAR or _moved(noon, clock, zone) != noon for *_, clock in _clocked(plain(text)))
+
+
+def _clocked(said: str) -> Iterator[tuple[int, int, str, str]]:
+    """The hours that a text names: (start, end, HH:MM, by which clock: a zone, UNCLEAR, "" for none). Hours that are
+    listed together have the clock that is said behind them, or before them: "8h, 9h e 10h em Nova York"."""
+    lists: list[list[tuple[int, int, str]]] = []
+    for one in hours_at(said):
+        if lists and _LISTED.fullmatch(said, lists[-1][-1][1], one[0]):
+            lists[-1].append(one)
+        else:
+            lists.append([one])
+    front, last = _END.split(said[: lists[0][0][0]])[-1] if lists else "", ""
+    for place, hours in enumerate(lists):
+        until = lists[place + 1][0][0] if place + 1 < len(lists) else len(said)
+        tail = _SENTENCE.split(said[hours[-1][1] : until])
+        *own, next_front = _END.split(tail[0]) if len(tail) == 1 and until < len(said) else [*_END.split(tail[0]), ""]
+        if not own and not _FRONT.match(next_front):  # nothing parts it from the next hours: it is said of these
+            own, next_front = [next_front], next_front if _CONVERTS.search(next_front) else ""
+        behind = next(filter(None, map(place_said, own)), "")
+        converted = UNCLEAR if last and _CONVERTS.search(front) else ""
+        clock = behind or place_said(front) or converted
+        yield from ((*one, clock) for one in hours)
+        front, last = (next_front if len(tail) == 1 else _END.split(tail[-1])[-1]), clock
+
+
+def _moved(local: str, clock: str, zone: str) -> str:
+    """A local time by the clock of `zone`, where it is by another that is known."""
+    if clock in ("", zone):
+        return local
+    at = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(clock))
+    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%dT%H:%M}"
+
+
+_LISTED = re.compile(r"(?:[\s,/]|\b(?:e|y|and|ou|or|o|u|as|a las|at)\b)*")
+_SENTENCE = re.compile(r"[.!?;\n]+(?=\s|$)")
+_END = re.compile(r"(?<=\w)[,(:–—-]+\s*|(?<=\))[,:]*\s*|(?<=\s)[(–—-]\s*")
+_FRONT = re.compile(r",(?!.*\b(?:ou|or|e|y|and|o|u|as|que|which)\s*(?:(?:sao|is|as|at)\s*)?$)")
+"""What stands before hours and is said of them, though nothing parts it from them: "…, in Manaus 9 am"."""
+_CONVERTS = re.compile(
+    r"\b(?:que (?:e|sao|da|dao|seriam?|es|son|serian?)|which (?:is|are)|that is|that'?s|ou seja|o sea)\b|="
+)
+"""What says an hour again by another clock, whether that is named or not."""
 _ON = re.compile(r"\s*(?:d[ae] (?:manha|tarde|noite) )?(?:n[ao]|d[aeo]|on|el|del|this) (?:dia )?")
 """What stands between an hour and the day that it is said to be on."""
 

@@ -8,12 +8,13 @@ from typing import Any
 from core.turn import Turn
 from core.words import plain
 from crews.wording import Wording
-from tools.meetings import clock_called
+from tools.meetings import clock_called, clock_place
 from tools.sdr import offer_of
 
 MOST_CHOICES = 10
 _MOST_BUTTONS = 3
-"""Rows of a list and buttons of a message (integrations/whatsapp_cloud/limits.py)."""
+_LONGEST_TITLE = 20
+"""Rows of a list and buttons of a message, letters of a title (integrations/whatsapp_cloud/limits.py)."""
 _LONGEST_ANSWER = 320  # letters of a passage that is quoted
 _BARE_ANSWER = re.compile(r"^(?:não|nao|sim|no|yes|sí|si)\s*[.,;:!]\s*(?=\S)", re.IGNORECASE)
 """A yes or no to the heading's question, which may not be the one that was asked."""
@@ -110,14 +111,18 @@ class Words(Wording):
         """A question for the hour by a clock that everybody knows, with what ours is."""
         return self.say("sdr.which_clock", clock=clock_called(turn.identity.time_zone, self.language, self.texts))
 
-    def choices(self, slots: list[dict[str, Any]], turn: Turn) -> list[dict[str, str]]:
+    def choices(self, slots: list[dict[str, Any]], turn: Turn, *, clock: bool = False) -> list[dict[str, str]]:
         """Times to choose from, ten at most: up to three are buttons, more a list, where each says its day in full. A
-        title has at most 20 letters."""
+        title has at most 20 letters. `clock`: whether each says by which clock it is, the contact's."""
         rows, found = len(slots) > _MOST_BUTTONS, []
+        place = clock_place(turn.identity.time_zone) if clock else ""
         for slot in slots[:MOST_CHOICES]:
             weekday, *date = slot["day"].replace(",", "").split()
-            title = f"{weekday[:3]} {' '.join(date)} {self.say('sdr.hour', time=slot['time'])}"
-            choice = {"id": f"slot:{offer_of(slot['starts'], turn)}", "title": title[:20]}
+            time = f"{self.say('sdr.hour', time=slot['time'])} {place}".rstrip()
+            days = (f"{weekday[:3]} {' '.join(date)}", " ".join(date), weekday[:3])
+            titles = [f"{day} {time}" for day in days]
+            title = next((one for one in titles if len(one) <= _LONGEST_TITLE), titles[-1][:_LONGEST_TITLE])
+            choice = {"id": f"slot:{offer_of(slot['starts'], turn)}", "title": title}
             found.append(choice | ({"description": slot["day"]} if rows else {}))
         return found
 

@@ -390,7 +390,26 @@ def test_that_a_meeting_was_moved_says_nothing_of_a_person_and_one_that_stands_n
 )
 def test_an_hour_is_offered_on_the_day_that_it_is_named_with(text: str, named: list[str]) -> None:
     slots = [{"starts": f"2026-11-{day}T{hour}:00"} for day in (24, 25) for hour in ("08", "12")]
-    found = [one["starts"][8:13] for one in named_slots(slots, text, date(2026, 11, 23))]
+    found = [one["starts"][8:13] for one in named_slots(slots, text, date(2026, 11, 23), "America/Manaus")]
+    assert found == named
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("Thursday: 2 pm or 3 pm Manaus time, which is 1 pm or 2 pm for you in New York. Which one?", ["14", "15"]),
+        ("Na quinta tenho 9h, 10h ou 11h no horário de Manaus, que são 8h, 9h e 10h em Nova York.", ["09", "10", "11"]),
+        ("Na quinta tenho 10h no horário de Manaus (9h em Nova York) ou 15h (14h em Nova York).", ["10", "15"]),
+        ("Na quinta tenho 10h em Manaus, 11h em Brasília, ou 14h.", ["10", "14"]),
+        ("On Thursday: 9 am / 10 am Manaus (8 am / 9 am New York)", ["09", "10"]),
+        ("Na quinta, 9h ou 10h (horário de Manaus)? Em Nova York são 8h e 9h.", ["09", "10"]),
+        ("On Thursday I have 2 pm Manaus time, which is 1 pm for you.", ["14"]),
+        ("Na quinta tenho 16h (horário de Brasília).", ["15"]),
+    ],
+)
+def test_an_hour_by_another_clock_is_no_time_of_its_own(text: str, named: list[str]) -> None:
+    slots = [{"starts": f"2026-11-26T{hour:02d}:00"} for hour in range(8, 18)]
+    found = [one["starts"][11:13] for one in named_slots(slots, text, date(2026, 11, 23), "America/Manaus")]
     assert found == named
 
 

@@ -72,6 +72,25 @@ async def test_times_that_a_model_names_are_chosen_by_buttons_and_whoever_asks_f
     ]
 
 
+async def test_where_two_clocks_are_spoken_of_a_button_says_the_leads_and_books_what_it_shows(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    server = serve(
+        Answer(calls=[("free_slots", {"day": "2026-11-26"})]),
+        Answer("Quinta, 26/11, tenho 14h ou 15h no horário de Manaus, que são 13h ou 14h em Nova York. Qual fica bom?"),
+    )
+    talk = await house.talk(phone="5592991234567")
+    await talk.say("oi, tem horário na quinta? meu sócio está em Nova York", router=make_router(openai=server))
+    assert talk.result.by_model
+    (view,) = talk.result.views
+    assert view.data["choices"] == [
+        {"id": "slot:2026-11-26T14:00-04:00", "title": "qui 26/11 14h Manaus"},
+        {"id": "slot:2026-11-26T15:00-04:00", "title": "qui 26/11 15h Manaus"},
+    ], "the hours of New York are no times of their own"
+    said = await talk.say("", router=make_router(), choice="slot:2026-11-26T14:00-04:00")
+    assert said.startswith("Marcado: quinta, 26/11, às 14h (horário de Manaus)")
+
+
 async def test_what_a_model_may_not_say_is_held_back_and_the_playbook_speaks(
     house: House, serve: Serve, make_router: MakeRouter
 ) -> None:
