@@ -75,6 +75,7 @@ _ABROAD_AT = re.compile(
     rf"(?:(?:horario|hora|fuso)s? (?:de|do|da|del) |\b(?:em|no|na|en|in|de) )(?P<at>{_ABROAD})\b"
     rf"|\b(?P<time>{_ABROAD}) time\b"
 )
+_NEAR = 32  # letters from where an hour begins to the place whose clock it is by
 _HERE = re.compile(
     r"\b(?:horario|hora) (?:local|daqui(?! a )|de la\b(?! \w)|de aqui|de ca)\b|\b(?:no|pelo) meu horario\b(?! d[eoa])"
     r"|\b(?:my|local) time\b|\ben mi (?:hora|horario)\b"
@@ -118,9 +119,10 @@ def clock_said(text: str, *, known: bool = False, asked: bool = False) -> str:
 
 def clock_told(text: str) -> str:
     """The zone of the clock that words of our own give an hour by, as clock_said; a place abroad, too, is its zone
-    ("9h em Nova York", "9 am for you in New York"), where all of it has one clock."""
+    ("9h em Nova York", "9 am for you in New York"), where all of it has one clock. `text` begins with the hour."""
     said = squeezed(text)
-    abroad = {found["at"] or found["time"] for found in _ABROAD_AT.finditer(said)}
+    near = [found for found in _ABROAD_AT.finditer(said) if found.start() < _NEAR]
+    abroad = {found["at"] or found["time"] for found in near}
     zones = {next((zone for zone, names in _CITIES.items() if re.fullmatch(names, one)), UNCLEAR) for one in abroad}
     if zones:
         return zones.pop() if len(zones) == 1 else UNCLEAR

@@ -26,6 +26,8 @@ class Written:
     lines: tuple[_Line, ...]
     theirs: frozenset[int]
     names: Names
+    asked: frozenset[str] = frozenset()
+    """Items that the contact named."""
 
     @classmethod
     def of(cls, sentences: Iterable[str], theirs: str, minutes: int, names: Names) -> "Written":
@@ -35,7 +37,8 @@ class Written:
             if not one.rstrip().endswith("?") and not _UNKNOWN.search(said):
                 lines.append(_Line(said, frozenset(name for *_, name in names.find(one))))
         named = {length for length, _ in _spans(plain(theirs))} | {minutes}
-        return cls(tuple(lines), frozenset(named), names)
+        asked = frozenset(name for *_, name in names.find(theirs))
+        return cls(tuple(lines), frozenset(named), names, asked)
 
     def of_items(self, items: frozenset[str]) -> list[_Line]:
         """The sentences that are of these items, or of none."""
@@ -45,17 +48,19 @@ class Written:
         return [line for line in self.of_items(items) if pattern.search(line.said)]
 
 
-def unfounded(sentence: str, on: Written, money: bool, counts: Counts) -> Iterator[str]:
+def unfounded(
+    sentence: str, on: Written, money: bool, counts: Counts, shown: frozenset[str] = frozenset()
+) -> Iterator[str]:
     """What kinds of things the sentence says that the company did not: discount (what is free), fee, policy, duration,
     guarantee, urgency, customers. `money`: amounts are told in it, which are looked at as such, with what they are
-    `counts` of."""
+    `counts` of. `shown`: the items that the whole reply names."""
     if sentence.rstrip().endswith("?"):  # "São as últimas vagas, quer marcar?" says something all the same
         sentence = sentence.rpartition(", ")[0]
         if _ASKS.match(plain(sentence)):
             return
+    told = [one for one in _CLAUSES.split(sentence) if not _UNKNOWN.search(plain(one))]
+    sentence = ", ".join(told)  # "I don't know, but …" says what follows
     said = plain(sentence)
-    if _UNKNOWN.search(said):
-        return
     found_items = on.names.find(sentence)
     items = frozenset(name for *_, name in found_items)
     if any(not _given(clause, said, on) for clause in re.split(r"[;,] ", sentence) if _FREE.search(plain(clause))):
@@ -68,6 +73,8 @@ def unfounded(sentence: str, on: Written, money: bool, counts: Counts) -> Iterat
     for found in _POLICIES.finditer(marked):
         if not _allowed(found, said, items, on):
             yield "guarantee" if found["refund"] else "policy"
+    if any(not _split(clause, items, shown or on.asked, on) for clause in re.split(r"[;,:] ", said)):
+        yield "policy"
     known = on.theirs | (lengths(counts) if money else frozenset())
     known |= {length for line in on.of_items(items) for length, _ in _spans(line.said)}
     if any(leads and length not in known for length, leads in _spans(said)):
@@ -87,9 +94,16 @@ _ASKS = re.compile(
 """How a question begins, or a condition."""
 _UNKNOWN = re.compile(
     r"\b(?:nao (?:sei|consigo (?:dizer|confirmar|responder)|tenho (?:essa|esta) informacao|encontrei)|don'?t know"
+    r"|document\w* (?:nao|no|do(?:es)?n'?t|do(?:es)? not) "
+    r"(?:fala\w*|diz\w*|trata\w*|dice\w*|habla\w*|say\w*|mention\w*|cover\w*)"
+    r"|(?:nao|no) (?:esta|consta|aparece)\w* (?:n?os|en|em)(?: nuestros| nossos)? document"
+    r"|(?:is|are)(?: not|n't) in our document"
     r"|not sure|can'?t (?:say|confirm)|isn'?t something i|no (?:lo )?se\b|no tengo (?:esa|esta) informacion"
     r"|no puedo confirmar)"
 )
+
+
+_CLAUSES = re.compile(r"[,;:] (?=(?:e|mas|porem|and|but|y|pero)\b)", re.IGNORECASE)
 
 
 def stands(found: re.Match[str], said: str, on: Written) -> bool:
@@ -190,7 +204,7 @@ _POLICY = {
     r"|mov(?:e|ing))\b.{0,20}"
     r"\b(?:plan\w*|pacotes?|packages?|paquetes?)|(?:mud|troc|cambi|migr)\w* (?:de|entre) (?:plan\w*|pacote)|upgrades?"
     r"|downgrades?|(?:trocar|mudar|migrar|cambiar|pas?sar|switch|change|move) (?:\w+ )?(?:d[eo]|del?|from|to|para o) "
-    r"(?:the |el )?§ (?:para|to|al?|por|for)",
+    r"(?:the |el )?§ (?:para|pr[ao]|to|al?|por|for)",
     "group": r"(?:troc|mud|cambi|switch|chang)\w*\b.{0,12}\b(?:turmas?|grupos?|groups?)",
     "teacher": r"(?:troc|mud|cambi|switch|chang)\w*\b.{0,12}\b(?:profes\w+|teachers?|tutor\w*|instru\w+|coach\w*)",
     "pause": r"(?:paus|congel|tranca|suspend|freez)\w*|trancar|on hold",
@@ -225,6 +239,25 @@ def _allowed(found: re.Match[str], said: str, items: frozenset[str], on: Written
     if not written or not _ANY_TIME.search(said) or re.search(r"\d", said):
         return bool(written)
     return any(_ANY_TIME.search(line.said) for line in written)
+
+
+_SPLITS = re.compile(
+    r"\bparcel(?:a(?:r|mos|d[oa]s?|m)?|e)\b"
+    r"|\bdivid\w+\b(?!.{0,25}\b(?:entre|com|between|with)\b)(?!.{0,15}x (?:de )?r?\$)"
+    r"|\b(?:em|in|en) (?:ate |up to |hasta )?(?:\d{1,2} ?x\b|\w+ (?:vezes|parcelas|veces|cuotas|instal+ments|payments))"
+    r"(?! (?:de |of )?(?:r|us)?\$)|\bmetade agora\b|\bhalf now\b|\bsplit (?:it|the pay\w+|(?:\w+ )?in(?:to)?)\b"
+)
+_NOT_SPLIT = re.compile(r"\b(?:nao|nunca|not|never|no se)\b|n't\b")
+_ANY_PLAN = re.compile(r"\b(?:plan\w*|mensalidade\w*|pacotes?|packages?|paquetes?)\b")
+
+
+def _split(clause: str, items: frozenset[str], shown: frozenset[str], on: Written) -> bool:
+    """Whether what is said to be paid in parts is what the company says so of: this item, else one of `shown`."""
+    if not _SPLITS.search(clause) or _NOT_SPLIT.search(clause):
+        return True
+    whose = items or (frozenset() if _ANY_PLAN.search(clause) else shown)
+    lines = [line for line in on.about(_SPLITS) if not _NOT_SPLIT.search(line.said)]
+    return any(not line.items or line.items & whose for line in lines)
 
 
 # --- how long -----------------------------------------------------------------------------------------
@@ -289,6 +322,10 @@ _SOLD = {
         rf"\b{_SOON}"
         r"|\b(?:hold|keep|segur\w+|mantenho|mantengo|guardo)\b.{0,15}\b(?:price|preco|valor|precio)\b|\bhurry\b"
         r"|\bcorre que\b"
+        r"|\b(?:agenda|calendar|vagas?|lugares|horarios|slots?|spots?|cupos)\b.{0,30}"
+        r"\b(?:quase (?:chei|lotad|esgotad)\w*|(?:acaband|esgotand|lotand|enchend|agotand)o"
+        r"|almost (?:full|gone)|running out|filling up|casi llen\w*)\b"
+        r"|\b(?:entao|so|por isso) (?:corre|hurry)\b"
         r"|\b(?:ultimo dia|last day)\b|\bse fechar hoje\b|\bmelhor fechar\b|\baprovech\w+ hoy\b"
         r"|\baproveit\w+ (?:hoje|agora)\b"
     ),

@@ -10,17 +10,17 @@ One finding, and the playbook's sentence goes instead (crew.py).
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from business.messaging.clocks import BRASILIA, UNCLEAR, clock_said
+from business.messaging.clocks import BRASILIA, UNCLEAR, clock_told
 from core.telemetry import holds_token
 from core.words import plain
 from crews.sdr.facts import Written, stands, unfounded
 from crews.sdr.money import Amount, Names, amounts, per_of, read
-from crews.sdr.sums import Shown, Terms, compared, counts_in, made, percents_in
+from crews.sdr.sums import Shown, Terms, compared, counts_in, covers_too_little, made, percents_in
 
 MOST = 900  # letters of a reply; longer ones are lectures
 _MOST_OFF_TOPIC = 260
@@ -52,6 +52,8 @@ class Grounds:
     times: frozenset[str]
     """Hours HH:MM that are free, booked, or in the company's texts, by the clock of `zone`, the contact's."""
     zone: str = BRASILIA
+    day: date | None = None
+    """Of the times, where it is known: clocks abroad have a summer time."""
     booked: bool = False
     calls: bool = False
     """The meeting is a call by us: that we call is what was agreed."""
@@ -99,17 +101,21 @@ def grounds(
     )
     own_words = [*_of_itself(brief), *(f"{one['name']}: {one['description']}" for one in items.values()), *passages]
     written = [one for text in [*own_words, before] for one in sentences(text)]
+    days: list[str] = []
     times = set(times_in(f"{own}\n{documents}\n{before}"))
     names = {name for name, _ in done}
     for name, result in done:
         if name == "free_slots":
             times |= {slot["starts"][11:16] for slot in result["slots"]}
+            days += [slot["starts"][:10] for slot in result["slots"][:1]]
         if name == "book_meeting":
             times.add(result["starts"][11:16])
+            days.append(result["starts"][:10])
     booked = [result for name, result in done if name == "book_meeting"]
     standing = brief.get("meeting")
     if standing:
         times.add(standing["starts"][11:16])
+        days.insert(0, standing["starts"][:10])
     return Grounds(
         texts=f"{texts}\n{before}",
         said=said,
@@ -118,6 +124,7 @@ def grounds(
         terms=Terms.of(item_names, prices_told, said, written),
         written=Written.of(written, said, brief.get("meeting_minutes", 0), item_names),
         zone=zone,
+        day=date.fromisoformat(days[-1]) if days else None,
         times=frozenset(times),
         booked="book_meeting" in names or bool(standing),
         calls=(booked[-1] if booked else standing or {}).get("how") == "call",
@@ -238,6 +245,8 @@ def _sentence(sentence: str, shown: Shown, on: Grounds) -> Iterator[Finding]:
         wrong = one not in sums and (_misplaced(one, on) or compared(one, said))
         if wrong and not _repeated(one.value, said, on):
             yield Finding("price", f"{one.words} {one.item or '?'} {'/'.join(sorted(one.per))}")
+    if covers_too_little(said, shown, on.terms) and not asks:
+        yield Finding("price", sentence[:120])
     if foreign := _signs(sentence) - _signs(f"{on.texts} {on.said}"):
         yield Finding("price", "".join(foreign))
     if _DISCOUNT.search(said) and not no and not asks and not _granted(said, on):
@@ -249,7 +258,7 @@ def _sentence(sentence: str, shown: Shown, on: Grounds) -> Iterator[Finding]:
         yield Finding("guarantee", sentence[:120])
     later = [*_promises(sentence, said, on), *_claims(sentence, said, on)] if not no and not asks else []
     yield from later
-    for kind in unfounded(sentence, on.written, bool(told), counts_in(said)):
+    for kind in unfounded(sentence, on.written, bool(told), counts_in(said), shown.items):
         if not later or kind != "duration":  # of a promise: "te ligo em 5 minutos"
             yield Finding(kind, sentence[:120])
     yield from _hours(sentence, said, on)
@@ -267,6 +276,9 @@ _DISCOUNT = re.compile(
     r"|\d+ ?(?:%|por cento) (?:off|de desconto|a menos|mais barat[oa])|\bmetade do (?:preco|valor)\b"
     r"|\bhalf (?:the )?price\b|\bmitad de(?:l)? precio\b|\bdiscounts?\b|\bspecial (?:price|offer|deal)\b"
     r"|\bcoupon\b|\bwaive\w*\b"
+    r"|\b(?:abaix(?:a|amos|ar|ei|o)|baixa(?:mos|r)?|diminu(?:i|imos|ir))\b(?= (?:um|mais|o (?:valor|preco))\b|\W*$)"
+    r"|\b(?:melhor|baix|mejor|baj)\w* (?:o|el|um|un) (?:\w+ )?(?:valor|prec\w+|custo)\b|\bum pouquinho mais barato\b"
+    r"|\b(?:lower|better|improve|reduce|drop|cut) (?:the |a |our )?prices?\b|\bknock\b.{0,20}\boff\b"
     r"|\bdescuentos?\b|\brebaja\w*\b|\bprecio especial\b"
 )
 _NOT = re.compile(
@@ -564,42 +576,62 @@ def _clock(found: re.Match[str]) -> str:
 
 def _hours(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
     """Hours of the day that nobody offered: not free, not booked, not the house's, not the contact's own. One that is
-    said to be by another clock is that hour of the contact's: "10h em Manaus, 11h em Brasília"."""
+    said to be by another clock is that hour of the contact's: "10h em Manaus, 11h em Brasília"; so are all of a list:
+    "9h ou 10h em Manaus, 8h ou 9h em Nova York"."""
     theirs = set(times_in(on.said))
+    last: tuple[str, set[str], int] | None = None
+    for clock, hours in _by_clock(said):
+        told = [_by_their_clock(_clock(found), clock, on) for found in hours]
+        starts, ends = hours[0].start(), hours[-1].end()
+        again = last and clock not in ("", last[0]) and not _OR.search(said[last[2] : starts])
+        if again and last and (clock == UNCLEAR or last[1] != set(told)):
+            yield Finding("time", said[starts:ends])  # the same hours by two clocks, which do not agree
+        last = (clock or on.zone, set(told), ends) if clock or last is None else None
+        for found, hour in zip(hours, told, strict=True):
+            repeated = hour in theirs and (_NOT.search(said) or sentence.rstrip().endswith("?"))
+            if not repeated and not _may_be_said(found, hour, said, on):
+                yield Finding("time", found[0])
+
+
+def _by_clock(said: str) -> Iterator[tuple[str, list[re.Match[str]]]]:
+    """The hours of a sentence with the clock that they are said by, "" where none is said. Those of a list are by the
+    clock that is said behind its last: "8h, 9h e 10h em Nova York"."""
     hours = list(_HOUR.finditer(said))
-    last: tuple[str, str, int] | None = None
+    group: list[re.Match[str]] = []
     for place, found in enumerate(hours, 1):
+        group.append(found)
         ends = hours[place].start() if place < len(hours) else len(said)
-        clock = clock_said(said[found.start() : ends])
-        told = _by_their_clock(_clock(found), clock, on.zone)
-        if last and clock not in ("", last[0]) and told != last[1] and not _OR.search(said[last[2] : found.start()]):
-            yield Finding("time", found[0])  # one hour by two clocks, which do not agree
-        last = (clock, told, found.end()) if clock else None
-        span = (
-            found["h"] and not found["m1"] and not found["m2"] and re.match(r"\d{1,2}\s?h(?:oras?|rs?|s)\b", found[0])
-        )
-        later = f"{int(told[:2]) + 12:02d}{told[2:]}" if told and found["h3"] and int(told[:2]) < 8 else told
-        if not told or told in on.times or later in on.times or (span and int(found["h"]) in (12, 24, 36, 48, 72)):
+        if place < len(hours) and _LISTED.fullmatch(said[found.end() : ends]):
             continue
-        if told in theirs and (_NOT.search(said) or sentence.rstrip().endswith("?")):
-            continue
-        if span and _LASTS.search(said[: found.start()]):
-            continue
-        yield Finding("time", found[0])
+        yield clock_told(said[found.start() : ends]), group
+        group = []
+
+
+def _may_be_said(found: re.Match[str], told: str, said: str, on: Grounds) -> bool:
+    """Whether an hour, by the contact's clock, is one that may be told, or no hour of the day: "em 24h"."""
+    if told == UNCLEAR:
+        return False
+    span = found["h"] and not found["m1"] and not found["m2"] and re.match(r"\d{1,2}\s?h(?:oras?|rs?|s)\b", found[0])
+    later = f"{int(told[:2]) + 12:02d}{told[2:]}" if told and found["h3"] and int(told[:2]) < 8 else told
+    if not told or told in on.times or later in on.times or (span and int(found["h"]) in (12, 24, 36, 48, 72)):
+        return True
+    return bool(span and _LASTS.search(said[: found.start()]))
 
 
 _OR = re.compile(r"\b(?:ou(?! seja)|or|o|e as)\b")
+_LISTED = re.compile(r"\s*(?:,|,? ?\b(?:ou|or|e|and|o|y|to)\b)?\s*(?:(?:as|at|a las|das?) )?")
+"""What stands between the hours of a list, or of a span: "das 8h às 18h"."""
 
 
-def _by_their_clock(told: str, zone: str, theirs: str) -> str:
-    """An hour HH:MM of the clock of `zone`, where that is known, by the contact's."""
-    if not told or zone in ("", UNCLEAR, theirs):
+def _by_their_clock(told: str, zone: str, on: Grounds) -> str:
+    """An hour HH:MM of the clock of `zone`, where that is known, by the contact's; UNCLEAR where that differs in summer
+    and the day is not known."""
+    if not told or zone in ("", UNCLEAR, on.zone):
         return told
-    then = datetime(_ANY_YEAR, 1, 2, int(told[:2]), int(told[3:]), tzinfo=ZoneInfo(zone))
-    return f"{then.astimezone(ZoneInfo(theirs)):%H:%M}"
-
-
-_ANY_YEAR = 2026  # the clocks that are known are Brazil's, which has no summer time
+    days = [on.day] if on.day else [date(2026, 1, 1), date(2026, 7, 1)]
+    then = [datetime.combine(day, time.fromisoformat(told), ZoneInfo(zone)) for day in days]
+    hours = {f"{one.astimezone(ZoneInfo(on.zone)):%H:%M}" for one in then}
+    return hours.pop() if len(hours) == 1 else UNCLEAR
 
 
 # --- data, links, secrets -----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import combinations, permutations
 
 from core.words import plain
-from crews.sdr.money import Amount, Names, amounts, counted
+from crews.sdr.money import Amount, Names, amounts, counted, read
 
 _MOST = 12  # months, sessions, instalments that are counted
 Counts = frozenset[tuple[str, int]]
@@ -27,23 +27,43 @@ class Terms:
 
     names: Names = field(default_factory=Names)
     prices: tuple[Amount, ...] = ()
+    besides: tuple[Amount, ...] = ()
+    """Amounts of the company's texts that are of no item, such as the money for ads."""
     theirs: frozenset[Decimal] = frozenset()
+    asked: frozenset[str] = frozenset()
+    """Items that the contact named."""
     instalments: tuple[tuple[frozenset[str], int], ...] = ()
     percents: tuple[tuple[frozenset[str], Decimal], ...] = ()
 
     @classmethod
     def of(cls, names: Names, prices: Iterable[Amount], said: str, written: Iterable[str]) -> "Terms":
         lines = [(plain(one), frozenset(name for *_, name in names.find(one))) for one in written]
-        return cls(
-            names,
-            tuple(dict.fromkeys(price for price in prices if price.item and not price.words)),
-            frozenset(value for value, _ in amounts(said)),
-            tuple((items, _instalments(one)) for one, items in lines if _instalments(one) > 1),
-            tuple((items, percent) for one, items in lines if _OFF.search(one) for percent in percents_in(one)),
+        prices = tuple(dict.fromkeys(prices))
+        terms = cls(names, tuple(price for price in prices if price.item and not price.words))
+        return replace(
+            terms,
+            besides=tuple(price for price in prices if price.words and not price.item),
+            theirs=frozenset(value for value, _ in amounts(said)),
+            asked=terms.inside(said),
+            instalments=tuple((items, _instalments(one)) for one, items in lines if _instalments(one) > 1),
+            percents=tuple(
+                (items, percent) for one, items in lines if _OFF.search(one) for percent in percents_in(one)
+            ),
         )
 
     def inside(self, text: str) -> frozenset[str]:
-        return frozenset(name for *_, name in self.names.find(text))
+        """The items that it names: "o plano menor" is the one that costs least a month."""
+        found = frozenset(name for *_, name in self.names.find(text))
+        monthly = [price for price in self.prices if "month" in price.per]
+        if monthly and _CHEAPEST.search(plain(text)):
+            return found | {min(monthly, key=lambda price: price.value).item}
+        return found
+
+
+_CHEAPEST = re.compile(
+    r"\b(?:plan\w*|pacote|paquete) (?:menor|mais (?:barato|em conta)|mas (?:barato|pequeno))\b"
+    r"|\b(?:smallest|cheapest) (?:plan|package)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -53,12 +73,18 @@ class Shown:
     amounts: frozenset[Decimal]
     items: frozenset[str]
     counts: Counts
+    right: tuple[Amount, ...] = ()
+    """What adds up in one of its sentences, which the others may say again."""
 
     @classmethod
-    def of(cls, sentences: Iterable[str], known: frozenset[Decimal], terms: Terms) -> "Shown":
+    def of(cls, sentences: list[str], known: frozenset[Decimal], terms: Terms) -> "Shown":
         whole = "\n".join(sentences)
         told = frozenset(value for value, _ in amounts(whole) if value in known)
-        return cls(told, terms.inside(whole), counts_in(plain(whole)))
+        text = cls(told, terms.inside(whole), counts_in(plain(whole)))
+        for one in sentences:
+            right = made(list(read(one, terms.names)), one, text, terms)
+            text = replace(text, right=(*text.right, *(amount for amount in right if not amount.parts)))
+        return text
 
 
 def made(told: list[Amount], sentence: str, text: Shown, terms: Terms) -> list[Amount]:
@@ -66,7 +92,13 @@ def made(told: list[Amount], sentence: str, text: Shown, terms: Terms) -> list[A
     R$ 450,00, e sobram R$ 50,00"."""
     right = [one for one in told if adds_up(one, sentence, text, terms)]
     if right and len(right) < len(told):
-        text = replace(text, amounts=text.amounts | {one.value for one in right if not one.parts})
+        right_here = tuple(one for one in right if not one.parts)
+        times = {one.value * one.parts for one in right if one.parts}
+        text = replace(
+            text,
+            amounts=text.amounts | {one.value for one in right_here} | times & {one.value for one in told},
+            right=(*text.right, *right_here),
+        )
         right = [one for one in told if one in right or adds_up(one, sentence, text, terms)]
     return right
 
@@ -76,12 +108,21 @@ def adds_up(one: Amount, sentence: str, text: Shown, terms: Terms) -> bool:
     said = plain(sentence)
     inside = terms.inside(sentence)
     item = frozenset({one.item}) if one.item else inside if len(inside) == 1 else frozenset()
+    meant = inside or text.items or terms.asked
     if one.parts:
-        return _instalment(one, said, item or inside or text.items, text, terms)
+        return _each_month(one, said, terms) or _instalment(one, said, item or inside or text.items, text, terms)
+    if not one.item and any(one.value == other.value and one.per <= other.per for other in text.right):
+        return True
+    if f"= {plain(one.words)}" in said or f"={plain(one.words)}" in said:
+        return any(
+            each.value * each.parts == one.value and each.value in text.amounts
+            for each in read(sentence, terms.names)
+            if each.parts
+        )
     apart = set(_differences(one, sentence, text, terms))
     if one.value in apart or _less(one, said, item, terms):
         return True
-    if _left(one, said, item or inside or text.items, text, terms):
+    if _left(one, said, item or meant, text, terms) or _short(one, said, text, terms):
         return True
     shown = {value for value in text.amounts if not one.item or _part_of(value, item, terms)}
     if one.value in _two_or_three(shown):
@@ -94,8 +135,13 @@ def adds_up(one: Amount, sentence: str, text: Shown, terms: Terms) -> bool:
         if any(price.value * count == one.value for price in terms.prices if price.item in item):
             return True
     for kind, count in {("month", 1), *counts}:
-        own = {price.value for price in terms.prices if price.item in (item or text.items) and kind in price.per}
-        more = {price + value for price in own for value in added} if item else set()
+        own = {
+            price.value
+            for price in terms.prices
+            if price.item in (item or text.items or terms.asked) and kind in price.per
+        }
+        more = {price + value for price in own for value in added} if item or len(text.items) == 1 else set()
+        own |= {price.value for price in terms.besides if kind in price.per and not one.item}
         parts = {value for value in text.amounts if _paid_by(value, kind, terms)}
         parts = {value for value in parts if not item or _part_of(value, item, terms)} | own | more | apart
         if not item:
@@ -125,12 +171,13 @@ def _paid_by(value: Decimal, kind: str, terms: Terms) -> bool:
 # --- added --------------------------------------------------------------------------------------------
 
 _TOGETHER = re.compile(r"\b(?:som\w+|ao todo|total|junt\w+|(?:al)?together|both|sum\w+|en conjunto)\b")
+_WITH_IT = re.compile(r"\b(?:com el[ae]|com isso|with (?:it|that)|con ella|con eso)\b")
 _PLUS = re.compile(r"\b(?:com|mais|incluindo|with|plus|including|con|mas)\b[^,;.]{0,40}(?:, a partir de )?$")
 
 
 def _added(said: str, text: Shown, terms: Terms) -> set[Decimal]:
     """What the sentence adds to a price, such as the money for the ads."""
-    if _TOGETHER.search(said):
+    if _TOGETHER.search(said) or _WITH_IT.search(said):
         return {value for value in text.amounts if _part_of(value, frozenset(), terms)}
     told = {value for value, words in amounts(said) if _PLUS.search(said[: said.find(words)])}
     return told & text.amounts
@@ -175,14 +222,17 @@ _MORE = re.compile(r"\s*(?:\w+ ){0,2}(?:a mais|de mas|more|mas (?=que|car[oa]|al
 _LESS = re.compile(r"\s*(?:\w+ ){0,2}(?:a menos|less|cheaper|menos|mais barat[oa]|mas barat[oa])\b")
 _SAVES = re.compile(r"\b(?:ahorr\w+|economiz\w+|sav(?:e|es|ing)|poup\w+)\b")
 _THAN = re.compile(r"\b(?:que|than)\s+(?:(?:o|a|the|el|la)\s+)?(?:plan\w*\s+)?")
-_LEFT = re.compile(r"\b(?:sobra\w*|resta\w*|quedan?|leaves?|left|remain\w*)\b")
+_LEFT = re.compile(r"\b(?:sobra\w*|resta\w*|quedan?|deixa\w*|leaves?|left|remain\w*)\b")
+_SHORT = re.compile(r"\b(?:falta\w*|fica\w* faltando|short|missing|lacks?)\b")
+_STATED = re.compile(r"\b(?:sobra\w*|deixa\w*|resta\w*|falta\w*|leaves?(?: you)?)(?: (?:so|apenas|ainda|only|just))? $")
+_AGAINST = re.compile(r"\b(?:contra|versus|vs|against|frente a[ol]?)\b")
 
 
 def compared(one: Amount, said: str) -> bool:
-    """Whether it is told as what one thing costs more or less than another."""
+    """Whether it is told as what one thing costs more or less than another, or as what is left, or short."""
     at = said.find(plain(one.words))
     behind = said[at + len(plain(one.words)) :] if at >= 0 else ""
-    return bool(_MORE.match(behind) or _LESS.match(behind))
+    return bool(_MORE.match(behind) or _LESS.match(behind) or (at >= 0 and _STATED.search(said[:at])))
 
 
 def _differences(one: Amount, sentence: str, text: Shown, terms: Terms) -> Iterator[Decimal]:
@@ -199,7 +249,9 @@ def _differences(one: Amount, sentence: str, text: Shown, terms: Terms) -> Itera
     than = next((hit.end() for hit in _THAN.finditer(said, at)), -1)
     other = next((name for start, _, name in found if than >= 0 and start <= than + 1 and start >= than - 1), "")
     named = frozenset(name for *_, name in found) or text.items
-    nearest = [name for start, _, name in found if start < at][-1:] or [name for *_, name in found][:1]
+    against = _AGAINST.search(said)  # "o Essencial dá …, contra … do Crescimento": what follows is not spoken of
+    ends = min(at, against.start()) if against else at
+    nearest = [name for start, _, name in found if start < ends][-1:] or [name for *_, name in found][:1]
     subject = nearest[0] if nearest else ""
     for high, low in permutations(terms.prices, 2):
         if high.per != low.per or high.value <= low.value or (one.per and not one.per & {*high.per, "year"}):
@@ -224,6 +276,22 @@ def _left(one: Amount, said: str, items: frozenset[str], text: Shown, terms: Ter
     }
     has = terms.theirs & told or terms.theirs
     return any(whole - price == one.value for whole in has for price in paid)
+
+
+def _short(one: Amount, said: str, text: Shown, terms: Terms) -> bool:
+    """Whether it is what an amount that is told lacks of another: what is left, or what the contact has."""
+    has = {other.value for other in text.right} | terms.theirs
+    return bool(_SHORT.search(said)) and any(goal - have == one.value for goal in text.amounts for have in has)
+
+
+_COVERS = re.compile(r"\b(?:cobre\w*|covers?|cubre\w*)\b.{0,20}\b(?:verba|anuncios|ads?|budget|presupuesto)\b")
+
+
+def covers_too_little(said: str, text: Shown, terms: Terms) -> bool:
+    """Whether a sentence says that what is left covers the money for the ads, and it is less than the company says."""
+    left = [one.value for one in text.right]
+    needed = [one.value for one in terms.besides if "month" in one.per]
+    return bool(left and needed and _COVERS.search(said) and not _NO.search(said)) and max(left) < min(needed)
 
 
 # --- instalments, and discounts -----------------------------------------------------------------------
@@ -258,6 +326,16 @@ def _instalment(one: Amount, said: str, items: frozenset[str], text: Shown, term
         for price in terms.prices
         if price.item in items
     )
+
+
+_MONTHLY = re.compile(r"\b(?:mensa(?:l|is)|mensual\w*|monthly|por mes|mes a mes|a month|month by month)\b")
+
+
+def _each_month(one: Amount, said: str, terms: Terms) -> bool:
+    """Whether it is what one pays each month, so many times: with what that comes to, or said to be so."""
+    monthly = {price.value for price in (*terms.prices, *terms.besides) if "month" in price.per}
+    whole = {value for value, _ in amounts(said)}
+    return one.value in monthly and (one.value * one.parts in whole or bool(_MONTHLY.search(said)))
 
 
 def percents_in(said: str) -> list[Decimal]:
