@@ -216,6 +216,17 @@ def days_of(text: str, today: date) -> set[date]:
     return {day for days in read(text, today).days for day in days}
 
 
+def as_place(said: str, table: Sequence[datetime]) -> str:
+    """ "a segunda" is the second of two that were proposed, where none of them is on a Monday; "na segunda" never."""
+
+    def place(found: re.Match[str]) -> str:
+        number = ORDINALS[found[1]]
+        day = any(one.weekday() == _WEEKDAY[found[1]] for one in table)
+        return f"{found[0]} opcao" if number <= len(table) and not day else found[0]
+
+    return _PLACE.sub(place, said)
+
+
 def takes(
     text: str,
     wanted: datetime,
@@ -233,7 +244,7 @@ def takes(
     one, and whether it was `numbered`; `days`: of which day an hour is when nothing else tells; `signs`: whether 👍 and
     its like are a yes to what is proposed.
     """
-    text = _as_place(plain(text), table)
+    text = as_place(plain(text), table)
     named = read(text, today, near={one.date() for one in [*table, *listed]})
     if named.denies(wanted):
         return False
@@ -520,17 +531,6 @@ def _takes_hour(
         if fits := {one for one in table if one.time() in times}:
             return fits == {wanted}
     return set(days) == {wanted.date()}
-
-
-def _as_place(said: str, table: Sequence[datetime]) -> str:
-    """ "a segunda" is the second of two that were proposed, where none of them is on a Monday; "na segunda" never."""
-
-    def place(found: re.Match[str]) -> str:
-        number = ORDINALS[found[1]]
-        day = any(one.weekday() == _WEEKDAY[found[1]] for one in table)
-        return f"{found[0]} opcao" if number <= len(table) and not day else found[0]
-
-    return _PLACE.sub(place, said)
 
 
 def _pointed(named: Named, table: Sequence[datetime], numbered: Sequence[datetime]) -> Iterator[datetime]:

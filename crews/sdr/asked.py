@@ -5,6 +5,7 @@ everybody. Portuguese, English and Spanish, as people write on a telephone.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Any
@@ -14,6 +15,7 @@ from business.crm.moments import find_due
 from business.messaging.consent import Scope, heard_opt_out
 from core.errors import ArgumentsWrong
 from core.words import folded, plain, squeezed
+from tools.said_times import as_place
 
 _LONGEST = 4_000  # characters of a burst that are looked through
 _MOST_QUOTE = 300
@@ -234,10 +236,12 @@ _MOVE = _any(
 )
 _CANNOT = _any(
     r"nao (?:vou|vai) (?:mais )?(?:poder|conseguir|dar|estar)",
-    r"nao (?:posso|consigo|da)",
-    r"(?:can'?t|cannot|won'?t)",
-    r"no (?:puedo|voy a poder|podre)",
+    r"nao (?:posso|podemos|pode(?! ser)|podem(?! ser)|consigo|consegue|da|rola|serve)",
+    r"(?:can'?t|cannot|won'?t|doesn'?t work)",
+    r"no (?:puedo|puede|podemos|voy a poder|podre)",
 )
+_IN_LIST = re.compile(r"\b(?:segunda|quarta|quinta|sexta) (?:opc\w+|alternativa|sugestao)\b")
+"""Places in a list of times, which are no days of the week."""
 _RATHER = _any(r"prefir\w+|prefiero|prefer|melhor|mejor|pode ser|poderia ser|da (?:pra|para) ser|instead")
 _NO_SHOW = _any(
     r"nao (?:vou|vai) (?:poder|conseguir|dar)|nao (?:posso|consigo) (?:mais )?(?:ir|participar|nesse|neste)"
@@ -454,9 +458,17 @@ class Heard:
 
 
 def hear(
-    text: str, brief: dict[str, Any], *, asked: str = "", kinds: tuple[str, ...] = (), now: datetime, zone: str
+    text: str,
+    brief: dict[str, Any],
+    *,
+    asked: str = "",
+    kinds: tuple[str, ...] = (),
+    offered: Sequence[datetime] = (),
+    now: datetime,
+    zone: str,
 ) -> Heard:
-    """What the burst says. `brief`: result of sdr_brief. `asked`: the slot that our last message asked about."""
+    """What the burst says. `brief`: result of sdr_brief. `asked`: the slot that our last message asked about;
+    `offered`: the times that it offered, local, of which "a segunda" is the second."""
     bare = "" if kinds and set(kinds) <= _NO_WORDS else own_words(text[:_LONGEST].strip())
     signs = [plain(found[1]) for line in text.split("\n") if (found := _SIGN.match(line))]
     read_nothing, text = not bare, bare
@@ -499,7 +511,7 @@ def hear(
     heard.not_now = bool(_NOT_NOW.search(said))
     if found := _NAME.search(text):
         heard.name = found["name"].strip()
-    heard.when = _when(text, now, zone)
+    heard.when = _when(_IN_LIST.sub(" ", as_place(plain(text), offered)), now, zone)
     heard.rather = bool(_RATHER.search(said))
     if stands and heard.when is not None and (heard.when.day or heard.when.clock) and heard.rather:
         heard.move = True

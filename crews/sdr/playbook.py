@@ -6,7 +6,7 @@ says follows from the tool results of the turn, so it is also what is said when 
 
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -66,6 +66,7 @@ class SdrPlaybook:
             brief,
             asked=str(self._before.get("asked") or ""),
             kinds=tuple(chat.get("kinds") or ()),
+            offered=[datetime.fromisoformat(one) for one in self._offered],
             now=turn.now,
             zone=turn.identity.time_zone,
         )

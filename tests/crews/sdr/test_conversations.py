@@ -70,6 +70,14 @@ async def test_a_meeting_is_moved_and_called_off_in_plain_words(house: House) ->
     assert "desmarquei a conversa" in await answers(talk, "quero cancelar")
 
 
+async def test_a_day_that_is_refused_is_not_offered_and_the_second_of_two_times_is_no_monday(house: House) -> None:
+    talk = await house.talk("Rui", phone="5511988112277")
+    await answers(talk, "quero marcar uma conversa, tem quinta de manhã?")
+    said = await answers(talk, "quinta ele não pode. o que tem sexta de manhã?")
+    assert "sexta, 27/11, às 9h, 10h ou 11h" in said and "quinta" not in said
+    assert "Marcado: sexta, 27/11, às 10h" in await answers(talk, "a segunda")
+
+
 async def test_a_lead_in_manaus_meets_by_their_clock_and_is_told_so_and_the_owner_reads_ours(house: House) -> None:
     talk = await house.talk("Beto", phone="5592988112233")
     said = await answers(talk, "quero marcar uma conversa, tem quinta de manhã?")
