@@ -37,6 +37,11 @@ _COMMON = frozenset(
     consigo quiser quanto quantos quantas aceita aceitam existe possivel trabalha trabalham
     """.split()
 )
+_COST = "custa"
+_COSTS = frozenset(
+    "paga pago pagas pagos custa custam cobrada cobrado gratis gratuita gratuito free paid costs".split()
+)
+"""Words of one question, whether something costs anything: "a primeira conversa é paga?", "… não custa nada"."""
 _HALF = 0.5
 """More than this share of what is asked has to stand in a passage that answers, or this where its heading says it."""
 _TELLING = 2  # passages, of those found, that a word may stand in and still say which one is meant
@@ -270,6 +275,8 @@ def _share(standing: Mapping[str, int], stems: set[str]) -> float:
 
 def _stem(word: str) -> str:
     """The first letters of a word, so that its forms agree: pagar, pagamento; fidelidade, fiel not."""
+    if word in _COSTS:
+        return _COST
     return word[:5] if len(word) > 5 else word[:-1] if len(word) > 3 and word.endswith("s") else word
 
 

@@ -18,9 +18,10 @@ from pydantic import Field
 from business.messaging.clocks import UNCLEAR_NOW, clock_said
 from business.messaging.consent import Act, Entry, How, Scope
 from business.sales.calendar import Appointment, Guest, Slot
-from business.sales.catalogue import Item
+from business.sales.catalogue import Catalogue, Item
 from business.sales.evidence import READINGS, Evidence, Said, can_mean, who_said
 from business.sales.evidence import Slot as Bant
+from business.sales.item_names import ItemNames
 from business.sales.stages import Stage
 from core import formats
 from core.db import fetch_one
@@ -255,7 +256,7 @@ async def catalogue_search(ctx: ToolContext, args: CatalogueArgs) -> CatalogueRe
     without a price is "on request": a person of ours tells it. It knows no other prices, and you must not make any."""
     desk = ctx.service(SdrDesk)
     sales = await desk.sales(ctx.turn)
-    found = sales.catalogue.named_in(args.query) or sales.catalogue.search(args.query)
+    found = _named(args.query, sales.catalogue) or sales.catalogue.search(args.query)
     items = (found or sales.catalogue.items)[:6]
     return CatalogueResult(
         matched=bool(found),
@@ -263,6 +264,19 @@ async def catalogue_search(ctx: ToolContext, args: CatalogueArgs) -> CatalogueRe
         prices=[item.price.amount for item in items if item.price is not None],
         numbers=_numbers(item.description for item in items),
     )
+
+
+def _named(query: str, catalogue: Catalogue) -> list[Item]:
+    """The items that a query names, in whatever language: "Growth" is the Plano Crescimento."""
+    if named := catalogue.named_in(query):
+        return named
+    told = [
+        {"code": one.code, "name": one.name, "price": one.price, "description": one.description}
+        for one in catalogue.items
+    ]
+    names = ItemNames(told, {one.name: one.words for one in catalogue.items})
+    found = {name for *_, name in names.find(query) or names.find(f"plan {query}")}
+    return [one for one in catalogue.items if one.name in found]
 
 
 class DocumentsArgs(ToolArgs):

@@ -138,8 +138,9 @@ _DISCOUNT = _any(
     r"descont\w+|mais barato|\d+ ?(?:%|por cento|percent)|rola (?:um|uma|algum\w*|de)|abatimento"
     r"|melhor condicao|abaixa\w*|baixar? o (?:preco|valor)|(?:faz|fecha\w*|fechamos|deixa|sai) por"
     r"|faz (?:um )?(?:preco|precinho|valor)|melhora\w* (?:o |esse |nesse )?(?:preco|valor)|negocia\w*|cupom"
-    r"|promocao|gratis|de graca|cortesia|\d+ ?(?:%|por cento) (?:off|de)|discounts?|cheaper"
-    r"|lower (?:the )?price|coupon|for free|best price|ultimo preco|descuentos?|rebaja\w*|mas barato"
+    r"|promocao|(?<!conversa e )(?<!reuniao e )(?:gratis|de graca)"
+    r"|cortesia|\d+ ?(?:%|por cento) (?:off|de)|discounts?|cheaper"
+    r"|lower (?:the )?price|coupon|(?<!call )for free|best price|ultimo preco|descuentos?|rebaja\w*|mas barato"
     r"|menos que isso|tira (?:um|uns)|por menos"
 )
 _CHEAPEST = re.compile(

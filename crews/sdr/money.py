@@ -5,14 +5,12 @@ told, since no item is named there, several are, or they are compared, it belong
 """
 
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from difflib import SequenceMatcher
-from typing import Any
 
-from core.words import folded, plain
+from business.sales.item_names import ItemNames, bare
+from core.words import plain
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ _TIMES = re.compile(r"(\d{1,2})\s*x", re.IGNORECASE)
 
 def per_of(unit: str) -> frozenset[str]:
     """What a company's unit is for: "por mês" is a month. Empty for one that is none of ours."""
-    said = _bare(unit)
+    said = bare(unit)
     return frozenset(kind for kind, pattern in _SAID.items() if pattern.search(said))
 
 
@@ -199,30 +197,6 @@ _COUNTS = {
 
 # --- of which item ------------------------------------------------------------------------------------
 
-_GENERIC = frozenset(
-    "plano planos plan plans planes pacote pacotes package packages paquete paquetes servico service servicio produto"
-    " product producto consultoria pagina page projeto project curso course cursos courses aula aulas class classes"
-    " clase clases lesson lessons pase passe pass sessao session sesion consulta taxa".split()
-)
-"""Words of names that say only what kind of thing it is."""
-_KIND = "|".join(sorted(_GENERIC))
-_BESIDE = re.compile(
-    rf"\b(?=(?P<kind>{_KIND}) (?:d[aeo]s? |of |del? |para [ao] )?(?P<a>\w{{3,}})|(?P<b>\w{{3,}}) (?:{_KIND})\b)"
-)
-"""A word beside one of these is written as a name, whatever its letters: "the growth plan", "plano essencial"."""
-_WRITTEN = re.compile(r"(?<=[\w,] )[A-Z]\w{4,}")
-_ARTICLE = re.compile(r"\b(?:the|el|la|o|a|no|do|del|al|ao) (\w{5,})", re.IGNORECASE)
-_SAME = [
-    frozenset(words.split())
-    for words in (
-        "crescimento growth crecimiento", "escala scale", "mensal mensual monthly", "anual annual yearly",
-        "diario diaria daily day", "semanal weekly", "trimestral quarterly", "basico basic", "inicial starter start",
-        "completo complete full", "avancado avanzado advanced", "avulsa avulso single suelta",
-        "familia familiar family",
-        "ouro oro gold", "prata plata silver", "bronze bronce", "crianca infantil kids", "profissional professional",
-    )
-]  # fmt: skip
-"""How names of plans are said in another language, where it is not nearly the same word."""
 _CLAUSE = re.compile(
     r",\s+(?:e|and|y)\s+|,\s+|[()]|,?\s+(?:mas|but|pero|porem|ou|or|enquanto|while|mientras)\s+", re.IGNORECASE
 )
@@ -247,78 +221,16 @@ _ANOTHER = re.compile(
 _APPOSED = re.compile(r"\s*(?:so|apenas|only|just|solo)?\s*$", re.IGNORECASE)
 
 
-class Names:
-    """Finds the items of a catalogue in a text. By their whole name; by a word that only this one has, written as a
-    name is ("o Essencial"; "é essencial" names nothing), or any way where the name is no plan's ("o clareamento"); by
-    the same word of another language where it is written as a name, beside its kind ("the growth plan") or with a
-    price; else by what the company says that people call it (`called`: item → words)."""
+class Names(ItemNames):
+    """Finds the items of a catalogue in a clause of a text, which may tell a price."""
 
-    def __init__(self, items: Iterable[dict[str, Any]] = (), called: Mapping[str, Iterable[str]] | None = None) -> None:
-        listed = list(items)
-        whole = {item["name"]: folded(item["name"]) for item in listed}
-        self._patterns: list[tuple[re.Pattern[str], str]] = []
-        self._called: list[tuple[re.Pattern[str], str]] = []
-        self._own: dict[str, set[str]] = {}
-        for item in listed:
-            name = item["name"]
-            others = [one for one in listed if one["name"] != name]
-            told = " ".join(folded(one.get("description") or "") for one in others)
-            if item["price"] is None and f" {whole[name]} " in f" {told} ":
-                continue  # part of another item as well: naming it decides nothing
-            taken = {word for one in others for word in whole[one["name"]].split()} | _GENERIC
-            words = [word for word in re.findall(r"[^\W_]+", _bare(name)) if word[0].isupper()]
-            words += [str(item.get("code") or "").capitalize()]
-            short = [word for word in words if len(word) > 2 and word.isalpha() and folded(word) not in taken]
-            kind = _GENERIC & set(whole[name].split())
-            for word in map(_bare, short):
-                any_way = re.IGNORECASE if not kind and len(word) > 4 else 0
-                self._patterns.append((re.compile(rf"\b(?:{word}|{word.upper()})s?\b", any_way), name))
-            if whole[name]:
-                self._patterns.append((re.compile(rf"\b{re.escape(_bare(name))}\b", re.IGNORECASE), name))
-            if kind:
-                self._own[name] = {word for word in whole[name].split() if word not in taken and len(word) > 2}
-            for word in (called or {}).get(name, ()):
-                if len(word) > 3 and f" {folded(word)} " not in f" {told} ":
-                    self._called.append((re.compile(rf"\b{re.escape(_bare(word))}\b", re.IGNORECASE), name))
-        self._patterns.sort(key=lambda one: -len(one[0].pattern))
-        self._called.sort(key=lambda one: -len(one[0].pattern))
-
-    def find(self, clause: str) -> list[tuple[int, int, str]]:
-        """(start, end, name) of each item that the clause names, in order; the longest name wins."""
-        bare = _bare(clause)
-        found = _hits(self._patterns, bare, [])
-        beside = [hit.span("a" if hit["a"] else "b") for hit in _BESIDE.finditer(bare.lower())]
-        priced = [hit.span(1) for hit in _ARTICLE.finditer(bare)] if _MONEY.search(clause) else []
-        for at, to in [*beside, *(hit.span() for hit in _WRITTEN.finditer(bare)), *priced]:
-            meant = [name for name, own in self._own.items() if any(_alike(bare[at:to].lower(), one) for one in own)]
-            if len(meant) == 1 and all(to <= start or at >= end for start, end, _ in found):
-                found.append((at, to, meant[0]))
-        return sorted(found or _hits(self._called, bare, []))
-
-
-def _hits(
-    patterns: list[tuple[re.Pattern[str], str]], text: str, found: list[tuple[int, int, str]]
-) -> list[tuple[int, int, str]]:
-    for pattern, name in patterns:
-        for hit in pattern.finditer(text):
-            if all(hit.end() <= start or hit.start() >= end for start, end, _ in found):
-                found.append((*hit.span(), name))
-    return found
-
-
-def _alike(word: str, own: str) -> bool:
-    """Whether two words are one, in this language or another: essential, essencial; growth, crescimento."""
-    if word == own or any({word, own} <= same for same in _SAME):
-        return True
-    return min(len(word), len(own)) > 3 and SequenceMatcher(None, word, own).ratio() > _ALIKE
-
-
-_ALIKE = 0.8
+    def find(self, clause: str, *, priced: bool = False) -> list[tuple[int, int, str]]:
+        return super().find(clause, priced=priced or bool(_MONEY.search(clause)))
 
 
 def read(sentence: str, names: Names) -> Iterator[Amount]:
     """The amounts of one sentence with their items and what they are for."""
-    for part in re.split(r";\s+", _bare(sentence)):
+    for part in re.split(r";\s+", bare(sentence)):
         before, so_far = "", set[str]()  # the item with which the clause before ended, where no other was named
         for clause in _CLAUSE.split(part):
             sums, items = sorted(_amounts_at(clause), key=lambda one: one.start), names.find(clause)
@@ -349,8 +261,3 @@ def _items_of(clause: str, sums: list[_At], items: list[tuple[int, int, str]], b
     turns = [kind for _, kind in places]
     taken = turns in (["item", "sum"] * len(sums), ["sum", "item"] * len(sums))
     return [name for *_, name in items] if taken else nobody
-
-
-def _bare(text: str) -> str:
-    """Without accents; capitals stay."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))

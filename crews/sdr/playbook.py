@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from business.messaging.clocks import UNCLEAR_NOW, ZONE
+from business.sales.item_names import ItemNames
 from core.turn import ToolRecord, Turn
 from core.words import ORDINALS, folded
 from crews.sdr.asked import Heard, hear
@@ -628,10 +629,13 @@ class SdrPlaybook:
 
     def _named_items(self) -> list[str]:
         said = _OUR_PLACES.sub(" ", f" {folded(self.heard.text)} ")
+        named = {name for *_, name in ItemNames(self._brief["catalogue"]).find(self.heard.text)}
+        if said != f" {folded(self.heard.text)} ":
+            named = set()  # what is called so there may be ours, and no item
         return [
             one["name"]
             for one in self._brief["catalogue"]
-            if f" {folded(one['name'])} " in said or f" {folded(one['code'])} " in said
+            if one["name"] in named or f" {folded(one['name'])} " in said or f" {folded(one['code'])} " in said
         ]
 
     def _ours(self, product: str) -> bool:

@@ -70,6 +70,21 @@ async def test_a_meeting_is_moved_and_called_off_in_plain_words(house: House) ->
     assert "desmarquei a conversa" in await answers(talk, "quero cancelar")
 
 
+async def test_whether_the_first_call_costs_and_a_plan_by_its_name_in_english_are_answered(house: House) -> None:
+    talk = await house.talk("Ivo", phone="5511988112288")
+    for asked in (
+        "a primeira conversa é paga?",
+        "a primeira conversa é grátis?",
+        "a primeira conversa custa alguma coisa?",
+    ):
+        assert "não custa nada" in await answers(talk, asked), asked
+    assert "A verba é paga direto à plataforma" in await answers(talk, "a verba é paga pra quem?")
+    said = await answers(talk, "what's in the Growth plan?")
+    assert "Plano Crescimento" in said and "R$" in said and "Plano Escala" not in said
+    found = (await house.runner.call(talk.turn_of(""), "catalogue_search", {"query": "Growth"})).data
+    assert [item["name"] for item in found["items"]] == ["Plano Crescimento"] and found["matched"]
+
+
 async def test_a_day_that_is_refused_is_not_offered_and_the_second_of_two_times_is_no_monday(house: House) -> None:
     talk = await house.talk("Rui", phone="5511988112277")
     await answers(talk, "quero marcar uma conversa, tem quinta de manhã?")
