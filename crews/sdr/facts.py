@@ -243,9 +243,10 @@ def _allowed(found: re.Match[str], said: str, items: frozenset[str], on: Written
 
 _SPLITS = re.compile(
     r"\bparcel(?:a(?:r|mos|d[oa]s?|m)?|e)\b"
-    r"|\bdivid\w+\b(?!.{0,25}\b(?:entre|com|between|with)\b)(?!.{0,15}x (?:de )?r?\$)"
-    r"|\b(?:em|in|en) (?:ate |up to |hasta )?(?:\d{1,2} ?x\b|\w+ (?:vezes|parcelas|veces|cuotas|instal+ments|payments))"
-    r"(?! (?:de |of )?(?:r|us)?\$)|\bmetade agora\b|\bhalf now\b|\bsplit (?:it|the pay\w+|(?:\w+ )?in(?:to)?)\b"
+    r"|\bmetade agora\b|\bhalf now\b|\bsplit (?:it|the pay\w+|(?:\w+ )?in(?:to)?)\b"
+    r"|\bdivid\w+(?= sim\b|\W*$| (?:o|a|esse|este) (?:plan\w*|valor|pagamento|mensalidade)\b)"
+    r"|\b(?:em|in|en|into) (?:ate |up to |hasta )?"
+    r"(?:\d{1,2} ?x\b|\w+ (?:vezes|parcelas|veces|cuotas|instal+ments|payments))(?! (?:de |of )?(?:r|us)?\$)"
 )
 _NOT_SPLIT = re.compile(r"\b(?:nao|nunca|not|never|no se)\b|n't\b")
 _ANY_PLAN = re.compile(r"\b(?:plan\w*|mensalidade\w*|pacotes?|packages?|paquetes?)\b")

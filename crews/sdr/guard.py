@@ -277,7 +277,9 @@ _DISCOUNT = re.compile(
     r"|\bhalf (?:the )?price\b|\bmitad de(?:l)? precio\b|\bdiscounts?\b|\bspecial (?:price|offer|deal)\b"
     r"|\bcoupon\b|\bwaive\w*\b"
     r"|\b(?:abaix(?:a|amos|ar|ei|o)|baixa(?:mos|r)?|diminu(?:i|imos|ir))\b(?= (?:um|mais|o (?:valor|preco))\b|\W*$)"
-    r"|\b(?:melhor|baix|mejor|baj)\w* (?:o|el|um|un) (?:\w+ )?(?:valor|prec\w+|custo)\b|\bum pouquinho mais barato\b"
+    r"|\b(?:melhor|baix|mejor|baj)(?:o|ar?|amos|e) (?:o|el|um|un) (?:\w+ )?(?:valor|prec\w+|custo)\b|\bprecinho\b"
+    r"|\b(?:pix|a vista|contado|up ?front)\b.{0,30}\b(?:mais|mas) (?:barat[oa]|em conta)\b"
+    r"|\bup ?front\b.{0,30}\bcheaper\b"
     r"|\b(?:lower|better|improve|reduce|drop|cut) (?:the |a |our )?prices?\b|\bknock\b.{0,20}\boff\b"
     r"|\bdescuentos?\b|\brebaja\w*\b|\bprecio especial\b"
 )

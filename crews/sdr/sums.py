@@ -122,25 +122,21 @@ def adds_up(one: Amount, sentence: str, text: Shown, terms: Terms) -> bool:
     apart = set(_differences(one, sentence, text, terms))
     if one.value in apart or _less(one, said, item, terms):
         return True
-    if _left(one, said, item or meant, text, terms) or _short(one, said, text, terms):
+    if _left(one, said, item or meant, text, terms) or _short(one, said, item or meant, text, terms):
         return True
     shown = {value for value in text.amounts if not one.item or _part_of(value, item, terms)}
     if one.value in _two_or_three(shown):
         return True
     if _TOGETHER.search(said) and len(inside) > 1:
         return one.value == sum(price.value for price in terms.prices if price.item in inside)
-    added = _added(said, text, terms)
+    added, shown_items = _added(said, text, terms), text.items or terms.asked
     counts = counts_in(said) or text.counts
     for count in _so_many(sentence, terms):
         if any(price.value * count == one.value for price in terms.prices if price.item in item):
             return True
     for kind, count in {("month", 1), *counts}:
-        own = {
-            price.value
-            for price in terms.prices
-            if price.item in (item or text.items or terms.asked) and kind in price.per
-        }
-        more = {price + value for price in own for value in added} if item or len(text.items) == 1 else set()
+        own = {price.value for price in terms.prices if price.item in (item or shown_items) and kind in price.per}
+        more = {price + value for price in own for value in added} if item or len(shown_items) == 1 else set()
         own |= {price.value for price in terms.besides if kind in price.per and not one.item}
         parts = {value for value in text.amounts if _paid_by(value, kind, terms)}
         parts = {value for value in parts if not item or _part_of(value, item, terms)} | own | more | apart
@@ -278,10 +274,16 @@ def _left(one: Amount, said: str, items: frozenset[str], text: Shown, terms: Ter
     return any(whole - price == one.value for whole in has for price in paid)
 
 
-def _short(one: Amount, said: str, text: Shown, terms: Terms) -> bool:
-    """Whether it is what an amount that is told lacks of another: what is left, or what the contact has."""
-    has = {other.value for other in text.right} | terms.theirs
-    return bool(_SHORT.search(said)) and any(goal - have == one.value for goal in text.amounts for have in has)
+def _short(one: Amount, said: str, items: frozenset[str], text: Shown, terms: Terms) -> bool:
+    """Whether it is what the contact lacks of a price, or what is left of theirs lacks of another amount."""
+    if not _SHORT.search(said):
+        return False
+    prices = {price.value for price in terms.prices if price.item in items}
+    left = {other.value for other in text.right} | {whole - price for whole in terms.theirs for price in prices}
+    goals = {value for value in text.amounts if _part_of(value, frozenset(), terms)}
+    return any(price - have == one.value for price in prices for have in terms.theirs) or any(
+        goal - have == one.value for goal in goals for have in left if have > 0
+    )
 
 
 _COVERS = re.compile(r"\b(?:cobre\w*|covers?|cubre\w*)\b.{0,20}\b(?:verba|anuncios|ads?|budget|presupuesto)\b")
