@@ -18,7 +18,7 @@ from business.sales.files import SalesFile
 from core.door import View
 from core.errors import MutiraoError
 from core.turn import HandOver, Turn
-from core.words import plain
+from core.words import folded, plain
 from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.kickoff import answer_of
 from crews.opening import moment, opened
@@ -123,6 +123,7 @@ def _opening(turn: Turn, deps: CrewDeps, brief: dict[str, Any], playbook: SdrPla
         brief={**brief, "catalogue": brief["catalogue"][:_MOST_PROMPT_ITEMS]},
         greeted=introduced(turn),
         offered=offered_to(turn),
+        just_asked=playbook.not_answered,
         done=chat.get("done") or [],
         late=bool(chat.get("late")),
         fetching=chat.get("held") == "fetching",
@@ -160,7 +161,28 @@ def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str, wor
         keep["told_meeting"] = brief["meeting"]["id"]
     if text.rstrip().endswith("?") and "asked" in said.keep:
         keep["asked"] = said.keep["asked"]
+    if slot := _asks_about(text, brief):
+        keep["just_asked"] = slot
     return Said([text], keep, choices)
+
+
+def _asks_about(text: str, brief: dict[str, Any]) -> str:
+    """Which of the questions that are still open a reply asks, in its own words; empty for none."""
+    asked = {word for one in sentences(text) if one.endswith("?") for word in _telling(one)}
+    for one in brief["to_ask"]:
+        shared, words = asked & _telling(one["question"]), _telling(one["question"])
+        if len(shared) > 1 or (shared and len(shared) * 2 >= len(words)):
+            return str(one["slot"])
+    return ""
+
+
+def _telling(question: str) -> set[str]:
+    return {word[:5] for word in folded(question).split() if len(word) > 3} - _IN_ANY_QUESTION
+
+
+_IN_ANY_QUESTION = frozenset(
+    "para voce quer isso mais hoje qual what your have with that want quier usted algo".split()
+)
 
 
 def _link_of(turn: Turn, brief: dict[str, Any], text: str) -> str:

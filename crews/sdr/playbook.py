@@ -30,6 +30,8 @@ _ANY_PRODUCT = frozenset(
     "plano planos servico servicos pacote pacotes produto produtos mensalidade mes trabalho consultoria tudo isso voces"
     " plan plans service services package packages it this that month planes servicio servicios paquete eso".split()
 )
+_OF_ONE_REPLY = ("asked", "just_asked", "offered_person", "day")
+"""Of what the conversation keeps, what a reply says anew or not at all."""
 _INSULTS_MOST = 1  # that are borne before a person is fetched
 _NOT_FREE = frozenset({"calendar_taken", "calendar_closed", "calendar_past", "calendar_soon"})
 """Why a time cannot be booked; every other refusal of the calendar's says nothing about what is free."""
@@ -316,6 +318,12 @@ class SdrPlaybook:
                 return str(slot) if counts.get(slot, 0) < _ASKED_MOST else ""  # who does not answer is not pressed
         return ""
 
+    @property
+    def not_answered(self) -> str:
+        """The slot that our last reply asked about, where nothing of it was let know: it is not asked again at once."""
+        slot = str(self._before.get("just_asked") or "")
+        return "" if slot in {one for one, *_ in self.heard.evidence} else slot
+
     # --- in words -----------------------------------------------------------------------------
 
     def text(self) -> str:
@@ -324,9 +332,7 @@ class SdrPlaybook:
 
     def said(self) -> Said:
         """The reply with what the conversation keeps of it."""
-        out = Said(
-            keep={name: value for name, value in self._before.items() if name not in ("asked", "offered_person", "day")}
-        )
+        out = Said(keep={name: value for name, value in self._before.items() if name not in _OF_ONE_REPLY})
         if self._result("opt_out"):
             out.add(self._words.say("sdr.goodbye"))
             return out
@@ -606,13 +612,15 @@ class SdrPlaybook:
             return
         greeted_only = len(out.pieces) <= 1 and not self._before.get("greeted")
         slot = self._to_ask()
+        if slot and slot == self.not_answered and out.pieces:
+            return  # they spoke of something else
         if slot:
             if self.heard.evidence and not greeted_only and not self.heard.asks and not self.heard.objection:
                 out.add(self._words.say("sdr.got_it"))
             question = next((one["question"] for one in self._brief["to_ask"] if one["slot"] == slot), "")
             counts = dict(self._before.get("counts") or {})
             counts[slot] = counts.get(slot, 0) + 1
-            out.keep |= {"asked": slot, "counts": counts}
+            out.keep |= {"asked": slot, "just_asked": slot, "counts": counts}
             out.add(question or self._words.say(f"sdr.ask.{slot}"))
         elif self._before.get("offered"):
             out.add(self._words.say("sdr.still_offered"))

@@ -70,6 +70,14 @@ async def test_a_meeting_is_moved_and_called_off_in_plain_words(house: House) ->
     assert "desmarquei a conversa" in await answers(talk, "quero cancelar")
 
 
+async def test_who_does_not_answer_a_question_is_not_asked_it_again_at_once(house: House) -> None:
+    talk = await house.talk("Leo", phone="5511988112299")
+    ask = "Para quando você quer isso rodando?"
+    assert (await answers(talk, "quero mais pacientes pra minha clínica")).endswith(ask)
+    assert ask not in await answers(talk, "onde vocês ficam?")
+    assert (await answers(talk, "e qual o horário de atendimento?")).endswith(ask)
+
+
 async def test_whether_the_first_call_costs_and_a_plan_by_its_name_in_english_are_answered(house: House) -> None:
     talk = await house.talk("Ivo", phone="5511988112288")
     for asked in (

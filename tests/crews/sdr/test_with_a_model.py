@@ -91,6 +91,25 @@ async def test_where_two_clocks_are_spoken_of_a_button_says_the_leads_and_books_
     assert said.startswith("Marcado: quinta, 26/11, às 14h (horário de Manaus)")
 
 
+async def test_a_question_that_was_not_answered_is_not_asked_again_in_the_next_reply(
+    house: House, serve: Serve, make_router: MakeRouter
+) -> None:
+    reply = "O Plano Essencial sai por R$ 1.490,00 por mês. "
+    server = serve(
+        Answer(reply + "Para quando você quer isso rodando?"),
+        Answer("Sim, é mensal!"),
+        Answer("Sim, também."),
+    )
+    router = make_router(openai=server)
+    talk = await house.talk()
+    await talk.say("oi, quanto custa o essencial?", router=router)
+    await talk.say("e é por mês?", router=router)
+    await talk.say("e é tudo por aqui?", router=router)
+    open_then, barred, open_again = ("timeline (" in told(seen) for seen in server.seen)
+    assert (open_then, barred, open_again) == (True, False, True)
+    assert "Você acabou de perguntar: timeline." in told(server.seen[1])
+
+
 async def test_what_a_model_may_not_say_is_held_back_and_the_playbook_speaks(
     house: House, serve: Serve, make_router: MakeRouter
 ) -> None:
