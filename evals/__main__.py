@@ -118,7 +118,7 @@ def main() -> None:
     """The command; every known failure is one sentence."""
     try:
         evals(prog_name="mutirao evals")
-    except ScenarioWrong as error:
+    except (ScenarioWrong, records.RecordBroken) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
     except MutiraoError as error:

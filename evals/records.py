@@ -39,6 +39,10 @@ _MOST = 12  # differences told of one record
 _SCOUTS = ("google", "linkedin", "social")
 
 
+class RecordBroken(Exception):
+    """A conversation that was not kept; its words say what to do."""
+
+
 class Record(BaseModel):
     """record.yaml"""
 
@@ -79,18 +83,22 @@ async def record(
     """Play a scenario with the model behind `url`, whose folder `hand` collects requests and answers, and keep it.
 
     The deadlines are a person's, not a model's. Requests that were written since the start belong to it; answers may
-    lie there before. `scenario` is its file, if it is none of evals/scenarios/. FileExistsError when the record exists.
+    lie there before. `scenario` is its file, if it is none of evals/scenarios/. RecordBroken where the record exists
+    or an answer lacks; nothing is kept then.
     """
-    folder.mkdir(parents=True)
+    if folder.exists():
+        raise RecordBroken(f"{folder} já existe: dê outro nome, ou apague a pasta e grave de novo")
     began = time.time() - 1
     async with open_stage(_settings(url, model), dsns, catalog=_catalog(scouts)) as stage:
         played = await play_once(stage, found, Product())
     requests = [path for path in sorted(hand.glob("*.request.json")) if path.stat().st_mtime >= began]
-    for number, request in enumerate(requests, 1):
+    answers = [path.with_name(path.name.replace("request", "answer")) for path in requests]
+    if lacking := [path.name for path in answers if not path.exists()]:
+        raise RecordBroken(f"a conversa acabou sem {', '.join(lacking)}: nada foi guardado, grave de novo")
+    folder.mkdir(parents=True)
+    for number, (request, answer) in enumerate(zip(requests, answers, strict=True), 1):
         shutil.copyfile(request, folder / f"{number:04d}.request.json")
-        shutil.copyfile(
-            request.with_name(request.name.replace("request", "answer")), folder / f"{number:04d}.answer.json"
-        )
+        shutil.copyfile(answer, folder / f"{number:04d}.answer.json")
     shutil.copyfile(scenario or SCENARIOS / found.group / f"{found.scenario.id}.yaml", folder / "scenario.yaml")
     _write(folder / "replies.json", _replies(played))
     told = Record(about=about or found.scenario.title, model=model, scouts=scouts)

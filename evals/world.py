@@ -33,7 +33,7 @@ from core.ids import new_id
 from core.postgres import Postgres
 from core.settings import Settings
 from core.tenancy import Identity, Role
-from core.turn import Contact, Turn
+from core.turn import Contact, Limits, Turn
 from evals.scenario import Day, Days, Faults, Scenario, Talk, Write
 from integrations.meta_ads.simulator import launch
 from integrations.meta_ads.simulator.world import ACCOUNTS, TIME_ZONE
@@ -63,6 +63,8 @@ class World:
     token: str
     written_before: int = 0
     """Writes in the ledger that are the scenario's own."""
+    limits: Limits = field(default_factory=Limits)
+    """Of each turn: a person who plays the model takes longer than a model."""
     people: dict[Role, Identity] = field(default_factory=dict)
     lead: "Lead | None" = None
     conversations: dict[Role, str] = field(default_factory=dict)
@@ -176,6 +178,8 @@ class Lead:
     history: list[tuple[str, str]] = field(default_factory=list)
     session: dict[str, Any] = field(default_factory=dict)
     handed: str = ""
+    language: str = ""
+    """Of the last turn, as a chat keeps it; empty before the first, which begins in the scenario's."""
     attention: Attention = field(default_factory=Attention)
     """In whose hand it is, by the product's own rules."""
 
@@ -198,6 +202,7 @@ class Lead:
         """Keep what the conversation keeps of a turn and its answer."""
         self.session = {name: value for name, value in turn.session.items() if name != "chat"}
         self.history += [("user", turn.text), ("assistant", text)]
+        self.language = turn.language
         if turn.hand_over is not None:
             self.handed = turn.hand_over.reason
             self.attention = step(self.attention, Event.ASKED_FOR_PERSON, turn.now).after
@@ -205,11 +210,12 @@ class Lead:
     def turn(self, world: World, text: str, choice: str = "") -> Turn:
         chat_now = {"open": True, "held": str(self.attention.held), "choice": choice}
         session = {**self.session, "chat": chat_now}
-        now, language = world.clock.now(), world.scenario.language
+        now, language = world.clock.now(), self.language or world.scenario.language
         chat = self.contact.chat_id
         return Turn(
-            new_id("turn"), self.agent, chat, "evals", text, language, now, session=session, contact=self.contact
-        )
+            new_id("turn"), self.agent, chat, "evals", text, language, now, session=session, contact=self.contact,
+            limits=world.limits,
+        )  # fmt: skip
 
     async def wrote(self, world: World, text: str) -> None:
         """Keep the burst as messages of the contact."""
@@ -338,6 +344,7 @@ class Stage:
     services: Services
     clock: FixedClock
     graph: httpx.AsyncClient
+    limits: Limits = field(default_factory=Limits)
 
     async def world(self, scenario: Scenario) -> World:
         """A new world as the scenario begins."""
@@ -347,7 +354,7 @@ class Stage:
         slug = new_id("evals").replace("_", "-")
         tenant = await self.services.people.add_tenant("Agência Ipê", slug=slug)
         token = str(answer.json()["token"])
-        world = World(self.services, scenario, self.clock, tenant.id, self.graph, token)
+        world = World(self.services, scenario, self.clock, tenant.id, self.graph, token, limits=self.limits)
         checked = await self.services.connections.check(token)
         await self.services.connections.save(await world.who(Role.ADMIN), checked, [account.id for account in ACCOUNTS])
         for beginning in scenario.before:
@@ -392,7 +399,7 @@ async def open_stage(
                 httpx.AsyncClient(base_url=simulator.base_url, timeout=30) as graph,
                 open_services(settings.model_copy(update=own), clock, simulator.base_url) as services,
             ):
-                yield Stage(services, clock, graph)
+                yield Stage(services, clock, graph, settings.limits)
         finally:
             simulator.stop()
             if postgres is not None:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from evals import records
 from evals.scenario import load_all
 from evals.stand_in import Answer, Seen, StandIn
@@ -31,6 +33,20 @@ def by_hand(folder: Path) -> StandIn:
         return Answer(answer.get("content", ""), calls)
 
     return StandIn(script)
+
+
+async def test_a_recording_that_breaks_off_keeps_nothing_and_says_so(tmp_path: Path, dsns: Dsns) -> None:
+    hand, folder, servers = tmp_path / "hand", tmp_path / "record", (dsns.owner, dsns.app)
+    hand.mkdir()
+    (found,) = load_all(pattern=f"^{QUESTION}$")
+
+    def nobody(seen: Seen) -> Answer:
+        (hand / f"{len(list(hand.iterdir())) + 1:04d}.request.json").write_text(json.dumps(seen.body))
+        return Answer(status=500, body="{}")
+
+    with StandIn(nobody) as model, pytest.raises(records.RecordBroken, match=r"0001\.answer\.json"):
+        await records.record(folder, found, url=model.openai_url, hand=hand, model="hand", about="", dsns=servers)
+    assert not folder.exists(), "the next try is not barred"
 
 
 async def test_a_conversation_is_kept_and_played_again_without_its_model(tmp_path: Path, dsns: Dsns) -> None:
