@@ -158,10 +158,15 @@ _SMALL = frozenset(
     " dale perfecto bueno bien acuerdo entonces quiero prefiero mejor puede gracias ese esa eso aham uhum topo"
     " confirm reserva reservar mi genial of course prefer pick d choose numero number certeza conversar falar".split()
 )
+_SEE_YOU = re.compile(r"\b(?:ate la|see you (?:then|there)|nos vemos(?: (?:la|alli|ahi))?|alla nos vemos)\b")
+"""What is said to one proposed time by somebody who will come; with more beside it it may be "by then"."""
 _DRAWN = re.compile(r"\b(?:s+i+m+|o+k+)\b")
 """How a yes is drawn out: "siim"."""
 _POINTS = re.compile(r"\b(?:o|a|os|as|esse|essa|the|el|la|ese|esa|prefiro|prefer|prefiero|quero|fico com)\b")
-_ORDINAL = re.compile(rf"(?<!\bum )(?<!\bun )(?<!\bone )\b(?P<word>{'|'.join(ORDINALS)}|ultim[ao]|last)\b")
+_ORDINAL = re.compile(
+    rf"(?<!\bum )(?<!\bun )(?<!\bone )\b(?P<word>{'|'.join(ORDINALS)}|ultim[ao]|last|(?:de ?|la de )(?:baixo|abajo)"
+    r"|bottom one|(?P<top>de (?:cima|arriba)|top one)|(?P<middle>do meio|del medio|middle one))\b"
+)
 _PLACE = re.compile(r"\b(?:a|la|essa|esa) (segunda|quarta|quinta|sexta)\b(?!-| feira|,? (?:as |a las )?\d)")
 _OPTION = re.compile(r"^\s+(?:opc\w+|option|alternativa|horario|hora|data|sugestao|one|slot|time)\b")
 _NUMBERED = re.compile(r"\b(?:opcao|opcion|option|numero|number|n)\s*(\d{1,2})\b")
@@ -543,7 +548,8 @@ def _pointed(named: Named, table: Sequence[datetime], numbered: Sequence[datetim
             rest = f"{clause[: found.start()]} {clause[found.end() :]}"
             if not (_OPTION.search(clause[found.end() :]) or _small(rest)):
                 continue
-            place = ORDINALS.get(found["word"], len(table))
+            middle = (len(table) + 1) // 2 if len(table) % 2 else 0
+            place = middle if found["middle"] else 1 if found["top"] else ORDINALS.get(found["word"], len(table))
             if 1 <= place <= len(table):
                 yield table[place - 1]
 
@@ -551,4 +557,5 @@ def _pointed(named: Named, table: Sequence[datetime], numbered: Sequence[datetim
 def _is_yes(clause: str, signs: bool) -> bool:
     heard = clause if signs else re.sub(r"[👍👌✅]", " ", clause)
     heard = _DRAWN.sub(lambda found: re.sub(r"(.)\1+", r"\1", found[0]), heard)
-    return bool(_SURE.search(heard)) or (bool(_MAYBE.search(heard)) and _small(heard))
+    small = _SEE_YOU.sub(" ", heard)
+    return bool(_SURE.search(heard)) or (bool(_MAYBE.search(heard) or small != heard) and _small(small))
