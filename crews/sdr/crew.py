@@ -23,7 +23,7 @@ from crews.contract import CrewDeps, CrewResult, CrewTask
 from crews.kickoff import answer_of
 from crews.opening import moment, opened
 from crews.sdr.guard import check, grounds, hours_at, sentences, times_in, without_promises, worked_out
-from crews.sdr.playbook import Said, SdrPlaybook, introduced
+from crews.sdr.playbook import ASKED_MOST, Said, SdrPlaybook, introduced
 from crews.sdr.words import Words
 from llm.messages import OnText
 from tools.sdr import MODEL_TOOLS, SESSION, day_words, offer_of, offered_to
@@ -116,6 +116,7 @@ def grounds_of(turn: Turn, brief: dict[str, Any], playbook: SdrPlaybook) -> Any:
 
 def _opening(turn: Turn, deps: CrewDeps, brief: dict[str, Any], playbook: SdrPlaybook) -> list[dict[str, Any]]:
     chat = turn.session.get("chat") or {}
+    counts = (turn.session.get(SESSION) or {}).get("counts") or {}
     request = deps.prompts.fill(
         "sdr_request",
         turn.language,
@@ -124,6 +125,7 @@ def _opening(turn: Turn, deps: CrewDeps, brief: dict[str, Any], playbook: SdrPla
         greeted=introduced(turn),
         offered=offered_to(turn),
         just_asked=playbook.not_answered,
+        asked_enough=[slot for slot, times in counts.items() if times >= ASKED_MOST],  # nobody is pressed
         done=chat.get("done") or [],
         late=bool(chat.get("late")),
         fetching=chat.get("held") == "fetching",
@@ -162,7 +164,8 @@ def _kept_by_model(turn: Turn, brief: dict[str, Any], said: Said, text: str, wor
     if text.rstrip().endswith("?") and "asked" in said.keep:
         keep["asked"] = said.keep["asked"]
     if slot := _asks_about(text, brief):
-        keep["just_asked"] = slot
+        counts = dict(keep.get("counts") or {})
+        keep |= {"just_asked": slot, "counts": {**counts, slot: counts.get(slot, 0) + 1}}
     return Said([text], keep, choices)
 
 

@@ -19,7 +19,7 @@ from crews.sdr.words import MOST_CHOICES, Words
 from llm.messages import ToolCall
 from tools.sdr import SESSION, agreed, local_of, offer_of, offered_to, pressed, reacts_elsewhere
 
-_ASKED_MOST = 2  # times that one question is put
+ASKED_MOST = 2  # times that one question is put
 _OUR_PLACES = re.compile(
     r" (?:site|website|pagina|page|perfil|profile|anuncio|ad|instagram) (?:de|d[aeo]s?|of) (?:la )?"
     r"(?:voces|vcs|empresa|agencia|loja|ustedes|vosotros|yours)(?= )"
@@ -315,7 +315,7 @@ class SdrPlaybook:
         noted = {record.arguments["slot"] for record in self._done("note_fact")}
         for slot in self._brief["ask_first"]:
             if slot in self._brief["missing"] and slot not in noted:
-                return str(slot) if counts.get(slot, 0) < _ASKED_MOST else ""  # who does not answer is not pressed
+                return str(slot) if counts.get(slot, 0) < ASKED_MOST else ""  # who does not answer is not pressed
         return ""
 
     @property
