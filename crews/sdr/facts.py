@@ -54,6 +54,8 @@ def unfounded(
     """What kinds of things the sentence says that the company did not: discount (what is free), fee, policy, duration,
     guarantee, urgency, customers. `money`: amounts are told in it, which are looked at as such, with what they are
     `counts` of. `shown`: the items that the whole reply names."""
+    if any(not _reached(clause, sentence, on) for clause in _PIECES.split(plain(sentence))):
+        yield "customers"
     if sentence.rstrip().endswith("?"):  # "São as últimas vagas, quer marcar?" says something all the same
         sentence = sentence.rpartition(", ")[0]
         if _ASKS.match(plain(sentence)):
@@ -338,3 +340,71 @@ _SOLD = {
         rf"|\b(?:noss[ao]|our|nuestr[ao]) {_CUSTOMER} (?!de |que |com |sem |do |da )[a-z]+ [a-z]+ {_WON}"
     ),
 }
+
+# --- results with a number ----------------------------------------------------------------------------
+
+_RESULT = re.compile(
+    r"\b(?:(?P<cost>(?:custos?|costo|cost) (?:por|per|of|de) \w+|cpl|cac)"
+    r"|(?P<sales>vend\w+|fatur\w+|lucr\w+|receitas?|sales?|sell\w*|sold|revenue|profits?|ventas?|ingresos)"
+    r"|(?P<movement>movimento|movimiento|fluxo|traffic|encomendas|pedidos|orders)"
+    r"|(?P<leads>leads?|contatos|contactos|inquiries)"
+    rf"|(?P<customers>{_CUSTOMER}|clientela)"
+    r"|(?P<return>retorno|roi|roas|returns?|resultados?|results?))\b"
+)
+_FACTOR = re.compile(
+    r"\b(?P<percent>\d{1,4}(?:[.,]\d+)?|[a-z]+) ?(?:%|\b(?:por cento|por ciento|per ?cent)\b)"
+    r"|(?<!\bem )(?<!\bin )(?<!\ben )(?<!\bem ate )\b(?P<times>\d{1,2}(?:[.,]\d)?) ?(?:x\b(?! ?(?:de |of )?(?:r|us)?\$| ?\d)"
+    r"|(?:vezes|veces|times) (?:mais|mas|more)\b)"
+    rf"|\b(?P<two>dobr\w+|duplic\w+|doubl\w+|doble|twice)\b(?=.{{0,25}}{_RESULT.pattern.replace('?P<', '?P<two_')})"
+    rf"|\b(?P<three>tripl\w+)\b(?=.{{0,25}}{_RESULT.pattern.replace('?P<', '?P<three_')})"
+)
+_OF_PRICES = re.compile(
+    r"(?:descont|discount|descuento|taxa|fee|multa|juros|sinal|entrada|deposit)\w*(?: \w+){0,2} $"
+    r"|^ ?(?:de |of |in |a )?(?:desc\w+|discount|off\b|mais barat|cheaper|juros|sinal|entrada|deposit|menos n[oa]\b)"
+)
+_PIECES = re.compile(r"[;:] |, |\b(?:mas|but|pero)\b ")
+_SAYS_NO = re.compile(
+    r"\b(?:nao (?!(?:e|ha) (?:raro|dificil|incomum))|nunca|nem|never|not |ninguem|nobody|no (?:puedo|podemos|promet\w+))"
+    r"|n't\b"
+)
+_WANTED = re.compile(
+    r"\b(?:voce|vc|you|tu) (?:ja )?(?:disse|falou|quer|mencionou|comentou|busca|said|mentioned|want\w*)\b"
+    r"|\b(?:dijiste|mencionaste|quieres|buscas)\b|\b(?:sua|seu|your|tu) (?:meta|objetivo|goal|target)\b"
+)
+_COMMON = frozenset("uns umas mais que com por para dos das the and you can more see mes month gente".split())
+
+
+def _reached(clause: str, sentence: str, on: Written) -> bool:
+    """Whether a result that is told with a number, of sales, customers or what they cost, is one that the company tells
+    of the same. What the contact wants may be said back, and what is wanted may be asked."""
+    said = plain(sentence)
+    about = {one.lastgroup for one in _RESULT.finditer(clause)}
+    if not _RESULT.search(said) or _SAYS_NO.search(clause) or _WANTED.search(clause):
+        return True
+    if said.rstrip().endswith("?") and (_ASKS.match(said) or re.search(r"\b(?:quanto|how much|cuanto)\b", said)):
+        return True
+    words = {word for word in folded(clause).split() if len(word) > 2 and not word.isdecimal()} - _COMMON
+    for found in _FACTOR.finditer(clause):
+        before, after = clause[: found.start()], clause[found.end() :]
+        whole = found["percent"] == "100" and not re.match(r" (?:a mais|mais|more|mas|dos|of)\b", after)
+        if whole or _OF_PRICES.search(before) or _OF_PRICES.search(after):
+            continue
+        for line in on.lines:
+            if _factor(found) in map(_factor, _FACTOR.finditer(line.said)):
+                same = about & {one.lastgroup for one in _RESULT.finditer(line.said)}
+                if same or (not about and words & set(folded(line.said).split())) or _charges(clause, line.said):
+                    break
+        else:
+            return False
+    return True
+
+
+def _charges(clause: str, line: str) -> bool:
+    return bool(_CHARGES.search(clause) and _CHARGES.search(line))
+
+
+def _factor(found: re.Match[str]) -> tuple[str, float | str]:
+    """("%", 30) or ("x", 2)."""
+    if (percent := found["percent"]) is not None:
+        return "%", counted(percent) or percent if percent.isalpha() else float(percent.replace(",", "."))
+    return "x", 2.0 if found["two"] else 3.0 if found["three"] else float(found["times"].replace(",", "."))

@@ -257,6 +257,8 @@ def _sentence(sentence: str, shown: Shown, on: Grounds) -> Iterator[Finding]:
     if sure and not no and not asks and not stands(sure, said, on.written):
         yield Finding("guarantee", sentence[:120])
     later = [*_promises(sentence, said, on), *_claims(sentence, said, on)] if not no and not asks else []
+    if asks and not no and _rings(said, on):
+        later = [Finding("promise", sentence[:120])]
     yield from later
     for kind in unfounded(sentence, on.written, bool(told), counts_in(said), shown.items):
         if not later or kind != "duration":  # of a promise: "te ligo em 5 minutos"
@@ -507,6 +509,42 @@ _WE_CALL = re.compile(
 _AT_ONCE = re.compile(r"\b(?:em|in|en|within) \w+ minut|\bagora\b|\bright away\b|\bahora\b")
 
 
+_WHEN = (
+    r"(?:amanha|hoje|tomorrow|today|manana|hoy|segunda|terca|quarta|quinta|sexta|sabado|domingo|lunes|martes|miercoles"
+    r"|jueves|viernes|\w+day|semana|logo|mais tarde|depois|later)\b"
+)
+_PLACE = r"(?:loja|padaria|clinica|empresa|casa|escritorio|consultorio|restaurante|local|negocio|salao|studio)"
+_RING = re.compile(
+    r"\bte ligo\b|\bligo (?:pra|para) (?:voce|vc)\b|\bte telefono\b"
+    rf"|\bte ligamos\b.{{0,20}}\b{_WHEN}|\b{_WHEN}.{{0,20}}\bte ligamos\b"
+    r"|\b(?:dou|damos|dar|darei|faco|fazemos) (?:te )?uma? (?:ligad\w+|ligacao|telefon\w+|passad\w+|visit\w+|pul\w+"
+    r"|toque)\b"
+    rf"|(?<!te )(?<!lhe )\bpasso (?:por )?ai\b(?= (?:(?:na|no|a|de) )?{_WHEN}|\W*$| (?:as|para|pra)\b|,)"
+    rf"|(?<!te )(?<!lhe )(?<!\bo )(?<!um )(?<!proximo )(?<!primeiro )\bpasso n[ao] (?:su?a|seu) {_PLACE}\b"
+    r"|\bvou (?:ai|ate (?:ai|voce|a sua|o seu)|te visitar|passar (?:ai|n[ao] su?[ae]u?)|dar um pul\w+)\b|\bte visito\b"
+    r"|\b(?:i|we)(?:'?ll| will) (?:\w+ )?(?:give you (?:a|another) (?:\w+ )?(?:ring|call|shout|buzz)|ring you|call you"
+    r"|phone you|visit|(?:drop|stop|come|swing) by)\b"
+    r"|\bte (?:llamo|doy una llamad\w+|visito)\b|\bpaso (?:por (?:ahi|alla|tu|su)|a ver\w+)\b"
+)
+"""A call or a visit by us."""
+_CALLS = re.compile(r"\b(?:lig\w+|call|llam\w+|te chama\w*|visit\w*)\b")
+_OFFERS = re.compile(
+    r"\b(?:quer\w*|prefer\w*|gostaria|posso|podemos|would|can|could|shall|should|may|quier\w+|prefier\w+|puedo|se"
+    r"|if|si)\b"
+)
+
+
+def _rings(said: str, on: Grounds) -> bool:
+    """Whether a call or a visit by us is promised in what ends as a question: "te ligo amanhã, pode ser?". An offer is
+    none, nor is the call that was agreed, or one at a time that is free."""
+    found = _RING.search(said) or next((one for one in _PROMISE.finditer(said) if _CALLS.search(one[0])), None)
+    if not found or _OFFERS.search(said[: found.start()]):
+        return False
+    if on.booked and on.calls and not _AT_ONCE.search(said):
+        return False
+    return not on.times & set(times_in(said))
+
+
 def _promises(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
     """What somebody would have to do later. A person who was fetched will answer here; a meeting that stands takes
     place; nothing else is kept by anybody."""
@@ -516,7 +554,7 @@ def _promises(sentence: str, said: str, on: Grounds) -> Iterator[Finding]:
     we_call = on.booked and _WE_CALL.search(said)
     if we_call and on.calls and not _AT_ONCE.search(said):
         return
-    found = _PROMISE.search(said) or we_call
+    found = _PROMISE.search(said) or _RING.search(said) or we_call
     if not found or _COULD.match(said):
         return
     calls = re.search(r"\b(?:lig\w+|call\w*|llam\w+)\b", said)
