@@ -353,8 +353,8 @@ _RESULT = re.compile(
 )
 _FACTOR = re.compile(
     r"\b(?P<percent>\d{1,4}(?:[.,]\d+)?|[a-z]+) ?(?:%|\b(?:por cento|por ciento|per ?cent)\b)"
-    r"|(?<!\bem )(?<!\bin )(?<!\ben )(?<!\bem ate )\b(?P<times>\d{1,2}(?:[.,]\d)?) ?(?:x\b(?! ?(?:de |of )?(?:r|us)?\$| ?\d)"
-    r"|(?:vezes|veces|times) (?:mais|mas|more)\b)"
+    r"|(?<!\bem )(?<!\bin )(?<!\ben )(?<!\bem ate )\b(?P<times>\d{1,2}(?:[.,]\d)?) ?"
+    r"(?:x\b(?! ?(?:de |of )?(?:r|us)?\$| ?\d)|(?:vezes|veces|times) (?:mais|mas|more)\b)"
     rf"|\b(?P<two>dobr\w+|duplic\w+|doubl\w+|doble|twice)\b(?=.{{0,25}}{_RESULT.pattern.replace('?P<', '?P<two_')})"
     rf"|\b(?P<three>tripl\w+)\b(?=.{{0,25}}{_RESULT.pattern.replace('?P<', '?P<three_')})"
 )
@@ -364,8 +364,8 @@ _OF_PRICES = re.compile(
 )
 _PIECES = re.compile(r"[;:] |, |\b(?:mas|but|pero)\b ")
 _SAYS_NO = re.compile(
-    r"\b(?:nao (?!(?:e|ha) (?:raro|dificil|incomum))|nunca|nem|never|not |ninguem|nobody|no (?:puedo|podemos|promet\w+))"
-    r"|n't\b"
+    r"\b(?:nao (?!(?:e|ha) (?:raro|dificil|incomum))|nunca|nem|never|not |ninguem|nobody"
+    r"|no (?:puedo|podemos|promet\w+))|n't\b"
 )
 _WANTED = re.compile(
     r"\b(?:voce|vc|you|tu) (?:ja )?(?:disse|falou|quer|mencionou|comentou|busca|said|mentioned|want\w*)\b"
