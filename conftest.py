@@ -26,7 +26,7 @@ gc.set_threshold(20_000, 20, 20)
 
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are cores: a sixth of the time is waiting, for servers, kills and browsers. With two
-    more it takes longer (614 s and 647 s on two cores): they take the caches from each other."""
+    more it took longer (614 s and 647 s on two cores, in November 2026): they take the caches from each other."""
     return min((os.cpu_count() or 1) + 1, 4)
 
 
