@@ -26,12 +26,12 @@ from agents.talk import Talk
 from business.ads.service import AdsService
 from business.crm.imports import CrmImports
 from business.crm.service import Crm
+from business.messaging.leaving import ROOT as LEAVE
 from business.messaging.sandbox_evolution import SandboxEvolution
 from business.outreach.runs import Cadences
 from business.people.sample import demo_logins
 from business.prospecting.searches import Searches
 from business.prospecting.sources import LazySources
-from channels.leaving import before
 from channels.phone_page import PhoneNumber, PhonePage, Wire
 from channels.services import Messaging, Services
 from channels.terminal import commands
@@ -272,7 +272,7 @@ def serve(settings: Settings) -> None:
             )
             server = uvicorn.Server(
                 uvicorn.Config(
-                    in_front(before(app, messaging.leave_door), messaging.door()),
+                    in_front(in_front(app, messaging.leave_door, LEAVE), messaging.door()),
                     log_level="warning",
                     access_log=False,
                     lifespan="on",

@@ -5,12 +5,11 @@ POST the same                                      takes them off, from that but
 """
 
 import html
-from typing import Any
 
 import structlog
 
-from business.messaging.leaving import ROOT, LeaveLinks, Leaver, Leaving
-from channels.whatsapp.door import App, Receive, Scope, Send
+from business.messaging.leaving import LeaveLinks, Leaver, Leaving
+from channels.whatsapp.door import Receive, Scope, Send
 from core.errors import Unavailable
 from prompts.texts import Texts
 
@@ -73,18 +72,6 @@ class LeaveDoor:
             f'<!doctype html><html lang="{html.escape(language)}"><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width"><title>{said}</title><p>{said}</p>{form}</html>'
         )
-
-
-def before(app: App, door: LeaveDoor) -> App:
-    """`app` with the door in front of it: requests below /leave/ never reach `app`."""
-
-    async def serve(scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(ROOT):
-            await door(scope, receive, send)
-        else:
-            await app(scope, receive, send)
-
-    return serve
 
 
 async def _read(receive: Receive) -> bool:

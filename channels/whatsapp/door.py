@@ -318,11 +318,11 @@ class _Patience:
                 task.cancel()
 
 
-def in_front(app: App, door: WhatsAppDoor) -> App:
-    """`app` with the door before it: requests below /webhooks/ never reach `app`."""
+def in_front(app: App, door: App, root: str = ROOT) -> App:
+    """`app` with a door before it: requests below `root` never reach `app`."""
 
     async def serve(scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(ROOT):
+        if scope["type"] == "http" and scope["path"].startswith(root):
             await door(scope, receive, send)
         else:
             await app(scope, receive, send)
